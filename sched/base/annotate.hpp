@@ -1,0 +1,96 @@
+// What the race detector and valgrind must be told. Empty in normal builds.
+//
+// RAMIE_TSAN_PRECISE is the mode that sees races between fibers: switches do not synchronise, the scheduler's own
+// atomics do not either (TsanInternal), and the only edges are the ones that a program may rely on: spawn -> first run,
+// wake -> resume, end -> join. With synchronising switches everything that one worker runs would look ordered, and
+// nearly every race would stay unseen.
+#pragma once
+
+#if defined(__SANITIZE_THREAD__)
+#define RAMIE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RAMIE_TSAN 1
+#endif
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define RAMIE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RAMIE_ASAN 1
+#endif
+#endif
+
+#if !defined(RAMIE_TSAN)
+#define RAMIE_TSAN 0
+#endif
+#if !defined(RAMIE_ASAN)
+#define RAMIE_ASAN 0
+#endif
+#if !defined(RAMIE_VALGRIND)
+#define RAMIE_VALGRIND 0
+#endif
+
+#if RAMIE_TSAN
+#if defined(__clang__)
+#define RAMIE_NO_TSAN __attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
+#else
+#define RAMIE_NO_TSAN __attribute__((no_sanitize_thread))
+#endif
+extern "C" {
+void __tsan_acquire(void* address);
+void __tsan_release(void* address);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+void AnnotateIgnoreSyncBegin(const char* file, int line);
+void AnnotateIgnoreSyncEnd(const char* file, int line);
+}
+#else
+#define RAMIE_NO_TSAN
+#endif
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
+
+// The edges that programs may rely on.
+inline void tsan_release([[maybe_unused]] const void* edge) noexcept {
+#if RAMIE_TSAN
+  __tsan_release(const_cast<void*>(edge));
+#endif
+}
+inline void tsan_acquire([[maybe_unused]] const void* edge) noexcept {
+#if RAMIE_TSAN
+  __tsan_acquire(const_cast<void*>(edge));
+#endif
+}
+
+// While one lives, the detector sees neither our accesses nor our synchronisation: scheduler internals, proved by the
+// model checker instead. Without it two fibers that merely spawned something would look ordered.
+class TsanInternal {
+ public:
+#if RAMIE_TSAN
+  TsanInternal() noexcept {
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    AnnotateIgnoreSyncBegin(__FILE__, __LINE__);
+  }
+  ~TsanInternal() {
+    AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  }
+#else
+  TsanInternal() noexcept {}
+  ~TsanInternal() {}
+#endif
+  TsanInternal(const TsanInternal&) = delete;
+  TsanInternal& operator=(const TsanInternal&) = delete;
+};
+
+}  // namespace base
+}  // namespace v0
+}  // namespace ramie

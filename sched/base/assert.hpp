@@ -1,0 +1,42 @@
+// Two kinds of checks. RAMIE_CHECK is for what a caller can get wrong: it stays in release builds and stops the program
+// with a message that says who, what was seen and the likely cause. RAMIE_ASSERT is for ourselves, in debug builds.
+#pragma once
+
+#include <ramie/api.hpp>
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
+
+// Prints `ramie: fatal: <message>` with the current fiber's id and name, then aborts.
+[[noreturn, gnu::cold, gnu::format(printf, 1, 2)]] RAMIE_API void fatal(const char* format, ...) noexcept;
+
+// Prints `ramie: <message>`: a warning.
+[[gnu::cold, gnu::format(printf, 1, 2)]] void warn(const char* format, ...) noexcept;
+
+// Writes ", fiber 812 'conn'" into `text` when the caller is a fiber; set by the layer that knows fibers.
+using Describe = int (*)(char* text, int size) noexcept;
+void set_describe(Describe describe) noexcept;
+
+}  // namespace base
+}  // namespace v0
+}  // namespace ramie
+
+#define RAMIE_CHECK(condition, ...)                            \
+  do {                                                         \
+    if (!(condition)) [[unlikely]]                             \
+      ::ramie::base::fatal(__VA_ARGS__);                       \
+  } while (false)
+
+#if !defined(RAMIE_ASSERTIONS)
+#define RAMIE_ASSERTIONS 0
+#endif
+
+#if defined(RAMIE_MODEL)
+#define RAMIE_ASSERT(condition) ::ramie::model::check((condition), #condition)
+#elif RAMIE_ASSERTIONS
+#define RAMIE_ASSERT(condition) \
+  RAMIE_CHECK(condition, "%s:%d: broken invariant: %s", __FILE__, __LINE__, #condition)
+#else
+#define RAMIE_ASSERT(condition) ((void)sizeof(condition))
+#endif

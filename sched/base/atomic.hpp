@@ -1,0 +1,80 @@
+// The one door to atomics: the model checker (tests/model) compiles the very headers that ship against its own.
+//
+// RAMIE_MUTANT(n) marks the place of a planted bug. It is `false` in every build but the checker's, which turns the
+// bugs on one by one and must find each.
+#pragma once
+
+#if defined(RAMIE_MODEL)
+
+#include "tests/model/atomic.hpp"
+
+#define RAMIE_MUTANT(n) (::ramie::model::mutant == (n))
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
+using model::Atomic;
+using model::fence;
+template <class T>
+using Plain = model::Cell<T>;
+inline void cpu_pause() {
+  model::yield();
+}
+}  // namespace base
+}  // namespace v0
+}  // namespace ramie
+
+#else
+
+#include <atomic>
+
+#define RAMIE_MUTANT(n) false
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
+
+template <class T>
+using Atomic = std::atomic<T>;
+
+// Data without atomicity; under the checker every access is checked for races.
+template <class T>
+using Plain = T;
+
+inline void fence(std::memory_order order) noexcept {
+#if defined(__SANITIZE_THREAD__)
+#define RAMIE_FENCE_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RAMIE_FENCE_UNDER_TSAN 1
+#endif
+#endif
+#if !defined(RAMIE_FENCE_UNDER_TSAN)
+  std::atomic_thread_fence(order);
+#else
+  // TSan does not know fences. No data of ours travels by a fence alone (only liveness does), so nothing is lost.
+  if (order == std::memory_order_seq_cst) __asm__ __volatile__("lock; addl $0,(%%rsp)" ::: "memory", "cc");
+#endif
+}
+
+inline void cpu_pause() noexcept {
+  __builtin_ia32_pause();
+}
+
+}  // namespace base
+}  // namespace v0
+}  // namespace ramie
+
+#endif
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
+inline constexpr auto kRelaxed = std::memory_order_relaxed;
+inline constexpr auto kAcquire = std::memory_order_acquire;
+inline constexpr auto kRelease = std::memory_order_release;
+inline constexpr auto kAcqRel = std::memory_order_acq_rel;
+inline constexpr auto kSeqCst = std::memory_order_seq_cst;
+}  // namespace base
+}  // namespace v0
+}  // namespace ramie

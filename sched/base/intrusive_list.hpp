@@ -1,0 +1,88 @@
+// A doubly linked list whose links live in its elements: O(1) unlink, no allocation, and it dies on misuse.
+//
+// Not synchronised: every list of ours has a mutex beside it (F4).
+#pragma once
+
+#include "sched/base/assert.hpp"
+
+#include <cstddef>
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
+
+class Link {
+ public:
+  Link() noexcept = default;
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  ~Link() {
+    RAMIE_CHECK(!is_linked(), "a list element was destroyed while linked: a waiter left its frame?");
+  }
+
+  bool is_linked() const noexcept { return next_ != nullptr; }
+
+ private:
+  template <class T>
+  friend class List;
+
+  void insert_before(Link& position) noexcept {
+    RAMIE_CHECK(!is_linked(), "a list element was linked twice");
+    next_ = &position;
+    prev_ = position.prev_;
+    position.prev_->next_ = this;
+    position.prev_ = this;
+  }
+  void unlink() noexcept {
+    RAMIE_CHECK(is_linked(), "a list element was unlinked twice");
+    prev_->next_ = next_;
+    next_->prev_ = prev_;
+    next_ = prev_ = nullptr;
+  }
+
+  Link* next_ = nullptr;
+  Link* prev_ = nullptr;
+};
+
+// T derives from Link.
+template <class T>
+class List {
+ public:
+  List() noexcept { head_.next_ = head_.prev_ = &head_; }
+  List(const List&) = delete;
+  List& operator=(const List&) = delete;
+  ~List() {
+    RAMIE_CHECK(is_empty(), "a list was destroyed while something waits in it");
+    head_.next_ = head_.prev_ = nullptr;
+  }
+
+  bool is_empty() const noexcept { return head_.next_ == &head_; }
+  T* front() noexcept { return is_empty() ? nullptr : static_cast<T*>(head_.next_); }
+  // The element after `element`, or null.
+  T* next(T& element) noexcept {
+    Link* link = static_cast<Link&>(element).next_;
+    return link == &head_ ? nullptr : static_cast<T*>(link);
+  }
+
+  void push_back(T& element) noexcept { static_cast<Link&>(element).insert_before(head_); }
+  void push_front(T& element) noexcept { static_cast<Link&>(element).insert_before(*head_.next_); }
+  void erase(T& element) noexcept { unlink(element); }
+  // For whoever knows only that the element is in some list, and holds that list's lock.
+  static void unlink(T& element) noexcept { static_cast<Link&>(element).unlink(); }
+  T* pop_front() noexcept {
+    T* first = front();
+    if (first != nullptr) erase(*first);
+    return first;
+  }
+  // Moves everything of `other` to our end.
+  void splice_back(List& other) noexcept {
+    while (T* element = other.pop_front()) push_back(*element);
+  }
+
+ private:
+  Link head_;
+};
+
+}  // namespace base
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,95 @@
+// See sys.hpp. The only file of this layer that reads errno.
+#include "sched/base/sys.hpp"
+
+#include <cerrno>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace ramie {
+inline namespace v0 {
+namespace base::sys {
+
+namespace {
+constexpr auto kNanosPerSecond = 1'000'000'000LL;
+}
+
+[[gnu::noinline]] int futex_wait(const void* word, std::uint32_t expected,
+                                 std::chrono::nanoseconds timeout) noexcept {
+  timespec limit{};
+  timespec* at_most = nullptr;
+  if (timeout.count() >= 0) {
+    limit.tv_sec = timeout.count() / kNanosPerSecond;
+    limit.tv_nsec = timeout.count() % kNanosPerSecond;
+    at_most = &limit;
+  }
+  const long rc = ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, at_most, nullptr, 0);
+  return rc < 0 ? -errno : 0;
+}
+
+[[gnu::noinline]] void futex_wake(const void* word, int count) noexcept {
+  (void)::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
+}
+
+[[gnu::noinline]] void* map(std::size_t bytes, int& error) noexcept {
+  error = inject("mmap");
+  if (error != 0) return nullptr;
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
+  void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (address != MAP_FAILED) return address;
+  error = -errno;
+  return nullptr;
+}
+
+[[gnu::noinline]] int unmap(void* address, std::size_t bytes) noexcept {
+  return ::munmap(address, bytes) < 0 ? -errno : 0;
+}
+
+[[gnu::noinline]] int advise(void* address, std::size_t bytes, int advice) noexcept {
+  if (int planned = inject("madvise"); planned != 0) return planned;
+  return ::madvise(address, bytes, advice) < 0 ? -errno : 0;
+}
+
+[[gnu::noinline]] int protect_none(void* address, std::size_t bytes) noexcept {
+  if (int planned = inject("mprotect"); planned != 0) return planned;
+  return ::mprotect(address, bytes, PROT_NONE) < 0 ? -errno : 0;
+}
+
+[[gnu::noinline]] int thread_id() noexcept {
+  return static_cast<int>(::syscall(SYS_gettid));
+}
+
+void no_timer_slack() noexcept {
+  (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
+
+void name_thread(const char* name) noexcept {
+  (void)::pthread_setname_np(::pthread_self(), name);
+}
+
+[[gnu::noinline]] void write_stderr(const char* text, std::size_t size) noexcept {
+  while (size > 0) {
+    const ssize_t n = ::write(STDERR_FILENO, text, size);
+    if (n <= 0) return;
+    text += n;
+    size -= static_cast<std::size_t>(n);
+  }
+}
+
+[[gnu::noinline]] std::uint64_t random_seed() noexcept {
+  std::uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof seed)) {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    seed = static_cast<std::uint64_t>(now.tv_nsec) ^ (static_cast<std::uint64_t>(now.tv_sec) << 32);
+  }
+  return seed;
+}
+
+}  // namespace base::sys
+}  // namespace v0
+}  // namespace ramie

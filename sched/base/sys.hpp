@@ -1,0 +1,52 @@
+// The scheduler's system calls: memory, futex, thread attributes. Each is a noinline function that returns -errno and
+// cannot suspend, so neither errno nor its address is ever cached across a switch. (Descriptors: io/sys.)
+//
+// Every call passes `inject`: a test may plug a plan in and make the nth call fail.
+#pragma once
+
+#include "sched/base/atomic.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <sys/types.h>
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
+
+// A test's plan: 0 lets the call through; -errno makes it fail. Null in production: one load of a constant line.
+using Injector = int (*)(const char* call) noexcept;
+inline Atomic<Injector> sys_injector{nullptr};
+
+inline int inject(const char* call) noexcept {
+  Injector plan = sys_injector.load(kAcquire);
+  return plan == nullptr ? 0 : plan(call);
+}
+
+namespace sys {
+
+inline constexpr int kGuardInstall = 102;  // MADV_GUARD_INSTALL, Linux 6.13; Debian 12's headers lack it
+
+// Sleeps while `*word == expected`, at most `timeout` (negative: for ever). 0, -EAGAIN, -EINTR, -ETIMEDOUT.
+int futex_wait(const void* word, std::uint32_t expected, std::chrono::nanoseconds timeout) noexcept;
+// Wakes up to `count` sleepers; `word` is only an address and may be gone.
+void futex_wake(const void* word, int count) noexcept;
+
+// An anonymous private mapping; null on failure, with -errno in `error`.
+void* map(std::size_t bytes, int& error) noexcept;
+int unmap(void* address, std::size_t bytes) noexcept;
+int advise(void* address, std::size_t bytes, int advice) noexcept;
+int protect_none(void* address, std::size_t bytes) noexcept;
+
+int thread_id() noexcept;
+// Takes the kernel's 50 us timer slack off the calling thread.
+void no_timer_slack() noexcept;
+void name_thread(const char* name) noexcept;
+void write_stderr(const char* text, std::size_t size) noexcept;
+std::uint64_t random_seed() noexcept;
+
+}  // namespace sys
+}  // namespace base
+}  // namespace v0
+}  // namespace ramie

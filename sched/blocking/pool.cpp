@@ -1,0 +1,161 @@
+// See pool.hpp.
+#include "sched/blocking/pool.hpp"
+
+#include "sched/base/annotate.hpp"
+#include "sched/base/sys.hpp"
+#include "sched/current.hpp"
+#include "sched/fiber.hpp"
+#include "sched/fiber_main.hpp"
+#include "sched/scheduler.hpp"
+
+#include <system_error>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+BlockingPool::BlockingPool(Scheduler& scheduler, std::size_t max_threads, base::Nanos keep_alive) noexcept
+    : scheduler_(scheduler), max_threads_(max_threads), keep_alive_(keep_alive) {}
+
+BlockingPool::~BlockingPool() {
+  (void)shut_down(base::now());
+}
+
+bool BlockingPool::start_thread() noexcept {
+  try {
+    threads_.emplace_front();
+    *threads_.begin() = std::thread([this, self = threads_.begin()] { run(self); });
+    return true;
+  } catch (const std::system_error&) {
+    threads_.pop_front();
+  } catch (const std::bad_alloc&) {
+    if (!threads_.empty() && !threads_.front().joinable()) threads_.pop_front();
+  }
+  return false;
+}
+
+void BlockingPool::submit(Fiber& job) noexcept {
+  std::error_code error;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_shut_down_) {
+      error = errc::shutting_down;
+    } else if (idle_ > 0) {
+      jobs_.push_back(job);
+      --idle_;
+      ++promised_;
+      job_came_.notify_one();
+      return;
+    } else if (threads_.size() < max_threads_ && !start_thread() && threads_.empty()) {
+      error = std::make_error_code(std::errc::resource_unavailable_try_again);
+    } else {
+      jobs_.push_back(job);
+      return;
+    }
+  }
+  end_unrun(job, error);
+}
+
+// Null: time to go.
+Fiber* BlockingPool::wait_for_job(std::unique_lock<std::mutex>& lock) {
+  if (Fiber* job = jobs_.pop_front()) return job;
+  if (is_shut_down_) return nullptr;
+  ++idle_;
+  const base::Instant until = base::saturating_add(base::now(), keep_alive_);
+  for (;;) {
+    const bool has_timed_out = job_came_.wait_until(lock, until) == std::cv_status::timeout;
+    if (promised_ > 0) {
+      --promised_;
+      if (Fiber* job = jobs_.pop_front()) return job;
+      if (is_shut_down_) return nullptr;
+      ++idle_;
+      continue;
+    }
+    if (is_shut_down_ || has_timed_out) {
+      --idle_;
+      return nullptr;
+    }
+  }
+}
+
+void BlockingPool::run(Threads::iterator self) noexcept {
+  base::sys::name_thread("ramie-blocking");
+  exchange_entered(&scheduler_);
+  std::unique_lock lock(mutex_);
+  while (Fiber* job = wait_for_job(lock)) {
+    lock.unlock();
+    run_job(*job);
+    lock.lock();
+  }
+  // Whoever ended before us is joined by us: no thread is left unjoined, and nobody waits for itself.
+  Threads before;
+  before.splice(before.begin(), gone_);
+  gone_.splice(gone_.begin(), threads_, self);
+  thread_ended_.notify_all();
+  lock.unlock();
+  for (std::thread& thread : before) thread.join();
+}
+
+void BlockingPool::run_job(Fiber& job) noexcept {
+  const std::uint64_t cancel_bits = job.word.start();
+  base::tsan_acquire(job.wake_edge());
+  if ((cancel_bits & FiberWord::kCancel) != 0) {
+    job.ops->drop_closure(job.storage);
+    job.outcome.store(detail::Outcome::canceled, base::kRelaxed);
+  } else {
+    run_body(job);
+  }
+  base::tsan_release(job.end_edge());
+  job.word.finish();
+  end_task(job);
+}
+
+void BlockingPool::end_unrun(Fiber& job, std::error_code error) noexcept {
+  (void)job.word.start();
+  job.ops->drop_closure(job.storage);
+  job.error = error;
+  job.outcome.store(error ? detail::Outcome::error : detail::Outcome::canceled, base::kRelaxed);
+  base::tsan_release(job.end_edge());
+  job.word.finish();
+  end_task(job);
+}
+
+bool BlockingPool::shut_down(base::Instant deadline) noexcept {
+  FiberList unrun;
+  {
+    const std::lock_guard lock(mutex_);
+    is_shut_down_ = true;
+    unrun.append(jobs_);
+    job_came_.notify_all();
+  }
+  while (Fiber* job = unrun.pop_front()) end_unrun(*job, {});
+  std::unique_lock lock(mutex_);
+  const auto all_gone = [this] { return threads_.empty(); };
+  bool has_ended = all_gone();
+  if (!has_ended && deadline == base::kNever) {
+    thread_ended_.wait(lock, all_gone);
+    has_ended = true;
+  } else if (!has_ended) {
+    has_ended = thread_ended_.wait_until(lock, deadline, all_gone);
+  }
+  for (std::thread& thread : threads_) thread.detach();
+  Threads gone;
+  gone.splice(gone.begin(), gone_);
+  lock.unlock();
+  for (std::thread& thread : gone) thread.join();
+  return has_ended;
+}
+
+std::size_t BlockingPool::threads() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return threads_.size();
+}
+
+std::size_t BlockingPool::queued() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return jobs_.size();
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

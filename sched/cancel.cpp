@@ -1,0 +1,232 @@
+// See cancel.hpp.
+#include "sched/cancel.hpp"
+
+#include "sched/current.hpp"
+#include "sched/fiber.hpp"
+#include "sched/wait.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <new>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+// --- scopes -------------------------------------------------------------------------------------------------------
+
+CancelScope::CancelScope(Fiber* fiber, base::Instant deadline, Shielding shielding) noexcept
+    : fiber_(fiber), is_shield_(shielding == Shielding::yes) {
+  if (fiber_ != nullptr) push(deadline);
+}
+
+CancelScope::CancelScope(Fiber* fiber, detail::TokenState& token) noexcept : fiber_(fiber) {
+  if (fiber_ == nullptr) return;
+  push(base::kNever);
+  token_ = &token;
+  token_->retain();
+  if (token_->link(*this)) return;
+  fired_.store(true, base::kRelaxed);
+  (void)fiber_->word.request(FiberWord::kScope);
+}
+
+void CancelScope::push(base::Instant deadline) noexcept {
+  CancelState& state = fiber_->cancel;
+  deadline_ = deadline;
+  effective_ = is_shield_ ? base::kNever : std::min(deadline, state.deadline());
+  is_shielded_ = is_shield_ || state.is_shielded();
+  parent_ = state.innermost;
+  state.innermost = this;
+}
+
+CancelScope::~CancelScope() {
+  if (token_ != nullptr) {
+    token_->unlink(*this);
+    token_->release();
+  }
+  if (fiber_ == nullptr) return;
+  RAMIE_CHECK(fiber_->cancel.innermost == this, "cancel scopes must end in the reverse order of their start");
+  fiber_->cancel.innermost = parent_;
+  // What is outside may have ended while a shield hid it; what ended us says nothing about the outside.
+  if (is_shield_ || fiber_->word.cancel_bits() != 0) fiber_->cancel.refresh(*fiber_);
+}
+
+void CancelScope::fire(WakeList& wakes) noexcept {
+  fired_.store(true, base::kSeqCst);
+  wakes.request(*fiber_, FiberWord::kScope);
+}
+
+Result<void> CancelScope::verdict() const noexcept {
+  if (ended_by_us_ == errc{}) return {};
+  return failure(ended_by_us_);
+}
+
+base::Instant CancelState::deadline() const noexcept {
+  return innermost == nullptr ? inherited : innermost->effective_;
+}
+
+std::error_code CancelState::find_reason(Fiber& fiber, Marking marking) noexcept {
+  base::Instant now{};
+  const auto has_passed = [&now](base::Instant deadline) {
+    if (deadline == base::kNever) return false;
+    if (now == base::Instant{}) now = base::now();
+    return deadline <= now;
+  };
+  for (CancelScope* scope = innermost; scope != nullptr; scope = scope->parent_) {
+    errc reason{};
+    if (scope->fired_.load(base::kAcquire)) reason = errc::canceled;
+    else if (has_passed(scope->deadline_)) reason = errc::timed_out;
+    if (reason != errc{}) {
+      if (marking == Marking::yes) scope->ended_by_us_ = reason;
+      return reason;
+    }
+    if (scope->is_shield_) return {};
+  }
+  const std::uint64_t bits = fiber.word.cancel_bits();
+  if ((bits & FiberWord::kCancel) != 0) return errc::canceled;
+  if ((bits & FiberWord::kShutdown) != 0) return errc::shutting_down;
+  if (has_passed(inherited)) return errc::timed_out;
+  return {};
+}
+
+Result<void> CancelState::ask(Fiber& fiber) noexcept {
+  if (auto reason = find_reason(fiber, Marking::yes)) return failure(reason);
+  if ((fiber.word.cancel_bits() & FiberWord::kScope) == 0) return {};
+  refresh(fiber);
+  if (auto reason = find_reason(fiber, Marking::yes)) return failure(reason);
+  return {};
+}
+
+// Clear, then look: whoever ends a scope marks it first and sets the bit afterwards.
+void CancelState::refresh(Fiber& fiber) noexcept {
+  fiber.word.clear_scope();
+  if (find_reason(fiber, Marking::no)) (void)fiber.word.request(FiberWord::kScope);
+}
+
+}  // namespace sched
+
+// --- tokens -------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+using sched::TokenNode;
+
+TokenState::TokenState(TokenState* parent) noexcept : parent_(parent) {
+  kind = Kind::child;
+  if (parent_ == nullptr) return;
+  parent_->retain();
+  if (!parent_->link(*this)) canceled_.store(true, base::kRelaxed);
+}
+
+TokenState::~TokenState() {
+  if (parent_ == nullptr) return;
+  parent_->unlink(*this);
+  parent_->release();
+}
+
+void TokenState::release() noexcept {
+  if (references_.fetch_sub(1, base::kAcqRel) == 1) delete this;
+}
+
+bool TokenState::try_retain() noexcept {
+  std::uint32_t count = references_.load(base::kRelaxed);
+  while (count != 0)
+    if (references_.compare_exchange_weak(count, count + 1, base::kAcquire, base::kRelaxed)) return true;
+  return false;
+}
+
+bool TokenState::link(TokenNode& node) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (canceled_.load(base::kRelaxed)) return false;
+  nodes_.push_back(node);
+  return true;
+}
+
+void TokenState::unlink(TokenNode& node) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (node.is_linked()) nodes_.erase(node);
+}
+
+// One round under the lock; true when nothing is left.
+bool TokenState::cancel_some(sched::WakeList& wakes, base::List<TokenNode>& children) noexcept {
+  const std::lock_guard lock(mutex_);
+  canceled_.store(true, base::kSeqCst);
+  while (!wakes.is_full()) {
+    TokenNode* node = nodes_.pop_front();
+    if (node == nullptr) break;
+    if (node->kind == TokenNode::Kind::scope) static_cast<sched::CancelScope*>(node)->fire(wakes);
+    else if (static_cast<TokenState*>(node)->try_retain()) children.push_back(*node);
+  }
+  while (!wakes.is_full()) {
+    sched::Waiter* waiter = waiters_.pop_front();
+    if (waiter == nullptr) return nodes_.is_empty();
+    (void)wakes.claim(*waiter);
+  }
+  return false;
+}
+
+void TokenState::cancel() noexcept {
+  base::List<TokenNode> children;
+  for (bool is_done = false; !is_done;) {
+    sched::WakeList wakes;
+    is_done = cancel_some(wakes, children);
+  }
+  while (TokenNode* node = children.pop_front()) {
+    auto* child = static_cast<TokenState*>(node);
+    child->cancel();
+    child->release();
+  }
+}
+
+Result<void> TokenState::wait() noexcept {
+  sched::Wait wait(sched::WaitKind::token, this);
+  return wait.run(mutex_, waiters_, [&] { return canceled_.load(base::kRelaxed); });
+}
+
+}  // namespace detail
+
+CancellationToken::CancellationToken() : state_(new detail::TokenState(nullptr)) {}
+CancellationToken::CancellationToken(const CancellationToken& other) noexcept : state_(other.state_) {
+  if (state_ != nullptr) state_->retain();
+}
+CancellationToken::CancellationToken(CancellationToken&& other) noexcept
+    : state_(std::exchange(other.state_, nullptr)) {}
+CancellationToken& CancellationToken::operator=(CancellationToken other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+CancellationToken::~CancellationToken() {
+  if (state_ != nullptr) state_->release();
+}
+CancellationToken CancellationToken::child() const {
+  return CancellationToken(new detail::TokenState(state_));
+}
+void CancellationToken::cancel() const noexcept {
+  if (state_ != nullptr) state_->cancel();
+}
+bool CancellationToken::is_canceled() const noexcept {
+  return state_ != nullptr && state_->is_canceled();
+}
+Result<void> CancellationToken::wait() const noexcept {
+  return state_->wait();
+}
+
+CancelGuard::CancelGuard(Clock::time_point deadline) noexcept {
+  static_assert(sizeof(sched::CancelScope) <= kSpace);
+  ::new (space_) sched::CancelScope(sched::current_fiber(), deadline, sched::CancelScope::Shielding::no);
+}
+CancelGuard::CancelGuard(const CancellationToken& token) noexcept {
+  ::new (space_) sched::CancelScope(token.state_ == nullptr ? nullptr : sched::current_fiber(), *token.state_);
+}
+CancelGuard::CancelGuard(Shielded) noexcept {
+  ::new (space_) sched::CancelScope(sched::current_fiber(), base::kNever, sched::CancelScope::Shielding::yes);
+}
+CancelGuard::~CancelGuard() {
+  std::launder(reinterpret_cast<sched::CancelScope*>(space_))->~CancelScope();
+}
+Result<void> CancelGuard::verdict() const noexcept {
+  return std::launder(reinterpret_cast<const sched::CancelScope*>(space_))->verdict();
+}
+
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,133 @@
+// See context.hpp.
+#include "sched/context.hpp"
+
+#include <boost/context/detail/fcontext.hpp>
+
+#include <cstdlib>
+#include <cxxabi.h>
+
+#if RAMIE_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if RAMIE_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+
+namespace fcontext = boost::context::detail;
+
+[[gnu::noinline]] ExceptionState* fetch_exception_state() noexcept {
+  auto* state = reinterpret_cast<ExceptionState*>(__cxxabiv1::__cxa_get_globals());
+  __asm__ __volatile__("" : "+r"(state)::"memory");
+  return state;
+}
+
+// Both directions do the same: keep what is live, put the other's in.
+RAMIE_NO_TSAN inline void exchange_exceptions(ExceptionState& live, ExceptionState& leaving,
+                                              const ExceptionState& entering) noexcept {
+  leaving = live;
+  live = entering;
+}
+
+// `last`: the fiber has ended; ASan may free its fake stack.
+RAMIE_NO_TSAN void leave(FiberContext& fiber, [[maybe_unused]] bool last) noexcept {
+  ThreadContext* thread = fiber.thread;
+  exchange_exceptions(*thread->live, fiber.exceptions, thread->exceptions);
+#if RAMIE_ASAN
+  __sanitizer_start_switch_fiber(last ? nullptr : &fiber.fake_stack, thread->stack_low,
+                                 thread->stack_size);
+#endif
+#if RAMIE_TSAN
+  __tsan_switch_to_fiber(thread->tsan, __tsan_switch_to_fiber_no_sync);
+#endif
+  const fcontext::transfer_t back = fcontext::jump_fcontext(thread->registers, nullptr);
+  thread = static_cast<ThreadContext*>(back.data);  // perhaps another thread from here on
+  thread->registers = back.fctx;
+#if RAMIE_ASAN
+  __sanitizer_finish_switch_fiber(fiber.fake_stack, &thread->stack_low, &thread->stack_size);
+#endif
+  exchange_exceptions(*thread->live, thread->exceptions, fiber.exceptions);
+}
+
+}  // namespace
+
+// The frame below main(): unwinders and debuggers stop here.
+RAMIE_NO_TSAN [[gnu::noinline]] void enter_first_frame(FiberContext& fiber) noexcept {
+  fiber.main_(fiber.argument_);
+}
+
+namespace {
+
+RAMIE_NO_TSAN void first_frame(fcontext::transfer_t from) noexcept {
+  __asm__ __volatile__(".cfi_undefined rip");
+  auto* thread = static_cast<ThreadContext*>(from.data);
+  FiberContext& fiber = *static_cast<FiberContext*>(thread->registers);
+  thread->registers = from.fctx;
+#if RAMIE_ASAN
+  __sanitizer_finish_switch_fiber(nullptr, &thread->stack_low, &thread->stack_size);
+#endif
+  exchange_exceptions(*thread->live, thread->exceptions, fiber.exceptions);
+  enter_first_frame(fiber);
+  leave(fiber, true);
+  std::abort();  // nobody switches into a fiber that has ended
+}
+
+}  // namespace
+
+void ThreadContext::attach() noexcept {
+  live = fetch_exception_state();
+#if RAMIE_TSAN
+  tsan = __tsan_get_current_fiber();
+#endif
+}
+
+void FiberContext::prepare(Stack& stack, void (*main)(void*) noexcept, void* argument) noexcept {
+  main_ = main;
+  argument_ = argument;
+  exceptions = {};
+  registers = fcontext::make_fcontext(stack.top(), stack.usable(), &first_frame);
+#if RAMIE_ASAN
+  fake_stack = nullptr;
+#endif
+#if RAMIE_TSAN
+  tsan = __tsan_create_fiber(0);
+#endif
+}
+
+void FiberContext::release() noexcept {
+#if RAMIE_TSAN
+  __tsan_destroy_fiber(tsan);
+  tsan = nullptr;
+#endif
+}
+
+RAMIE_NO_TSAN [[gnu::noinline]] void switch_in(ThreadContext& thread, FiberContext& fiber,
+                                               [[maybe_unused]] const Stack& stack) noexcept {
+  fiber.thread = &thread;
+  thread.registers = &fiber;  // first_frame() finds the fiber here; overwritten with the worker's registers
+#if RAMIE_ASAN
+  __sanitizer_start_switch_fiber(&thread.fake_stack, stack.low(), stack.size());
+#endif
+#if RAMIE_TSAN
+  __tsan_switch_to_fiber(fiber.tsan, __tsan_switch_to_fiber_no_sync);
+#endif
+  const fcontext::transfer_t out = fcontext::jump_fcontext(fiber.registers, &thread);
+  fiber.registers = out.fctx;
+#if RAMIE_ASAN
+  __sanitizer_finish_switch_fiber(thread.fake_stack, nullptr, nullptr);
+#endif
+}
+
+RAMIE_NO_TSAN [[gnu::noinline]] void switch_out(FiberContext& fiber) noexcept {
+  leave(fiber, false);
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

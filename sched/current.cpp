@@ -1,0 +1,66 @@
+// See current.hpp.
+#include "sched/current.hpp"
+
+#include "sched/base/annotate.hpp"
+#include "sched/fiber.hpp"
+#include "sched/worker.hpp"
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+
+thread_local Fiber* this_fiber = nullptr;
+thread_local Worker* this_worker = nullptr;
+thread_local Scheduler* entered = nullptr;
+
+// A plain thread that waits. Its word starts as RUNNING.
+class ThreadSleeper final : public Sleeper {
+ public:
+  ThreadSleeper() noexcept : Sleeper(true) {
+    word.reset();
+    (void)word.start();
+  }
+};
+
+thread_local ThreadSleeper this_thread;
+
+template <class T>
+RAMIE_NO_TSAN inline T opaque(T value) noexcept {
+  __asm__ __volatile__("" : "+r"(value)::"memory");
+  return value;
+}
+
+}  // namespace
+
+RAMIE_NO_TSAN [[gnu::noinline]] Fiber* current_fiber() noexcept {
+  return opaque(this_fiber);
+}
+RAMIE_NO_TSAN [[gnu::noinline]] Worker* current_worker() noexcept {
+  return opaque(this_worker);
+}
+[[gnu::noinline]] Sleeper& current_sleeper() noexcept {
+  if (Fiber* fiber = current_fiber(); fiber != nullptr) return *fiber;
+  return *opaque(static_cast<Sleeper*>(&this_thread));
+}
+RAMIE_NO_TSAN [[gnu::noinline]] Scheduler* current_scheduler() noexcept {
+  if (Fiber* fiber = current_fiber(); fiber != nullptr) return fiber->scheduler;
+  if (Worker* worker = current_worker(); worker != nullptr) return &worker->scheduler();
+  return opaque(entered);
+}
+RAMIE_NO_TSAN [[gnu::noinline]] void set_current_fiber(Fiber* fiber) noexcept {
+  this_fiber = opaque(fiber);
+}
+RAMIE_NO_TSAN [[gnu::noinline]] void set_current_worker(Worker* worker) noexcept {
+  this_worker = opaque(worker);
+}
+[[gnu::noinline]] Scheduler* exchange_entered(Scheduler* scheduler) noexcept {
+  Scheduler* before = opaque(entered);
+  entered = opaque(scheduler);
+  return before;
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,30 @@
+// Who runs on this thread. The only place with thread_local variables.
+//
+// Compilers keep the address of a thread_local over a call, so a fiber that parked and came back on another thread would
+// read the old thread's. Every accessor here is a noinline function with a barrier; nobody keeps a result over a park,
+// except the fiber's own pointer, which is the same wherever it runs.
+#pragma once
+
+#include "sched/waiter.hpp"
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class Scheduler;
+class Worker;
+
+Fiber* current_fiber() noexcept;     // null on plain threads and on a worker's own stack
+Worker* current_worker() noexcept;   // null on threads that run no fibers
+Sleeper& current_sleeper() noexcept; // the fiber, or this thread's own
+// The runtime of the fiber or worker, else the one that the thread has entered, else null.
+Scheduler* current_scheduler() noexcept;
+
+void set_current_fiber(Fiber* fiber) noexcept;
+void set_current_worker(Worker* worker) noexcept;
+// Returns what was entered before.
+Scheduler* exchange_entered(Scheduler* scheduler) noexcept;
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,152 @@
+// The life of a task: body, end, joiners, references. And how wakers make fibers runnable.
+#include "sched/fiber.hpp"
+
+#include "sched/base/annotate.hpp"
+#include "sched/base/sys.hpp"
+#include "sched/current.hpp"
+#include "sched/fiber_main.hpp"
+#include "sched/scheduler.hpp"
+#include "sched/scope.hpp"
+#include "sched/unhandled.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <cxxabi.h>
+#include <mutex>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+const char* to_string(WaitKind kind) noexcept {
+  switch (kind) {
+    case WaitKind::none: return "running";
+    case WaitKind::readable: return "readable";
+    case WaitKind::writable: return "writable";
+    case WaitKind::io: return "I/O";
+    case WaitKind::accept: return "accept";
+    case WaitKind::connect: return "connect";
+    case WaitKind::sleep: return "sleep";
+    case WaitKind::join: return "join";
+    case WaitKind::scope: return "Scope";
+    case WaitKind::mutex: return "Mutex";
+    case WaitKind::condvar: return "Condvar";
+    case WaitKind::semaphore: return "Semaphore";
+    case WaitKind::notify: return "Notify";
+    case WaitKind::channel: return "channel";
+    case WaitKind::token: return "CancellationToken";
+    case WaitKind::signal: return "signal";
+    case WaitKind::blocking: return "blocking pool";
+  }
+  return "?";
+}
+
+void Fiber::set_name(std::string_view text) noexcept {
+  const std::size_t n = std::min(text.size(), kNameBytes - 1);
+  if (n != 0) std::memcpy(name, text.data(), n);
+  name[n] = '\0';
+}
+
+bool Fiber::try_retain() noexcept {
+  std::uint32_t count = references.load(base::kSeqCst);
+  while (count != 0)
+    if (references.compare_exchange_weak(count, count + 1, base::kSeqCst, base::kSeqCst)) return true;
+  return false;
+}
+
+void Fiber::release() noexcept {
+  if (references.fetch_sub(1, base::kAcqRel) == 1) scheduler->recycle(*this);
+}
+
+// --- the task -------------------------------------------------------------------------------------------------------
+
+void run_body(Fiber& fiber) noexcept {
+  if (fiber.scheduler->options().abort_on_unhandled && fiber.references.load(base::kRelaxed) == 1 &&
+      fiber.group == nullptr) {
+    fiber.ops->run(fiber.storage);  // detached: terminate where it is thrown, the core has the stack
+    fiber.outcome.store(detail::Outcome::value, base::kRelaxed);
+    return;
+  }
+  try {
+    fiber.ops->run(fiber.storage);
+    fiber.outcome.store(detail::Outcome::value, base::kRelaxed);
+  } catch (abi::__forced_unwind&) {
+    base::fatal("a worker thread was ended from outside (pthread_cancel): its fibers cannot go on");
+  } catch (...) {
+    fiber.exception = std::current_exception();
+    fiber.outcome.store(detail::Outcome::exception, base::kRelaxed);
+  }
+}
+
+void fiber_main(void* argument) noexcept {
+  Fiber& fiber = *static_cast<Fiber*>(argument);
+  base::tsan_acquire(fiber.wake_edge());
+  if (fiber.skip_body) {
+    fiber.ops->drop_closure(fiber.storage);
+    fiber.outcome.store(detail::Outcome::canceled, base::kRelaxed);
+  } else {
+    run_body(fiber);
+  }
+  // Nobody will join: the result's destructor runs here, where it may wait.
+  if (fiber.references.load(base::kAcquire) == 1 && fiber.group == nullptr) drop_task_result(fiber);
+  base::tsan_release(fiber.end_edge());
+  fiber.leaving.store(Leaving::ended, base::kRelaxed);
+}
+
+// One round under the lock; true when no joiner is left.
+static bool publish_end(Fiber& fiber, WakeList& wakes) noexcept {
+  const std::lock_guard lock(fiber.join_mutex);
+  fiber.has_ended.store(true, base::kRelease);
+  while (!wakes.is_full() && !fiber.joiners.is_empty()) (void)wakes.claim(*fiber.joiners.pop_front());
+  return fiber.joiners.is_empty();
+}
+
+void end_task(Fiber& fiber) noexcept {
+  Scheduler& scheduler = *fiber.scheduler;
+  ScopeCore* group = std::exchange(fiber.group, nullptr);
+  for (bool is_done = false; !is_done;) {
+    WakeList wakes;
+    is_done = publish_end(fiber, wakes);
+  }
+  if (group != nullptr) group->child_ended(fiber);
+  fiber.release();
+  scheduler.on_ended();
+}
+
+// --- waking ---------------------------------------------------------------------------------------------------------
+
+bool WakeList::claim(Sleeper& sleeper, std::uint32_t epoch, std::uint8_t by) noexcept {
+  const bool is_thread = sleeper.is_thread();
+  const void* futex = sleeper.word.futex();
+  base::tsan_release(&sleeper.word);
+  const FiberWord::Claim claim = sleeper.word.claim(epoch, by);
+  if (claim == FiberWord::Claim::won_and_queue) add(sleeper, is_thread, futex);
+  return claim != FiberWord::Claim::lost;
+}
+
+void WakeList::request(Sleeper& sleeper, std::uint64_t bits) noexcept {
+  base::tsan_release(&sleeper.word);
+  if (sleeper.word.request(bits)) add(sleeper, sleeper.is_thread(), sleeper.word.futex());
+}
+
+// A thread may run, and end, as soon as its word says so: only the address is kept.
+void WakeList::add(Sleeper& sleeper, bool is_thread, const void* futex) noexcept {
+  if (!is_thread) {
+    fibers_.push_back(static_cast<Fiber&>(sleeper));
+    return;
+  }
+  RAMIE_ASSERT(threads_ < kThreads);
+  futexes_[threads_++] = futex;
+}
+
+void WakeList::fire() noexcept {
+  for (std::size_t i = 0; i < threads_; ++i) base::sys::futex_wake(futexes_[i], 1);
+  threads_ = 0;
+  if (fibers_.is_empty()) return;
+  const base::TsanInternal internal;
+  while (Fiber* fiber = fibers_.pop_front()) fiber->scheduler->submit(*fiber);
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

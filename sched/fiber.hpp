@@ -1,0 +1,129 @@
+// A fiber's control block: words, links, timer entry, name, small closure and result.
+//
+// Blocks come from a type-stable slab (fiber_slab.hpp): reused, never returned before the runtime ends, and the epoch in
+// `word` only grows, so a late wake-up finds a block, not garbage. Whoever may touch a block without owning the fiber
+// holds a reference: the run (from spawn to end), the JoinHandle, a canceller.
+//
+// Who owns which fields:
+//   QUEUED   whoever turned it on, until the fiber is in a queue, then that queue: `queue_next`
+//   RUNNING  its worker (context, stack) and the fiber itself (budget, scope, wait)
+//   PARKED   nobody; wakers go through `word`
+#pragma once
+
+#include "sched/base/clock.hpp"
+#include "sched/cancel.hpp"
+#include "sched/context.hpp"
+#include "sched/time/timer_entry.hpp"
+#include "sched/waiter.hpp"
+
+#include <ramie/task.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class Scheduler;
+class Worker;
+class ScopeCore;
+
+// What a fiber waits for, for dumps.
+enum class WaitKind : std::uint8_t {
+  none, readable, writable, io, accept, connect, sleep, join, scope, mutex, condvar, semaphore, notify, channel, token,
+  signal, blocking,
+};
+const char* to_string(WaitKind kind) noexcept;
+
+// Why a fiber switched out; its worker acts on it.
+enum class Leaving : std::uint8_t { parking, yielding, ended };
+
+class Fiber final : public Sleeper, public base::Link {  // the Link: among the children of a Scope
+ public:
+  Fiber() noexcept : Sleeper(false) {}
+
+  static constexpr std::size_t kNameBytes = 32;
+
+  // --- identity, written by the spawner
+  std::uint64_t id = 0;
+  const void* spawn_site = nullptr;
+  char name[kNameBytes] = {};
+  Scheduler* scheduler = nullptr;
+
+  // --- scheduling
+  Fiber* queue_next = nullptr;
+  Worker* home = nullptr;  // pinned there
+  base::Atomic<Worker*> worker{nullptr};  // that runs it now; read by the fiber after each resume, never kept
+  FiberContext context;
+  Stack* stack = nullptr;  // attached at the first run, detached at the end
+  std::size_t stack_size = 0;
+  base::Atomic<Leaving> leaving{Leaving::parking};
+  base::Atomic<std::uint32_t> budget{0};
+
+  // --- waiting
+  base::Atomic<WaitKind> waits_for{WaitKind::none};
+  base::Atomic<const void*> waits_on{nullptr};
+  TimerEntry timer;
+  CancelState cancel;
+
+  // --- the task
+  const detail::TaskOps* ops = nullptr;
+  base::Atomic<detail::Outcome> outcome{detail::Outcome::none};
+  std::error_code error;
+  std::exception_ptr exception;
+  bool skip_body = false;  // cancelled before the first run
+  ScopeCore* group = nullptr;  // the Scope it belongs to
+
+  // --- the end
+  base::Mutex join_mutex;
+  WaiterList joiners;
+  base::Atomic<bool> has_ended{false};
+  base::Atomic<std::uint32_t> references{0};
+
+  alignas(16) std::byte storage[detail::kTaskStorage];
+
+  void set_name(std::string_view text) noexcept;
+  std::string_view view_name() const noexcept { return name; }
+
+  void retain() noexcept { references.fetch_add(1, base::kRelaxed); }
+  // For whoever finds the block without owning a reference (the registry's walk).
+  bool try_retain() noexcept;
+  void release() noexcept;
+
+  // The edge "wake (or spawn) happens before resume", for the race detector.
+  const void* wake_edge() const noexcept { return &word; }
+  const void* end_edge() const noexcept { return &has_ended; }
+};
+
+inline void FiberList::push_back(Fiber& fiber) noexcept {
+  fiber.queue_next = nullptr;
+  if (tail_ == nullptr) head_ = &fiber;
+  else tail_->queue_next = &fiber;
+  tail_ = &fiber;
+  ++size_;
+}
+
+inline Fiber* FiberList::pop_front() noexcept {
+  Fiber* first = head_;
+  if (first == nullptr) return nullptr;
+  head_ = first->queue_next;
+  if (head_ == nullptr) tail_ = nullptr;
+  --size_;
+  return first;
+}
+
+inline void FiberList::append(FiberList& other) noexcept {
+  if (other.is_empty()) return;
+  if (tail_ == nullptr) head_ = other.head_;
+  else tail_->queue_next = other.head_;
+  tail_ = other.tail_;
+  size_ += other.size_;
+  other.head_ = other.tail_ = nullptr;
+  other.size_ = 0;
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

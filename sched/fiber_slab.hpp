@@ -1,0 +1,54 @@
+// Control blocks of one runtime: type-stable, reused, freed only with the runtime. The slab is also the registry of all
+// fibers: whoever wants to see every fiber (shutdown, dumps) walks the blocks and retains those in use, so spawning
+// touches no list.
+#pragma once
+
+#include "sched/base/mutex.hpp"
+#include "sched/fiber.hpp"
+
+#include <cstddef>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class FiberSlab {
+ public:
+  FiberSlab() noexcept = default;
+  ~FiberSlab();
+  FiberSlab(const FiberSlab&) = delete;
+  FiberSlab& operator=(const FiberSlab&) = delete;
+
+  // Up to `count` unused blocks as a chain, at least one; false when there is no memory.
+  bool withdraw(FiberList& chain, std::size_t count) noexcept;
+  void deposit(FiberList& chain) noexcept;
+
+  // Calls `visit(Fiber&)` for every block in use, with a reference held meanwhile.
+  template <class Visit>
+  void for_each(Visit&& visit) noexcept {
+    for (Chunk* chunk = chunks_.load(base::kAcquire); chunk != nullptr; chunk = chunk->next)
+      for (Fiber& fiber : chunk->fibers) {
+        if (!fiber.try_retain()) continue;
+        visit(fiber);
+        fiber.release();
+      }
+  }
+
+  void leak() noexcept { leaked_ = true; }
+
+ private:
+  static constexpr std::size_t kChunk = 64;
+  struct Chunk {
+    Chunk* next = nullptr;
+    Fiber fibers[kChunk];
+  };
+
+  base::Mutex mutex_;
+  FiberList unused_;
+  base::Atomic<Chunk*> chunks_{nullptr};
+  bool leaked_ = false;
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,195 @@
+// The one word that decides who may run a fiber and who ended its wait.
+//
+//   bit 63..32 epoch | 31..16 unused | 15..8 claim | 6 SCOPE | 5 SHUTDOWN | 4 CANCEL | 3 SHIELDED | 2 ARMED | 1..0 state
+//
+//              start()                       commit() and the wait is still armed
+//   QUEUED ------------------> RUNNING ------------------------------------------> PARKED
+//     ^  ^                       |   |                                               |
+//     |  +-----------------------+   +--> DONE  (finish)                             |
+//     |     commit(): claimed meanwhile, or a yield                                  |
+//     +------------------------------------------------------------------------------+
+//           claim() or request(): the winner owns the fiber until it is in a queue
+//
+// A wait is armed with a fresh epoch; whoever wants to end it (readiness, timer, cancel, an arm of a select) races by
+// one compare-and-swap on {ARMED, epoch}. The one that turns ARMED off has won, its number stays in `claim`, and every
+// other attempt with that epoch, now or in an hour, is a no-op. Control blocks are reused, never freed, and `epoch` only
+// grows: a late wake-up cannot hit the block's next fiber.
+//
+// F1 Only the worker that ran the fiber leaves RUNNING, after the switch: start, commit and finish are the worker's.
+// F2 Who turns PARKED into QUEUED must put the fiber into a queue, once; claim() and request() say so by `true`.
+// F3 A fiber claimed while it is RUNNING is queued by its worker in commit().
+// F7 arm() fails if a cancel came first, in the same compare-and-swap.
+//
+// Writers: start/commit/finish/reset the worker (reset: the spawner), arm/disarm/clear_scope the fiber itself, claim any
+// waker, request any canceller. All are read-modify-write, so all are in one total order.
+#pragma once
+
+#include "sched/base/assert.hpp"
+#include "sched/base/atomic.hpp"
+
+#include <cstdint>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class FiberWord {
+ public:
+  enum State : std::uint64_t { kRunning = 0, kParked = 1, kQueued = 2, kDone = 3 };
+
+  // The cancel bits, and what each says.
+  static constexpr std::uint64_t kCancel = 1U << 4U;    // this fiber was cancelled; sticky
+  static constexpr std::uint64_t kShutdown = 1U << 5U;  // the runtime is ending; sticky
+  static constexpr std::uint64_t kScope = 1U << 6U;     // look at the cancel scopes: one may have ended
+  static constexpr std::uint64_t kAnyCancel = kCancel | kShutdown | kScope;
+
+  // Who ended a wait. Smaller numbers are the arms of the wait itself.
+  static constexpr std::uint8_t kByTimer = 254;
+  static constexpr std::uint8_t kByCancel = 255;
+
+  enum class Shield : bool { no, yes };
+  enum class Claim : std::uint8_t { lost, won, won_and_queue };
+  enum class Commit : std::uint8_t { parked, queue };
+
+  struct Armed {
+    bool armed;           // false: refused, a cancel bit is on
+    std::uint32_t epoch;  // of this wait
+  };
+
+  // --- the worker -------------------------------------------------------------------------------------------------
+
+  // QUEUED -> RUNNING. Returns the cancel bits, so that a fiber cancelled before its first run never runs its body.
+  std::uint64_t start() noexcept {
+    const std::uint64_t old = word_.fetch_and(~kStateMask, kAcqRel_);  // kRunning is 0
+    RAMIE_ASSERT((old & kStateMask) == kQueued);
+    return old & kAnyCancel;
+  }
+
+  // After the switch out of a fiber that wants to wait.
+  [[nodiscard]] Commit commit() noexcept {
+    std::uint64_t old = word_.load(base::kRelaxed);
+    for (;;) {
+      const bool armed = (old & kArmed) != 0 || RAMIE_MUTANT(1);
+      const std::uint64_t next = (old & ~kStateMask) | (armed ? kParked : kQueued);
+      if (RAMIE_MUTANT(5)) word_.store(old = next, base::kRelease);
+      if (word_.compare_exchange_weak(old, next, RAMIE_MUTANT(6) ? base::kRelaxed : kAcqRel_, base::kRelaxed))
+        return armed ? Commit::parked : Commit::queue;
+    }
+  }
+
+  // After the switch out of a fiber that yields: RUNNING -> QUEUED; the worker queues it.
+  void commit_yield() noexcept { word_.fetch_or(kQueued, kAcqRel_); }
+
+  // After the last switch out: RUNNING -> DONE.
+  void finish() noexcept { word_.fetch_or(kDone, kAcqRel_); }
+
+  // DONE -> QUEUED with a new epoch: the block gets its next fiber.
+  void reset() noexcept {
+    const std::uint64_t old = word_.load(base::kRelaxed);
+    const std::uint64_t epoch = RAMIE_MUTANT(2) ? (old >> kEpochShift) : (old >> kEpochShift) + 1;
+    word_.store((epoch << kEpochShift) | kQueued, base::kRelease);
+  }
+
+  // --- the fiber itself -------------------------------------------------------------------------------------------
+
+  // Opens a wait. Unless shielded it is refused when a cancel bit is on that is not among `known` ones (those that the
+  // fiber has looked at and that a Shield hides).
+  [[nodiscard]] Armed arm(Shield shield, std::uint64_t known = 0) noexcept {
+    std::uint64_t old = word_.load(base::kRelaxed);
+    for (;;) {
+      RAMIE_ASSERT((old & (kStateMask | kArmed)) == kRunning);
+      if (shield == Shield::no && (old & kAnyCancel & ~known) != 0 && !RAMIE_MUTANT(3))
+        return {false, 0};
+      const std::uint64_t epoch = ((old >> kEpochShift) + 1) & 0xffff'ffffU;
+      const std::uint64_t next = (epoch << kEpochShift) | (old & kAnyCancel) | kArmed |
+                                 (shield == Shield::yes ? kShielded : 0);
+      if (word_.compare_exchange_weak(old, next, base::kSeqCst, base::kRelaxed))
+        return {true, static_cast<std::uint32_t>(epoch)};
+    }
+  }
+
+  // Closes the wait without parking. True: nobody had claimed it. False: it was claimed, and claimed_by() tells by whom.
+  [[nodiscard]] bool disarm() noexcept {
+    if (RAMIE_MUTANT(11)) word_.store(word_.load(base::kAcquire) & ~(kArmed | kShielded), base::kRelease);
+    return (word_.fetch_and(~(kArmed | kShielded), kAcqRel_) & kArmed) != 0 || RAMIE_MUTANT(11);
+  }
+
+  // A scope ended: the hint may be stale. The caller looks at its remaining scopes afterwards.
+  void clear_scope() noexcept { word_.fetch_and(~kScope, base::kSeqCst); }
+
+  bool is_armed() const noexcept { return (word_.load(base::kAcquire) & kArmed) != 0; }
+  std::uint8_t claimed_by() const noexcept {
+    return static_cast<std::uint8_t>(word_.load(base::kAcquire) >> kClaimShift);
+  }
+  std::uint64_t cancel_bits() const noexcept { return word_.load(base::kRelaxed) & kAnyCancel; }
+  std::uint32_t epoch() const noexcept {
+    return static_cast<std::uint32_t>(word_.load(base::kRelaxed) >> kEpochShift);
+  }
+
+  // --- any thread -------------------------------------------------------------------------------------------------
+
+  // Ends the wait `epoch`, if it is still open.
+  [[nodiscard]] Claim claim(std::uint32_t epoch, std::uint8_t by) noexcept {
+    std::uint64_t old = word_.load(base::kRelaxed);
+    for (;;) {
+      if ((old & kArmed) == 0) return Claim::lost;
+      if ((old >> kEpochShift) != epoch && !RAMIE_MUTANT(4)) return Claim::lost;
+      if (try_claim(old, old, by))
+        return (old & kStateMask) == kParked ? Claim::won_and_queue : Claim::won;
+    }
+  }
+
+  // Turns cancel bits on and ends the wait unless it is shielded. True: the caller must queue the fiber.
+  [[nodiscard]] bool request(std::uint64_t bits) noexcept {
+    std::uint64_t old = word_.load(base::kRelaxed);
+    for (;;) {
+      if ((old & kStateMask) == kDone) return false;
+      const bool ends_wait = (old & (kArmed | (RAMIE_MUTANT(10) ? 0 : kShielded))) == kArmed;
+      if (RAMIE_MUTANT(9) && !ends_wait) word_.store(old = old | bits, base::kRelease);
+      if (ends_wait ? try_claim(old, old | bits, kByCancel)
+                    : word_.compare_exchange_weak(old, old | bits, base::kSeqCst, base::kRelaxed))
+        return ends_wait && (old & kStateMask) == kParked;
+    }
+  }
+
+  // What a timer needs to know before it claims: the open wait's epoch.
+  [[nodiscard]] Armed open_wait() const noexcept {
+    const std::uint64_t now = word_.load(base::kSeqCst);
+    return {(now & kArmed) != 0, static_cast<std::uint32_t>(now >> kEpochShift)};
+  }
+
+  State state() const noexcept { return static_cast<State>(word_.load(base::kAcquire) & kStateMask); }
+
+  // For threads, which sleep on the lower half of the word (x86-64: at its address).
+  const void* futex() const noexcept { return &word_; }
+  std::uint32_t futex_value() const noexcept {
+    return static_cast<std::uint32_t>(word_.load(base::kAcquire));
+  }
+
+ private:
+  static constexpr auto kAcqRel_ = base::kAcqRel;
+  static constexpr std::uint64_t kStateMask = 3;
+  static constexpr std::uint64_t kArmed = 1U << 2U;
+  static constexpr std::uint64_t kShielded = 1U << 3U;
+  static constexpr unsigned kClaimShift = 8;
+  static constexpr std::uint64_t kClaimMask = 0xffU << kClaimShift;
+  static constexpr unsigned kEpochShift = 32;
+
+  // old -> `bits` with the wait closed in favour of `by`; a parked fiber becomes QUEUED, owned by the caller.
+  bool try_claim(std::uint64_t& old, std::uint64_t bits, std::uint8_t by) noexcept {
+    std::uint64_t next = bits & ~(kArmed | kShielded | kClaimMask);
+    next |= std::uint64_t{by} << kClaimShift;
+    if ((old & kStateMask) == kParked && !RAMIE_MUTANT(8)) next = (next & ~kStateMask) | kQueued;
+    if (RAMIE_MUTANT(7)) {
+      word_.store(next, base::kRelease);
+      return true;
+    }
+    return word_.compare_exchange_weak(old, next, base::kSeqCst, base::kRelaxed);
+  }
+
+  base::Atomic<std::uint64_t> word_{kDone};
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,135 @@
+// Cancellation: tokens, deadlines and shields. One mechanism, the cancel scope; each name here is a view of it.
+//
+// A cancel is an error, not an unwinding: the current wait and every later one inside the cancelled part return
+// `canceled` (`timed_out`, `shutting_down`), so destructors run in order, in the fiber.
+#pragma once
+
+#include <ramie/result.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+namespace ramie {
+inline namespace v0 {
+
+namespace detail {
+class TokenState;
+}
+
+/// A shared flag that ends waits: copy it freely; child tokens are cancelled with their parent, not the other way round.
+class CancellationToken {
+ public:
+  RAMIE_API CancellationToken();
+  RAMIE_API CancellationToken(const CancellationToken& other) noexcept;
+  RAMIE_API CancellationToken(CancellationToken&& other) noexcept;
+  RAMIE_API CancellationToken& operator=(CancellationToken other) noexcept;
+  RAMIE_API ~CancellationToken();
+
+  /// A token that is cancelled when this one is.
+  /// Returns  the child.
+  /// Errors   throws std::bad_alloc.
+  /// Blocks   never.
+  /// Threads  any.
+  /// Cancel   not a wait.
+  [[nodiscard]] RAMIE_API CancellationToken child() const;
+
+  /// Ends every wait inside until(*this, ...), now and later. Sticky; a second call does nothing.
+  /// Returns  when all waiters are made runnable.
+  /// Errors   none.
+  /// Blocks   never.
+  /// Threads  any.
+  /// Cancel   not a wait.
+  RAMIE_API void cancel() const noexcept;
+
+  RAMIE_API bool is_canceled() const noexcept;
+
+  /// Waits until the token is cancelled.
+  /// Returns  success once it is.
+  /// Errors   canceled, timed_out, shutting_down if the *waiting* fiber was ended.
+  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Threads  any.
+  /// Cancel   safe.
+  [[nodiscard]] RAMIE_API Result<void> wait() const noexcept;
+
+ private:
+  friend class CancelGuard;
+  explicit CancellationToken(detail::TokenState* state) noexcept : state_(state) {}
+
+  detail::TokenState* state_;
+};
+
+/// One part of a fiber that can be ended on its own. timeout() and until() are made of it; use those.
+class CancelGuard {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  RAMIE_API explicit CancelGuard(Clock::time_point deadline) noexcept;
+  RAMIE_API explicit CancelGuard(const CancellationToken& token) noexcept;
+  RAMIE_API ~CancelGuard();
+  CancelGuard(const CancelGuard&) = delete;
+  CancelGuard& operator=(const CancelGuard&) = delete;
+
+  /// Why a wait inside was ended by this very guard; success if none was.
+  RAMIE_API Result<void> verdict() const noexcept;
+
+ protected:
+  struct Shielded {};
+  RAMIE_API explicit CancelGuard(Shielded) noexcept;
+
+ private:
+  static constexpr std::size_t kSpace = 15 * sizeof(void*);
+  alignas(void*) unsigned char space_[kSpace];
+};
+
+/// While one lives, no cancel, deadline or shutdown from outside ends a wait of this fiber: for clean-up that must wait.
+class Shield : private CancelGuard {
+ public:
+  Shield() noexcept : CancelGuard(Shielded{}) {}
+};
+
+namespace detail {
+template <class F>
+Flat<std::invoke_result_t<F>> run_guarded(CancelGuard& guard, F&& function) {
+  using U = std::invoke_result_t<F>;
+  if constexpr (kIsResult<U>) {
+    return std::forward<F>(function)();
+  } else if constexpr (std::is_void_v<U>) {
+    std::forward<F>(function)();
+    return guard.verdict();
+  } else {
+    U value = std::forward<F>(function)();
+    if (auto ended = guard.verdict(); !ended) return failure(ended.error());
+    return value;
+  }
+}
+}  // namespace detail
+
+/// Runs `function()`; waits inside it end at `deadline`. Nests: the earliest deadline wins.
+/// Returns  what `function` returned; a Result is not nested.
+/// Errors   timed_out if a wait inside was ended by this deadline and `function` does not return a Result itself.
+/// Blocks   as `function` does.
+/// Threads  a fiber; outside one the deadline has no effect.
+/// Cancel   as `function`.
+template <std::invocable F>
+[[nodiscard]] auto timeout_at(std::chrono::steady_clock::time_point deadline, F&& function) {
+  CancelGuard guard(deadline);
+  return detail::run_guarded(guard, std::forward<F>(function));
+}
+
+/// Runs `function()`; waits inside it end when `token` is cancelled.
+/// Returns  what `function` returned; a Result is not nested.
+/// Errors   canceled, as timeout_at().
+/// Blocks   as `function` does.
+/// Threads  a fiber; outside one the token has no effect.
+/// Cancel   as `function`.
+template <std::invocable F>
+[[nodiscard]] auto until(const CancellationToken& token, F&& function) {
+  CancelGuard guard(token);
+  return detail::run_guarded(guard, std::forward<F>(function));
+}
+
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,38 @@
+// Ramie's own error codes. System errors keep the system category; these have theirs, so that our `timed_out` can be
+// told from a peer's ETIMEDOUT, while both equal std::errc::timed_out.
+#pragma once
+
+#include <ramie/api.hpp>
+
+#include <system_error>
+
+namespace ramie {
+inline namespace v0 {
+
+enum class errc {
+  canceled = 1,        // the fiber, its scope or its token was cancelled
+  timed_out,           // a deadline of ours passed
+  shutting_down,       // the runtime is ending
+  no_runtime,          // the call needs a runtime and the thread is in none
+  runtime_gone,        // the runtime that this object belonged to has ended
+  closed,              // the other side of a channel or primitive is closed
+  lagged,              // a slow receiver missed values
+  task_canceled,       // the joined fiber was cancelled before its body ran
+  already_registered,  // the descriptor is registered with this driver already
+  already_waiting,     // a second fiber waits on the same direction of a stream
+  unsupported,         // the kernel or the build lacks it
+  full,                // no room in the channel now
+  empty,               // nothing in the channel now
+};
+
+RAMIE_API const std::error_category& category() noexcept;
+
+inline std::error_code make_error_code(errc code) noexcept {
+  return {static_cast<int>(code), category()};
+}
+
+}  // namespace v0
+}  // namespace ramie
+
+template <>
+struct std::is_error_code_enum<ramie::errc> : std::true_type {};

@@ -1,0 +1,94 @@
+// Scope: fibers that end before the block that started them.
+#pragma once
+
+#include <ramie/task.hpp>
+
+#include <chrono>
+#include <memory>
+
+namespace ramie {
+inline namespace v0 {
+
+namespace sched {
+class ScopeCore;
+}
+
+/// What a Scope does when an exception leaves one of its fibers.
+enum class on_failure : bool {
+  cancel,  // cancels the others; join() throws the exception
+  report,  // prints it, and the others run on: for servers
+};
+
+/// A group of fibers that is joined when it ends. Children inherit the deadline in force when the Scope was opened.
+class Scope {
+ public:
+  RAMIE_API explicit Scope(on_failure policy = on_failure::cancel);
+  /// Cancels the children if this fiber was cancelled or an exception passes, then waits for all of them; a cancel does
+  /// not end that wait.
+  RAMIE_API ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  /// Starts `function(arguments...)` as a child. Its result is dropped; use JoinHandle where one is wanted.
+  /// Returns  success if it was started.
+  /// Errors   shutting_down, not_enough_memory, no_runtime. Throws what copying the arguments throws.
+  /// Blocks   never.
+  /// Threads  any fiber or thread, while the Scope lives.
+  /// Cancel   not a wait; a child of a cancelled Scope never runs its body.
+  template <class F, class... Args>
+  [[gnu::noinline]] Result<void> spawn(F&& function, Args&&... arguments) {
+    return start({}, __builtin_return_address(0),
+                 detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+  }
+  template <class F, class... Args>
+  [[gnu::noinline]] Result<void> spawn(const SpawnOptions& options, F&& function, Args&&... arguments) {
+    return start(options, __builtin_return_address(0),
+                 detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+  }
+
+  /// Waits until no child is left.
+  /// Returns  success; throws the first exception of a child unless the policy is `report`.
+  /// Errors   canceled, timed_out, shutting_down if this wait was ended; the children run on.
+  /// Blocks   this fiber.
+  /// Threads  the fiber that opened the Scope.
+  /// Cancel   safe: may be called again.
+  [[nodiscard]] RAMIE_API Result<void> join();
+
+  /// Waits at most `grace` for the children, then cancels the rest and waits for them too.
+  /// Returns  how many had to be cancelled.
+  /// Errors   none.
+  /// Blocks   this fiber.
+  /// Threads  the fiber that opened the Scope.
+  /// Cancel   ends the grace; the final wait is shielded.
+  RAMIE_API std::size_t drain(std::chrono::nanoseconds grace) noexcept;
+
+  /// Cancels every child, now and later ones.
+  RAMIE_API void cancel() noexcept;
+  /// Children that have not ended.
+  RAMIE_API std::size_t size() const noexcept;
+
+ private:
+  template <class F>
+  Result<void> start(const SpawnOptions& options, const void* site, F&& closure) {
+    using R = std::invoke_result_t<std::decay_t<F>>;
+    std::error_code error;
+    detail::Task* task = detail::task_create(detail::TypedTask<std::decay_t<F>, R>::kOps, options, site, error);
+    if (task == nullptr) return failure(error);
+    try {
+      detail::Slot<std::decay_t<F>>::construct(detail::task_storage(*task),
+                                               [&]() -> std::decay_t<F> { return std::forward<F>(closure); });
+    } catch (...) {
+      detail::task_abandon(*task);
+      throw;
+    }
+    adopt(*task);
+    return {};
+  }
+  RAMIE_API void adopt(detail::Task& task) noexcept;
+
+  std::unique_ptr<sched::ScopeCore> core_;
+  const int unwinding_ = std::uncaught_exceptions();
+};
+
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,309 @@
+// Fibers: spawn, join, cancel, yield, and work that must block a thread.
+#pragma once
+
+#include <ramie/result.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <new>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace ramie {
+inline namespace v0 {
+
+namespace sched {
+class Fiber;
+}
+
+/// How a fiber is started.
+struct SpawnOptions {
+  std::string_view name = {};  // shown in messages; copied, at most 31 bytes
+  bool pinned = false;         // never moves to another thread: for code that keeps thread-locals over a wait
+  std::size_t stack_size = 0;  // bytes; 0 is the runtime's default (RAMIE_STACK_SIZE)
+};
+
+namespace detail {
+
+using Task = sched::Fiber;
+
+// The typed half of a task, erased. `storage` holds first the closure, then the result.
+struct TaskOps {
+  void (*run)(void* storage);                    // in the fiber: closure -> result; throws what the closure throws
+  void (*drop_closure)(void* storage) noexcept;  // never ran
+  void (*drop_result)(void* storage) noexcept;   // nobody joined
+};
+
+// TSan must see fresh memory for each closure and result, not a control block that was used before.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr std::size_t kInlineStorage = sizeof(void*);
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr std::size_t kInlineStorage = sizeof(void*);
+#else
+inline constexpr std::size_t kInlineStorage = 112;
+#endif
+#else
+inline constexpr std::size_t kInlineStorage = 112;
+#endif
+inline constexpr std::size_t kTaskStorage = 112;
+
+// A T in `storage`, or behind a pointer there if it is too large or may throw when moved.
+template <class T>
+struct Slot {
+  static constexpr bool kIsInline = sizeof(T) <= kInlineStorage && alignof(T) <= 16;
+
+  template <class Make>
+  static void construct(void* storage, Make&& make) {
+    if constexpr (kIsInline) {
+      ::new (storage) T(std::forward<Make>(make)());
+    } else {
+      ::new (storage) (T*)(new T(std::forward<Make>(make)()));
+    }
+  }
+  static T& get(void* storage) noexcept {
+    if constexpr (kIsInline) return *std::launder(static_cast<T*>(storage));
+    else return **std::launder(static_cast<T**>(storage));
+  }
+  static void destroy(void* storage) noexcept {
+    if constexpr (kIsInline) get(storage).~T();
+    else delete *std::launder(static_cast<T**>(storage));
+  }
+};
+
+template <class F, class R>
+struct TypedTask {
+  using Stored = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
+
+  static void run(void* storage) {
+    F closure(std::move(Slot<F>::get(storage)));
+    Slot<F>::destroy(storage);
+    if constexpr (std::is_void_v<R>) std::move(closure)();
+    else Slot<R>::construct(storage, [&]() -> R { return std::move(closure)(); });
+  }
+  static void drop_closure(void* storage) noexcept { Slot<F>::destroy(storage); }
+  static void drop_result([[maybe_unused]] void* storage) noexcept {
+    if constexpr (!std::is_void_v<R>) Slot<R>::destroy(storage);
+  }
+  static constexpr TaskOps kOps{&run, &drop_closure, &drop_result};
+};
+
+enum class Outcome : std::uint8_t { none, value, exception, canceled, error };
+
+// A new control block in the calling thread's runtime, owned by the caller until submitted; null with the reason.
+RAMIE_API Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* site,
+                            std::error_code& error) noexcept;
+RAMIE_API void* task_storage(Task& task) noexcept;
+// Gives back a block whose closure could not be constructed.
+RAMIE_API void task_abandon(Task& task) noexcept;
+RAMIE_API void task_submit(Task& task) noexcept;
+RAMIE_API void task_submit_blocking(Task& task) noexcept;
+
+RAMIE_API Result<void> task_join(Task& task) noexcept;
+RAMIE_API bool task_is_finished(const Task& task) noexcept;
+RAMIE_API void task_cancel(Task& task) noexcept;
+RAMIE_API Outcome task_outcome(Task& task) noexcept;
+RAMIE_API std::exception_ptr task_take_exception(Task& task) noexcept;
+RAMIE_API std::error_code task_error(Task& task) noexcept;
+// The result was moved out: the block must not drop it again.
+RAMIE_API void task_consumed(Task& task) noexcept;
+RAMIE_API void task_release(Task& task) noexcept;
+RAMIE_API std::uint64_t task_id(const Task& task) noexcept;
+
+// A closure with its arguments, called once.
+template <class F, class... Args>
+auto bind_once(F&& function, Args&&... arguments) {
+  if constexpr (sizeof...(Args) == 0) {
+    return std::forward<F>(function);
+  } else {
+    return [function = std::decay_t<F>(std::forward<F>(function)),
+            arguments = std::tuple<std::decay_t<Args>...>(std::forward<Args>(arguments)...)]() mutable
+           -> decltype(auto) { return std::apply(std::move(function), std::move(arguments)); };
+  }
+}
+
+template <class F, class... Args>
+using SpawnResult = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+
+}  // namespace detail
+
+/// The right to wait for a fiber's end and to take its result. Dropping it detaches the fiber.
+template <class T>
+class [[nodiscard]] JoinHandle {
+ public:
+  JoinHandle() noexcept = default;
+  JoinHandle(JoinHandle&& other) noexcept
+      : task_(std::exchange(other.task_, nullptr)), error_(other.error_) {}
+  JoinHandle& operator=(JoinHandle&& other) noexcept {
+    if (this != &other) {
+      detach();
+      task_ = std::exchange(other.task_, nullptr);
+      error_ = other.error_;
+    }
+    return *this;
+  }
+  ~JoinHandle() { detach(); }
+
+  /// Waits for the fiber's end and takes its result; a Result that the fiber returned is not nested.
+  /// Returns  what the fiber's function returned. An exception that left it is thrown here.
+  /// Errors   task_canceled if its body never ran; not_enough_memory if no stack could be had; canceled, timed_out,
+  ///          shutting_down if *this* wait was ended: then the fiber goes on, and join() may be called again.
+  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Threads  any, one at a time.
+  /// Cancel   safe: nothing is lost.
+  [[nodiscard]] detail::Flat<T> join() {
+    if (task_ == nullptr) return failure(error_ ? error_ : make_error_code(errc::task_canceled));
+    if (auto waited = detail::task_join(*task_); !waited) return failure(waited.error());
+    detail::Task* task = std::exchange(task_, nullptr);
+    error_ = {};
+    const std::unique_ptr<detail::Task, Release> keep(task);
+    switch (detail::task_outcome(*task)) {
+      case detail::Outcome::value: return take_value(*task);
+      case detail::Outcome::exception: std::rethrow_exception(detail::task_take_exception(*task));
+      case detail::Outcome::error: return failure(detail::task_error(*task));
+      default: return failure(errc::task_canceled);
+    }
+  }
+
+  /// Lets the fiber go on by itself. An exception that leaves it is then reported on stderr.
+  /// Returns  nothing.
+  /// Errors   none.
+  /// Blocks   never.
+  /// Threads  any, one at a time.
+  /// Cancel   not a wait.
+  void detach() noexcept {
+    if (task_ != nullptr) detail::task_release(*std::exchange(task_, nullptr));
+  }
+
+  /// Asks the fiber to end: its current wait and every later one return `canceled`. Before its first run its body never
+  /// runs; after its end nothing happens.
+  /// Returns  at once; use join() to wait for the end.
+  /// Errors   none.
+  /// Blocks   never.
+  /// Threads  any.
+  /// Cancel   not a wait.
+  void cancel() noexcept {
+    if (task_ != nullptr) detail::task_cancel(*task_);
+  }
+
+  bool is_finished() const noexcept { return task_ == nullptr || detail::task_is_finished(*task_); }
+  bool is_joinable() const noexcept { return task_ != nullptr; }
+  std::uint64_t id() const noexcept { return task_ == nullptr ? 0 : detail::task_id(*task_); }
+
+  // For spawn: a started task, or why there is none.
+  JoinHandle(detail::Task* task, std::error_code error) noexcept : task_(task), error_(error) {}
+
+ private:
+  struct Release {
+    void operator()(detail::Task* task) const noexcept { detail::task_release(*task); }
+  };
+
+  static detail::Flat<T> take_value(detail::Task& task) {
+    detail::task_consumed(task);
+    if constexpr (std::is_void_v<T>) {
+      return {};
+    } else {
+      void* storage = detail::task_storage(task);
+      struct Drop {
+        void* storage;
+        ~Drop() { detail::Slot<T>::destroy(storage); }
+      } drop{storage};
+      return std::move(detail::Slot<T>::get(storage));
+    }
+  }
+
+  detail::Task* task_ = nullptr;
+  std::error_code error_;
+};
+
+namespace detail {
+
+enum class Where : bool { fiber, blocking };
+
+template <class F>
+auto start(Where where, const SpawnOptions& options, const void* site, F&& closure) {
+  using Closure = std::decay_t<F>;
+  using R = std::invoke_result_t<Closure>;
+  std::error_code error;
+  Task* task = task_create(TypedTask<Closure, R>::kOps, options, site, error);
+  if (task == nullptr) return JoinHandle<R>(nullptr, error);
+  try {
+    Slot<Closure>::construct(task_storage(*task), [&]() -> Closure { return std::forward<F>(closure); });
+  } catch (...) {
+    task_abandon(*task);
+    throw;
+  }
+  where == Where::fiber ? task_submit(*task) : task_submit_blocking(*task);
+  return JoinHandle<R>(task, {});
+}
+
+}  // namespace detail
+
+/// Starts `function(arguments...)` in a new fiber of the current runtime. It runs soon, on any worker.
+/// Returns  the handle; keep it, or say .detach().
+/// Errors   in join(): no_runtime outside a runtime, shutting_down while it ends, not_enough_memory.
+///          Throws what copying the arguments throws.
+/// Blocks   never.
+/// Threads  any thread that runs fibers or has entered a runtime::Handle.
+/// Cancel   not a wait.
+template <class F, class... Args>
+[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn(F&& function, Args&&... arguments) {
+  return detail::start(detail::Where::fiber, {}, __builtin_return_address(0),
+                       detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+}
+
+/// The same with a name, a stack size, or pinned to one worker.
+template <class F, class... Args>
+[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn(const SpawnOptions& options,
+                                                                               F&& function, Args&&... arguments) {
+  return detail::start(detail::Where::fiber, options, __builtin_return_address(0),
+                       detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+}
+
+/// Runs `function(arguments...)` on a thread of the blocking pool (at most RAMIE_BLOCKING_THREADS): for calls that would
+/// block a worker, such as getaddrinfo.
+/// Returns  the handle, as spawn() does.
+/// Errors   in join(): task_canceled if the runtime ended before it started; as spawn().
+/// Blocks   never.
+/// Threads  as spawn().
+/// Cancel   before it started; a running call cannot be interrupted.
+template <class F, class... Args>
+[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn_blocking(F&& function,
+                                                                                        Args&&... arguments) {
+  return detail::start(detail::Where::blocking, {}, __builtin_return_address(0),
+                       detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+}
+
+/// Lets other fibers run; this one continues after its worker has looked at the driver and its queue.
+/// Returns  nothing; a cancel does not refuse it.
+/// Errors   none.
+/// Blocks   this fiber; on a plain thread it is std::this_thread::yield().
+/// Threads  any.
+/// Cancel   not a wait that a cancel ends.
+RAMIE_API void yield_now() noexcept;
+
+/// Spends one unit of this fiber's budget (RAMIE_BUDGET); yields when it is spent. For loops that never wait.
+RAMIE_API void consume_budget() noexcept;
+
+/// This fiber.
+namespace current {
+/// Its id, unique in the process; 0 outside fibers.
+RAMIE_API std::uint64_t id() noexcept;
+/// Its name; empty if it has none.
+RAMIE_API std::string_view name() noexcept;
+RAMIE_API void set_name(std::string_view name) noexcept;
+RAMIE_API bool is_fiber() noexcept;
+/// Would the next wait be refused (canceled, timed_out, shutting_down)? Returns the reason.
+RAMIE_API Result<void> check() noexcept;
+/// The index of the worker that runs this fiber now, or -1.
+RAMIE_API int worker_index() noexcept;
+}  // namespace current
+
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,54 @@
+// The global queue: fibers from outside, and what did not fit into a worker's own queue.
+//
+// moodycamel's queue behind explicit tokens: one producer a worker, one for all other threads (under a short lock; its
+// implicit producers are keyed by the address of a thread_local, which is stale after a migration). try_enqueue never
+// allocates; where it fails, the fiber goes to an intrusive list, because a wake must not fail (F8). Not used by yields:
+// a token's own items come back first.
+//
+// A consumer token stays with one producer for at most 256 items, so a flooding producer cannot starve a rare one.
+#pragma once
+
+#include "sched/base/mutex.hpp"
+#include "sched/inject_count.hpp"
+#include "sched/waiter.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class Injector {
+ public:
+  static constexpr std::size_t kOutside = ~std::size_t{0};
+
+  explicit Injector(std::size_t workers);
+  ~Injector();
+
+  // `producer`: the calling worker, or kOutside.
+  void push(std::span<Fiber* const> batch, std::size_t producer) noexcept;
+  // One fiber for `worker`, or null. Null with has_work() still true: try again.
+  Fiber* take(std::size_t worker) noexcept;
+
+  bool has_work() const noexcept { return count_.has_work(); }
+  std::int64_t size() const noexcept { return count_.size(); }
+  void close() noexcept { count_.close(); }
+
+ private:
+  struct Queue;
+
+  void spill(std::span<Fiber* const> batch) noexcept;
+
+  std::unique_ptr<Queue> queue_;
+  InjectCount count_;
+  base::Mutex outside_mutex_;
+  base::Mutex spill_mutex_;
+  FiberList spilled_;
+  base::Atomic<std::size_t> spilled_size_{0};
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,41 @@
+// What a worker counts: plain stores by the owner, read by anybody, summed on read.
+#pragma once
+
+#include "sched/base/atomic.hpp"
+#include "sched/base/cacheline.hpp"
+
+#include <cstdint>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class Counter {
+ public:
+  void add(std::uint64_t n = 1) noexcept { value_.store(value_.load(base::kRelaxed) + n, base::kRelaxed); }
+  std::uint64_t get() const noexcept { return value_.load(base::kRelaxed); }
+
+ private:
+  base::Atomic<std::uint64_t> value_{0};
+};
+
+struct alignas(base::kCacheLine) WorkerMetrics {
+  Counter runs;             // fibers switched in
+  Counter finished;         // fibers that ended here
+  Counter parks;            // sleeps begun
+  Counter unparks;          // sleeps ended
+  Counter notified;         // of these, by an unpark
+  Counter polls;            // driver turns
+  Counter steals;           // successful
+  Counter stolen;           // fibers taken
+  Counter overflows;        // full local queue
+  Counter lifo_runs;        // from the LIFO slot
+  Counter yields;
+  Counter watches;          // bounded sleeps that ran out
+  Counter injected;         // taken from the injector
+  Counter wakes;            // other workers woken by this one
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,265 @@
+// See scheduler.hpp.
+#include "sched/scheduler.hpp"
+
+#include "sched/base/sys.hpp"
+#include "sched/blocking/pool.hpp"
+#include "sched/current.hpp"
+#include "sched/unhandled.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <system_error>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+
+base::Atomic<std::uint64_t> next_fiber_id{1};
+
+int describe_current_fiber(char* text, int size) noexcept {
+  const Fiber* fiber = current_fiber();
+  if (fiber == nullptr) return 0;
+  return std::snprintf(text, static_cast<std::size_t>(size), " (in fiber %lu '%s')",
+                       static_cast<unsigned long>(fiber->id), fiber->name);
+}
+
+}  // namespace
+
+Scheduler::Scheduler(SchedulerOptions options, std::vector<Driver*> shards)
+    : options_(std::move(options)),
+      stacks_(options_.stacks),
+      timers_(options_.workers),
+      idle_(options_.workers),
+      injector_(options_.workers) {
+  base::set_describe(&describe_current_fiber);
+  for (Driver* driver : shards) {
+    auto shard = std::make_unique<Shard>();
+    shard->driver = driver;
+    shard->index = static_cast<std::uint32_t>(shards_.size());
+    shards_.push_back(std::move(shard));
+  }
+  blocking_ = std::make_unique<BlockingPool>(*this, options_.blocking_threads, options_.blocking_keepalive);
+  for (std::size_t i = 0; i < options_.workers; ++i)
+    workers_.push_back(std::make_unique<Worker>(*this, i, options_.seed + i));
+}
+
+Scheduler::~Scheduler() = default;
+
+Result<void> Scheduler::start() noexcept {
+  try {
+    for (auto& worker : workers_) worker->start();
+    return {};
+  } catch (const std::system_error& error) {
+    is_closing_.store(true, base::kSeqCst);
+    for (auto& worker : workers_) {
+      if (!worker->thread_.joinable()) break;
+      worker->unpark();
+      worker->join();
+    }
+    return failure(error.code());
+  }
+}
+
+// --- making fibers runnable -----------------------------------------------------------------------------------------
+
+void Scheduler::submit(Fiber& fiber) noexcept {
+  Worker* worker = current_worker();
+  if (worker != nullptr && &worker->scheduler() == this) {
+    worker->submit(fiber);
+    return;
+  }
+  if (fiber.home != nullptr) {
+    fiber.home->submit_pinned(fiber);
+    return;
+  }
+  Fiber* one = &fiber;
+  injector_.push(std::span<Fiber* const>(&one, 1), Injector::kOutside);
+  notify_one();
+}
+
+void Scheduler::submit_batch(FiberList& batch) noexcept {
+  while (Fiber* fiber = batch.pop_front()) submit(*fiber);
+}
+
+// P3, the producer's half: the push is done; fence; nobody searches: wake one.
+void Scheduler::notify_one() noexcept {
+  base::fence(base::kSeqCst);
+  const std::size_t chosen = idle_.choose();
+  if (chosen == IdleSet::kNobody) return;
+  if (Worker* worker = current_worker()) worker->metrics_.wakes.add();
+  workers_[chosen]->unpark();
+}
+
+bool Scheduler::has_work_anywhere(const Worker&) const noexcept {
+  if (injector_.has_work()) return true;
+  return std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->has_stealable_work(); });
+}
+
+// Our own shard first, then any free one.
+Shard* Scheduler::take_baton(std::size_t worker) noexcept {
+  const std::size_t own = worker * shards_.size() / workers_.size();
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    Shard& shard = *shards_[(own + i) % shards_.size()];
+    if (shard.baton.try_take()) return &shard;
+  }
+  return nullptr;
+}
+
+std::uint64_t Scheduler::activity() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->published_tick_.load(base::kRelaxed);
+  return sum;
+}
+
+// --- timers ---------------------------------------------------------------------------------------------------------
+
+// Publish what we wait for, then look again: an insert before that did not see us (both seq_cst).
+base::Nanos Scheduler::bound_by_timers(Shard& shard, base::Nanos bound) noexcept {
+  Tick due = kNoTick;
+  do {
+    due = timers_.next();
+    shard.sleeps_until.store(std::max<Tick>(due, 1), base::kSeqCst);
+  } while (timers_.next() < due);
+  if (due == kNoTick) return bound;
+  const base::Nanos left = std::max(timers_.to_instant(due) - base::now(), base::Nanos(0));
+  return bound.count() < 0 ? left : std::min(left, bound);
+}
+
+// One sleeper that wakes in time is enough; if nobody sleeps in a driver, whoever does next looks at the wheels first.
+void Scheduler::notify_timer(Tick due) noexcept {
+  Shard* too_late = nullptr;
+  for (const auto& shard : shards_) {
+    const Tick until = shard->sleeps_until.load(base::kSeqCst);
+    if (until == 0) continue;
+    if (until <= due) return;
+    too_late = shard.get();
+  }
+  if (too_late != nullptr) too_late->driver->unpark();
+}
+
+// --- control blocks -------------------------------------------------------------------------------------------------
+
+Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options, const void* site,
+                         std::error_code& error) noexcept {
+  if (is_shutting_down()) {
+    error = errc::shutting_down;
+    return nullptr;
+  }
+  Worker* worker = current_worker();
+  if (worker != nullptr && &worker->scheduler() != this) worker = nullptr;
+  FiberList one;
+  if (worker == nullptr) (void)slab_.withdraw(one, 1);
+  Fiber* fiber = worker == nullptr ? one.pop_front() : worker->take_block();
+  if (fiber == nullptr) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+    return nullptr;
+  }
+  fiber->id = next_fiber_id.fetch_add(1, base::kRelaxed);
+  fiber->spawn_site = site;
+  fiber->set_name(options.name);
+  fiber->scheduler = this;
+  fiber->stack_size = options.stack_size;
+  fiber->home = options.pinned ? workers_[next_home_.fetch_add(1, base::kRelaxed) % workers_.size()].get() : nullptr;
+  fiber->skip_body = false;
+  fiber->cancel = {};
+  fiber->group = nullptr;
+  fiber->ops = &ops;
+  fiber->outcome.store(detail::Outcome::none, base::kRelaxed);
+  fiber->error = {};
+  fiber->has_ended.store(false, base::kRelaxed);
+  fiber->word.reset();
+  spawned_.fetch_add(1, base::kSeqCst);
+  fiber->references.store(2, base::kSeqCst);
+  // Step 1 walks the blocks after it has set the flag: either it sees ours, or we see the flag.
+  if (is_shutting_down()) (void)fiber->word.request(FiberWord::kShutdown);
+  return fiber;
+}
+
+void Scheduler::recycle(Fiber& fiber) noexcept {
+  drop_task_result(fiber);
+  fiber.exception = nullptr;
+  const base::TsanInternal internal;
+  Worker* worker = current_worker();
+  if (worker != nullptr && &worker->scheduler() == this) {
+    worker->give_block_back(fiber);
+    return;
+  }
+  FiberList one;
+  one.push_back(fiber);
+  slab_.deposit(one);
+}
+
+std::int64_t Scheduler::live() const noexcept {
+  const std::uint64_t ended = ended_.load(base::kSeqCst);  // first: the difference is never too small
+  return static_cast<std::int64_t>(spawned_.load(base::kSeqCst) - ended);
+}
+
+void Scheduler::on_ended() noexcept {
+  ended_.fetch_add(1, base::kSeqCst);
+  if (!is_shutting_down()) return;
+  ended_signal_.fetch_add(1, base::kSeqCst);
+  base::sys::futex_wake(&ended_signal_, 1);
+}
+
+// --- shutdown -------------------------------------------------------------------------------------------------------
+
+// Step 1.
+void Scheduler::cancel_all() noexcept {
+  for_each_fiber([](Fiber& fiber) {
+    WakeList wakes;
+    wakes.request(fiber, FiberWord::kShutdown);
+  });
+}
+
+// Step 2.
+bool Scheduler::wait_until_ended(base::Instant deadline) noexcept {
+  for (;;) {
+    const std::uint32_t seen = ended_signal_.load(base::kSeqCst);
+    if (live() == 0) return true;
+    base::Nanos left{-1};
+    if (deadline != base::kNever) {
+      left = deadline - base::now();
+      if (left.count() <= 0) return false;
+    }
+    (void)base::sys::futex_wait(&ended_signal_, seen, left);
+  }
+}
+
+std::vector<std::string> Scheduler::shut_down(base::Nanos grace) noexcept {
+  const base::Instant deadline = base::saturating_add(base::now(), grace);
+  is_shutting_down_.store(true, base::kSeqCst);
+  cancel_all();
+  bool has_ended = blocking_->shut_down(deadline);
+  has_ended = wait_until_ended(deadline) && has_ended;
+  std::vector<std::string> stragglers;
+  if (!has_ended) stragglers = leak();
+  injector_.close();
+  is_closing_.store(true, base::kSeqCst);
+  for (auto& worker : workers_) worker->unpark();
+  for (auto& worker : workers_) {
+    if (leaked_) worker->thread_.detach();
+    else worker->join();
+  }
+  return stragglers;
+}
+
+// Step 3: nothing of them is unmapped, and we are never destroyed.
+std::vector<std::string> Scheduler::leak() noexcept {
+  leaked_ = true;
+  stacks_.leak();
+  slab_.leak();
+  std::vector<std::string> stragglers;
+  for_each_fiber([&](Fiber& fiber) {
+    if (fiber.has_ended.load(base::kAcquire)) return;
+    std::string text = "fiber " + std::to_string(fiber.id) + " '" + fiber.name + "': ";
+    text += to_string(fiber.waits_for.load(base::kRelaxed));
+    stragglers.push_back(std::move(text));
+  });
+  return stragglers;
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,157 @@
+// What the workers share: the injector, who is idle, timers, stacks, control blocks; submit and shutdown.
+//
+// Shutdown, in steps (each function names its step):
+//   1 refuse new fibers; cancel every fiber with SHUTDOWN: their waits return `shutting_down`
+//   2 fibers run to their end on the workers (F6), until the deadline
+//   3 past it: name the stragglers, leak their stacks, blocks and threads on purpose
+//   4 close the injector, wake all workers, join them
+//   5 destroy in the reverse order of construction
+#pragma once
+
+#include "sched/driver.hpp"
+#include "sched/fiber_slab.hpp"
+#include "sched/idle.hpp"
+#include "sched/injector.hpp"
+#include "sched/stack.hpp"
+#include "sched/time/wheel.hpp"
+#include "sched/worker.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ramie {
+inline namespace v0 {
+
+namespace runtime {
+class RuntimeState;
+}
+namespace io {
+class Handle;
+}
+namespace signal {
+class Handle;
+}
+
+namespace sched {
+
+class BlockingPool;
+
+struct SchedulerOptions {
+  std::size_t workers = 1;
+  std::uint32_t event_interval = 61;  // switches between two looks at the driver
+  std::uint32_t global_interval = 0;  // switches between two looks at the injector; 0: by load
+  std::uint32_t budget = 128;         // 0: off
+  std::uint32_t lifo = 3;             // consecutive runs from the LIFO slot; 0: off
+  base::Nanos watch{500'000};         // the watcher's bound; 0: off
+  base::Nanos spin{0};                // polls this long before sleeping
+  bool lazy_notify = true;            // readiness of a few fibers wakes no second worker
+  std::uint64_t seed = 0;
+  StackOptions stacks;
+  std::size_t blocking_threads = 512;
+  base::Nanos blocking_keepalive{10'000'000'000};
+  bool abort_on_unhandled = false;
+  std::function<void()> on_thread_start;
+  std::function<void()> on_thread_stop;
+  std::string thread_name = "ramie";
+};
+
+// The handles through which a fiber finds its runtime's parts; lower layers know only their names.
+struct Env {
+  io::Handle* io = nullptr;
+  signal::Handle* signals = nullptr;
+  runtime::RuntimeState* runtime = nullptr;
+};
+
+// One driver and the right to drive it.
+struct Shard {
+  Driver* driver = nullptr;
+  std::uint32_t index = 0;
+  Baton baton;
+  base::Atomic<Tick> sleeps_until{0};  // the timer that its sleeper waits for; 0: nobody sleeps in it
+};
+
+class Scheduler {
+ public:
+  Scheduler(SchedulerOptions options, std::vector<Driver*> shards);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Starts the workers. On failure those that were started are joined again.
+  Result<void> start() noexcept;
+
+  // --- any thread
+  void submit(Fiber& fiber) noexcept;
+  void submit_batch(FiberList& batch) noexcept;
+  // A block with a reference for the run and one for the handle; null with the reason.
+  Fiber* create(const detail::TaskOps& ops, const SpawnOptions& options, const void* site,
+                std::error_code& error) noexcept;
+  void recycle(Fiber& fiber) noexcept;
+  // A fiber or blocking job has ended; its block may be gone.
+  void on_ended() noexcept;
+  // Something is due earlier than a sleeper may think.
+  void notify_timer(Tick due) noexcept;
+  void notify_one() noexcept;
+
+  // Steps 1 to 4. Returns descriptions of the fibers that did not end in time.
+  std::vector<std::string> shut_down(base::Nanos deadline) noexcept;
+  // Past a deadline: the object must then never be destroyed.
+  bool has_leaked() const noexcept { return leaked_; }
+  bool is_shutting_down() const noexcept { return is_shutting_down_.load(base::kSeqCst); }
+
+  template <class Visit>
+  void for_each_fiber(Visit&& visit) noexcept {
+    slab_.for_each(std::forward<Visit>(visit));
+  }
+
+  const SchedulerOptions& options() const noexcept { return options_; }
+  TimerSet& timers() noexcept { return timers_; }
+  StackPool& stacks() noexcept { return stacks_; }
+  BlockingPool& blocking() noexcept { return *blocking_; }
+  std::size_t workers() const noexcept { return workers_.size(); }
+  Worker& worker(std::size_t i) noexcept { return *workers_[i]; }
+  // Fibers created and not ended.
+  std::int64_t live() const noexcept;
+  std::uint64_t spawned() const noexcept { return spawned_.load(base::kRelaxed); }
+  std::int64_t injected() const noexcept { return injector_.size(); }
+
+  Env env;
+
+ private:
+  friend class Worker;
+
+  bool is_closing() const noexcept { return is_closing_.load(base::kSeqCst); }
+  bool has_work_anywhere(const Worker& asker) const noexcept;
+  Shard* take_baton(std::size_t worker) noexcept;
+  // How long a sleeper in `shard` may sleep: `bound`, or until the earliest timer.
+  base::Nanos bound_by_timers(Shard& shard, base::Nanos bound) noexcept;
+  void unpark(std::size_t worker) noexcept;
+  std::uint64_t activity() const noexcept;
+  void cancel_all() noexcept;
+  bool wait_until_ended(base::Instant deadline) noexcept;
+  std::vector<std::string> leak() noexcept;
+
+  const SchedulerOptions options_;
+  StackPool stacks_;
+  FiberSlab slab_;
+  TimerSet timers_;
+  IdleSet idle_;
+  Injector injector_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::unique_ptr<BlockingPool> blocking_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  base::Atomic<std::uint64_t> spawned_{0};
+  base::Atomic<std::uint64_t> ended_{0};
+  base::Atomic<std::uint32_t> next_home_{0};
+  base::Atomic<bool> is_shutting_down_{false};
+  base::Atomic<bool> is_closing_{false};
+  base::Atomic<std::uint32_t> ended_signal_{0};  // futex: somebody ended while we shut down
+  bool leaked_ = false;
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,130 @@
+// See scope.hpp.
+#include "sched/scope.hpp"
+
+#include "sched/base/annotate.hpp"
+#include "sched/current.hpp"
+#include "sched/scheduler.hpp"
+#include "sched/unhandled.hpp"
+#include "sched/wait.hpp"
+
+#include <ramie/time.hpp>
+
+#include <mutex>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+void ScopeCore::adopt(Fiber& child) noexcept {
+  child.group = this;
+  child.cancel.inherited = deadline_;
+  bool is_canceled = false;
+  {
+    const std::lock_guard lock(mutex_);
+    children_.push_back(child);
+    size_.fetch_add(1, base::kRelaxed);
+    is_canceled = is_canceled_;
+  }
+  if (is_canceled) (void)child.word.request(FiberWord::kCancel);
+}
+
+void ScopeCore::child_ended(Fiber& child) noexcept {
+  const bool has_failed = child.outcome.load(base::kRelaxed) == detail::Outcome::exception;
+  if (has_failed && policy_ == on_failure::report) drop_task_result(child);
+  const bool must_cancel = has_failed && policy_ == on_failure::cancel;
+  WakeList wakes;
+  mutex_.lock();
+  if (must_cancel && first_exception_ == nullptr) {
+    first_exception_ = std::exchange(child.exception, nullptr);
+    child.outcome.store(detail::Outcome::none, base::kRelaxed);
+    is_canceled_ = true;
+    for (Fiber* other = children_.front(); other != nullptr; other = children_.next(*other))
+      if (other != &child) wakes.request(*other, FiberWord::kCancel);
+  }
+  children_.erase(child);
+  if (size_.fetch_sub(1, base::kAcqRel) == 1)
+    while (Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);  // one: the owner
+  base::tsan_release(this);
+  mutex_.unlock();
+  wakes.fire();
+}
+
+// A child that is linked cannot have ended, so it needs no reference here.
+void ScopeCore::cancel() noexcept {
+  WakeList wakes;
+  {
+    const std::lock_guard lock(mutex_);
+    is_canceled_ = true;
+    for (Fiber* child = children_.front(); child != nullptr; child = children_.next(*child))
+      wakes.request(*child, FiberWord::kCancel);
+  }
+  wakes.fire();
+}
+
+Result<void> ScopeCore::join(FiberWord::Shield shield) noexcept {
+  Wait wait(WaitKind::scope, this, shield);
+  auto joined = wait.run(mutex_, waiters_, [&] { return size_.load(base::kRelaxed) == 0; });
+  base::tsan_acquire(this);
+  return joined;
+}
+
+std::exception_ptr ScopeCore::take_exception() noexcept {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(first_exception_, nullptr);
+}
+
+}  // namespace sched
+
+namespace {
+
+base::Instant inherited_deadline() noexcept {
+  sched::Fiber* fiber = sched::current_fiber();
+  return fiber == nullptr ? base::kNever : fiber->cancel.deadline();
+}
+
+}  // namespace
+
+Scope::Scope(on_failure policy) : core_(std::make_unique<sched::ScopeCore>(policy, inherited_deadline())) {}
+
+Scope::~Scope() {
+  if (std::uncaught_exceptions() > unwinding_) core_->cancel();
+  if (!core_->join(sched::FiberWord::Shield::no)) {
+    core_->cancel();
+    (void)core_->join(sched::FiberWord::Shield::yes);
+  }
+  // Nobody asked by join(): an exception must not vanish.
+  if (std::exception_ptr exception = core_->take_exception()) sched::report_lost_exception(exception);
+}
+
+Result<void> Scope::join() {
+  auto joined = core_->join(sched::FiberWord::Shield::no);
+  if (!joined) return joined;
+  if (std::exception_ptr exception = core_->take_exception()) std::rethrow_exception(exception);
+  return {};
+}
+
+std::size_t Scope::drain(std::chrono::nanoseconds grace) noexcept {
+  const auto ended = timeout(grace, [&] { return core_->join(sched::FiberWord::Shield::no); });
+  if (ended) return 0;
+  const std::size_t left = core_->size();
+  core_->cancel();
+  (void)core_->join(sched::FiberWord::Shield::yes);
+  return left;
+}
+
+void Scope::cancel() noexcept {
+  core_->cancel();
+}
+
+std::size_t Scope::size() const noexcept {
+  return core_->size();
+}
+
+void Scope::adopt(detail::Task& task) noexcept {
+  core_->adopt(task);
+  detail::task_submit(task);
+  detail::task_release(task);  // no handle: the scope is the joiner
+}
+
+}  // namespace v0
+}  // namespace ramie

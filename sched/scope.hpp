@@ -1,0 +1,41 @@
+// A Scope's inside: its children in a list under one mutex. A child that ends leaves the list under that mutex, and its
+// last touch of the scope is the unlock.
+#pragma once
+
+#include "sched/base/clock.hpp"
+#include "sched/base/mutex.hpp"
+#include "sched/fiber.hpp"
+
+#include <ramie/scope.hpp>
+
+#include <exception>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class ScopeCore {
+ public:
+  ScopeCore(on_failure policy, base::Instant deadline) noexcept : policy_(policy), deadline_(deadline) {}
+
+  void adopt(Fiber& child) noexcept;
+  void child_ended(Fiber& child) noexcept;
+  void cancel() noexcept;
+  Result<void> join(FiberWord::Shield shield) noexcept;
+  std::exception_ptr take_exception() noexcept;
+  std::size_t size() const noexcept { return size_.load(base::kAcquire); }
+
+ private:
+  const on_failure policy_;
+  const base::Instant deadline_;
+  base::Mutex mutex_;
+  base::List<Fiber> children_;
+  WaiterList waiters_;
+  base::Atomic<std::size_t> size_{0};
+  bool is_canceled_ = false;
+  std::exception_ptr first_exception_;
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,255 @@
+// See stack.hpp.
+#include "sched/stack.hpp"
+
+#include "sched/base/annotate.hpp"
+#include "sched/base/assert.hpp"
+#include "sched/base/sys.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <new>
+#include <sys/mman.h>
+
+#if RAMIE_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+#if RAMIE_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+
+namespace sys = base::sys;
+
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kStacksPerSlab = 64;
+constexpr std::size_t kColours = 16;
+constexpr std::size_t kRecord = (sizeof(Stack) + 63) / 64 * 64;
+
+constexpr std::size_t round_to_pages(std::size_t bytes) {
+  return (bytes + kPage - 1) / kPage * kPage;
+}
+
+// Two VMAs a stack, and no more than 45 % of them: the rest belongs to the program.
+std::int64_t stacks_that_mprotect_may_guard() noexcept {
+  long limit = 65530;
+  if (std::FILE* file = std::fopen("/proc/sys/vm/max_map_count", "re"); file != nullptr) {
+    if (std::fscanf(file, "%ld", &limit) != 1) limit = 65530;
+    std::fclose(file);
+  }
+  return limit * 45 / 100 / 2;
+}
+
+void unpoison([[maybe_unused]] const Stack& stack) noexcept {
+#if RAMIE_ASAN
+  __asan_unpoison_memory_region(stack.low(), stack.size());
+#endif
+}
+
+}  // namespace
+
+struct StackPool::Slab {
+  std::byte* base;
+  std::size_t bytes;
+  std::size_t used;
+  Slab* next;
+};
+
+bool Stack::guards(const void* address) const noexcept {
+  const auto* first = static_cast<const std::byte*>(low()) - guard_;
+  return address >= first && address < low();
+}
+
+StackPool::StackPool(const StackOptions& options) noexcept : options_(options) {
+  options_.size = round_to_pages(std::max<std::size_t>(options.size, 16 * 1024));
+  guard_.store(options.guard, base::kRelaxed);
+  if (options.guard == GuardMethod::automatic || options.guard == GuardMethod::mprotect)
+    protect_limit_ = stacks_that_mprotect_may_guard();
+}
+
+StackPool::~StackPool() {
+  if (leaked_) return;
+  RAMIE_CHECK(taken() == 0, "%ld stacks are in use after their runtime ended", taken());
+  while (slabs_ != nullptr) {
+    Slab* slab = slabs_;
+    slabs_ = slab->next;
+    (void)sys::unmap(slab->base, slab->bytes);
+    delete slab;
+  }
+}
+
+int StackPool::install_guard(std::byte* low) noexcept {
+  GuardMethod method = guard_.load(base::kRelaxed);
+  if (method == GuardMethod::off) return 0;
+  if (method == GuardMethod::automatic || method == GuardMethod::madvise) {
+    const int error = sys::advise(low, kGuard, sys::kGuardInstall);
+    if (error == 0) {
+      guard_.store(GuardMethod::madvise, base::kRelaxed);
+      return 0;
+    }
+    if (error != -EINVAL || method == GuardMethod::madvise) return error;
+    guard_.store(GuardMethod::mprotect, base::kRelaxed);
+  }
+  if (protected_.fetch_add(1, base::kRelaxed) >= protect_limit_) {
+    protected_.fetch_sub(1, base::kRelaxed);
+    return -ENOMEM;
+  }
+  return sys::protect_none(low, kGuard);
+}
+
+// `low` is the first byte of the guard; the record goes to the upper end.
+Stack* StackPool::place(std::byte* low, std::size_t size, bool pooled, int& error) noexcept {
+  error = install_guard(low);
+  if (error != 0) return nullptr;
+  const std::size_t colour = next_colour_.fetch_add(1, base::kRelaxed) % kColours * 64;
+  std::byte* record = low + kGuard + size - kRecord;
+  auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled);
+#if RAMIE_VALGRIND
+  stack->valgrind_id_ = VALGRIND_STACK_REGISTER(stack->low(), record);
+#endif
+  return stack;
+}
+
+// The next unused place of the newest slab. The mutex is held.
+Stack* StackPool::carve(int& error) noexcept {
+  const std::size_t stride = kGuard + options_.size;
+  if (slabs_ == nullptr || slabs_->used == kStacksPerSlab) {
+    const std::size_t bytes = stride * kStacksPerSlab;
+    auto* base = static_cast<std::byte*>(sys::map(bytes, error));
+    if (base == nullptr) return nullptr;
+    (void)sys::advise(base, bytes, MADV_NOHUGEPAGE);  // a huge page would commit 2 MiB for one frame
+    auto* slab = new (std::nothrow) Slab{base, bytes, 0, slabs_};
+    if (slab == nullptr) {
+      (void)sys::unmap(base, bytes);
+      error = -ENOMEM;
+      return nullptr;
+    }
+    slabs_ = slab;
+  }
+  Stack* stack = place(slabs_->base + slabs_->used * stride, options_.size, true, error);
+  if (stack != nullptr) ++slabs_->used;
+  return stack;
+}
+
+Stack* StackPool::map_odd(std::size_t size, int& error) noexcept {
+  size = round_to_pages(std::max<std::size_t>(size, 16 * 1024));
+  auto* base = static_cast<std::byte*>(sys::map(kGuard + size, error));
+  if (base == nullptr) return nullptr;
+  Stack* stack = place(base, size, false, error);
+  if (stack == nullptr) (void)sys::unmap(base, kGuard + size);
+  return stack;
+}
+
+Stack* StackPool::take(std::size_t size, int& error) noexcept {
+  Stack* stack = nullptr;
+  if (size != 0 && size != options_.size) {
+    stack = map_odd(size, error);
+  } else {
+    mutex_.lock();
+    if (depot_ != nullptr) {
+      stack = depot_;
+      depot_ = stack->next_;
+      --depot_size_;
+    } else {
+      stack = carve(error);
+    }
+    mutex_.unlock();
+  }
+  if (stack != nullptr) taken_.fetch_add(1, base::kRelaxed);
+  return stack;
+}
+
+void StackPool::give_back(Stack* stack) noexcept {
+  unpoison(*stack);
+  taken_.fetch_sub(1, base::kRelaxed);
+  if (stack->pooled_) {
+    stack->next_ = nullptr;
+    deposit(stack, 1);
+    return;
+  }
+#if RAMIE_VALGRIND
+  VALGRIND_STACK_DEREGISTER(stack->valgrind_id_);
+#endif
+  if (guard_method() == GuardMethod::mprotect) protected_.fetch_sub(1, base::kRelaxed);
+  auto* base = reinterpret_cast<std::byte*>(stack) - stack->size_ - stack->guard_;
+  (void)sys::unmap(base, stack->guard_ + stack->size_ + kRecord);
+}
+
+Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
+  mutex_.lock();
+  Stack* chain = nullptr;
+  for (got = 0; got < count && depot_ != nullptr; ++got) {
+    Stack* stack = depot_;
+    depot_ = stack->next_;
+    stack->next_ = chain;
+    chain = stack;
+  }
+  depot_size_ -= got;
+  mutex_.unlock();
+  return chain;
+}
+
+// Beyond the cache limit a stack keeps its top page (the record lives there) and gives the rest to the kernel.
+void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
+  mutex_.lock();
+  const bool is_full = (depot_size_ + count) * options_.size > options_.cache_bytes;
+  mutex_.unlock();
+  Stack* last = nullptr;
+  for (Stack* stack = chain; stack != nullptr; last = stack, stack = stack->next_) {
+    if (!is_full) continue;
+    auto* low = static_cast<std::byte*>(const_cast<void*>(stack->low()));
+    (void)sys::advise(low, stack->size_ / kPage * kPage, MADV_DONTNEED);
+  }
+  mutex_.lock();
+  last->next_ = depot_;
+  depot_ = chain;
+  depot_size_ += count;
+  mutex_.unlock();
+}
+
+Stack* StackCache::take(std::size_t size, int& error) noexcept {
+  if (size != 0 && size != pool_.options_.size) return pool_.take(size, error);
+  if (top_ == nullptr) {
+    top_ = pool_.withdraw(kMax / 2, size_);
+    if (top_ == nullptr) return pool_.take(0, error);
+  }
+  Stack* stack = top_;
+  top_ = stack->next_;
+  --size_;
+  pool_.taken_.fetch_add(1, base::kRelaxed);
+  return stack;
+}
+
+void StackCache::give_back(Stack* stack) noexcept {
+  if (!stack->pooled_) {
+    pool_.give_back(stack);
+    return;
+  }
+  unpoison(*stack);
+  pool_.taken_.fetch_sub(1, base::kRelaxed);
+  stack->next_ = top_;
+  top_ = stack;
+  if (++size_ <= kMax) return;
+  // Keep the hotter half.
+  Stack* last = top_;
+  for (std::size_t i = 1; i < kMax / 2; ++i) last = last->next_;
+  Stack* cold = last->next_;
+  last->next_ = nullptr;
+  pool_.deposit(cold, size_ - kMax / 2);
+  size_ = kMax / 2;
+}
+
+void StackCache::flush() noexcept {
+  if (top_ != nullptr) pool_.deposit(top_, size_);
+  top_ = nullptr;
+  size_ = 0;
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,129 @@
+// Fiber stacks: address space in slabs, a guard under each, LIFO caches so that the hottest stack is taken first.
+//
+//   slab:  | guard | stack 0 ........ Stack | guard | stack 1 ........ Stack | ...
+//            64 KiB  grows downwards   ^-- this record, in the top page: no memory of its own
+//
+// The guard is 64 KiB, not one page: a single 300 KiB frame steps over a page (measured). It is installed by
+// MADV_GUARD_INSTALL (Linux 6.13): no VMA is split, a million guarded stacks are possible. Older kernels get mprotect,
+// which costs two VMAs a stack; there we stop at 45 % of vm.max_map_count with a clear error, because at the limit every
+// mmap and every thread of the process would fail.
+#pragma once
+
+#include "sched/base/atomic.hpp"
+#include "sched/base/mutex.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+// How stacks are guarded; `automatic` is madvise where the kernel has it, else mprotect.
+enum class GuardMethod : std::uint8_t { automatic, madvise, mprotect, off };
+
+// The record at the upper end of a stack.
+class Stack {
+ public:
+  void* top() noexcept { return reinterpret_cast<std::byte*>(this) - colour_; }
+  std::size_t usable() const noexcept { return size_ - colour_; }
+  const void* low() const noexcept {
+    return reinterpret_cast<const std::byte*>(this) - size_;
+  }
+  std::size_t size() const noexcept { return size_; }
+
+  // Is `address` in this stack's guard?
+  bool guards(const void* address) const noexcept;
+
+ private:
+  friend class StackPool;
+  friend class StackCache;
+
+  Stack(std::size_t size, std::size_t guard, std::size_t colour, bool pooled) noexcept
+      : size_(size), guard_(guard), colour_(colour), pooled_(pooled) {}
+
+  std::size_t size_;    // usable bytes below the record
+  std::size_t guard_;   // bytes of guard below them
+  std::size_t colour_;  // the first frame starts this much lower: tops must not share cache sets
+  Stack* next_ = nullptr;
+  bool pooled_;  // false: an odd size, unmapped when given back
+  unsigned valgrind_id_ = 0;
+};
+
+struct StackOptions {
+  std::size_t size = 256 * 1024;
+  GuardMethod guard = GuardMethod::automatic;
+  std::size_t cache_bytes = 64 * 1024 * 1024;
+};
+
+// All stacks of one runtime.
+class StackPool {
+ public:
+  static constexpr std::size_t kGuard = 64 * 1024;
+
+  explicit StackPool(const StackOptions& options) noexcept;
+  ~StackPool();
+  StackPool(const StackPool&) = delete;
+  StackPool& operator=(const StackPool&) = delete;
+
+  // A stack of at least `size` bytes (0: the default size), or null with -errno in `error`.
+  Stack* take(std::size_t size, int& error) noexcept;
+  void give_back(Stack* stack) noexcept;
+
+  std::size_t default_size() const noexcept { return options_.size; }
+  GuardMethod guard_method() const noexcept { return guard_.load(base::kRelaxed); }
+  // Stacks taken and not given back; zero when every fiber has ended.
+  std::int64_t taken() const noexcept { return taken_.load(base::kRelaxed); }
+
+  // Past a shutdown deadline the stragglers' stacks stay mapped on purpose (F6).
+  void leak() noexcept { leaked_ = true; }
+
+ private:
+  friend class StackCache;
+  struct Slab;
+
+  Stack* carve(int& error) noexcept;
+  Stack* map_odd(std::size_t size, int& error) noexcept;
+  Stack* place(std::byte* low, std::size_t size, bool pooled, int& error) noexcept;
+  int install_guard(std::byte* low) noexcept;
+  // Moves up to `count` stacks between the depot and a cache's chain.
+  Stack* withdraw(std::size_t count, std::size_t& got) noexcept;
+  void deposit(Stack* chain, std::size_t count) noexcept;
+
+  StackOptions options_;
+  base::Atomic<GuardMethod> guard_;
+  std::int64_t protect_limit_ = 0;  // stacks that mprotect may guard
+  base::Atomic<std::int64_t> protected_{0};
+  base::Atomic<std::int64_t> taken_{0};
+  base::Atomic<std::uint32_t> next_colour_{0};
+  bool leaked_ = false;
+
+  base::Mutex mutex_;
+  Stack* depot_ = nullptr;
+  std::size_t depot_size_ = 0;
+  Slab* slabs_ = nullptr;
+};
+
+// A worker's own stacks, the hottest on top. Used by its worker only.
+class StackCache {
+ public:
+  explicit StackCache(StackPool& pool) noexcept : pool_(pool) {}
+  ~StackCache() { flush(); }
+  StackCache(const StackCache&) = delete;
+  StackCache& operator=(const StackCache&) = delete;
+
+  Stack* take(std::size_t size, int& error) noexcept;
+  void give_back(Stack* stack) noexcept;
+  void flush() noexcept;
+
+ private:
+  static constexpr std::size_t kMax = 64;
+
+  StackPool& pool_;
+  Stack* top_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

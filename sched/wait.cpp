@@ -1,0 +1,124 @@
+// See wait.hpp.
+#include "sched/wait.hpp"
+
+#include "sched/current.hpp"
+#include "sched/scheduler.hpp"
+#include "sched/worker.hpp"
+
+#include <algorithm>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+
+// Out of the fiber and, some time later, back in; perhaps on another thread.
+void leave(Fiber& fiber, Leaving leaving) noexcept {
+  fiber.leaving.store(leaving, base::kRelaxed);
+  switch_out(fiber.context);
+  base::tsan_acquire(fiber.wake_edge());
+}
+
+}  // namespace
+
+Wait::Wait(WaitKind kind, const void* object, Shield shield) noexcept
+    : sleeper_(current_sleeper()), kind_(kind), shield_(shield), object_(object) {}
+
+Result<void> Wait::enter() noexcept {
+  if (is_thread()) {
+    RAMIE_CHECK(current_worker() == nullptr, "a worker thread must not block: this ran outside its fibers (a hook?)");
+    return {};
+  }
+  spend_budget(fiber());
+  if (shield_ == Shield::yes || fiber().word.cancel_bits() == 0) return {};
+  return fiber().cancel.ask(fiber());
+}
+
+bool Wait::arm() noexcept {
+  std::uint64_t known = 0;
+  if (!is_thread()) {
+    if (fiber().cancel.is_shielded()) known = FiberWord::kCancel | FiberWord::kShutdown;
+    deadline_ = own_deadline_;
+    if (shield_ == Shield::no) deadline_ = std::min(deadline_, fiber().cancel.deadline());
+    fiber().timer.deadline.store(deadline_.time_since_epoch().count(), base::kRelaxed);
+  }
+  const FiberWord::Armed wait = sleeper_.word.arm(shield_, known);
+  epoch_ = wait.epoch;
+  return wait.armed;
+}
+
+void Wait::bind(Waiter& waiter, std::uint8_t arm) noexcept {
+  waiter.sleeper = &sleeper_;
+  waiter.epoch = epoch_;
+  waiter.arm = arm;
+}
+
+// ORDER(wheel-1): the word is armed; now `due` tells whether the wheel will look at it in time.
+// False: the deadline has passed already.
+bool Wait::arm_timer() noexcept {
+  Fiber& self = fiber();
+  TimerEntry& entry = self.timer;
+  TimerSet& timers = self.scheduler->timers();
+  const Tick due = timers.to_tick_up(deadline_);
+  if (entry.due.load(base::kSeqCst) <= due) return true;
+  if (deadline_ <= base::now()) return false;
+  if (entry.due.load(base::kRelaxed) != kNoTick) entry.wheel.load(base::kRelaxed)->remove(entry);
+  TimerWheel& wheel = timers.wheel(self.worker.load(base::kRelaxed)->index());
+  if (wheel.insert(entry, due)) self.scheduler->notify_timer(due);
+  return true;
+}
+
+std::uint8_t Wait::park() noexcept {
+  if (is_thread()) {
+    park_thread();
+    return sleeper_.word.claimed_by();
+  }
+  Fiber& self = fiber();
+  if (deadline_ != base::kNever) {
+    const base::TsanInternal internal;
+    if (!arm_timer() && disarm()) return FiberWord::kByTimer;
+  }
+  if (self.word.is_armed()) {
+    self.waits_on.store(object_, base::kRelaxed);
+    self.waits_for.store(kind_, base::kRelaxed);
+    leave(self, Leaving::parking);
+    self.waits_for.store(WaitKind::none, base::kRelaxed);
+  }
+  return self.word.claimed_by();
+}
+
+void Wait::park_thread() noexcept {
+  FiberWord& word = sleeper_.word;
+  if (word.commit() == FiberWord::Commit::parked) {
+    for (;;) {
+      const std::uint32_t value = word.futex_value();
+      if (word.state() != FiberWord::kParked) break;
+      (void)base::sys::futex_wait(word.futex(), value, base::Nanos(-1));
+    }
+  }
+  (void)word.start();
+}
+
+Result<void> Wait::verdict() noexcept {
+  if (is_thread()) return {};
+  if (own_deadline_ != base::kNever && own_deadline_ <= base::now()) return {};
+  return shield_ == Shield::yes ? Result<void>{} : fiber().cancel.ask(fiber());
+}
+
+void yield_fiber(Fiber& fiber) noexcept {
+  leave(fiber, Leaving::yielding);
+  // A deadline that passed while the fiber never waited is seen here at the latest.
+  if (const base::Instant deadline = fiber.cancel.deadline(); deadline != base::kNever && deadline <= base::now())
+    (void)fiber.word.request(FiberWord::kScope);
+}
+
+void spend_budget(Fiber& fiber) noexcept {
+  const std::uint32_t left = fiber.budget.load(base::kRelaxed);
+  if (left > 1) fiber.budget.store(left - 1, base::kRelaxed);
+  else yield_fiber(fiber);
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,92 @@
+// One wait of a fiber or a plain thread: refuse, arm, park, and say why it ended.
+//
+//   enter()   spends budget; refused if the fiber was cancelled
+//   lock; is it there already? arm(); link the waiter; unlock
+//   park()    -> the arm that won, or kByTimer, or kByCancel
+//   lock; unlink if still linked; unlock
+//   verdict() after a timer or a cancel: the error; success means that it concerned somebody else: wait again
+//
+// A plain thread blocks, and knows neither cancel nor scopes.
+#pragma once
+
+#include "sched/fiber.hpp"
+
+#include <mutex>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class Wait {
+ public:
+  using Shield = FiberWord::Shield;
+
+  Wait(WaitKind kind, const void* object, Shield shield = Shield::no) noexcept;
+
+  // The caller's own deadline (a sleep); the scopes' deadlines count all the same unless shielded.
+  void set_deadline(base::Instant deadline) noexcept { own_deadline_ = deadline; }
+
+  [[nodiscard]] Result<void> enter() noexcept;
+  // False: refused; ask verdict().
+  [[nodiscard]] bool arm() noexcept;
+  void bind(Waiter& waiter, std::uint8_t arm = 0) noexcept;
+  // Gives an armed wait up; false if it was claimed meanwhile.
+  [[nodiscard]] bool disarm() noexcept { return sleeper_.word.disarm(); }
+  [[nodiscard]] std::uint8_t park() noexcept;
+  [[nodiscard]] Result<void> verdict() noexcept;
+
+  bool is_thread() const noexcept { return sleeper_.is_thread(); }
+  Fiber& fiber() noexcept { return static_cast<Fiber&>(sleeper_); }
+
+  // The common shape: wait in `list` until `is_ready()`, which runs under `mutex` and takes what it found, or until a
+  // waker has claimed us, which hands it over.
+  template <class IsReady>
+  [[nodiscard]] Result<void> run(base::Mutex& mutex, WaiterList& list, IsReady&& is_ready,
+                                 std::uint64_t amount = 0) noexcept {
+    if (auto entered = enter(); !entered) return entered;
+    for (;;) {
+      Waiter waiter;
+      {
+        std::unique_lock lock(mutex);
+        if (is_ready()) return {};
+        if (arm()) {
+          bind(waiter);
+          waiter.amount = amount;
+          list.push_back(waiter);
+        } else {
+          lock.unlock();
+          if (auto ended = verdict(); !ended) return ended;
+          continue;
+        }
+      }
+      const std::uint8_t by = park();
+      {
+        const std::lock_guard lock(mutex);
+        if (waiter.is_linked()) list.erase(waiter);
+      }
+      if (by == 0) return {};
+      if (auto ended = verdict(); !ended) return ended;
+    }
+  }
+
+ private:
+  void park_thread() noexcept;
+  bool arm_timer() noexcept;
+
+  Sleeper& sleeper_;
+  const WaitKind kind_;
+  const Shield shield_;
+  const void* object_;
+  base::Instant own_deadline_ = base::kNever;
+  base::Instant deadline_ = base::kNever;
+  std::uint32_t epoch_ = 0;
+};
+
+// Lets others run; the fiber continues after its worker has polled the driver.
+void yield_fiber(Fiber& fiber) noexcept;
+// Spends one unit; yields at zero.
+void spend_budget(Fiber& fiber) noexcept;
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,100 @@
+// A waiter lives where it waits: on the stack of the fiber (or thread) that parks, linked into the list of what it waits
+// for. No allocation, and it cannot outlive the call.
+//
+//   waiting side                                   waking side
+//   lock; link Waiter; unlock                      lock; unlink Waiter; wakes.claim(waiter)   -- F4, F5
+//   park()                                         unlock
+//   lock; unlink if still linked; unlock           wakes.fire()                               -- last touch
+//
+// The claim is made under the lock while the waiter is linked, so its owner cannot have left. A fiber that was PARKED
+// is ours after a won claim: nobody else can run it until fire() has queued it.
+#pragma once
+
+#include "sched/base/intrusive_list.hpp"
+#include "sched/base/mutex.hpp"
+#include "sched/fiber_word.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class Fiber;
+
+// What can wait: a fiber, or a plain thread (which sleeps on its word as a futex).
+class Sleeper {
+ public:
+  explicit Sleeper(bool is_thread) noexcept : is_thread_(is_thread) {}
+  bool is_thread() const noexcept { return is_thread_; }
+
+  FiberWord word;
+
+ private:
+  const bool is_thread_;
+};
+
+struct Waiter : base::Link {
+  Sleeper* sleeper = nullptr;
+  std::uint32_t epoch = 0;
+  std::uint8_t arm = 0;        // which arm of a select; 0 for a plain wait
+  std::uint32_t interest = 0;  // for lists whose events come in kinds
+  std::uint64_t amount = 0;    // what is asked for (permits), or whatever its list needs
+};
+
+using WaiterList = base::List<Waiter>;
+
+// Fibers in a row, linked through their control blocks. Owned by one thread; every fiber in it is QUEUED.
+class FiberList {
+ public:
+  FiberList() noexcept = default;
+  FiberList(const FiberList&) = delete;
+  FiberList& operator=(const FiberList&) = delete;
+
+  bool is_empty() const noexcept { return head_ == nullptr; }
+  std::size_t size() const noexcept { return size_; }
+  void push_back(Fiber& fiber) noexcept;
+  Fiber* pop_front() noexcept;
+  void append(FiberList& other) noexcept;
+
+ private:
+  Fiber* head_ = nullptr;
+  Fiber* tail_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// Those who won and must be made runnable once the lock is dropped.
+class WakeList {
+ public:
+  WakeList() noexcept = default;
+  ~WakeList() { fire(); }
+  WakeList(const WakeList&) = delete;
+  WakeList& operator=(const WakeList&) = delete;
+
+  // Under the waiter's lock. True: the wait is ours to end, and its owner will run.
+  bool claim(Waiter& waiter) noexcept { return claim(*waiter.sleeper, waiter.epoch, waiter.arm); }
+  bool claim(Sleeper& sleeper, std::uint32_t epoch, std::uint8_t by) noexcept;
+  // Turns cancel bits on. The caller holds a reference, or a lock that keeps the fiber.
+  void request(Sleeper& sleeper, std::uint64_t bits) noexcept;
+
+  // No room for another thread: drop the lock, fire, go on.
+  bool is_full() const noexcept { return threads_ == kThreads; }
+  // Makes all runnable. No lock of a waiter list is held.
+  void fire() noexcept;
+
+  FiberList& fibers() noexcept { return fibers_; }
+
+ private:
+  static constexpr std::size_t kThreads = 32;
+  void add(Sleeper& sleeper, bool is_thread, const void* futex) noexcept;
+
+  FiberList fibers_;
+  std::array<const void*, kThreads> futexes_;
+  std::size_t threads_ = 0;
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,295 @@
+// See worker.hpp. This file: what runs next, and what happens to it. Sleeping is in worker_sleep.cpp.
+#include "sched/worker.hpp"
+
+#include "sched/base/annotate.hpp"
+#include "sched/base/sys.hpp"
+#include "sched/current.hpp"
+#include "sched/fiber_main.hpp"
+#include "sched/scheduler.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <mutex>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+constexpr std::size_t kBlockCache = 64;
+}
+
+Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
+    : scheduler_(scheduler), index_(index), random_(seed), stacks_(scheduler.stacks()), seen_ticks_() {}
+
+Worker::~Worker() {
+  scheduler_.slab_.deposit(blocks_);
+}
+
+void Worker::start() {
+  seen_ticks_.resize(scheduler_.workers());
+  thread_ = std::thread([this] { run(); });
+}
+
+void Worker::run() noexcept {
+  set_current_worker(this);
+  context_.attach();
+  base::sys::no_timer_slack();
+  char name[16];
+  std::snprintf(name, sizeof name, "%.11s-%u", scheduler_.options().thread_name.c_str(),
+                static_cast<unsigned>(index_));
+  base::sys::name_thread(name);
+  if (scheduler_.options().on_thread_start) scheduler_.options().on_thread_start();
+  while (!scheduler_.is_closing()) step();
+  if (scheduler_.options().on_thread_stop) scheduler_.options().on_thread_stop();
+  stacks_.flush();
+  set_current_worker(nullptr);
+}
+
+void Worker::step() noexcept {
+  Fiber* fiber = next();
+  if (fiber == nullptr) fiber = steal();
+  if (fiber == nullptr) {
+    park();
+    return;
+  }
+  stop_searching();
+  run_one(*fiber);
+}
+
+// --- what runs next -------------------------------------------------------------------------------------------------
+
+Fiber* Worker::next() noexcept {
+  published_tick_.store(++tick_, base::kRelaxed);
+  if (tick_ % scheduler_.options_.event_interval == 0) poll();
+  if (Fiber* fiber = next_from_injector()) return fiber;
+  if (Fiber* fiber = next_local()) return fiber;
+  if (Fiber* fiber = scheduler_.injector_.take(index_)) {
+    metrics_.injected.add();
+    return fiber;
+  }
+  if (deferred_.is_empty()) return nullptr;
+  poll();
+  return next_local();
+}
+
+// The injector in its turn: as often as its share of the waiting fibers demands, but never every time.
+Fiber* Worker::next_from_injector() noexcept {
+  const std::int64_t waiting = scheduler_.injector_.size();
+  if (waiting <= 0) return nullptr;
+  std::uint32_t every = scheduler_.options_.global_interval;
+  if (every == 0) {
+    const auto share = static_cast<std::uint64_t>(waiting) / scheduler_.workers() + 1;
+    every = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(queue_.size() / share + 1, 2, 61));
+  }
+  if (tick_ % every != 0) return nullptr;
+  Fiber* fiber = scheduler_.injector_.take(index_);
+  if (fiber != nullptr) metrics_.injected.add();
+  return fiber;
+}
+
+Fiber* Worker::next_local() noexcept {
+  if (inbox_size_.load(base::kAcquire) != 0 && ((tick_ & 1U) != 0 || queue_.is_empty())) {
+    const std::lock_guard lock(inbox_mutex_);
+    inbox_size_.fetch_sub(1, base::kRelaxed);
+    return inbox_.pop_front();
+  }
+  const bool may_take_lifo = lifo_streak_ < scheduler_.options_.lifo || queue_.is_empty();
+  if (may_take_lifo && lifo_.load(base::kRelaxed) != nullptr) {
+    if (Fiber* fiber = lifo_.exchange(nullptr, base::kAcqRel)) {
+      ++lifo_streak_;
+      metrics_.lifo_runs.add();
+      return fiber;
+    }
+  }
+  lifo_streak_ = 0;
+  return queue_.pop();
+}
+
+Fiber* Worker::steal() noexcept {
+  const std::size_t workers = scheduler_.workers();
+  if (workers == 1) return nullptr;
+  if (!is_searching_) {
+    if (!scheduler_.idle_.try_begin_search()) return nullptr;
+    is_searching_ = true;
+  }
+  const bool may_take_lifo = watch_expired_;
+  watch_expired_ = false;
+  const std::uint32_t limit = may_take_lifo ? kWatcherTakes : Queue::kHalf;
+  const std::size_t start = random_.below(static_cast<std::uint32_t>(workers));
+  for (std::size_t i = 0; i < workers; ++i) {
+    Worker& victim = scheduler_.worker((start + i) % workers);
+    if (&victim == this) continue;
+    const std::uint32_t before = queue_.size();
+    if (Fiber* fiber = victim.queue_.steal_into(queue_, limit)) {
+      metrics_.steals.add();
+      metrics_.stolen.add(queue_.size() - before + 1);
+      return fiber;
+    }
+  }
+  if (Fiber* fiber = scheduler_.injector_.take(index_)) return fiber;
+  if (!may_take_lifo) return nullptr;
+  for (std::size_t i = 0; i < workers; ++i)
+    if (Fiber* fiber = steal_aged_lifo(scheduler_.worker(i))) return fiber;
+  return nullptr;
+}
+
+// The slot is for the hot hand-over between two fibers, so it is taken only from a worker that has run one and the same
+// fiber since our last look, one watch ago. (Tokio made it stealable at once and lost 20 to 32 %.)
+Fiber* Worker::steal_aged_lifo(Worker& victim) noexcept {
+  if (&victim == this || victim.lifo_.load(base::kRelaxed) == nullptr) return nullptr;
+  const std::uint32_t tick = victim.published_tick_.load(base::kRelaxed);
+  if (std::exchange(seen_ticks_[victim.index_], tick) != tick) return nullptr;
+  Fiber* fiber = victim.lifo_.exchange(nullptr, base::kAcqRel);
+  if (fiber != nullptr) {
+    metrics_.steals.add();
+    metrics_.stolen.add();
+  }
+  return fiber;
+}
+
+void Worker::stop_searching() noexcept {
+  if (!is_searching_) return;
+  is_searching_ = false;
+  if (scheduler_.idle_.end_search()) scheduler_.notify_one();
+}
+
+// --- making fibers runnable -----------------------------------------------------------------------------------------
+
+void Worker::overflow(std::span<Fiber*> batch) noexcept {
+  metrics_.overflows.add();
+  scheduler_.injector_.push(batch, index_);
+}
+
+void Worker::push(Fiber& fiber) noexcept {
+  if (fiber.home != nullptr) fiber.home->submit_pinned(fiber);
+  else queue_.push(&fiber, [this](std::span<Fiber*> batch) { overflow(batch); });
+}
+
+void Worker::submit(Fiber& fiber) noexcept {
+  if (fiber.home != nullptr || scheduler_.options_.lifo == 0) {
+    push(fiber);
+    scheduler_.notify_one();
+    return;
+  }
+  if (Fiber* displaced = lifo_.exchange(&fiber, base::kAcqRel)) {
+    push(*displaced);
+    scheduler_.notify_one();
+  } else if (scheduler_.workers() > 1 && !scheduler_.idle_.is_watched() && scheduler_.idle_.has_sleepers()) {
+    scheduler_.notify_one();  // P4: somebody must be able to rescue the slot
+  }
+}
+
+void Worker::submit_batch(FiberList& batch) noexcept {
+  const std::size_t total = batch.size();
+  if (total == 0) return;
+  bool is_outside = false;
+  while (!batch.is_empty()) {
+    std::array<Fiber*, Queue::kHalf> chunk;
+    std::size_t n = 0;
+    while (n < chunk.size()) {
+      Fiber* fiber = batch.pop_front();
+      if (fiber == nullptr) break;
+      if (fiber->home == nullptr) chunk[n++] = fiber;
+      else fiber->home->submit_pinned(*fiber);
+    }
+    const std::size_t kept = queue_.push_batch(std::span(chunk).first(n));
+    if (kept == n) continue;
+    metrics_.overflows.add();
+    scheduler_.injector_.push(std::span(chunk).subspan(kept, n - kept), index_);
+    is_outside = true;
+  }
+  if (scheduler_.workers() == 1) return;
+  const bool is_eager = !scheduler_.options_.lazy_notify && total > 1;
+  if (is_eager || is_outside || !scheduler_.idle_.is_watched()) scheduler_.notify_one();
+}
+
+void Worker::submit_pinned(Fiber& fiber) noexcept {
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    inbox_.push_back(fiber);
+    inbox_size_.fetch_add(1, base::kSeqCst);
+  }
+  if (current_worker() != this) unpark();
+}
+
+void Worker::release_deferred() noexcept {
+  while (Fiber* fiber = deferred_.pop_front()) push(*fiber);
+}
+
+// --- running --------------------------------------------------------------------------------------------------------
+
+void Worker::run_one(Fiber& fiber) noexcept {
+  fiber.worker.store(this, base::kRelaxed);
+  const std::uint64_t cancel_bits = fiber.word.start();
+  if (fiber.stack == nullptr) {
+    fiber.skip_body = (cancel_bits & (FiberWord::kCancel | FiberWord::kShutdown)) != 0;
+    if (!attach_stack(fiber)) {
+      finish(fiber);
+      return;
+    }
+  }
+  const std::uint32_t budget = scheduler_.options_.budget;
+  fiber.budget.store(budget == 0 ? ~0U : budget, base::kRelaxed);
+  metrics_.runs.add();
+  set_current_fiber(&fiber);
+  switch_in(context_, fiber.context, *fiber.stack);
+  set_current_fiber(nullptr);
+  switch (fiber.leaving.load(base::kRelaxed)) {  // F1: only now may anybody else run it
+    case Leaving::parking:
+      if (fiber.word.commit() == FiberWord::Commit::queue) push(fiber);
+      return;
+    case Leaving::yielding:
+      metrics_.yields.add();
+      fiber.word.commit_yield();
+      deferred_.push_back(fiber);
+      return;
+    case Leaving::ended: finish(fiber); return;
+  }
+}
+
+bool Worker::attach_stack(Fiber& fiber) noexcept {
+  int error = 0;
+  fiber.stack = stacks_.take(fiber.stack_size, error);
+  if (fiber.stack == nullptr) {
+    fiber.ops->drop_closure(fiber.storage);
+    fiber.error = std::error_code(-error, std::system_category());
+    fiber.outcome.store(detail::Outcome::error, base::kRelaxed);
+    return false;
+  }
+  fiber.context.prepare(*fiber.stack, &fiber_main, &fiber);
+  return true;
+}
+
+void Worker::finish(Fiber& fiber) noexcept {
+  base::tsan_acquire(fiber.end_edge());
+  fiber.word.finish();
+  if (fiber.stack != nullptr) {
+    fiber.context.release();
+    stacks_.give_back(std::exchange(fiber.stack, nullptr));
+  }
+  if (fiber.timer.due.load(base::kRelaxed) != kNoTick)
+    fiber.timer.wheel.load(base::kRelaxed)->remove(fiber.timer);
+  metrics_.finished.add();
+  end_task(fiber);
+}
+
+// --- control blocks -------------------------------------------------------------------------------------------------
+
+Fiber* Worker::take_block() noexcept {
+  if (blocks_.is_empty() && !scheduler_.slab_.withdraw(blocks_, kBlockCache / 2)) return nullptr;
+  return blocks_.pop_front();
+}
+
+void Worker::give_block_back(Fiber& fiber) noexcept {
+  blocks_.push_back(fiber);
+  if (blocks_.size() <= kBlockCache) return;
+  FiberList surplus;
+  while (blocks_.size() > kBlockCache / 2) surplus.push_back(*blocks_.pop_front());
+  scheduler_.slab_.deposit(surplus);
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

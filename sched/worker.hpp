@@ -1,0 +1,114 @@
+// One thread that runs fibers: takes the next one, runs it until it switches out, acts on why it left; when nothing is
+// left it steals, and when nothing can be stolen it sleeps where the events arrive.
+#pragma once
+
+#include "sched/base/random.hpp"
+#include "sched/context.hpp"
+#include "sched/fiber.hpp"
+#include "sched/metrics.hpp"
+#include "sched/park_site.hpp"
+#include "sched/park_word.hpp"
+#include "sched/run_queue.hpp"
+
+#include <cstddef>
+#include <thread>
+#include <vector>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class Scheduler;
+struct Shard;
+
+class Worker {
+ public:
+  Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void start();  // throws std::system_error when no thread can be had
+  void join() { thread_.join(); }
+  void run() noexcept;
+
+  std::size_t index() const noexcept { return index_; }
+  Scheduler& scheduler() const noexcept { return scheduler_; }
+  const WorkerMetrics& metrics() const noexcept { return metrics_; }
+
+  // --- from this worker's thread (a fiber on it, or its own loop)
+  void submit(Fiber& fiber) noexcept;
+  void submit_batch(FiberList& batch) noexcept;
+  // A control block from this worker's cache, or null.
+  Fiber* take_block() noexcept;
+  void give_block_back(Fiber& fiber) noexcept;
+
+  // --- from any thread
+  void submit_pinned(Fiber& fiber) noexcept;
+  void unpark() noexcept;
+  bool has_stealable_work() const noexcept { return !queue_.is_empty(); }
+  void set_park_site(ParkSite* site) noexcept { site_ = site; }
+
+ private:
+  friend class Scheduler;
+  using Queue = RunQueue<Fiber>;
+  static constexpr std::uint32_t kWatcherTakes = 32;  // at most, from a queue that others still serve
+
+  void step() noexcept;
+  Fiber* next() noexcept;
+  Fiber* next_from_injector() noexcept;
+  Fiber* next_local() noexcept;
+  Fiber* steal() noexcept;
+  Fiber* steal_aged_lifo(Worker& victim) noexcept;
+  void stop_searching() noexcept;
+  void poll() noexcept;
+  void release_deferred() noexcept;
+  void park() noexcept;
+  void sleep() noexcept;
+  bool may_sleep() noexcept;
+  base::Nanos watch_bound() noexcept;
+  void end_watch(bool had_reason) noexcept;
+  void come_back() noexcept;
+  // Each returns whether an unpark ended the sleep.
+  bool sleep_in_driver(Shard& shard, base::Nanos bound, FiberList& out) noexcept;
+  bool sleep_in_site(base::Nanos bound, FiberList& out) noexcept;
+  bool sleep_on_futex(base::Nanos bound) noexcept;
+  bool spin(Shard& shard, FiberList& out) noexcept;
+
+  void run_one(Fiber& fiber) noexcept;
+  bool attach_stack(Fiber& fiber) noexcept;
+  void finish(Fiber& fiber) noexcept;
+  void push(Fiber& fiber) noexcept;
+  void overflow(std::span<Fiber*> batch) noexcept;
+
+  Scheduler& scheduler_;
+  const std::size_t index_;
+  ThreadContext context_;
+  base::Random random_;
+  std::uint32_t tick_ = 0;
+  std::uint32_t lifo_streak_ = 0;
+  bool is_searching_ = false;
+  bool is_watcher_ = false;
+  bool watch_expired_ = false;  // we woke because the bound ran out
+  std::uint32_t quiet_watches_ = 0;
+  std::uint64_t watched_activity_ = 0;
+  ParkSite* site_ = nullptr;
+  StackCache stacks_;
+  FiberList blocks_;    // unused control blocks
+  FiberList deferred_;  // yielded: they run after the next poll
+
+  Queue queue_;
+  alignas(base::kCacheLine) base::Atomic<Fiber*> lifo_{nullptr};
+  base::Atomic<std::uint32_t> published_tick_{0};  // so that others see whether we are stuck in one fiber
+  alignas(base::kCacheLine) ParkWord park_word_;
+  base::Mutex inbox_mutex_;
+  FiberList inbox_;  // pinned fibers
+  base::Atomic<std::size_t> inbox_size_{0};
+  std::vector<std::uint32_t> seen_ticks_;  // of the others, at our last search
+  WorkerMetrics metrics_;
+  std::thread thread_;
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

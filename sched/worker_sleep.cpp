@@ -1,0 +1,160 @@
+// How a worker looks at the driver, goes to sleep and comes back.
+//
+//   announce -> fence -> look at every queue -> sleep where the events arrive -> retract -> hand the work out
+//
+//   in the driver   we hold a baton: the shard's epoll, until the earliest timer of all wheels
+//   in our site     operations of ours are in flight
+//   on a futex      others hold the batons
+//
+// P4: who sleeps while others run is the watcher, if there is none: it sleeps at most `watch`, then searches (and takes
+// what lies in the LIFO slot of a worker stuck in one fiber). After 20 watches in which nothing moved it sleeps on.
+#include "sched/base/sys.hpp"
+#include "sched/scheduler.hpp"
+#include "sched/worker.hpp"
+
+#include <algorithm>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+constexpr std::uint32_t kQuietWatches = 20;
+constexpr base::Nanos kForEver{-1};
+}  // namespace
+
+// A look at the driver without sleeping, between two fibers.
+void Worker::poll() noexcept {
+  FiberList out;
+  if (Shard* shard = scheduler_.take_baton(index_)) {
+    metrics_.polls.add();
+    shard->driver->turn(base::Nanos(0), out);
+    scheduler_.timers_.advance(out);
+    shard->baton.release();
+  }
+  if (site_ != nullptr) site_->reap(out);
+  submit_batch(out);
+  release_deferred();
+}
+
+void Worker::park() noexcept {
+  scheduler_.idle_.announce(index_);
+  if (is_searching_) {
+    is_searching_ = false;
+    scheduler_.idle_.end_search();
+  }
+  base::fence(base::kSeqCst);  // P3
+  if (may_sleep()) sleep();
+  else come_back();
+}
+
+bool Worker::may_sleep() noexcept {
+  return !scheduler_.is_closing() && inbox_size_.load(base::kSeqCst) == 0 &&
+         !scheduler_.has_work_anywhere(*this);
+}
+
+void Worker::come_back() noexcept {
+  if (!scheduler_.idle_.retract(index_)) is_searching_ = true;  // a waker counted us
+}
+
+void Worker::sleep() noexcept {
+  metrics_.parks.add();
+  const base::Nanos bound = watch_bound();
+  FiberList out;
+  bool was_notified = false;
+  if (site_ != nullptr && site_->has_inflight()) was_notified = sleep_in_site(bound, out);
+  else if (Shard* shard = scheduler_.take_baton(index_)) was_notified = sleep_in_driver(*shard, bound, out);
+  else was_notified = sleep_on_futex(bound);
+  metrics_.unparks.add();
+  if (was_notified) metrics_.notified.add();
+  end_watch(was_notified || !out.is_empty());
+  submit_batch(out);
+}
+
+// Returns the longest that this sleep may last.
+base::Nanos Worker::watch_bound() noexcept {
+  const base::Nanos watch = scheduler_.options_.watch;
+  if (watch.count() == 0 || scheduler_.idle_.sleepers() == scheduler_.workers()) return kForEver;
+  const std::uint64_t activity = scheduler_.activity();
+  if (activity != watched_activity_) quiet_watches_ = 0;
+  watched_activity_ = activity;
+  if (quiet_watches_ >= kQuietWatches || !scheduler_.idle_.try_watch()) return kForEver;
+  is_watcher_ = true;
+  return watch;
+}
+
+void Worker::end_watch(bool had_reason) noexcept {
+  if (!std::exchange(is_watcher_, false)) return;
+  scheduler_.idle_.stop_watching();
+  if (had_reason) return;
+  metrics_.watches.add();
+  ++quiet_watches_;
+  watch_expired_ = true;
+}
+
+// We hold the shard's baton.
+bool Worker::sleep_in_driver(Shard& shard, base::Nanos bound, FiberList& out) noexcept {
+  bool was_notified = true;
+  if (park_word_.enter(ParkWord::kEpoll, shard.index)) {
+    metrics_.polls.add();
+    if (!spin(shard, out)) shard.driver->turn(scheduler_.bound_by_timers(shard, bound), out);
+    shard.sleeps_until.store(0, base::kSeqCst);
+    was_notified = park_word_.leave();
+  }
+  come_back();
+  scheduler_.timers_.advance(out);
+  shard.baton.release();
+  // P4: whoever sleeps on a futex could have the baton now. One wake a busy spell: it becomes the watcher.
+  base::fence(base::kSeqCst);
+  if (!out.is_empty() && !scheduler_.idle_.is_watched()) scheduler_.notify_one();
+  return was_notified;
+}
+
+bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
+  bool was_notified = true;
+  if (park_word_.enter(ParkWord::kRing)) {
+    site_->park(bound, -1);
+    was_notified = park_word_.leave();
+  }
+  come_back();
+  site_->reap(out);
+  return was_notified;
+}
+
+bool Worker::sleep_on_futex(base::Nanos bound) noexcept {
+  bool was_notified = true;
+  if (park_word_.enter(ParkWord::kFutex)) {
+    (void)base::sys::futex_wait(park_word_.futex(), ParkWord::kFutex, bound);
+    was_notified = park_word_.leave();
+  }
+  come_back();
+  return was_notified;
+}
+
+// Polls for a short while before the kernel puts us to sleep. True: something came.
+bool Worker::spin(Shard& shard, FiberList& out) noexcept {
+  const base::Nanos limit = scheduler_.options_.spin;
+  if (limit.count() == 0) return false;
+  const base::Instant end = base::now() + limit;
+  do {
+    shard.driver->turn(base::Nanos(0), out);
+    scheduler_.timers_.advance(out);
+    if (!out.is_empty() || park_word_.is_notified() || scheduler_.has_work_anywhere(*this)) return true;
+  } while (base::now() < end);
+  return false;
+}
+
+void Worker::unpark() noexcept {
+  const ParkWord::Was was = park_word_.unpark();
+  switch (was.place) {
+    case ParkWord::kEmpty:
+    case ParkWord::kNotified: return;
+    case ParkWord::kFutex: base::sys::futex_wake(park_word_.futex(), 1); return;
+    case ParkWord::kRing: site_->unpark_from_any_thread(); return;
+    case ParkWord::kEpoll: scheduler_.shards_[was.shard]->driver->unpark(); return;
+  }
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Each public header compiles without a warning: alone, and after C headers of the same names.
+
+Usage: public_headers.py compiler... (the command with the flags of the build, as meson calls it)
+Goal: a user may include any one header first. Method: a program of one include each, -fsyntax-only.
+"""
+import concurrent.futures
+import glob
+import os
+import subprocess
+import sys
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+INCLUDE_DIRS = sorted(glob.glob(os.path.join(ROOT, "*", "include")))
+HEADERS = sorted(os.path.relpath(path, folder) for folder in INCLUDE_DIRS
+                 for path in glob.glob(folder + "/ramie/**/*.hpp", recursive=True))
+FLAGS = ["-std=c++23", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-fsyntax-only",
+         "-xc++", "-"] + [f"-I{folder}" for folder in INCLUDE_DIRS]
+C_HEADERS = "#include <signal.h>\n#include <time.h>\n#include <sys/select.h>\n"
+COMPILER = ["c++"]
+
+
+def compile_errors(before, header):
+    """What the compiler says about a program that includes `header` twice, after `before`."""
+    program = f"{before}#include <{header}>\n#include <{header}>\nint main() {{}}\n"
+    run = subprocess.run(COMPILER + FLAGS, input=program, capture_output=True, text=True,
+                         check=False)
+    return f"<{header}>:\n{run.stderr}" if run.returncode else ""
+
+
+class PublicHeaders(unittest.TestCase):
+    def check_all(self, before):
+        self.assertTrue(HEADERS, "no public header found")
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            errors = pool.map(lambda header: compile_errors(before, header), HEADERS)
+        faults = "\n".join(filter(None, errors))
+        if faults:
+            self.fail(faults)
+
+    def test_each_compiles_alone(self):
+        self.check_all("")
+
+    def test_each_compiles_after_the_c_headers_of_the_same_names(self):
+        self.check_all(C_HEADERS)
+
+
+if __name__ == "__main__":
+    COMPILER = sys.argv[1:] or COMPILER
+    unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,67 @@
+// The model checker for our own lock-free code: runs a small concurrent program under every
+// schedule, and with every value that a C++ atomic load may return, and reports the first failure.
+//
+//   body()  --> Execution: threads are fibers on one OS thread; each atomic, lock, futex or
+//                 |        yield operation is a scheduling point
+//                 +--> Path: the decisions of this run (t: which thread, v: which store a load
+//                 |          reads), replayed and then extended depth first
+//                 +--> DPOR: only orders of dependent steps are tried twice
+//                 +--> Location: the stores a load may still see (C++20 rules, fences included)
+//                 +--> Cell: plain data; an access that is not ordered with an earlier one fails
+//
+// What it finds: failed check()s, data races, deadlocks (a lost wake-up is one), endless spins,
+// objects destroyed under somebody's feet. What it leaves out, on purpose:
+//   - modification order is execution order: no load buffering, no store that lands in the past;
+//   - a load sees the last kWindow stores of its location, no older ones;
+//   - a thread reads one and the same stale store kStaleReads times at most, and after yield()
+//     it reads the newest one (stores become visible in finite time, so spins end);
+//   - with `preemptions` >= 0, schedules with more preemptions than that.
+//
+// A failing run stops the search; its threads are dropped where they stand, not unwound (the code
+// under test is noexcept), so what they own stays allocated. Inside a catch block the body must
+// not do anything that is a scheduling point.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace ramie::model {
+
+struct Options {
+  int preemptions = 3;    // schedules with at most so many preemptions; -1: all schedules
+  bool dpor = true;       // off: every schedule within the bound, to check DPOR itself
+  bool weak = true;       // off: loads return the newest store (sequential consistency)
+  bool spurious = false;  // each thread has one spurious weak-CAS failure or futex wake-up to use
+  bool stale_failures = false;  // a failed compare-exchange may have read a stale value
+  bool trace = false;           // print every step to stderr; meant for replay
+  std::size_t max_path = 10'000;  // decisions per run, then the run fails as endless
+  long max_execs = 50'000'000;
+  double max_seconds = 60;
+  std::string replay = {};  // Result::path of a failure: run that one execution only
+};
+
+struct Result {
+  bool ok = true;
+  std::string why;         // the failure, if !ok
+  std::string path;        // the failing run, for Options::replay
+  long execs = 0;          // runs made
+  long steps = 0;          // scheduling points in all runs
+  double seconds = 0;
+  bool exhausted = false;  // every run within the bound was made
+  int bound = -1;          // the preemption bound, if it cut anything off; else -1
+};
+
+// Runs `body` again and again until every run is made, one fails or a budget is spent. Everything
+// shared must be constructed inside `body`, and `body` must depend on nothing but its decisions.
+[[nodiscard]] Result explore(const std::function<void()>& body, const Options& options = {});
+
+// Inside a run: fails it unless `holds`.
+void check(bool holds, const char* message);
+
+// Inside a run: 0, 1, ... choices - 1; every one of them is tried.
+[[nodiscard]] int choose(int choices);
+
+// The planted bug that code under test should have now; 0: none. Read through RAMIE_MUTANT(n).
+inline int mutant = 0;
+
+}  // namespace ramie::model

@@ -1,0 +1,260 @@
+// Goal: the fiber word's laws F1, F2, F3 and F7, and that a late wake-up of an earlier wait, or
+// of an earlier fiber in the same control block, does nothing.
+// Method: the shipped FiberWord, workers that run whatever is queued, wakers that race. Who wakes
+// or cancels has heard of the spawn (it holds a reference, or the waiter was linked).
+//
+//   make_runnable() --> work --> worker: start, one phase of the fiber, commit --> (queued again)
+//
+// `frame` stands for the fiber's stack and fields: every run writes it, and so does a waker that
+// won a parked fiber. Two runners at once, or a runner that starts before the last one has left,
+// are a data race on it; a fiber queued twice is caught at the queue; a lost wake-up leaves the
+// workers waiting for ever.
+#include "sched/fiber_word.hpp"
+#include "tests/model/model.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <functional>
+
+using namespace ramie::model;
+using ramie::sched::FiberWord;
+
+namespace {
+
+using Claim = FiberWord::Claim;
+constexpr auto kYes = FiberWord::Shield::yes;
+constexpr auto kNo = FiberWord::Shield::no;
+
+enum class Leave { waiting, yielding, ended };
+
+// One control block, its queue, and the workers.
+struct Stage {
+  FiberWord word;
+  Cell<int> frame{0};
+  Atomic<int> queued{0};
+  Event work;
+  Atomic<bool> is_over{false};
+
+  void make_runnable() {
+    check(queued.fetch_add(1, Order::relaxed) == 0, "queued twice");
+    work.signal();
+  }
+
+  void wake(std::uint32_t epoch, std::uint8_t by, Atomic<int>* wins = nullptr) {
+    const Claim claim = word.claim(epoch, by);
+    if (claim != Claim::lost && wins != nullptr) wins->fetch_add(1, Order::relaxed);
+    if (claim != Claim::won_and_queue) return;
+    frame = frame + 100;  // it is ours until it is queued
+    make_runnable();
+  }
+
+  void cancel(std::uint64_t bits) {
+    if (word.request(bits)) make_runnable();
+  }
+
+  void spawn() {
+    word.reset();
+    make_runnable();
+  }
+
+  void end() {
+    is_over.store(true, Order::release);
+    work.signal();
+  }
+
+  // A worker: runs the phases of the fiber until `phase` says the block is done with.
+  void run(const std::function<Leave()>& phase) {
+    for (;;) {
+      work.wait();
+      if (is_over.load(Order::acquire)) return work.signal();  // tell the other worker
+      queued.fetch_sub(1, Order::relaxed);
+      word.start();
+      frame = frame + 1;
+      const Leave leave = phase();
+      if (leave == Leave::ended) {
+        word.finish();
+        return end();
+      }
+      if (leave == Leave::yielding) {
+        word.commit_yield();
+        make_runnable();
+      } else if (word.commit() == FiberWord::Commit::queue) {
+        make_runnable();
+      }
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("FiberWord model: one of two racing wakers ends a wait, and the fiber runs on once") {
+  check_model("fiber word: claims", [] {
+    Stage stage;
+    Atomic<std::uint32_t> open{0};
+    Atomic<int> wins{0};
+    Event linked;
+    Cell<int> phase{0};
+    const auto body = [&] {
+      phase = phase + 1;
+      if (phase == 1) {
+        const auto wait = stage.word.arm(kNo);
+        check(wait.armed, "nobody cancels");
+        open.store(wait.epoch, Order::release);
+        linked.signal();
+        stage.frame = stage.frame + 10;  // still on its stack
+        return Leave::waiting;
+      }
+      const int by = stage.word.claimed_by();
+      check(by == 1 || by == 2, "woken by nobody");
+      check(!stage.word.is_armed(), "woken and still armed");
+      return Leave::ended;
+    };
+    stage.spawn();
+    Thread one([&] { stage.run(body); });
+    Thread two([&] { stage.run(body); });
+    Thread waker([&] {
+      linked.wait();
+      stage.wake(open.load(Order::acquire), 1, &wins);
+    });
+    if (const auto epoch = open.load(Order::acquire)) stage.wake(epoch, 2, &wins);
+    one.join();
+    two.join();
+    waker.join();
+    check(wins.load() == 1, "two winners");
+  }, {{1, "a claim while RUNNING is overlooked: commit parks"},
+      {5, "commit is a load and a store"},
+      {6, "commit is relaxed"},
+      {7, "a claim is a load and a store"},
+      {8, "a claim does not turn PARKED into QUEUED"}}, {.preemptions = 2});
+}
+
+TEST_CASE("FiberWord model: a claim of an earlier fiber in the block does nothing to the next one") {
+  check_model("fiber word: reuse of the block", [] {
+    Stage stage;
+    Atomic<std::uint32_t> first{0}, second{0};
+    Event first_linked, second_linked;
+    Cell<int> phase{0};
+    const auto wait_for = [&](Atomic<std::uint32_t>& open, Event& linked) {
+      const auto wait = stage.word.arm(kNo);
+      open.store(wait.epoch, Order::release);
+      linked.signal();
+      return Leave::waiting;
+    };
+    const auto body = [&] {
+      phase = phase + 1;
+      if (phase == 1) return wait_for(first, first_linked);
+      if (phase == 2) return Leave::ended;
+      if (phase == 3) return wait_for(second, second_linked);
+      check(stage.word.claimed_by() == 3, "the next fiber was woken by a stale claim");
+      return Leave::ended;
+    };
+    Thread late([&] {
+      if (const auto epoch = first.load(Order::acquire)) stage.wake(epoch, 2);
+    });
+    Thread waker([&] {
+      first_linked.wait();
+      stage.wake(first.load(Order::acquire), 1);
+      second_linked.wait();
+      stage.wake(second.load(Order::acquire), 3);
+    });
+    stage.spawn();
+    stage.run(body);
+    stage.is_over.store(false, Order::relaxed);
+    stage.work.wait();  // the end's own signal
+    const auto before = stage.word.epoch();
+    stage.spawn();
+    check(stage.word.epoch() != before, "the next fiber has its predecessor's epoch");
+    stage.run(body);
+  }, {{2, "reset does not move the epoch"}, {4, "a claim does not compare the epoch"}},
+     {.preemptions = 3});
+}
+
+TEST_CASE("FiberWord model: a cancel before, during or after arming is never lost") {
+  check_model("fiber word: cancel", [] {
+    Stage stage;
+    Cell<int> waits{0};
+    const auto body = [&] {
+      if (waits == 1) check(stage.word.claimed_by() == FiberWord::kByCancel, "woken by nobody");
+      const auto wait = stage.word.arm(kNo);
+      if (!wait.armed) return Leave::ended;
+      waits = waits + 1;
+      check(waits == 1, "a second wait was armed after the cancel");
+      return Leave::waiting;
+    };
+    stage.spawn();
+    Thread one([&] { stage.run(body); });
+    Thread canceller([&] { stage.cancel(FiberWord::kCancel); });
+    Thread closer([&] { stage.cancel(FiberWord::kShutdown); });
+    one.join();
+    canceller.join();
+    closer.join();
+  }, {{1, "a cancel while RUNNING is overlooked: commit parks"},
+      {3, "arm does not look at the cancel bits"},
+      {5, "commit is a load and a store"},
+      {9, "request is a load and a store"}}, {.preemptions = 3});
+}
+
+TEST_CASE("FiberWord model: a shielded wait is ended by its waker only, and the cancel stays") {
+  check_model("fiber word: shield", [] {
+    Stage stage;
+    Atomic<std::uint32_t> open{0};
+    Event linked;
+    Cell<int> phase{0};
+    const auto body = [&] {
+      phase = phase + 1;
+      if (phase == 1) {
+        open.store(stage.word.arm(kYes).epoch, Order::release);
+        linked.signal();
+        return Leave::waiting;
+      }
+      if (phase == 2) {
+        check(stage.word.claimed_by() == 1, "a shielded wait was cancelled");
+        return Leave::yielding;
+      }
+      return stage.word.arm(kNo).armed ? Leave::waiting : Leave::ended;
+    };
+    stage.spawn();
+    Thread one([&] { stage.run(body); });
+    Thread waker([&] {
+      linked.wait();
+      stage.wake(open.load(Order::acquire), 1);
+    });
+    Thread canceller([&] { stage.cancel(FiberWord::kCancel); });
+    one.join();
+    waker.join();
+    canceller.join();
+  }, {{7, "a claim is a load and a store"},
+      {9, "request is a load and a store"},
+      {10, "request does not look at SHIELDED"}}, {.preemptions = 3});
+}
+
+TEST_CASE("FiberWord model: a wait closed without parking counts a claim that came first") {
+  check_model("fiber word: disarm", [] {
+    Stage stage;
+    Atomic<std::uint32_t> open{0};
+    Atomic<int> wins{0};
+    Event linked;
+    Cell<int> phase{0};
+    Cell<int> woken{0};
+    const auto body = [&] {
+      phase = phase + 1;
+      if (phase == 2) return Leave::ended;
+      const auto wait = stage.word.arm(kNo);
+      open.store(wait.epoch, Order::release);
+      if (!stage.word.disarm()) {
+        check(stage.word.claimed_by() == 1, "claimed by nobody");
+        woken = woken + 1;
+      }
+      return Leave::yielding;
+    };
+    stage.spawn();
+    Thread one([&] { stage.run(body); });
+    Thread waker([&] {
+      if (const auto epoch = open.load(Order::acquire)) stage.wake(epoch, 1, &wins);
+    });
+    one.join();
+    waker.join();
+    check(wins.load() == woken, "a wake-up was won and not noticed");
+  }, {{7, "a claim is a load and a store"}, {11, "disarm is a load and a store"}},
+     {.preemptions = -1});
+}

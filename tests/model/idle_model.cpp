@@ -1,0 +1,206 @@
+// Goal: P1, P3 and P4 together: no element waits while all workers sleep, one worker drives the
+// shard, and a worker stuck in one fiber leaves neither sockets nor sleepers unattended.
+// Method: the shipped IdleSet, Baton and ParkWord, put together as worker_sleep.cpp does it.
+//
+//   submit     push, fence, choose a sleeper unless somebody searches, unpark it
+//   worker     take; search; announce, stop searching, fence, look again, sleep, retract
+//   sleep      in the driver with the baton, else on the futex; bounded for the watcher
+#include "sched/idle.hpp"
+#include "sched/park_word.hpp"
+#include "tests/model/model.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <utility>
+
+using namespace ramie::model;
+using ramie::sched::Baton;
+using ramie::sched::IdleSet;
+using ramie::sched::ParkWord;
+
+namespace {
+
+// Mutants of the protocol; those of the parts stand in their headers.
+enum : int {
+  kNoSubmitFence = 31,
+  kNoParkFence = 32,
+  kNoSecondLook = 33,
+  kSearchOn = 34,
+  kLastSearcherIsSilent = 35,
+  kNoBatonRetry = 36,
+  kReleaseIsSilent = 37,
+  kNobodyWatches = 38,
+  kWatchKept = 39,
+};
+
+struct Crew {
+  explicit Crew(std::size_t count) : workers(count), idle(count) {}
+
+  struct Member {
+    ParkWord word;
+    bool is_searching = false;
+    bool is_watcher = false;
+  };
+
+  const std::size_t workers;
+  IdleSet idle;
+  Member members[3];
+  Baton baton;
+  Cell<int> driver{0};  // whoever drives the shard writes it: P1
+  Event epoll;
+  Atomic<int> work{0};
+  Atomic<bool> is_closing{false};
+
+  // --- any thread
+
+  void submit() {
+    work.fetch_add(1, Order::release);
+    notify_one();
+  }
+
+  void notify_one() {
+    if (!is_mutant(kNoSubmitFence)) fence(Order::seq_cst);
+    if (const std::size_t chosen = idle.choose(); chosen != IdleSet::kNobody) unpark(chosen);
+  }
+
+  void unpark(std::size_t id) {
+    ParkWord& word = members[id].word;
+    const ParkWord::Was was = word.unpark();
+    if (was.place == ParkWord::kFutex) (void)futex_wake(word.raw(), 1);
+    if (was.place == ParkWord::kEpoll) epoll.signal();
+  }
+
+  void close() {
+    is_closing.store(true, Order::seq_cst);
+    for (std::size_t id = 0; id < workers; ++id) unpark(id);
+  }
+
+  // --- a worker
+
+  [[nodiscard]] bool take() {
+    int seen = work.load(Order::relaxed);
+    while (seen > 0) {
+      if (work.compare_exchange_weak(seen, seen - 1, Order::acq_rel, Order::relaxed)) return true;
+    }
+    return false;
+  }
+
+  [[nodiscard]] bool find_work(std::size_t id) {
+    Member& me = members[id];
+    if (take()) return true;
+    if (!me.is_searching) me.is_searching = idle.try_begin_search();
+    return me.is_searching && take();
+  }
+
+  void stop_searching(std::size_t id) {
+    if (!std::exchange(members[id].is_searching, false)) return;
+    if (idle.end_search() && !is_mutant(kLastSearcherIsSilent)) notify_one();
+  }
+
+  void park(std::size_t id) {
+    Member& me = members[id];
+    idle.announce(id);
+    if (!is_mutant(kSearchOn) && std::exchange(me.is_searching, false)) (void)idle.end_search();
+    if (!is_mutant(kNoParkFence)) fence(Order::seq_cst);
+    const bool may_sleep = !is_closing.load(Order::seq_cst) && work.load(Order::relaxed) <= 0;
+    if (may_sleep || is_mutant(kNoSecondLook)) {
+      sleep(id);
+    } else {
+      come_back(id);
+    }
+    if (is_mutant(kSearchOn) && std::exchange(me.is_searching, false)) (void)idle.end_search();
+  }
+
+  void come_back(std::size_t id) {
+    if (!idle.retract(id)) members[id].is_searching = true;
+  }
+
+  void sleep(std::size_t id) {
+    Member& me = members[id];
+    if (idle.sleepers() != workers && !is_mutant(kNobodyWatches)) {
+      me.is_watcher = idle.try_watch();
+      if (me.is_watcher) check(std::exchange(watchers, watchers + 1) == 0, "two watchers");
+    }
+    if (!is_mutant(kNoBatonRetry) && baton.try_take()) {
+      sleep_in_driver(id);
+    } else {
+      sleep_on_futex(id);
+    }
+    if (!me.is_watcher || is_mutant(kWatchKept)) return;
+    me.is_watcher = false;
+    --watchers;
+    idle.stop_watching();
+  }
+
+  void sleep_in_driver(std::size_t id) {
+    Member& me = members[id];
+    driver = driver + 1;
+    bool has_events = false;
+    if (me.word.enter(ParkWord::kEpoll, 0)) {
+      if (!me.is_watcher) epoll.wait();
+      if (me.is_watcher) (void)epoll.wait_for();
+      (void)me.word.leave();
+      has_events = sockets_ready.exchange(false, Order::acq_rel);
+    }
+    come_back(id);
+    if (has_events) sockets_served.store(true, Order::release);
+    release_baton(has_events);
+  }
+
+  void release_baton(bool had_events) {
+    driver = driver + 1;
+    baton.release();
+    fence(Order::seq_cst);
+    if (had_events && !is_mutant(kReleaseIsSilent) && !idle.is_watched()) notify_one();
+  }
+
+  void sleep_on_futex(std::size_t id) {
+    Member& me = members[id];
+    if (me.word.enter(ParkWord::kFutex)) {
+      if (!me.is_watcher) futex_wait(me.word.raw(), ParkWord::kFutex);
+      if (me.is_watcher) (void)futex_wait_for(me.word.raw(), ParkWord::kFutex);
+      (void)me.word.leave();
+    }
+    come_back(id);
+  }
+
+  template <class Run>
+  void run(std::size_t id, Run&& run_one) {
+    while (!is_closing.load(Order::seq_cst)) {
+      if (find_work(id)) {
+        stop_searching(id);
+        run_one();
+      } else {
+        park(id);
+      }
+    }
+  }
+
+  int watchers = 0;  // invisible to the checker: it orders nothing
+  Atomic<bool> sockets_ready{false}, sockets_served{false};
+};
+
+}  // namespace
+
+TEST_CASE("Idle model: no element waits while all workers sleep, and one drives the shard") {
+  check_model("idle: two workers against submits", [] {
+    Crew crew(2);
+    Atomic<int> done{0};
+    const auto run_one = [&] {
+      if (done.fetch_add(1, Order::acq_rel) == 1) crew.close();
+    };
+    Thread one([&] { crew.run(0, run_one); });
+    Thread two([&] { crew.run(1, run_one); });
+    crew.submit();
+    crew.submit();
+  }, {{21, "retract is a load and a store"},
+      {22, "two wakers may choose the same sleeper"},
+      {23, "a chosen sleeper is not counted as a searcher"},
+      {25, "the baton is taken by a load and a store"},
+      {26, "the baton is released by a relaxed store"},
+      {kNoSubmitFence, "submit does not fence before it looks for sleepers"},
+      {kNoParkFence, "the worker does not fence after announcing"},
+      {kNoSecondLook, "the worker does not look again after announcing"},
+      {kSearchOn, "the worker counts as a searcher until after its second look"}},
+     {.preemptions = 2});
+}

@@ -1,0 +1,135 @@
+// Goal: the injector's count sends no worker to sleep over an element, and a close leaves none
+// behind: whoever is told "closed" looks after its element itself.
+// Method: the shipped InjectCount around a queue that, like the real one, may claim to be empty
+// when it is not; pushers, a worker that sleeps by the count alone, and a closer.
+//
+//   pusher   queue, add(), fence, is the worker asleep? -> wake it
+//   worker   take; nothing: announce, fence, has_work()? no -> sleep
+#include "sched/inject_count.hpp"
+#include "tests/model/model.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace ramie::model;
+
+namespace {
+
+enum : int { kNoFence = 21, kTrustEmpty = 22, kNoSecondLook = 23, kCloserDoesNotWake = 24 };
+
+struct Injector {
+  ramie::sched::InjectCount count;
+  Mutex mutex;
+  Cell<int> queued{0};
+  Cell<int> false_empties{1};  // times that the queue may still lie
+  Atomic<bool> asleep{false};
+  Event wake;
+
+  // False: closed.
+  bool push() {
+    mutex.lock();
+    queued = queued + 1;
+    mutex.unlock();
+    const bool accepted = count.add(1);
+    wake_worker();
+    return accepted;
+  }
+
+  void wake_worker() {
+    if (!is_mutant(kNoFence)) fence(Order::seq_cst);
+    if (asleep.load(Order::relaxed) && asleep.exchange(false, Order::acq_rel)) wake.signal();
+  }
+
+  bool dequeue() {
+    mutex.lock();
+    bool found = queued > 0;
+    if (found && false_empties > 0 && choose(2) == 1) {
+      false_empties = false_empties - 1;
+      found = false;
+    }
+    if (found) queued = queued - 1;
+    mutex.unlock();
+    return found;
+  }
+
+  bool take() {
+    if (!is_mutant(kTrustEmpty) && !count.has_work()) return false;
+    if (!dequeue()) return false;
+    count.subtract(1);
+    return true;
+  }
+
+  void sleep() {
+    asleep.store(true, Order::relaxed);
+    fence(Order::seq_cst);
+    const bool look = !is_mutant(kNoSecondLook);
+    const bool stay = look && (count.is_closed() || (!is_mutant(kTrustEmpty) && count.has_work()));
+    if (!stay) wake.wait();
+    if (stay && !asleep.exchange(false, Order::acq_rel)) wake.wait();  // its signal is on the way
+  }
+
+  int drain() {
+    int drained = 0;
+    mutex.lock();
+    drained = queued;
+    queued = 0;
+    mutex.unlock();
+    return drained;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Injector model: a worker that sleeps by the count sleeps over no element") {
+  check_model("injector: two pushers", [] {
+    Injector injector;
+    Thread worker([&] {
+      for (int taken = 0; taken < 2;) {
+        if (injector.take()) {
+          ++taken;
+        } else {
+          injector.sleep();
+        }
+      }
+    });
+    Thread pusher([&] { check(injector.push(), "nobody closes"); });
+    check(injector.push(), "nobody closes");
+    pusher.join();
+    worker.join();
+    check(injector.count.size() == 0, "the count does not match the queue");
+  }, {{1, "add is a load and a store"},
+      {2, "subtract is a load and a store"},
+      {kNoFence, "the pusher does not fence before it looks for a sleeper"},
+      {kTrustEmpty, "the worker believes a failed take"},
+      {kNoSecondLook, "the worker does not look again after announcing"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Injector model: a close races pushes, and every element is taken or handed back") {
+  check_model("injector: close", [] {
+    Injector injector;
+    Cell<int> taken{0}, handed_back{0};
+    Thread worker([&] {
+      while (!injector.count.is_closed()) {
+        if (injector.take()) {
+          taken = taken + 1;
+        } else {
+          injector.sleep();
+        }
+      }
+    });
+    Thread pusher([&] {
+      for (int i = 0; i < 2; ++i) {
+        if (!injector.push()) handed_back = handed_back + injector.drain();
+      }
+    });
+    injector.count.close();
+    if (!is_mutant(kCloserDoesNotWake)) injector.wake_worker();
+    worker.join();
+    const int drained = injector.drain();
+    pusher.join();
+    check(taken + handed_back + drained == 2, "an element stays in a closed injector");
+    check(injector.count.size() == 2 - taken, "the count does not match what was taken");
+  }, {{1, "add is a load and a store"},
+      {2, "subtract is a load and a store"},
+      {3, "close is a load and a store"},
+      {kCloserDoesNotWake, "the closer wakes nobody"}}, {.preemptions = 3});
+}

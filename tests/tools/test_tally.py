@@ -1,0 +1,58 @@
+"""tally.py: what each kind of program prints is counted, and no failure is lost."""
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+sys.dont_write_bytecode = True
+
+import tally  # noqa: E402
+
+PASSED = "====\nAll tests passed (7 assertions in 3 test cases)\n"
+MIXED = "====\ntest cases:  4 |  3 passed | 1 failed\nassertions: 9 | 8 passed | 1 failed\n"
+
+
+class Count(unittest.TestCase):
+    def test_catch_programs(self):
+        self.assertEqual(tally.count(PASSED, True), (3, 0))
+        self.assertEqual(tally.count("All tests passed (1 assertion in 1 test case)", True), (1, 0))
+        self.assertEqual(tally.count(MIXED, False), (3, 1))
+        self.assertEqual(
+            tally.count("test cases: 2 | 1 passed | 1 failed as expected\n", True), (2, 0))
+
+    def test_the_last_summary_counts(self):
+        self.assertEqual(tally.count(PASSED + "inner run printed that\n" + MIXED, False)[1], 1)
+
+    def test_a_program_without_tests_fails(self):
+        self.assertEqual(tally.count("====\nNo tests ran\n", True), (0, 1))
+        self.assertEqual(tally.count("\nRan 0 tests in 0.000s\n\nOK\n", True), (0, 1))
+
+    def test_a_program_that_died_fails_whatever_it_printed(self):
+        self.assertEqual(tally.count("", False), (0, 1))
+        self.assertEqual(tally.count(PASSED + "==1==ERROR: LeakSanitizer", False), (3, 1))
+
+    def test_a_program_that_says_nothing_is_one_test(self):
+        self.assertEqual(tally.count("fine\n", True), (1, 0))
+
+    def test_unittest_programs(self):
+        self.assertEqual(tally.count("...\nRan 3 tests in 0.1s\n\nOK\n", True), (3, 0))
+        self.assertEqual(
+            tally.count("Ran 5 tests in 0.1s\n\nFAILED (failures=1, errors=1)\n", False), (3, 2))
+        self.assertEqual(tally.count("Ran 2 tests in 0.1s\n\nOK (skipped=1)\n", True), (1, 0))
+
+
+class Log(unittest.TestCase):
+    def test_a_log_is_summed(self):
+        runs = [("a", "OK", PASSED), ("b", "FAIL", MIXED), ("c", "TIMEOUT", ""), ("d", "SKIP", "")]
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as log:
+            for name, result, text in runs:
+                log.write(json.dumps({"name": name, "result": result, "stdout": text}) + "\n")
+            log.flush()
+            self.assertEqual(tally.tally_log(log.name), (6, 2))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,61 @@
+// What a RESP and an HTTP connection share: the socket, the memory, the time-outs, the close.
+//
+//   wait for bytes (no memory held) -> take buffers -> read, serve, write ... -> give back -> wait
+//
+// All of it is plain code in one fiber per connection; where it says read or write, the fiber parks
+// and its worker thread serves others.
+#pragma once
+
+#include <ramie/net.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "tools/demo/buffers.hpp"
+#include "tools/demo/clients.hpp"
+#include "tools/demo/reply.hpp"
+#include "tools/demo/stats.hpp"
+#include "tools/demo/store.hpp"
+
+namespace demo {
+
+/// Everything that connections share; it outlives them.
+struct Service {
+  Store store;
+  Stats stats;
+  Clients clients;
+  BufferPool buffers;
+  std::chrono::seconds idle_timeout{0};  // 0: none
+};
+
+class Connection : public Client, protected Sink {
+ public:
+  Connection(Service& service, ramie::net::TcpStream stream, std::string peer_address,
+             std::string own_address);
+
+  void interrupt() noexcept override;
+
+ protected:
+  ~Connection();
+
+  /// Parks until bytes or the end have arrived. False: time-out, cancel or a broken connection.
+  bool wait_readable();
+  /// Reads what is there into the input buffer, which is taken if need be. False: no more to come.
+  bool read_more();
+  bool write(std::string_view bytes) override;
+  /// Gives the memory back if no request is half read.
+  void release_buffers() noexcept;
+  /// Ends our side first: sends FIN and reads what the peer still sends, for a second at most, so
+  /// that closing on unread bytes does not reset the connection and destroy our last reply.
+  void close_politely();
+
+  bool is_draining() const noexcept { return service_.clients.is_draining(); }
+
+  Service& service_;
+  ramie::net::TcpStream stream_;
+  std::unique_ptr<Buffers> buffers_;
+};
+
+}  // namespace demo

@@ -1,0 +1,39 @@
+// What the HTTP side answers: the same store as the RESP side, two pages for operators.
+//
+//   GET PUT DELETE HEAD /k/<key>     the key is percent-decoded; a body is the value
+//   GET HEAD /metrics /healthz /
+#pragma once
+
+#include <ctime>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tools/demo/http_parser.hpp"
+#include "tools/demo/stats.hpp"
+#include "tools/demo/store.hpp"
+
+namespace demo {
+
+/// What one HTTP connection has. Counters are published by the session.
+struct HttpContext {
+  Store& store;
+  Stats& stats;
+  std::uint64_t requests = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  std::time_t date_second = 0;  // the Date header is made once per second
+  std::string date = {};
+};
+
+/// Appends the response to `request`. `keep_alive` false adds "Connection: close".
+void answer(HttpContext& context, HttpRequest& request, bool keep_alive, std::string& out);
+
+/// Appends the last response of a connection whose request could not be understood.
+void answer_error(HttpContext& context, int status, std::string& out);
+
+/// Nothing for a '%' without two hex digits behind it.
+std::optional<std::string> percent_decode(std::string_view text);
+
+}  // namespace demo

@@ -1,0 +1,168 @@
+// One row per option; the rest follows from the row.
+#include "tools/demo/options.hpp"
+
+#include <array>
+#include <optional>
+
+#include "tools/demo/text.hpp"
+
+namespace demo {
+namespace {
+
+enum class When { kAlways, kServe, kDrive };
+
+struct Row {
+  std::string_view name;
+  When when;
+  std::int64_t low = 0, high = 0;  // of its number
+  void (*set)(Options&, std::int64_t) = nullptr;
+  void (*set_flag)(Options&) = nullptr;
+  void (*set_text)(Options&, std::string_view) = nullptr;
+};
+
+constexpr auto kRows = std::to_array<Row>({
+    {.name = "--help", .when = When::kAlways, .set_flag = [](Options& o) { o.help = true; }},
+    {.name = "-h", .when = When::kAlways, .set_flag = [](Options& o) { o.help = true; }},
+    {.name = "--serve", .when = When::kAlways, .set_flag = [](Options& o) { o.serve = true; }},
+    {.name = "--host",
+     .when = When::kAlways,
+     .set_text = [](Options& o, std::string_view text) { o.host = text; }},
+    {.name = "--port",
+     .when = When::kAlways,
+     .high = 65535,
+     .set = [](Options& o, std::int64_t n) { o.port = static_cast<std::uint16_t>(n); }},
+    {.name = "--http-port",
+     .when = When::kAlways,
+     .high = 65535,
+     .set = [](Options& o, std::int64_t n) { o.http_port = static_cast<std::uint16_t>(n); }},
+    {.name = "--workers",
+     .when = When::kAlways,
+     .low = 1,
+     .high = 1024,
+     .set = [](Options& o, std::int64_t n) { o.workers = static_cast<unsigned>(n); }},
+    {.name = "--idle-timeout",
+     .when = When::kServe,
+     .high = 86400,
+     .set = [](Options& o, std::int64_t n) { o.idle_timeout = static_cast<unsigned>(n); }},
+    {.name = "--seconds",
+     .when = When::kDrive,
+     .low = 1,
+     .high = 3600,
+     .set = [](Options& o, std::int64_t n) { o.seconds = static_cast<unsigned>(n); }},
+    {.name = "--connections",
+     .when = When::kDrive,
+     .low = 1,
+     .high = 100000,
+     .set = [](Options& o, std::int64_t n) { o.connections = static_cast<unsigned>(n); }},
+    {.name = "--no-redis-benchmark",
+     .when = When::kDrive,
+     .set_flag = [](Options& o) { o.redis_benchmark = false; }},
+});
+
+const Row* find(std::string_view name) noexcept {
+  for (const Row& row : kRows) {
+    if (row.name == name) return &row;
+  }
+  return nullptr;
+}
+
+std::string bad_number(const Row& row, std::string_view text) {
+  std::string message(row.name);
+  message.append(" wants a number from ").append(std::to_string(row.low)).append(" to ");
+  return message.append(std::to_string(row.high)).append(", not '").append(text).append("'");
+}
+
+// Which option was given that needs the other mode.
+std::optional<std::string> misplaced(const Options& options, std::span<const Row* const> seen) {
+  for (const Row* row : seen) {
+    if (row == nullptr || row->when == When::kAlways) continue;
+    if ((row->when == When::kServe) == options.serve) continue;
+    const char* const why = options.serve ? " does not go with --serve" : " needs --serve";
+    return std::string(row->name).append(why);
+  }
+  return std::nullopt;
+}
+
+bool is_given(std::span<const Row* const> seen, std::string_view name) noexcept {
+  return seen[static_cast<std::size_t>(find(name) - kRows.data())] != nullptr;
+}
+
+std::optional<std::string> apply(Options& options, const Row& row, std::string_view value) {
+  if (row.set_text != nullptr) {
+    if (value.empty()) return std::string(row.name).append(" wants an address, such as 127.0.0.1");
+    row.set_text(options, value);
+    return std::nullopt;
+  }
+  const auto number = parse_integer(value);
+  if (!number || *number < row.low || *number > row.high) return bad_number(row, value);
+  row.set(options, *number);
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::expected<Options, std::string> parse_options(std::span<const std::string_view> args) {
+  Options options;
+  std::array<const Row*, kRows.size()> seen{};
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    const std::size_t equals = args[i].find('=');
+    const std::string_view name = args[i].substr(0, equals);
+    const Row* const row = find(name);
+    if (row == nullptr) {
+      return std::unexpected(std::string("unknown option '").append(args[i]).append("'"));
+    }
+    seen[static_cast<std::size_t>(row - kRows.data())] = row;
+    if (row->set_flag != nullptr) {
+      if (equals != std::string_view::npos) {
+        return std::unexpected(std::string(name).append(" takes no value"));
+      }
+      row->set_flag(options);
+      continue;
+    }
+    if (equals == std::string_view::npos && i + 1 == args.size()) {
+      return std::unexpected(std::string(name).append(" wants a value"));
+    }
+    const std::string_view value =
+        equals == std::string_view::npos ? args[++i] : args[i].substr(equals + 1);
+    if (auto error = apply(options, *row, value)) return std::unexpected(*std::move(error));
+  }
+  if (options.help) return options;
+  if (auto error = misplaced(options, seen)) return std::unexpected(*std::move(error));
+  if (options.serve && !is_given(seen, "--port")) options.port = 6379;
+  if (options.serve && !is_given(seen, "--http-port")) options.http_port = 8080;
+  return options;
+}
+
+std::string_view usage() noexcept {
+  return R"(usage: ramie demo [options]            serve, drive and measure; prints one table
+       ramie demo --serve [options]    serve until SIGTERM or SIGINT, then drain
+
+A key-value server that speaks Redis' protocol and HTTP/1.1 on one store, a fiber per connection.
+
+  --host ADDRESS         listen here                              (127.0.0.1)
+  --port N               port of the Redis protocol, 0: a free one (free; --serve: 6379)
+  --http-port N          port of HTTP, 0: a free one              (free; --serve: 8080)
+  --workers N            worker threads of the server             (what the machine offers)
+with --serve:
+  --idle-timeout SEC     close a connection that is silent so long (0: never)
+without:
+  --seconds N            how long the built-in client drives      (10)
+  --connections N        how many connections it opens            (1000)
+  --no-redis-benchmark   leave redis-benchmark out, even where it is installed
+
+Try: redis-cli -p 6379 set k v     curl http://127.0.0.1:8080/k/k     curl .../metrics
+)";
+}
+
+std::string address(std::string_view host, std::uint16_t port) {
+  const bool bare_v6 = host.find(':') != std::string_view::npos && !host.starts_with('[');
+  std::string text;
+  if (bare_v6) text.push_back('[');
+  text.append(host);
+  if (bare_v6) text.push_back(']');
+  text.push_back(':');
+  append_integer(text, port);
+  return text;
+}
+
+}  // namespace demo

@@ -1,0 +1,68 @@
+// `ramie env [--markdown | --help]`; argv[0] is the word "env".
+#include "tools/env_command.hpp"
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "runtime/config.hpp"
+#include "runtime/config_table.hpp"
+#include "runtime/cpus.hpp"
+
+namespace {
+
+namespace runtime = ramie::runtime;
+
+constexpr int kBadUsage = 2;
+constexpr int kBadConfig = 78;  // EX_CONFIG
+
+constexpr std::string_view kUsage =
+    "usage: ramie env [--markdown | --help]\n"
+    "  Shows every RAMIE_* variable with the value that is in force and where it comes from.\n"
+    "  --markdown  prints docs/environment.md instead\n"
+    "  --help      explains every variable\n";
+
+// `auto` alone would not tell an operator what he wants to know.
+std::string value_in_force(const runtime::Row& row, const runtime::EnvResult& env) {
+  if (row.field == runtime::Field::strict) return env.is_strict ? "on" : "off";
+  if (row.field == runtime::Field::help) {
+    if (env.help == runtime::Help::exit) return "exit";
+    return env.help == runtime::Help::print ? "on" : "off";
+  }
+  std::string value = runtime::format_value(row.field, env.values);
+  if (row.field == runtime::Field::workers && env.values.workers == 0) {
+    value += fmt::format(" ({})", runtime::worker_count(env.values.cpu_quota));
+  }
+  return value;
+}
+
+int print_values() {
+  const runtime::EnvResult env = runtime::read_process_environment(runtime::Config{});
+  for (const std::string& message : env.messages) fmt::print(stderr, "ramie: {}\n", message);
+  if (env.help != runtime::Help::off) fmt::print(stderr, "{}", runtime::help_text());
+  fmt::print("{:<26}{:<12}{}\n", "VARIABLE", "VALUE", "FROM");
+  for (const runtime::Row& row : runtime::kTable) {
+    fmt::print("{:<26}{:<12}{}\n", row.name, value_in_force(row, env),
+               env.has(row.field) ? "environment" : "default");
+  }
+  return env.fatal ? kBadConfig : 0;
+}
+
+}  // namespace
+
+int env_command(int argc, char** argv) {
+  if (argc <= 1) return print_values();
+  const std::string_view option(argv[1]);
+  if (argc == 2 && option == "--markdown") {
+    fmt::print("{}", runtime::markdown_table());
+    return 0;
+  }
+  if (argc == 2 && option == "--help") {
+    fmt::print("{}\n{}", kUsage, runtime::help_text());
+    return 0;
+  }
+  fmt::print(stderr, "{}", kUsage);
+  return kBadUsage;
+}

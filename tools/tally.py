@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Counts test cases: reads what test programs printed, prints one line "N passed, N failed".
+
+    tally.py build/x/meson-logs/testlog.json      a run of `meson test`: one JSON object per line
+    tally.py --text FILE STATUS                   the output of one program and its exit status
+
+Catch2 and unittest programs are counted by their own summaries. A program that says nothing we
+know counts as one test; one that died, ran out of time or failed without naming a case counts one
+failure.
+"""
+import json
+import re
+import sys
+
+CATCH_ALL = re.compile(r"All tests passed \(.*? in (\d+) test cases?\)")
+CATCH_SOME = re.compile(r"^test cases:(.*)$", re.M)
+CATCH_NONE = re.compile(r"^No tests ran", re.M)
+UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)(?: \((.*)\))?", re.M)
+
+
+def last(pattern, text):
+    """The last match, because a test may itself print what looks like a summary."""
+    found = None
+    for found in pattern.finditer(text):
+        pass
+    return found
+
+
+def count_catch_summary(rest):
+    """`3 | 1 passed | 2 failed | 1 failed as expected` -> (passed, failed)."""
+    numbers = {"passed": 0, "failed": 0, "failed as expected": 0, "skipped": 0}
+    for part in rest.split("|")[1:]:
+        match = re.match(r"\s*(\d+) (.*?)\s*$", part)
+        if match and match.group(2) in numbers:
+            numbers[match.group(2)] = int(match.group(1))
+    return numbers["passed"] + numbers["failed as expected"], numbers["failed"]
+
+
+def count(text, succeeded):
+    """(passed, failed) of one program."""
+    passed, failed = int(succeeded), 0
+    text = text.replace("\r\n", "\n")
+    if match := last(CATCH_ALL, text):
+        passed = int(match.group(1))
+    elif match := last(CATCH_SOME, text):
+        passed, failed = count_catch_summary(match.group(1))
+    elif match := last(UNITTEST, text):
+        bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", match.group(2) or ""))
+        skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", match.group(2) or ""))
+        passed, failed = int(match.group(1)) - bad - skipped, bad
+        succeeded = succeeded and (passed + skipped) > 0
+    elif CATCH_NONE.search(text):
+        passed, succeeded = 0, False
+    if not succeeded and failed == 0:
+        failed = 1
+    return passed, failed
+
+
+def tally_log(path):
+    """Sums a meson testlog.json, naming on the way what failed."""
+    total_passed = total_failed = 0
+    with open(path, encoding="utf-8", errors="replace") as log:
+        for line in filter(str.strip, log):
+            run = json.loads(line)
+            if run["result"] == "SKIP":
+                continue
+            text = (run.get("stdout") or "") + "\n" + (run.get("stderr") or "")
+            passed, failed = count(text, run["result"] in ("OK", "EXPECTEDFAIL"))
+            total_passed += passed
+            total_failed += failed
+            if failed:
+                print(f"{run['name']}: {failed} failed ({run['result']})", file=sys.stderr)
+    return total_passed, total_failed
+
+
+def main(arguments):
+    if arguments[:1] == ["--text"]:
+        with open(arguments[1], encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        passed, failed = count(text, arguments[2] == "0")
+    else:
+        passed, failed = tally_log(arguments[0])
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
