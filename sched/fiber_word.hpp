@@ -72,7 +72,8 @@ class FiberWord {
       const bool armed = (old & kArmed) != 0 || RAMIE_MUTANT(1);
       const std::uint64_t next = (old & ~kStateMask) | (armed ? kParked : kQueued);
       if (RAMIE_MUTANT(5)) word_.store(old = next, base::kRelease);
-      if (word_.compare_exchange_weak(old, next, RAMIE_MUTANT(6) ? base::kRelaxed : kAcqRel_, base::kRelaxed))
+      const auto order = RAMIE_MUTANT(6) ? base::kRelaxed : kAcqRel_;
+      if (word_.compare_exchange_weak(old, next, order, base::kRelaxed))
         return armed ? Commit::parked : Commit::queue;
     }
   }
@@ -110,8 +111,8 @@ class FiberWord {
 
   // Closes the wait without parking. True: nobody had claimed it. False: it was claimed, and claimed_by() tells by whom.
   [[nodiscard]] bool disarm() noexcept {
-    if (RAMIE_MUTANT(11)) word_.store(word_.load(base::kAcquire) & ~(kArmed | kShielded), base::kRelease);
-    return (word_.fetch_and(~(kArmed | kShielded), kAcqRel_) & kArmed) != 0 || RAMIE_MUTANT(11);
+    if (RAMIE_MUTANT(11)) return word_.store(word_.load() & ~kArmed), true;
+    return (word_.fetch_and(~(kArmed | kShielded), kAcqRel_) & kArmed) != 0;
   }
 
   // A scope ended: the hint may be stale. The caller looks at its remaining scopes afterwards.

@@ -122,7 +122,9 @@ class Baton {
     return !taken_.load(base::kRelaxed) &&
            taken_.compare_exchange_strong(free, true, base::kSeqCst, base::kRelaxed);
   }
-  void release() noexcept { taken_.store(false, RAMIE_MUTANT(26) ? base::kRelaxed : base::kSeqCst); }
+  void release() noexcept {
+    taken_.store(false, RAMIE_MUTANT(26) ? base::kRelaxed : base::kSeqCst);
+  }
   bool is_taken() const noexcept { return taken_.load(base::kSeqCst); }
 
  private:

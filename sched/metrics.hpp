@@ -12,14 +12,16 @@ namespace sched {
 
 class Counter {
  public:
-  void add(std::uint64_t n = 1) noexcept { value_.store(value_.load(base::kRelaxed) + n, base::kRelaxed); }
-  std::uint64_t get() const noexcept { return value_.load(base::kRelaxed); }
+  void add(std::uint64_t n = 1) noexcept { value_.store(value_.load(base::kRelaxed) + n, base::kRelease); }
+  std::uint64_t get() const noexcept { return value_.load(base::kAcquire); }
 
  private:
   base::Atomic<std::uint64_t> value_{0};
 };
 
 struct alignas(base::kCacheLine) WorkerMetrics {
+  Counter created;          // control blocks taken here
+  Counter recycled;         // control blocks given back here
   Counter runs;             // fibers switched in
   Counter finished;         // fibers that ended here
   Counter parks;            // sleeps begun

@@ -56,7 +56,8 @@ class ParkWord {
       const std::uint32_t seen = word_.load(base::kAcquire);
       if (seen == kEmpty) return {kEmpty, 0};
     }
-    const std::uint32_t old = word_.exchange(kNotified, RAMIE_MUTANT(5) ? base::kRelaxed : base::kSeqCst);
+    const auto order = RAMIE_MUTANT(5) ? base::kRelaxed : base::kSeqCst;
+    const std::uint32_t old = word_.exchange(kNotified, order);
     return {static_cast<Place>(old & kPlaceMask), old >> kShardShift};
   }
 

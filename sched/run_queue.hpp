@@ -139,7 +139,8 @@ class RunQueue {
     for (;;) {
       const std::uint32_t real = real_of(head);
       if (steal_of(head) != real) return 0;
-      const std::uint32_t waiting = tail_.load(RAMIE_MUTANT(3) ? base::kRelaxed : base::kAcquire) - real;
+      const auto order = RAMIE_MUTANT(3) ? base::kRelaxed : base::kAcquire;
+      const std::uint32_t waiting = tail_.load(order) - real;
       if (waiting == 0 || waiting > kCapacity) return 0;  // empty, or `head` is stale
       std::uint32_t n = waiting - waiting / 2;
       if (n > limit) n = limit;

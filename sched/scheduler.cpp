@@ -65,8 +65,7 @@ Result<void> Scheduler::start() noexcept {
 // --- making fibers runnable -----------------------------------------------------------------------------------------
 
 void Scheduler::submit(Fiber& fiber) noexcept {
-  Worker* worker = current_worker();
-  if (worker != nullptr && &worker->scheduler() == this) {
+  if (Worker* worker = own_worker()) {
     worker->submit(fiber);
     return;
   }
@@ -147,8 +146,7 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
     error = errc::shutting_down;
     return nullptr;
   }
-  Worker* worker = current_worker();
-  if (worker != nullptr && &worker->scheduler() != this) worker = nullptr;
+  Worker* worker = own_worker();
   FiberList one;
   if (worker == nullptr) (void)slab_.withdraw(one, 1);
   Fiber* fiber = worker == nullptr ? one.pop_front() : worker->take_block();
@@ -170,7 +168,12 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
   fiber->error = {};
   fiber->has_ended.store(false, base::kRelaxed);
   fiber->word.reset();
-  spawned_.fetch_add(1, base::kSeqCst);
+  if (worker != nullptr) {
+    worker->metrics_.created.add();
+  } else {
+    spawned_outside_.fetch_add(1, base::kSeqCst);
+    blocks_outside_.fetch_add(1, base::kRelaxed);
+  }
   fiber->references.store(2, base::kSeqCst);
   // Step 1 walks the blocks after it has set the flag: either it sees ours, or we see the flag.
   if (is_shutting_down()) (void)fiber->word.request(FiberWord::kShutdown);
@@ -181,23 +184,48 @@ void Scheduler::recycle(Fiber& fiber) noexcept {
   drop_task_result(fiber);
   fiber.exception = nullptr;
   const base::TsanInternal internal;
-  Worker* worker = current_worker();
-  if (worker != nullptr && &worker->scheduler() == this) {
+  if (Worker* worker = own_worker()) {
+    worker->metrics_.recycled.add();
     worker->give_block_back(fiber);
     return;
   }
   FiberList one;
   one.push_back(fiber);
   slab_.deposit(one);
+  if (blocks_outside_.fetch_sub(1, base::kAcqRel) == 1) delete this;
 }
 
+// All workers have ended: their counts stand still.
+void Scheduler::retire() noexcept {
+  if (leaked_) return;
+  std::int64_t taken = 0;
+  for (const auto& worker : workers_)
+    taken += static_cast<std::int64_t>(worker->metrics_.created.get() - worker->metrics_.recycled.get());
+  if (blocks_outside_.fetch_add(taken - kNotRetired, base::kAcqRel) + taken - kNotRetired == 0) delete this;
+}
+
+Worker* Scheduler::own_worker() const noexcept {
+  Worker* worker = current_worker();
+  return worker != nullptr && &worker->scheduler() == this ? worker : nullptr;
+}
+
+std::uint64_t Scheduler::spawned() const noexcept {
+  std::uint64_t sum = spawned_outside_.load(base::kSeqCst);
+  for (const auto& worker : workers_) sum += worker->metrics_.created.get();
+  return sum;
+}
+
+// The ended ones first: the difference is never too small.
 std::int64_t Scheduler::live() const noexcept {
-  const std::uint64_t ended = ended_.load(base::kSeqCst);  // first: the difference is never too small
-  return static_cast<std::int64_t>(spawned_.load(base::kSeqCst) - ended);
+  std::uint64_t ended = ended_outside_.load(base::kSeqCst);
+  for (const auto& worker : workers_) ended += worker->metrics_.finished.get();
+  return static_cast<std::int64_t>(spawned() - ended);
 }
 
 void Scheduler::on_ended() noexcept {
-  ended_.fetch_add(1, base::kSeqCst);
+  if (Worker* worker = own_worker()) worker->metrics_.finished.add();
+  else ended_outside_.fetch_add(1, base::kSeqCst);
+  base::fence(base::kSeqCst);  // count, then look for who waits; wait_until_ended() announces, then counts
   if (!is_shutting_down()) return;
   ended_signal_.fetch_add(1, base::kSeqCst);
   base::sys::futex_wake(&ended_signal_, 1);

@@ -56,6 +56,7 @@ struct SchedulerOptions {
   std::function<void()> on_thread_start;
   std::function<void()> on_thread_stop;
   std::string thread_name = "ramie";
+  bool alternate_stacks = true;  // for signal handlers: a stack overflow can then be reported
 };
 
 // The handles through which a fiber finds its runtime's parts; lower layers know only their names.
@@ -76,7 +77,6 @@ struct Shard {
 class Scheduler {
  public:
   Scheduler(SchedulerOptions options, std::vector<Driver*> shards);
-  ~Scheduler();
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
@@ -92,6 +92,11 @@ class Scheduler {
   void recycle(Fiber& fiber) noexcept;
   // A fiber or blocking job has ended; its block may be gone.
   void on_ended() noexcept;
+  // The runtime lets go of us after shut_down(). JoinHandles may outlive it: the last one ends us.
+  struct Retire {
+    void operator()(Scheduler* scheduler) const noexcept { scheduler->retire(); }
+  };
+  using Owner = std::unique_ptr<Scheduler, Retire>;
   // Something is due earlier than a sleeper may think.
   void notify_timer(Tick due) noexcept;
   void notify_one() noexcept;
@@ -115,7 +120,7 @@ class Scheduler {
   Worker& worker(std::size_t i) noexcept { return *workers_[i]; }
   // Fibers created and not ended.
   std::int64_t live() const noexcept;
-  std::uint64_t spawned() const noexcept { return spawned_.load(base::kRelaxed); }
+  std::uint64_t spawned() const noexcept;
   std::int64_t injected() const noexcept { return injector_.size(); }
 
   Env env;
@@ -123,6 +128,11 @@ class Scheduler {
  private:
   friend class Worker;
 
+  ~Scheduler();
+  static constexpr std::int64_t kNotRetired = std::int64_t{1} << 60;
+
+  Worker* own_worker() const noexcept;
+  void retire() noexcept;
   bool is_closing() const noexcept { return is_closing_.load(base::kSeqCst); }
   bool has_work_anywhere(const Worker& asker) const noexcept;
   Shard* take_baton(std::size_t worker) noexcept;
@@ -143,8 +153,10 @@ class Scheduler {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<BlockingPool> blocking_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  base::Atomic<std::uint64_t> spawned_{0};
-  base::Atomic<std::uint64_t> ended_{0};
+  // Workers count for themselves (WorkerMetrics); these are for all other threads.
+  base::Atomic<std::uint64_t> spawned_outside_{0};
+  base::Atomic<std::uint64_t> ended_outside_{0};
+  base::Atomic<std::int64_t> blocks_outside_{kNotRetired};  // taken - given back; reaches 0 only once retired
   base::Atomic<std::uint32_t> next_home_{0};
   base::Atomic<bool> is_shutting_down_{false};
   base::Atomic<bool> is_closing_{false};

@@ -5,6 +5,7 @@
 #include "sched/base/sys.hpp"
 #include "sched/current.hpp"
 #include "sched/fiber_main.hpp"
+#include "sched/overflow.hpp"
 #include "sched/scheduler.hpp"
 
 #include <algorithm>
@@ -35,6 +36,8 @@ void Worker::start() {
 void Worker::run() noexcept {
   set_current_worker(this);
   context_.attach();
+  AlternateStack signal_stack;
+  if (scheduler_.options().alternate_stacks) signal_stack.install();
   base::sys::no_timer_slack();
   char name[16];
   std::snprintf(name, sizeof name, "%.11s-%u", scheduler_.options().thread_name.c_str(),
@@ -271,7 +274,6 @@ void Worker::finish(Fiber& fiber) noexcept {
   }
   if (fiber.timer.due.load(base::kRelaxed) != kNoTick)
     fiber.timer.wheel.load(base::kRelaxed)->remove(fiber.timer);
-  metrics_.finished.add();
   end_task(fiber);
 }
 

@@ -39,13 +39,18 @@ void Worker::poll() noexcept {
 
 void Worker::park() noexcept {
   scheduler_.idle_.announce(index_);
+  bool was_last = false;
   if (is_searching_) {
     is_searching_ = false;
-    scheduler_.idle_.end_search();
+    was_last = scheduler_.idle_.end_search();
   }
   base::fence(base::kSeqCst);  // P3
-  if (may_sleep()) sleep();
-  else come_back();
+  if (may_sleep()) {
+    sleep();
+    return;
+  }
+  come_back();
+  if (was_last) scheduler_.notify_one();  // who saw us searching woke nobody
 }
 
 bool Worker::may_sleep() noexcept {

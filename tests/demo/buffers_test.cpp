@@ -7,8 +7,8 @@
 #include "tools/demo/buffers.hpp"
 #include "tools/demo/resp.hpp"
 
-using demo::Buffers;
 using demo::BufferPool;
+using demo::Buffers;
 using demo::InputBuffer;
 
 namespace {

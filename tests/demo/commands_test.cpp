@@ -95,6 +95,27 @@ TEST_CASE("Commands: CLIENT LIST names the connections that are entered") {
   CHECK(script.send("CLIENT LIST\r\n") == "$0\r\n\r\n");
 }
 
+TEST_CASE("Clients: drain ends the waits of those who are here and of those who come later") {
+  struct Peer : demo::Client {
+    using Client::Client;
+    void interrupt() noexcept override { ++interrupted; }
+    int interrupted = 0;
+  } early{1, "a", "b"}, gone{2, "a", "b"}, late{3, "a", "b"};
+  demo::Clients clients;
+  const demo::Presence here(clients, early);
+  {
+    const demo::Presence briefly(clients, gone);
+  }
+  CHECK_FALSE(clients.is_draining());
+  clients.drain();
+  CHECK(clients.is_draining());
+  const demo::Presence after(clients, late);
+  CHECK(early.interrupted == 1);
+  CHECK(gone.interrupted == 0);
+  CHECK(late.interrupted == 1);
+  CHECK(clients.size() == 2);
+}
+
 TEST_CASE("Commands: every command is found in any case, and nothing else is") {
   for (const demo::Command& command : demo::all_commands()) {
     std::string upper(command.name);

@@ -14,8 +14,8 @@ using demo::Histogram;
 namespace {
 
 std::uint64_t exact(const std::vector<std::uint64_t>& sorted, double quantile) {
-  const auto rank = static_cast<std::size_t>(
-      std::ceil(quantile * static_cast<double>(sorted.size())));
+  const auto rank =
+      static_cast<std::size_t>(std::ceil(quantile * static_cast<double>(sorted.size())));
   return sorted[std::max<std::size_t>(rank, 1) - 1];
 }
 

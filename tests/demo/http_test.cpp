@@ -169,9 +169,8 @@ TEST_CASE("HTTP: keep-alive as the version and the Connection header say") {
   demo::Store store;
   {
     Connection connection(store);
-    const std::string reply =
-        connection.send("GET /healthz HTTP/1.1\r\n" + kHost + "Connection: close\r\n\r\n" +
-                        get("/healthz"));
+    const std::string reply = connection.send("GET /healthz HTTP/1.1\r\n" + kHost +
+                                              "Connection: close\r\n\r\n" + get("/healthz"));
     CHECK(connection.closed);
     CHECK(reply.find("Connection: close\r\n") != std::string::npos);
     CHECK(reply.find("HTTP/1.1", 1) == std::string::npos);  // the second was not answered
@@ -222,8 +221,7 @@ TEST_CASE("HTTP: each limit has its status and closes") {
   CHECK(status_of_request(chunked + "8\r\n01234567\r\n3\r\nabc\r\n", small) == 413);
   CHECK(status_of_request(get("/k/" + std::string(17, 'a')), small) == 404);
   CHECK(status_of_request(get("/k/" + std::string(18, 'a')), small) == 414);
-  CHECK(status_of_request("GET / HTTP/1.1\r\n" + kHost + "A: " + std::string(90, 'x'), small) ==
-        0);
+  CHECK(status_of_request("GET / HTTP/1.1\r\n" + kHost + "A: " + std::string(90, 'x'), small) == 0);
   CHECK(status_of_request("GET / HTTP/1.1\r\n" + kHost + "A: " + std::string(100, 'x'), small) ==
         431);
   CHECK(status_of_request(chunked + "1\r\na\r\n0\r\nT: " + std::string(100, 'x'), small) == 431);
@@ -231,14 +229,15 @@ TEST_CASE("HTTP: each limit has its status and closes") {
 
 TEST_CASE("HTTP: a refused body is refused before it is sent") {
   const HttpParser::Limits small{.body = 10};
-  CHECK(status_of_request("PUT /k/a HTTP/1.1\r\n" + kHost +
-                              "Expect: 100-continue\r\nContent-Length: 11\r\n\r\n",
-                          small) == 413);
+  CHECK(status_of_request(
+            "PUT /k/a HTTP/1.1\r\n" + kHost + "Expect: 100-continue\r\nContent-Length: 11\r\n\r\n",
+            small) == 413);
 }
 
 TEST_CASE("HTTP: malformed requests get 400 and a close") {
   for (const std::string& request : {
-           std::string("garbage\r\n\r\n"), std::string("\x16\x03\x01\x02\x00\x01", 6),
+           std::string("garbage\r\n\r\n"),
+           std::string("\x16\x03\x01\x02\x00\x01", 6),
            std::string("GET / HTTP/1.1\r\n\r\n"),
            "GET / HTTP/1.1\r\n" + kHost + kHost + "\r\n",
            "GET / HTTP/1.1\r\n" + kHost + "bad header\r\n\r\n",

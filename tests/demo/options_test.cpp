@@ -38,8 +38,7 @@ TEST_CASE("Options: defaults drive on free ports; --serve takes the well-known o
 
 TEST_CASE("Options: every value form, the last one wins") {
   const demo::Options options = good({"--seconds=2", "--connections", "50", "--workers", "3",
-                                      "--seconds", "4", "--host", "::1",
-                                      "--no-redis-benchmark"});
+                                      "--seconds", "4", "--host", "::1", "--no-redis-benchmark"});
   CHECK(options.seconds == 4);
   CHECK(options.connections == 50);
   CHECK(options.workers == 3);

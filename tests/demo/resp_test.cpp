@@ -22,8 +22,8 @@ Commands parse_in_pieces(std::string_view input, const std::vector<std::size_t>&
   std::string buffer;
   std::size_t at = 0, turn = 0;
   while (at < input.size()) {
-    const std::size_t size = std::min(pieces[std::min(turn++, pieces.size() - 1)],
-                                      input.size() - at);
+    const std::size_t size =
+        std::min(pieces[std::min(turn++, pieces.size() - 1)], input.size() - at);
     buffer.append(input.substr(at, size));
     at += size;
     std::string fresh(buffer);  // at another address each time: nothing may point into the old one

@@ -1,3 +1,4 @@
+// The race detector of Cell: each access against the last ones of the other threads.
 #include "tests/model/cell.hpp"
 
 namespace ramie::model {

@@ -1,3 +1,4 @@
+// The search: run, look at the verdict, advance to the next path; until a budget ends.
 #include "tests/model/checker.hpp"
 
 #include "tests/model/execution.hpp"

@@ -1,3 +1,4 @@
+// Fibers, clocks and fences of one run. Who runs next is decided in schedule.cpp.
 #include "tests/model/execution.hpp"
 
 #include <boost/context/detail/fcontext.hpp>

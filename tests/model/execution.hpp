@@ -112,8 +112,10 @@ class Execution {
   // Called by the shims, from inside a thread.
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] int self() const noexcept { return self_; }
-  [[nodiscard]] ThreadState& thread() noexcept { return threads_[static_cast<std::size_t>(self_)]; }
-  [[nodiscard]] ThreadState& thread(int id) noexcept { return threads_[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] ThreadState& thread() noexcept { return thread(self_); }
+  [[nodiscard]] ThreadState& thread(int id) noexcept {
+    return threads_[static_cast<std::size_t>(id)];
+  }
   void point(const Step& step);
   void tick();  // a new step of this thread that is no scheduling point
   [[nodiscard]] int choose(int choices);

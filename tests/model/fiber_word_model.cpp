@@ -128,7 +128,7 @@ TEST_CASE("FiberWord model: one of two racing wakers ends a wait, and the fiber 
       {8, "a claim does not turn PARKED into QUEUED"}}, {.preemptions = 2});
 }
 
-TEST_CASE("FiberWord model: a claim of an earlier fiber in the block does nothing to the next one") {
+TEST_CASE("FiberWord model: a claim of an earlier fiber in the block spares the next one") {
   check_model("fiber word: reuse of the block", [] {
     Stage stage;
     Atomic<std::uint32_t> first{0}, second{0};

@@ -28,10 +28,13 @@ enum : int {
   kSearchOn = 34,
   kLastSearcherIsSilent = 35,
   kNoBatonRetry = 36,
-  kReleaseIsSilent = 37,
+  kHandOverIsSilent = 37,
   kNobodyWatches = 38,
   kWatchKept = 39,
+  kFoundAtLastIsSilent = 40,
 };
+
+constexpr int kEvents = 2;
 
 struct Crew {
   explicit Crew(std::size_t count) : workers(count), idle(count) {}
@@ -50,6 +53,10 @@ struct Crew {
   Event epoll;
   Atomic<int> work{0};
   Atomic<bool> is_closing{false};
+  Atomic<int> ready{0};   // socket events that the kernel has and nobody has polled
+  Atomic<int> polled{0};  // those that were polled
+  Event all_polled;
+  int watchers = 0;  // invisible to the checker: it orders nothing
 
   // --- any thread
 
@@ -100,13 +107,15 @@ struct Crew {
   void park(std::size_t id) {
     Member& me = members[id];
     idle.announce(id);
-    if (!is_mutant(kSearchOn) && std::exchange(me.is_searching, false)) (void)idle.end_search();
+    const bool ends = !is_mutant(kSearchOn) && std::exchange(me.is_searching, false);
+    const bool was_last = ends && idle.end_search();
     if (!is_mutant(kNoParkFence)) fence(Order::seq_cst);
     const bool may_sleep = !is_closing.load(Order::seq_cst) && work.load(Order::relaxed) <= 0;
     if (may_sleep || is_mutant(kNoSecondLook)) {
       sleep(id);
     } else {
       come_back(id);
+      if (was_last && !is_mutant(kFoundAtLastIsSilent)) notify_one();
     }
     if (is_mutant(kSearchOn) && std::exchange(me.is_searching, false)) (void)idle.end_search();
   }
@@ -121,37 +130,58 @@ struct Crew {
       me.is_watcher = idle.try_watch();
       if (me.is_watcher) check(std::exchange(watchers, watchers + 1) == 0, "two watchers");
     }
+    int woken = 0;
     if (!is_mutant(kNoBatonRetry) && baton.try_take()) {
-      sleep_in_driver(id);
+      woken = sleep_in_driver(id);
     } else {
       sleep_on_futex(id);
     }
-    if (!me.is_watcher || is_mutant(kWatchKept)) return;
-    me.is_watcher = false;
-    --watchers;
-    idle.stop_watching();
+    if (std::exchange(me.is_watcher, false) && !is_mutant(kWatchKept)) {
+      --watchers;
+      idle.stop_watching();
+    }
+    submit_batch(woken);
   }
 
-  void sleep_in_driver(std::size_t id) {
+  // Returns how many fibers the events have woken.
+  int sleep_in_driver(std::size_t id) {
     Member& me = members[id];
     driver = driver + 1;
-    bool has_events = false;
+    int woken = 0;
     if (me.word.enter(ParkWord::kEpoll, 0)) {
       if (!me.is_watcher) epoll.wait();
       if (me.is_watcher) (void)epoll.wait_for();
+      woken = turn();
       (void)me.word.leave();
-      has_events = sockets_ready.exchange(false, Order::acq_rel);
     }
     come_back(id);
-    if (has_events) sockets_served.store(true, Order::release);
-    release_baton(has_events);
-  }
-
-  void release_baton(bool had_events) {
-    driver = driver + 1;
     baton.release();
     fence(Order::seq_cst);
-    if (had_events && !is_mutant(kReleaseIsSilent) && !idle.is_watched()) notify_one();
+    if (woken != 0 && !is_mutant(kHandOverIsSilent) && !idle.is_watched()) notify_one();
+    return woken;
+  }
+
+  int turn() {
+    driver = driver + 1;
+    const int events = ready.exchange(0, Order::acq_rel);
+    if (events != 0 && polled.fetch_add(events, Order::acq_rel) + events == kEvents) {
+      all_polled.signal();
+    }
+    return events;
+  }
+
+  void submit_batch(int count) {
+    if (count == 0) return;
+    work.fetch_add(count, Order::release);
+    if (!is_mutant(kHandOverIsSilent) && !idle.is_watched()) notify_one();
+  }
+
+  // Between two fibers.
+  void poll() {
+    if (!baton.try_take()) return;
+    const int woken = turn();
+    baton.release();
+    submit_batch(woken);
   }
 
   void sleep_on_futex(std::size_t id) {
@@ -176,8 +206,6 @@ struct Crew {
     }
   }
 
-  int watchers = 0;  // invisible to the checker: it orders nothing
-  Atomic<bool> sockets_ready{false}, sockets_served{false};
 };
 
 }  // namespace
@@ -194,7 +222,6 @@ TEST_CASE("Idle model: no element waits while all workers sleep, and one drives 
     crew.submit();
     crew.submit();
   }, {{21, "retract is a load and a store"},
-      {22, "two wakers may choose the same sleeper"},
       {23, "a chosen sleeper is not counted as a searcher"},
       {25, "the baton is taken by a load and a store"},
       {26, "the baton is released by a relaxed store"},
@@ -203,4 +230,69 @@ TEST_CASE("Idle model: no element waits while all workers sleep, and one drives 
       {kNoSecondLook, "the worker does not look again after announcing"},
       {kSearchOn, "the worker counts as a searcher until after its second look"}},
      {.preemptions = 2});
+}
+
+TEST_CASE("Idle model: the last searcher that found work wakes the next one") {
+  check_model("idle: passing the search on", [] {
+    Crew crew(2);
+    Atomic<int> started{0}, ended{0};
+    Event second_started;
+    const auto run_one = [&] {
+      const int before = started.fetch_add(1, Order::acq_rel);
+      if (before == 0) second_started.wait();
+      if (before == 1) second_started.signal();
+      if (ended.fetch_add(1, Order::acq_rel) == 1) crew.close();
+    };
+    Thread one([&] { crew.run(0, run_one); });
+    Thread two([&] { crew.run(1, run_one); });
+    crew.submit();
+    crew.submit();
+  }, {{23, "a chosen sleeper is not counted as a searcher"},
+      {kNoSubmitFence, "submit does not fence before it looks for sleepers"},
+      {kLastSearcherIsSilent, "the last searcher that found work wakes nobody"},
+      {kFoundAtLastIsSilent, "work found in the last searcher's second look wakes nobody"}},
+     {.preemptions = 2});
+}
+
+TEST_CASE("Idle model: a sleeper is chosen once, and one sleeper watches") {
+  check_model("idle: choosing and watching", [] {
+    IdleSet idle(2);
+    Atomic<int> chosen{0}, watchers{0};
+    idle.announce(0);
+    const auto producer = [&] {
+      if (idle.take_sleeper() != IdleSet::kNobody) chosen.fetch_add(1);
+      if (idle.try_watch()) watchers.fetch_add(1);
+    };
+    {
+      Thread one(producer), two(producer);
+      if (idle.retract(0)) chosen.fetch_add(1);
+    }
+    check(chosen.load() == 1, "the sleeper was chosen twice, or its retract got lost");
+    check(watchers.load() == 1, "two watch, or nobody does");
+  }, {{21, "retract is a load and a store"},
+      {22, "a sleeper is chosen by a store"},
+      {24, "the watch is taken by a load and a store"}}, {.preemptions = 3});
+}
+
+TEST_CASE("Idle model: a worker stuck in one fiber leaves the sockets to another worker") {
+  check_model("idle: baton and watcher (P4)", [] {
+    Crew crew(2);
+    Atomic<int> started{0}, ended{0};
+    const auto run_one = [&] {
+      if (started.fetch_add(1, Order::acq_rel) == 0) {
+        crew.poll();
+        crew.all_polled.wait();  // until somebody has polled the other event
+      }
+      if (ended.fetch_add(1, Order::acq_rel) + 1 == kEvents) crew.close();
+    };
+    Thread one([&] { crew.run(0, run_one); });
+    Thread two([&] { crew.run(1, run_one); });
+    for (int i = 0; i < kEvents; ++i) {
+      crew.ready.fetch_add(1, Order::release);
+      crew.epoll.signal();
+    }
+  }, {{kNoBatonRetry, "who goes to sleep does not try the baton"},
+      {kHandOverIsSilent, "who releases the baton with work wakes nobody"},
+      {kNobodyWatches, "no sleep is bounded"},
+      {kWatchKept, "the watcher keeps the role when it has work"}}, {.preemptions = 2});
 }

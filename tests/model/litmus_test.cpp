@@ -287,3 +287,27 @@ TEST_CASE("Litmus fences: two seq_cst fences in order do not make plain data saf
   CHECK_FALSE(result.ok);
   CHECK(result.why.find("data race") != std::string::npos);
 }
+
+TEST_CASE("Litmus fences: a fence that comes later than the other's look promises nothing") {
+  // Only the order of the two fences (or of the fence and the seq_cst load) decides: DPOR must
+  // try both.
+  const auto program = [](bool fenced_reader, Order load) {
+    Atomic<int> x{0}, flag{0};
+    int a = 0, b = 1;
+    {
+      Thread writer([&] {
+        x.store(1, kRelaxed);
+        flag.store(1, kRelaxed);
+        fence(kSeqCst);
+      });
+      Thread reader([&] {
+        a = flag.load(kRelaxed);
+        if (fenced_reader) fence(kSeqCst);
+        b = x.load(load);
+      });
+    }
+    forbid(a == 1 && b == 0);
+  };
+  CHECK(allows([&] { program(true, kRelaxed); }));
+  CHECK(allows([&] { program(false, kSeqCst); }));
+}

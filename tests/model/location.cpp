@@ -1,3 +1,4 @@
+// Which stores a load may return, and what it then has heard of. The rules: location.hpp.
 #include "tests/model/location.hpp"
 
 #include <algorithm>

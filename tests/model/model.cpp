@@ -1,3 +1,4 @@
+// check_model(), and the table of all models at the end of the program.
 #include "tests/model/model.hpp"
 
 #include <catch2/catch.hpp>

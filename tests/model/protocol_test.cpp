@@ -143,7 +143,7 @@ TEST_CASE("Protocol park: a fiber is not resumed before its context is saved, an
   }, {{1, "the waker queues whatever the state is"}}, {.preemptions = -1});
 }
 
-TEST_CASE("Protocol operation: the kernel owns the buffer until its completion, the fd has an owner") {
+TEST_CASE("Protocol operation: the kernel owns the buffer until its completion") {
   check_model("operation against cancel", [] {
     enum : int { kSubmitted, kCompleted, kCancelled };
     Atomic<int> state{kSubmitted}, opened{0}, closed{0};

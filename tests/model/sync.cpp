@@ -1,3 +1,4 @@
+// Threads, locks, events and futexes: when each step may run, and what it hands on.
 #include "tests/model/sync.hpp"
 
 #include <bit>

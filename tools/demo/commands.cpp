@@ -125,7 +125,8 @@ void execute(Context& context, Args args) {
     }
     return unknown_command(context, args);
   }
-  if (!fits(*found, args.size())) [[unlikely]] return wrong_arity(context, found->name);
+  if (!fits(*found, args.size())) [[unlikely]]
+    return wrong_arity(context, found->name);
   found->handler(context, args);
 }
 

@@ -8,8 +8,8 @@ namespace demo {
 namespace {
 
 void client_setname(Context& context, Args args) {
-  const bool plain = std::all_of(args[2].begin(), args[2].end(),
-                                 [](char c) { return c >= '!' && c <= '~'; });
+  const bool plain =
+      std::all_of(args[2].begin(), args[2].end(), [](char c) { return c >= '!' && c <= '~'; });
   if (!plain) {
     return context.reply.error(
         "ERR Client names cannot contain spaces, newlines or special characters.");
@@ -47,9 +47,8 @@ void client_switch(Context& context, Args args) {
 // Redis 7.2; newer libraries send it on every connection and accept any answer.
 void client_setinfo(Context& context, Args args) {
   if (!equals_ignoring_case(args[2], "lib-name") && !equals_ignoring_case(args[2], "lib-ver")) {
-    return context.reply.error(std::string("ERR Unrecognized option '")
-                                   .append(args[2].substr(0, 128))
-                                   .append("'"));
+    return context.reply.error(
+        std::string("ERR Unrecognized option '").append(args[2].substr(0, 128)).append("'"));
   }
   context.reply.ok();
 }

@@ -57,8 +57,7 @@ bool parse_expire_options(Context& context, Args words, ExpireOptions& out) {
     }
   }
   if (out.only_without && (out.only_with || out.only_later || out.only_sooner)) {
-    context.reply.error(
-        "ERR NX and XX, GT or LT options at the same time are not compatible");
+    context.reply.error("ERR NX and XX, GT or LT options at the same time are not compatible");
     return false;
   }
   if (out.only_later && out.only_sooner) {
@@ -135,9 +134,9 @@ void dbsize(Context& context, Args) {
 }
 
 void flush_all(Context& context, Args args) {
-  const bool known = args.size() == 1 ||
-                     (args.size() == 2 && (equals_ignoring_case(args[1], "SYNC") ||
-                                           equals_ignoring_case(args[1], "ASYNC")));
+  const bool known =
+      args.size() == 1 || (args.size() == 2 && (equals_ignoring_case(args[1], "SYNC") ||
+                                                equals_ignoring_case(args[1], "ASYNC")));
   if (!known) return context.reply.error(kSyntaxError);
   context.store.clear();
   context.reply.ok();

@@ -21,9 +21,9 @@ struct SetOptions {
   bool only_old = false;
   bool keep_deadline = false;
   bool want_old = false;
-  std::string_view amount;      // of the deadline option, not yet parsed
-  Milliseconds unit = 0;        // 1000 for EX and EXAT, 1 for PX and PXAT, 0 for none
-  bool absolute = false;        // EXAT, PXAT
+  std::string_view amount;  // of the deadline option, not yet parsed
+  Milliseconds unit = 0;    // 1000 for EX and EXAT, 1 for PX and PXAT, 0 for none
+  bool absolute = false;    // EXAT, PXAT
 };
 
 struct DeadlineOption {
@@ -54,8 +54,8 @@ bool parse_set_options(Args words, SetOptions& out) {
     } else if (equals_ignoring_case(words[i], "KEEPTTL")) {
       out.keep_deadline = true;
     } else if (const DeadlineOption* option = find_deadline_option(words[i])) {
-      const bool other = out.unit != 0 &&
-                         (out.unit != option->unit || out.absolute != option->absolute);
+      const bool other =
+          out.unit != 0 && (out.unit != option->unit || out.absolute != option->absolute);
       if (other || i + 1 == words.size()) return false;
       out.amount = words[++i];
       out.unit = option->unit;
@@ -154,8 +154,7 @@ void append(Context& context, Args args) {
   std::string* const value = locked.table(args[1]).obtain(args[1], locked.now()).string();
   if (value == nullptr) return context.reply.error(kWrongType);
   if (value->size() + args[2].size() > static_cast<std::size_t>(RequestParser::kMaxBulk)) {
-    return context.reply.error(
-        "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    return context.reply.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
   }
   value->append(args[2]);
   context.reply.integer(static_cast<std::int64_t>(value->size()));

@@ -28,9 +28,9 @@ struct HttpRequest {
 class HttpParser {
  public:
   struct Limits {
-    std::size_t target = 8 * 1024;          // else 414
-    std::size_t headers = 16 * 1024;        // names and values, trailers too; else 431
-    std::size_t body = 64 * 1024 * 1024;    // announced or received; else 413
+    std::size_t target = 8 * 1024;        // else 414
+    std::size_t headers = 16 * 1024;      // names and values, trailers too; else 431
+    std::size_t body = 64 * 1024 * 1024;  // announced or received; else 413
   };
   enum class Status { kMore, kContinue, kRequest, kError };
 

@@ -53,9 +53,7 @@ Status RequestParser::parse_array(std::string_view input) {
   for (;;) {
     Status status = Status::kMore;
     switch (state_) {
-      case State::kHeader:
-        status = parse_header(input);
-        break;
+      case State::kHeader: status = parse_header(input); break;
       case State::kBulkHeader:
         if (remaining_ == 0) return finish(input);
         status = parse_bulk_header(input);
@@ -69,8 +67,7 @@ Status RequestParser::parse_array(std::string_view input) {
         state_ = State::kBulkHeader;
         continue;
       case State::kStart:
-      case State::kInline:
-        break;
+      case State::kInline: break;
     }
     if (status != Status::kCommand) return status;  // kCommand here: state done, go on
   }

@@ -10,8 +10,8 @@
 
 namespace demo {
 
-RespSession::RespSession(Service& service, ramie::net::TcpStream stream,
-                         std::string peer_address, std::string own_address)
+RespSession::RespSession(Service& service, ramie::net::TcpStream stream, std::string peer_address,
+                         std::string own_address)
     : Connection(service, std::move(stream), std::move(peer_address), std::move(own_address)) {
   service_.stats.add(id, Count::kRespConnections);
 }

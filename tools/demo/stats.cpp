@@ -184,8 +184,7 @@ std::string metrics_text(const Stats& stats, Store& store) {
               stats.sum(Count::kHits));
   out.counter("ramie_demo_keyspace_misses_total", "Lookups that did not find their key.",
               stats.sum(Count::kMisses));
-  out.counter("ramie_demo_expired_keys_total", "Keys removed at their deadline.",
-              store.expired());
+  out.counter("ramie_demo_expired_keys_total", "Keys removed at their deadline.", store.expired());
   out.gauge("ramie_demo_keys", "Keys alive.", count.keys);
   out.gauge("ramie_demo_keys_with_expiry", "Keys alive that have a deadline.", count.expiring);
   out.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes());

@@ -64,8 +64,7 @@ class Store;
 /// Resident memory of this process in bytes; 0 if /proc does not say.
 std::uint64_t resident_bytes();
 /// The text of INFO; `sections` as the client named them (none, "all", "server", ...).
-std::string info_text(const Stats& stats, Store& store,
-                      std::span<const std::string_view> sections);
+std::string info_text(const Stats& stats, Store& store, std::span<const std::string_view> sections);
 /// The Prometheus exposition of /metrics.
 std::string metrics_text(const Stats& stats, Store& store);
 

@@ -1,0 +1,121 @@
+// See driver.hpp.
+#include "io/driver.hpp"
+
+#include "sched/base/assert.hpp"
+
+#include <cerrno>
+#include <new>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+
+namespace {
+
+std::error_code system_error(int negative_errno) noexcept {
+  return {-negative_errno, std::system_category()};
+}
+
+void count(base::Atomic<std::uint64_t>& counter, std::uint64_t n = 1) noexcept {
+  counter.fetch_add(n, base::kRelaxed);
+}
+
+}  // namespace
+
+Result<Driver::Owner> Driver::create() noexcept {
+  auto poller = sys::Poller::create(kMaxEvents);
+  if (!poller) return failure(poller.error());
+  try {
+    return Owner(new Driver(std::move(*poller)));
+  } catch (const std::bad_alloc&) {
+    return failure(std::make_error_code(std::errc::not_enough_memory));
+  }
+}
+
+void Driver::turn(base::Nanos max_wait, sched::FiberList& out) noexcept {
+  registrations_.release_pending();
+  for (std::size_t i = 1; i <= extension_count_; ++i) extensions_[i]->before_wait();
+  const int error = poller_.wait(max_wait, events_);
+  if (error != 0 && !std::exchange(has_failed_, true))
+    base::warn("the driver's epoll failed (%s): sockets of this runtime no longer wake anybody",
+               system_error(error).message().c_str());
+  count(metrics_.turns);
+  if (events_.empty()) {
+    count(metrics_.empty_turns);
+    return;
+  }
+  sched::WakeList wakes;
+  for (const sys::Event& event : events_) dispatch(event, wakes);
+  out.append(wakes.fibers());
+}
+
+void Driver::dispatch(const sys::Event& event, sched::WakeList& wakes) noexcept {
+  if (event.token == sys::Poller::kWakeToken) return;
+  if (event.token <= kMaxExtensions) {
+    extensions_[event.token]->on_ready(wakes);
+    return;
+  }
+  std::uint16_t generation = 0;
+  ScheduledIo* io = ScheduledIo::from_token(event.token, generation);
+  if (io->generation() != generation) {
+    count(metrics_.stale);
+    return;
+  }
+  count(metrics_.ready);
+  io->publish(event.ready, wakes);
+}
+
+void Driver::unpark() noexcept {
+  count(metrics_.unparks);
+  poller_.wake();
+}
+
+void Driver::shut_down(sched::FiberList&) noexcept {
+  registrations_.shut_down();
+  for (std::size_t i = 1; i <= extension_count_; ++i) extensions_[i]->shut_down();
+}
+
+Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
+  auto io = registrations_.allocate(*this);
+  if (!io) return io;
+  // Outside the set's lock: the kernel takes its time.
+  if (const int error = poller_.add(fd, interest, (*io)->token()); error != 0) {
+    registrations_.remove(**io);
+    if (error == -EEXIST) return failure(errc::already_registered);
+    return failure(system_error(error));
+  }
+  count(metrics_.registered);
+  references_.fetch_add(1, base::kRelaxed);
+  return io;
+}
+
+// The bookkeeping happens even if the kernel knows the descriptor no longer (it was closed first).
+Result<void> Driver::deregister_source(ScheduledIo& io, int fd) noexcept {
+  const int error = poller_.remove(fd);
+  count(metrics_.deregistered);
+  if (registrations_.deregister(io)) unpark();
+  drop_reference();
+  if (error != 0 && error != -ENOENT && error != -EBADF) return failure(system_error(error));
+  return {};
+}
+
+void Driver::retire() noexcept {
+  drop_reference();
+}
+
+void Driver::drop_reference() noexcept {
+  if (references_.fetch_sub(1, base::kAcqRel) == 1) delete this;
+}
+
+Result<void> Driver::add_extension(Extension& extension, int fd) noexcept {
+  RAMIE_CHECK(extension_count_ < kMaxExtensions, "too many driver extensions");
+  const std::size_t slot = extension_count_ + 1;
+  extensions_[slot] = &extension;
+  if (const int error = poller_.add(fd, Interest::readable, slot); error != 0) return failure(system_error(error));
+  extension_count_ = slot;
+  return {};
+}
+
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

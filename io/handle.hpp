@@ -1,0 +1,40 @@
+// The shared half of the reactor: registers descriptors with one of the runtime's shards.
+#pragma once
+
+#include "io/driver.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+
+class Handle {
+ public:
+  // Errors: what epoll_create1 or eventfd said.
+  static Result<std::unique_ptr<Handle>> create(std::size_t shards) noexcept;
+
+  // The current runtime's, or null.
+  static Handle* current() noexcept;
+
+  Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;
+  static Result<void> deregister_source(ScheduledIo& io, int fd) noexcept;
+  Result<void> add_extension(Extension& extension, int fd) noexcept;
+  void unpark() noexcept;
+  void shut_down() noexcept;
+
+  std::size_t shards() const noexcept { return drivers_.size(); }
+  Driver& driver(std::size_t shard) noexcept { return *drivers_[shard]; }
+  std::vector<sched::Driver*> as_shards() const;
+
+ private:
+  Handle() = default;
+
+  std::vector<Driver::Owner> drivers_;
+  base::Atomic<std::uint32_t> next_{0};
+};
+
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,212 @@
+// TCP: listeners, streams, addresses.
+#pragma once
+
+#include <ramie/io.hpp>
+#include <ramie/result.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ramie {
+inline namespace v0 {
+namespace net {
+
+/// An IPv4 or IPv6 address with a port.
+class SocketAddr {
+ public:
+  SocketAddr() noexcept = default;
+
+  /// Reads "127.0.0.1:80" or "[::1]:80": numbers only, no look-up.
+  /// Returns  the address.
+  /// Errors   invalid_argument.
+  /// Blocks   never.
+  /// Threads  any.
+  /// Cancel   not a wait.
+  [[nodiscard]] RAMIE_API static Result<SocketAddr> parse(std::string_view text) noexcept;
+  /// From the kernel's form: a sockaddr of `size` bytes.
+  RAMIE_API static SocketAddr from_raw(const void* address, std::size_t size) noexcept;
+
+  RAMIE_API std::string to_string() const;
+  RAMIE_API std::uint16_t port() const noexcept;
+  RAMIE_API void set_port(std::uint16_t port) noexcept;
+  RAMIE_API bool is_ipv6() const noexcept;
+  /// The kernel's form and its size.
+  const void* raw() const noexcept { return raw_; }
+  std::size_t raw_size() const noexcept { return size_; }
+  RAMIE_API friend bool operator==(const SocketAddr& a, const SocketAddr& b) noexcept;
+
+ private:
+  alignas(4) unsigned char raw_[28] = {};
+  std::uint32_t size_ = 0;
+};
+
+/// All addresses of "host:port"; asks the system's resolver on a thread of the blocking pool.
+/// Returns  at least one address; numbers are not looked up.
+/// Errors   invalid_argument (no port), address_not_available (unknown host), canceled, timed_out, shutting_down.
+/// Blocks   this fiber.
+/// Threads  fibers.
+/// Cancel   safe; the look-up itself goes on in its thread.
+[[nodiscard]] RAMIE_API Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port);
+
+enum class Shutdown : std::uint8_t { read, write, both };
+
+/// A connection. Destroying it closes the socket. One fiber may read while another writes.
+class TcpStream {
+ public:
+  TcpStream() noexcept = default;
+  RAMIE_API TcpStream(TcpStream&& other) noexcept;
+  RAMIE_API TcpStream& operator=(TcpStream&& other) noexcept;
+  RAMIE_API ~TcpStream();
+
+  /// Connects to `peer`.
+  /// Returns  the connection.
+  /// Errors   connection_refused, network_unreachable, ...; canceled, timed_out, shutting_down, no_runtime.
+  /// Blocks   this fiber.
+  /// Threads  fibers.
+  /// Cancel   the attempt is given up, its descriptor closed.
+  [[nodiscard]] RAMIE_API static Result<TcpStream> connect(const SocketAddr& peer) noexcept;
+  /// Connects to "host:port", trying its addresses in turn; the error is that of the last.
+  [[nodiscard]] RAMIE_API static Result<TcpStream> connect(std::string_view host_and_port);
+  /// Takes over a connected, non-blocking socket.
+  /// Returns  the stream, which owns `fd`.
+  /// Errors   invalid_argument if `fd` would block; those of Registration::create. `fd` is closed on errors.
+  /// Blocks   never.
+  /// Threads  any that runs fibers or has entered a runtime.
+  /// Cancel   not a wait.
+  [[nodiscard]] RAMIE_API static Result<TcpStream> from_fd(int fd) noexcept;
+
+  /// Waits until the peer has sent something, then reads at least one byte into `buffer`.
+  /// Returns  bytes read, 1..buffer.size(); 0 only if the peer closed its sending side (or `buffer` is empty).
+  /// Errors   connection_reset; timed_out, canceled, shutting_down; already_waiting. On any error no byte was consumed.
+  /// Blocks   this fiber; its worker thread runs others meanwhile.
+  /// Threads  one reader and one writer at a time; a second one gets `already_waiting`.
+  /// Cancel   safe: may be retried.
+  [[nodiscard]] RAMIE_API Result<std::size_t> read(std::span<std::byte> buffer) noexcept;
+  /// Reads into several buffers, in order; as read().
+  [[nodiscard]] RAMIE_API Result<std::size_t> read_vectored(std::span<const std::span<std::byte>> buffers) noexcept;
+  /// Fills `buffer` whole.
+  /// Returns  success; `connection_aborted` if the peer closed before.
+  /// Errors   as read(); some bytes may have been consumed.
+  /// Blocks   this fiber.
+  /// Threads  as read().
+  /// Cancel   not safe: the bytes read so far are in `buffer`, uncounted.
+  [[nodiscard]] RAMIE_API Result<void> read_exact(std::span<std::byte> buffer) noexcept;
+  /// Copies what has arrived without consuming it; waits as read() does.
+  [[nodiscard]] RAMIE_API Result<std::size_t> peek(std::span<std::byte> buffer) noexcept;
+
+  /// Waits until the kernel takes at least one byte of `data`.
+  /// Returns  bytes taken, 1..data.size(); 0 only if `data` is empty.
+  /// Errors   broken_pipe, connection_reset; timed_out, canceled, shutting_down; already_waiting.
+  /// Blocks   this fiber while the send buffer is full.
+  /// Threads  one writer at a time.
+  /// Cancel   safe: on an error nothing was taken.
+  [[nodiscard]] RAMIE_API Result<std::size_t> write(std::span<const std::byte> data) noexcept;
+  [[nodiscard]] RAMIE_API Result<std::size_t> write_vectored(std::span<const std::span<const std::byte>> data) noexcept;
+  /// Sends all of `data`.
+  /// Returns  success.
+  /// Errors   as write(); a part may have been sent.
+  /// Blocks   this fiber.
+  /// Threads  one writer at a time.
+  /// Cancel   not safe: how much was sent is lost.
+  [[nodiscard]] RAMIE_API Result<void> write_all(std::span<const std::byte> data) noexcept;
+
+  /// Waits until a read would find something (data, end, or an error): for taking a buffer only then.
+  /// Returns  success; a read may all the same have to wait.
+  /// Errors   canceled, timed_out, shutting_down, already_waiting.
+  /// Blocks   this fiber.
+  /// Threads  counts as the reader.
+  /// Cancel   safe.
+  [[nodiscard]] RAMIE_API Result<void> readable() noexcept;
+  /// Waits until a write would be taken; as readable().
+  [[nodiscard]] RAMIE_API Result<void> writable() noexcept;
+
+  /// Ends one or both directions. A connection that is gone already is no error.
+  [[nodiscard]] RAMIE_API Result<void> shutdown(Shutdown how) noexcept;
+
+  [[nodiscard]] RAMIE_API Result<SocketAddr> local_addr() const noexcept;
+  [[nodiscard]] RAMIE_API Result<SocketAddr> peer_addr() const noexcept;
+  [[nodiscard]] RAMIE_API Result<void> set_nodelay(bool on) noexcept;
+  [[nodiscard]] RAMIE_API Result<bool> nodelay() const noexcept;
+  /// How long close() may wait for unsent data; zero resets the connection; nullopt is the kernel's default.
+  [[nodiscard]] RAMIE_API Result<void> set_linger(std::optional<std::chrono::seconds> linger) noexcept;
+  [[nodiscard]] RAMIE_API Result<void> set_keepalive(bool on) noexcept;
+  [[nodiscard]] RAMIE_API Result<void> set_send_buffer_size(std::size_t bytes) noexcept;
+  [[nodiscard]] RAMIE_API Result<void> set_receive_buffer_size(std::size_t bytes) noexcept;
+  /// The error that the kernel keeps for the socket, once (SO_ERROR).
+  [[nodiscard]] RAMIE_API std::error_code take_error() noexcept;
+
+  bool is_open() const noexcept { return fd_ >= 0; }
+  int fd() const noexcept { return fd_; }
+  /// Gives the socket back, deregistered, still non-blocking; the caller closes it.
+  [[nodiscard]] RAMIE_API int into_fd() noexcept;
+
+ private:
+  friend class TcpListener;
+  TcpStream(io::Registration registration, int fd) noexcept : registration_(std::move(registration)), fd_(fd) {}
+  void close() noexcept;
+
+  io::Registration registration_;
+  int fd_ = -1;
+};
+
+struct Accepted {
+  TcpStream stream;
+  SocketAddr peer;
+};
+
+/// How a listener is opened.
+struct ListenOptions {
+  int backlog = 1024;
+  bool reuse_port = false;  // several sockets on one port, the kernel deals
+  bool only_ipv6 = false;
+};
+
+/// A listening socket.
+class TcpListener {
+ public:
+  TcpListener() noexcept = default;
+  RAMIE_API TcpListener(TcpListener&& other) noexcept;
+  RAMIE_API TcpListener& operator=(TcpListener&& other) noexcept;
+  RAMIE_API ~TcpListener();
+
+  /// Binds and listens; port 0 takes a free one.
+  /// Returns  the listener.
+  /// Errors   address_in_use, address_not_available, permission_denied, invalid_argument (bad text), no_runtime.
+  /// Blocks   never; a host name is not looked up here.
+  /// Threads  any that runs fibers or has entered a runtime.
+  /// Cancel   not a wait.
+  [[nodiscard]] RAMIE_API static Result<TcpListener> bind(const SocketAddr& address, const ListenOptions& options = {}) noexcept;
+  [[nodiscard]] RAMIE_API static Result<TcpListener> bind(std::string_view address, const ListenOptions& options = {}) noexcept;
+
+  /// Waits for the next connection. Connections that broke before they were accepted are skipped. When the process has
+  /// no descriptor left, one pending connection is closed (by a descriptor kept in reserve), a line is printed once a
+  /// second, and the listener waits 5 ms to 1 s before it goes on.
+  /// Returns  the connection and its peer.
+  /// Errors   canceled, timed_out, shutting_down; errors of the socket itself.
+  /// Blocks   this fiber.
+  /// Threads  any number of fibers may accept.
+  /// Cancel   safe: no connection is lost.
+  [[nodiscard]] RAMIE_API Result<Accepted> accept() noexcept;
+
+  [[nodiscard]] RAMIE_API Result<SocketAddr> local_addr() const noexcept;
+  int fd() const noexcept { return fd_; }
+
+ private:
+  TcpListener(io::Registration registration, int fd) noexcept
+      : registration_(std::move(registration)), fd_(fd) {}
+  void close() noexcept;
+  Result<void> survive(int error, unsigned failures) noexcept;
+
+  io::Registration registration_;
+  int fd_ = -1;
+};
+
+}  // namespace net
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,180 @@
+// TcpListener: accept that survives a process without descriptors.
+#include "io/handle.hpp"
+#include "io/stream_io.hpp"
+#include "io/sys/fd.hpp"
+#include "io/sys/socket.hpp"
+#include "sched/base/assert.hpp"
+#include "sched/base/clock.hpp"
+#include "sched/base/mutex.hpp"
+
+#include <ramie/net.hpp>
+#include <ramie/time.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+namespace ramie {
+inline namespace v0 {
+namespace net {
+
+namespace {
+
+using io::system_error;
+namespace sys = io::sys;
+
+constexpr std::chrono::milliseconds kFirstPause{5};
+constexpr std::chrono::milliseconds kLongestPause{1000};
+
+// The connection broke before we took it, or a firewall refused it: not the listener's trouble.
+bool concerns_one_connection(int error) noexcept {
+  switch (-error) {
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EINTR: return true;
+    default: return false;
+  }
+}
+
+// One descriptor that the whole process keeps for the moment when it has no other.
+class Reserve {
+ public:
+  void open() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (fd_ < 0) fd_ = sys::open_null();
+  }
+  // Takes one pending connection of `listener` with it and closes that: a clean end instead of silence.
+  void shed_one(int listener) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (fd_ < 0) return;
+    sys::close(std::exchange(fd_, -1));
+    sockaddr_storage raw{};
+    std::size_t size = sizeof raw;
+    if (const int fd = sys::accept(listener, &raw, size); fd >= 0) sys::close(fd);
+    fd_ = sys::open_null();
+  }
+
+ private:
+  base::Mutex mutex_;
+  int fd_ = -1;
+};
+constinit Reserve reserve;
+
+// Says so at most once a second in the whole process.
+void report_shortage(int error) noexcept {
+  static constinit base::Atomic<std::int64_t> next_report{0};
+  const std::int64_t now = std::chrono::nanoseconds(base::now().time_since_epoch()).count();
+  std::int64_t due = next_report.load(base::kRelaxed);
+  if (now < due || !next_report.compare_exchange_strong(due, now + 1'000'000'000, base::kRelaxed)) return;
+  base::warn("accept: %s; the listener pauses and goes on", system_error(error).message().c_str());
+}
+
+bool lacks_resources(int error) noexcept {
+  return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+}  // namespace
+
+TcpListener::TcpListener(TcpListener&& other) noexcept
+    : registration_(std::move(other.registration_)),
+      fd_(std::exchange(other.fd_, -1)) {}
+
+TcpListener& TcpListener::operator=(TcpListener&& other) noexcept {
+  if (this != &other) {
+    close();
+    registration_ = std::move(other.registration_);
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+TcpListener::~TcpListener() {
+  close();
+}
+
+void TcpListener::close() noexcept {
+  if (fd_ < 0) return;
+  (void)registration_.deregister();
+  sys::close(std::exchange(fd_, -1));
+}
+
+Result<TcpListener> TcpListener::bind(std::string_view address, const ListenOptions& options) noexcept {
+  auto parsed = SocketAddr::parse(address);
+  if (!parsed) return failure(parsed.error());
+  return bind(*parsed, options);
+}
+
+Result<TcpListener> TcpListener::bind(const SocketAddr& address, const ListenOptions& options) noexcept {
+  if (io::Handle::current() == nullptr) return failure(errc::no_runtime);
+  const int family = address.is_ipv6() ? AF_INET6 : AF_INET;
+  sys::UniqueFd fd(sys::tcp_socket(family));
+  if (!fd.is_open()) return failure(system_error(fd.get()));
+  const int on = 1;
+  int rc = sys::set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (rc == 0 && options.reuse_port) rc = sys::set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (rc == 0 && options.only_ipv6 && family == AF_INET6)
+    rc = sys::set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  if (rc == 0) rc = sys::bind(fd.get(), address.raw(), address.raw_size());
+  if (rc == 0) rc = sys::listen(fd.get(), options.backlog);
+  if (rc < 0) return failure(system_error(rc));
+  auto registration = io::Registration::create(fd.get(), io::Interest::readable);
+  if (!registration) return failure(registration.error());
+  reserve.open();
+  return TcpListener(std::move(*registration), fd.release());
+}
+
+Result<Accepted> TcpListener::accept() noexcept {
+  if (fd_ < 0) return failure(std::make_error_code(std::errc::bad_file_descriptor));
+  const io::Operation accepting{*registration_.shared(), io::Direction::read, sched::WaitKind::accept,
+                                io::ScheduledIo::Sharing::any};
+  for (unsigned failures = 0;;) {
+    sockaddr_storage raw{};
+    std::size_t size = sizeof raw;
+    int error = 0;
+    auto fd = run_operation(accepting, 0, [&]() -> sys::Bytes {
+      size = sizeof raw;
+      const int rc = sys::accept(fd_, &raw, size);
+      if (rc >= 0 || rc == -EAGAIN) return rc;
+      error = rc;
+      return 0;  // looked at below, outside the readiness loop
+    });
+    if (!fd) return failure(fd.error());
+    if (error == 0) {
+      auto stream = TcpStream::from_fd(static_cast<int>(*fd));
+      if (!stream) return failure(stream.error());
+      return Accepted{std::move(*stream), SocketAddr::from_raw(&raw, size)};
+    }
+    if (concerns_one_connection(error)) continue;
+    if (!lacks_resources(error)) return failure(system_error(error));
+    if (auto survived = survive(error, failures++); !survived) return failure(survived.error());
+  }
+}
+
+Result<SocketAddr> TcpListener::local_addr() const noexcept {
+  sockaddr_storage raw{};
+  std::size_t size = sizeof raw;
+  if (const int rc = sys::local_address(fd_, &raw, size); rc < 0) return failure(system_error(rc));
+  return SocketAddr::from_raw(&raw, size);
+}
+
+// Let time pass: a level of pending connections alone would make a naive loop try a million times in three seconds
+// (measured).
+Result<void> TcpListener::survive(int error, unsigned failures) noexcept {
+  if (error == -EMFILE || error == -ENFILE) reserve.shed_one(fd_);
+  report_shortage(error);
+  return sleep_for(std::min(kFirstPause * (1U << std::min(failures, 8U)), kLongestPause));
+}
+
+}  // namespace net
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,256 @@
+// TcpStream: recv and send, tried at once; waiting only on EAGAIN.
+#include "io/handle.hpp"
+#include "io/stream_io.hpp"
+#include "io/sys/fd.hpp"
+#include "io/sys/socket.hpp"
+
+#include <ramie/net.hpp>
+
+#include <cerrno>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace ramie {
+inline namespace v0 {
+namespace net {
+
+namespace {
+
+using io::Direction;
+using io::Operation;
+using io::ScheduledIo;
+using io::system_error;
+using sched::WaitKind;
+namespace sys = io::sys;
+
+constexpr io::Interest kBoth = io::Interest::readable | io::Interest::writable;
+
+Result<void> outcome(int rc) noexcept {
+  if (rc < 0) return failure(system_error(rc));
+  return {};
+}
+
+template <class Parts>
+std::size_t total_size(const Parts& parts) noexcept {
+  std::size_t total = 0;
+  for (const auto& part : parts) total += part.size();
+  return total;
+}
+
+Operation reading(ScheduledIo* shared) noexcept {
+  return {*shared, Direction::read, WaitKind::readable};
+}
+Operation writing(ScheduledIo* shared) noexcept {
+  return {*shared, Direction::write, WaitKind::writable};
+}
+
+std::unexpected<std::error_code> not_open() noexcept {
+  return failure(std::make_error_code(std::errc::bad_file_descriptor));
+}
+
+}  // namespace
+
+TcpStream::TcpStream(TcpStream&& other) noexcept
+    : registration_(std::move(other.registration_)), fd_(std::exchange(other.fd_, -1)) {}
+
+TcpStream& TcpStream::operator=(TcpStream&& other) noexcept {
+  if (this != &other) {
+    close();
+    registration_ = std::move(other.registration_);
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+TcpStream::~TcpStream() {
+  close();
+}
+
+void TcpStream::close() noexcept {
+  if (fd_ < 0) return;
+  (void)registration_.deregister();
+  sys::close(std::exchange(fd_, -1));
+}
+
+int TcpStream::into_fd() noexcept {
+  (void)registration_.deregister();
+  return std::exchange(fd_, -1);
+}
+
+Result<TcpStream> TcpStream::from_fd(int fd) noexcept {
+  sys::UniqueFd owned(fd);
+  const int mode = sys::is_nonblocking(fd);
+  if (mode < 0) return failure(system_error(mode));
+  if (mode == 0) return failure(std::make_error_code(std::errc::invalid_argument));
+  auto registration = io::Registration::create(fd, kBoth);
+  if (!registration) return failure(registration.error());
+  return TcpStream(std::move(*registration), owned.release());
+}
+
+Result<TcpStream> TcpStream::connect(const SocketAddr& peer) noexcept {
+  if (io::Handle::current() == nullptr) return failure(errc::no_runtime);
+  sys::UniqueFd fd(sys::tcp_socket(peer.is_ipv6() ? AF_INET6 : AF_INET));
+  if (!fd.is_open()) return failure(system_error(fd.get()));
+  const int rc = sys::connect(fd.get(), peer.raw(), peer.raw_size());
+  if (rc != 0 && rc != -EINPROGRESS) return failure(system_error(rc));
+  auto stream = from_fd(fd.release());
+  if (!stream || rc == 0) return stream;
+  // The first report for a connecting socket may be its HUP before the attempt: believe SO_ERROR and getpeername only.
+  ScheduledIo& shared = *stream->registration_.shared();
+  for (;;) {
+    auto ready = shared.wait(io::Interest::writable, WaitKind::connect, ScheduledIo::Sharing::one_waiter);
+    if (!ready) return failure(ready.error());
+    if (auto error = stream->take_error()) return failure(error);
+    if (stream->peer_addr()) return stream;
+    shared.state().clear(Direction::write, io::IoState::kWritable, *ready);
+  }
+}
+
+Result<TcpStream> TcpStream::connect(std::string_view host_and_port) {
+  auto addresses = lookup_host(host_and_port);
+  if (!addresses) return failure(addresses.error());
+  std::error_code last;
+  for (const SocketAddr& address : *addresses) {
+    auto stream = connect(address);
+    if (stream) return stream;
+    last = stream.error();
+    if (last.category() == category()) break;  // cancelled: the other addresses would be, too
+  }
+  return failure(last);
+}
+
+Result<std::size_t> TcpStream::read(std::span<std::byte> buffer) noexcept {
+  if (fd_ < 0) return not_open();
+  if (buffer.empty()) return std::size_t{0};
+  return run_operation(reading(registration_.shared()), buffer.size(),
+                       [&] { return sys::receive(fd_, buffer, false); });
+}
+
+Result<std::size_t> TcpStream::read_vectored(std::span<const std::span<std::byte>> buffers) noexcept {
+  if (fd_ < 0) return not_open();
+  const std::size_t total = total_size(buffers);
+  if (total == 0) return std::size_t{0};
+  return run_operation(reading(registration_.shared()), total,
+                       [&] { return sys::receive_vectored(fd_, buffers); });
+}
+
+Result<void> TcpStream::read_exact(std::span<std::byte> buffer) noexcept {
+  while (!buffer.empty()) {
+    auto n = read(buffer);
+    if (!n) return failure(n.error());
+    if (*n == 0) return failure(std::make_error_code(std::errc::connection_aborted));
+    buffer = buffer.subspan(*n);
+  }
+  return {};
+}
+
+Result<std::size_t> TcpStream::peek(std::span<std::byte> buffer) noexcept {
+  if (fd_ < 0) return not_open();
+  if (buffer.empty()) return std::size_t{0};
+  return run_operation(reading(registration_.shared()), 0, [&] { return sys::receive(fd_, buffer, true); });
+}
+
+Result<std::size_t> TcpStream::write(std::span<const std::byte> data) noexcept {
+  if (fd_ < 0) return not_open();
+  if (data.empty()) return std::size_t{0};
+  return run_operation(writing(registration_.shared()), data.size(), [&] { return sys::send(fd_, data); });
+}
+
+Result<std::size_t> TcpStream::write_vectored(std::span<const std::span<const std::byte>> data) noexcept {
+  if (fd_ < 0) return not_open();
+  const std::size_t total = total_size(data);
+  if (total == 0) return std::size_t{0};
+  return run_operation(writing(registration_.shared()), 0, [&] { return sys::send_vectored(fd_, data); });
+}
+
+Result<void> TcpStream::write_all(std::span<const std::byte> data) noexcept {
+  while (!data.empty()) {
+    auto n = write(data);
+    if (!n) return failure(n.error());
+    data = data.subspan(*n);
+  }
+  return {};
+}
+
+// Not a readiness that we only assume: the driver must have spoken.
+Result<void> TcpStream::readable() noexcept {
+  if (fd_ < 0) return not_open();
+  if (auto entered = sched::Wait(WaitKind::readable, registration_.shared()).enter(); !entered) return entered;
+  auto ready = registration_.shared()->wait(io::Interest::readable, WaitKind::readable,
+                                            ScheduledIo::Sharing::one_waiter);
+  if (!ready) return failure(ready.error());
+  return {};
+}
+
+Result<void> TcpStream::writable() noexcept {
+  if (fd_ < 0) return not_open();
+  auto ready = registration_.shared()->wait(io::Interest::writable, WaitKind::writable,
+                                            ScheduledIo::Sharing::one_waiter);
+  if (!ready) return failure(ready.error());
+  return {};
+}
+
+Result<void> TcpStream::shutdown(Shutdown how) noexcept {
+  const int mode = how == Shutdown::read ? SHUT_RD : how == Shutdown::write ? SHUT_WR : SHUT_RDWR;
+  const int rc = sys::shutdown(fd_, mode);
+  return rc == -ENOTCONN ? Result<void>{} : outcome(rc);
+}
+
+Result<SocketAddr> TcpStream::local_addr() const noexcept {
+  sockaddr_storage raw{};
+  std::size_t size = sizeof raw;
+  if (const int rc = sys::local_address(fd_, &raw, size); rc < 0) return failure(system_error(rc));
+  return SocketAddr::from_raw(&raw, size);
+}
+
+Result<SocketAddr> TcpStream::peer_addr() const noexcept {
+  sockaddr_storage raw{};
+  std::size_t size = sizeof raw;
+  if (const int rc = sys::peer_address(fd_, &raw, size); rc < 0) return failure(system_error(rc));
+  return SocketAddr::from_raw(&raw, size);
+}
+
+Result<void> TcpStream::set_nodelay(bool on) noexcept {
+  const int value = on ? 1 : 0;
+  return outcome(sys::set_option(fd_, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value));
+}
+
+Result<bool> TcpStream::nodelay() const noexcept {
+  int value = 0;
+  if (const int rc = sys::get_option(fd_, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value); rc < 0)
+    return failure(system_error(rc));
+  return value != 0;
+}
+
+Result<void> TcpStream::set_linger(std::optional<std::chrono::seconds> time) noexcept {
+  ::linger value{};
+  value.l_onoff = time ? 1 : 0;
+  value.l_linger = time ? static_cast<int>(time->count()) : 0;
+  return outcome(sys::set_option(fd_, SOL_SOCKET, SO_LINGER, &value, sizeof value));
+}
+
+Result<void> TcpStream::set_keepalive(bool on) noexcept {
+  const int value = on ? 1 : 0;
+  return outcome(sys::set_option(fd_, SOL_SOCKET, SO_KEEPALIVE, &value, sizeof value));
+}
+
+Result<void> TcpStream::set_send_buffer_size(std::size_t bytes) noexcept {
+  const int value = static_cast<int>(bytes);
+  return outcome(sys::set_option(fd_, SOL_SOCKET, SO_SNDBUF, &value, sizeof value));
+}
+
+Result<void> TcpStream::set_receive_buffer_size(std::size_t bytes) noexcept {
+  const int value = static_cast<int>(bytes);
+  return outcome(sys::set_option(fd_, SOL_SOCKET, SO_RCVBUF, &value, sizeof value));
+}
+
+std::error_code TcpStream::take_error() noexcept {
+  int value = 0;
+  if (const int rc = sys::get_option(fd_, SOL_SOCKET, SO_ERROR, &value, sizeof value); rc < 0) return system_error(rc);
+  return {value, std::system_category()};
+}
+
+}  // namespace net
+}  // namespace v0
+}  // namespace ramie

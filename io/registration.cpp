@@ -1,0 +1,64 @@
+// The library's side of Registration, and names for Ready.
+#include "io/handle.hpp"
+#include "sched/current.hpp"
+
+#include <ramie/io.hpp>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+
+std::string Ready::to_string() const {
+  static constexpr const char* kNames[] = {"READABLE", "WRITABLE", "READ_CLOSED", "WRITE_CLOSED", "PRIORITY", "ERROR"};
+  std::string text;
+  for (unsigned i = 0; i < std::size(kNames); ++i) {
+    if ((bits_ >> i & 1U) == 0) continue;
+    if (!text.empty()) text += " | ";
+    text += kNames[i];
+  }
+  return text.empty() ? "(empty)" : text;
+}
+
+Result<Registration> Registration::create(int fd, Interest interest) noexcept {
+  Handle* handle = Handle::current();
+  if (handle == nullptr) return failure(errc::no_runtime);
+  auto shared = handle->add_source(fd, interest);
+  if (!shared) return failure(shared.error());
+  return Registration(*shared, fd);
+}
+
+Result<void> Registration::deregister() noexcept {
+  if (shared_ == nullptr) return {};
+  return Handle::deregister_source(*std::exchange(shared_, nullptr), std::exchange(fd_, -1));
+}
+
+Result<Ready> Registration::readiness(Interest interest) noexcept {
+  auto ready = shared_->wait(interest, sched::WaitKind::io, ScheduledIo::Sharing::any);
+  if (!ready) return failure(ready.error());
+  return Ready(ready->ready()).masked_by(interest);
+}
+
+Result<void> Registration::enter() noexcept {
+  return sched::Wait(sched::WaitKind::io, shared_).enter();
+}
+
+std::uint64_t Registration::snapshot() const noexcept {
+  return shared_->state().load().word;
+}
+
+void Registration::clear(std::uint64_t seen, Interest interest) noexcept {
+  const std::uint8_t bits = Ready::mask_of(interest);
+  IoState& state = shared_->state();
+  if ((bits & IoState::kReadSide) != 0)
+    state.clear(Direction::read, bits & IoState::kReadSide, IoState::Snapshot{seen});
+  if ((bits & IoState::kWriteSide) != 0)
+    state.clear(Direction::write, bits & IoState::kWriteSide, IoState::Snapshot{seen});
+}
+
+bool Registration::has_any(std::uint64_t seen, Interest interest) noexcept {
+  return (IoState::Snapshot{seen}.ready() & Ready::mask_of(interest)) != 0;
+}
+
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,96 @@
+// See scheduled_io.hpp.
+#include "io/scheduled_io.hpp"
+
+#include <mutex>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+
+namespace {
+// x86-64 user addresses fit into 47 bits; the upper 16 of a token are the generation.
+constexpr unsigned kGenerationShift = 48;
+constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kGenerationShift) - 1;
+}  // namespace
+
+void ScheduledIo::open(Driver& driver) noexcept {
+  driver_ = &driver;
+  generation_.store(static_cast<std::uint16_t>(generation() + 1), base::kRelaxed);
+  state_.reset();
+}
+
+std::uint64_t ScheduledIo::token() const noexcept {
+  return reinterpret_cast<std::uintptr_t>(this) | (std::uint64_t{generation()} << kGenerationShift);
+}
+
+ScheduledIo* ScheduledIo::from_token(std::uint64_t token, std::uint16_t& generation) noexcept {
+  generation = static_cast<std::uint16_t>(token >> kGenerationShift);
+  return reinterpret_cast<ScheduledIo*>(token & kAddressMask);
+}
+
+void ScheduledIo::publish(std::uint8_t ready, sched::WakeList& wakes) noexcept {
+  state_.publish(ready);
+  take_waiters(ready, wakes);
+}
+
+void ScheduledIo::shut_down() noexcept {
+  state_.shut_down();
+  sched::WakeList wakes;
+  take_waiters(IoState::kReadyMask, wakes);
+}
+
+void ScheduledIo::go() noexcept {
+  state_.go();
+  sched::WakeList wakes;
+  take_waiters(IoState::kReadyMask, wakes);
+}
+
+void ScheduledIo::take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexcept {
+  while (!take_some(ready, wakes)) wakes.fire();
+}
+
+// One round under the lock; false if `wakes` is full.
+bool ScheduledIo::take_some(std::uint8_t ready, sched::WakeList& wakes) noexcept {
+  const std::lock_guard lock(mutex_);
+  for (sched::Waiter* waiter = waiters_.front(); waiter != nullptr;) {
+    if (wakes.is_full()) return false;
+    sched::Waiter* following = waiters_.next(*waiter);
+    if ((waiter->amount & ready) != 0) {
+      waiters_.erase(*waiter);
+      (void)wakes.claim(*waiter);
+    }
+    waiter = following;
+  }
+  return true;
+}
+
+bool ScheduledIo::has_waiter(std::uint8_t mask) noexcept {
+  for (sched::Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = waiters_.next(*waiter))
+    if ((waiter->amount & mask) != 0) return true;
+  return false;
+}
+
+Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept {
+  const std::uint8_t mask = Ready::mask_of(interest);
+  sched::Wait wait(kind, this);
+  for (;;) {
+    IoState::Snapshot now = state_.load();
+    bool is_taken = false;
+    const auto is_over = [&] {
+      now = state_.load();  // I6
+      if ((now.ready() & mask) != 0 || now.is_shut_down() || now.is_gone()) return true;
+      is_taken = sharing == Sharing::one_waiter && has_waiter(mask);
+      return is_taken;
+    };
+    if (auto waited = wait.run(mutex_, waiters_, is_over, mask); !waited) return failure(waited.error());
+    if (is_taken) return failure(errc::already_waiting);
+    now = state_.load();
+    if (now.is_gone()) return failure(errc::canceled);
+    if (now.is_shut_down()) return failure(errc::shutting_down);
+    if ((now.ready() & mask) != 0) return now;
+  }
+}
+
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,68 @@
+// One registered descriptor: its readiness word and who waits for it.
+//
+//   driver (turn)                        fiber (wait)
+//   state.publish(ready)          I1     state.load(): not there
+//   lock; unlink satisfied               lock; link; state.load() again   I6
+//   waiters, claim them; unlock          unlock; park
+//   queue the winners             I2
+//
+// Either the driver's critical section comes first, then its publish is seen under the lock; or ours does, then our
+// waiter is found.
+//
+// I5 Memory is type-stable and handed out again only by the holder of the baton, before it polls: an event of the batch
+// in progress cannot meet another registration. Tokens carry a generation all the same.
+#pragma once
+
+#include "io/io_state.hpp"
+#include "sched/base/cacheline.hpp"
+#include "sched/wait.hpp"
+
+#include <ramie/io.hpp>
+
+#include <cstdint>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+
+class Driver;
+
+class alignas(base::kCacheLine) ScheduledIo {
+ public:
+  enum class Sharing : bool { one_waiter, any };  // one waiter a direction, or any number
+
+  ScheduledIo() noexcept = default;
+
+  IoState& state() noexcept { return state_; }
+  Driver& driver() const noexcept { return *driver_; }
+
+  // Publishes `ready` and collects those whose waits it ends.
+  void publish(std::uint8_t ready, sched::WakeList& wakes) noexcept;
+  void shut_down() noexcept;
+  void go() noexcept;
+
+  // Parks until something of `interest` is there.
+  Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
+
+  // --- for RegistrationSet
+  void open(Driver& driver) noexcept;
+  std::uint64_t token() const noexcept;
+  static ScheduledIo* from_token(std::uint64_t token, std::uint16_t& generation) noexcept;
+  std::uint16_t generation() const noexcept { return generation_.load(base::kRelaxed); }
+  ScheduledIo* next = nullptr;  // in the set's free or pending list
+
+ private:
+  void take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexcept;
+  bool take_some(std::uint8_t ready, sched::WakeList& wakes) noexcept;
+  bool has_waiter(std::uint8_t mask) noexcept;
+
+  IoState state_;
+  base::Mutex mutex_;
+  base::Atomic<std::uint16_t> generation_{0};
+  sched::WaiterList waiters_;
+  Driver* driver_ = nullptr;
+};
+
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

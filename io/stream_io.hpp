@@ -1,0 +1,61 @@
+// The loop of every socket operation, in one place: try the call, wait on EAGAIN, try again.
+//
+//   snapshot the tick -> call -> EAGAIN: clear readiness with that tick, wait -> call ...
+//
+// The call is tried first unless the driver has spoken and said "nothing there": then it could only say EAGAIN.
+// I7: after a short read or write of a TCP stream nothing is left (or no room is), so readiness is cleared without the
+// extra call (9 to 13 % of an echo server's throughput); urgent data makes short reads that prove nothing.
+#pragma once
+
+#include "io/scheduled_io.hpp"
+#include "io/sys/socket.hpp"
+
+#include <cerrno>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+
+struct Operation {
+  ScheduledIo& io;
+  Direction direction;
+  sched::WaitKind kind;
+  ScheduledIo::Sharing sharing = ScheduledIo::Sharing::one_waiter;
+};
+
+inline std::error_code system_error(std::int64_t negative_errno) noexcept {
+  return {static_cast<int>(-negative_errno), std::system_category()};
+}
+
+// `call()` returns a count or -errno. A count below `full` clears readiness (0: never).
+template <class Call>
+Result<std::size_t> run_operation(const Operation& operation, std::size_t full, Call&& call) noexcept {
+  const bool is_read = operation.direction == Direction::read;
+  const Interest interest = is_read ? Interest::readable : Interest::writable;
+  const std::uint8_t side = is_read ? IoState::kReadable : IoState::kWritable;
+  const std::uint8_t mask = Ready::mask_of(interest);
+  if (auto entered = sched::Wait(operation.kind, &operation.io).enter(); !entered)
+    return failure(entered.error());
+  IoState& state = operation.io.state();
+  for (IoState::Snapshot seen = state.load();;) {
+    if ((seen.ready() & mask) != 0 || seen.is_unknown(operation.direction)) {
+      const sys::Bytes n = call();
+      if (n >= 0) {
+        const auto count = static_cast<std::size_t>(n);
+        if (count != 0 && count < full && (seen.ready() & IoState::kPriority) == 0)
+          state.clear(operation.direction, side, seen);
+        return count;
+      }
+      if (n == -EINTR) continue;
+      if (n != -EAGAIN) return failure(system_error(n));
+      state.clear(operation.direction, side, seen);
+    }
+    auto ready = operation.io.wait(interest, operation.kind, operation.sharing);
+    if (!ready) return failure(ready.error());
+    seen = *ready;
+  }
+}
+
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,57 @@
+// The kernel's readiness queue: add, remove, wait, wake. No policy. The only file that knows epoll.
+#pragma once
+
+#include "io/sys/fd.hpp"
+#include "sched/base/clock.hpp"
+
+#include <ramie/io.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+namespace sys {
+
+struct Event {
+  std::uint64_t token;
+  std::uint8_t ready;  // Ready's bits
+};
+
+class Poller {
+ public:
+  static constexpr std::uint64_t kWakeToken = 0;
+
+  static Result<Poller> create(std::size_t max_events) noexcept;
+  Poller(Poller&&) noexcept;
+  ~Poller();
+
+  // Edge-triggered, once for the descriptor's life. 0 or -errno.
+  int add(int fd, Interest interest, std::uint64_t token) noexcept;
+  int remove(int fd) noexcept;
+
+  // Waits at most `max_wait` (negative: for ever). Interruptions count as nothing ready. -errno on a real failure.
+  int wait(base::Nanos max_wait, std::vector<Event>& events) noexcept;
+  // Makes the wait in progress, or the next one, return. Never drained: each write is a new edge.
+  void wake() noexcept;
+  int fd() const noexcept { return epoll_.get(); }
+
+ private:
+  struct Buffer;
+
+  Poller(UniqueFd epoll, UniqueFd wake, std::vector<unsigned char> buffer) noexcept;
+
+  UniqueFd epoll_;
+  UniqueFd wake_;
+  std::vector<unsigned char> buffer_;
+  std::size_t capacity_;
+  bool has_pwait2_ = true;
+};
+
+}  // namespace sys
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,32 @@
+// See event_fd.hpp.
+#include "io/sys/event_fd.hpp"
+
+#include "sched/base/sys.hpp"
+
+#include <cerrno>
+#include <cstdint>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+namespace sys {
+
+[[gnu::noinline]] int open_event() noexcept {
+  if (int planned = base::inject("eventfd"); planned != 0) return planned;
+  const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+[[gnu::noinline]] void ring(int fd) noexcept {
+  const int before = errno;
+  const std::uint64_t one = 1;
+  (void)!::write(fd, &one, sizeof one);
+  errno = before;
+}
+
+}  // namespace sys
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

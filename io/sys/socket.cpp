@@ -1,0 +1,143 @@
+// See socket.hpp. With epoll.cpp the only file of this layer that reads errno.
+#include "io/sys/socket.hpp"
+
+#include "io/sys/fd.hpp"
+#include "sched/base/sys.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+namespace sys {
+
+namespace {
+
+constexpr std::size_t kMaxVector = 64;
+
+Bytes outcome(ssize_t rc) noexcept {
+  return rc < 0 ? -errno : rc;
+}
+
+// The first kMaxVector parts: a vectored call may be short anyway.
+template <class Part>
+std::size_t fill(std::array<iovec, kMaxVector>& vector, std::span<const Part> parts) noexcept {
+  const std::size_t n = std::min(parts.size(), kMaxVector);
+  for (std::size_t i = 0; i < n; ++i)
+    vector[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
+  return n;
+}
+
+}  // namespace
+
+[[gnu::noinline]] void close(int fd) noexcept {
+  (void)::close(fd);
+}
+
+[[gnu::noinline]] int tcp_socket(int family) noexcept {
+  if (int planned = base::inject("socket"); planned != 0) return planned;
+  return static_cast<int>(outcome(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)));
+}
+
+[[gnu::noinline]] int bind(int fd, const void* address, std::size_t size) noexcept {
+  if (int planned = base::inject("bind"); planned != 0) return planned;
+  return static_cast<int>(outcome(::bind(fd, static_cast<const sockaddr*>(address), static_cast<socklen_t>(size))));
+}
+
+[[gnu::noinline]] int listen(int fd, int backlog) noexcept {
+  if (int planned = base::inject("listen"); planned != 0) return planned;
+  return static_cast<int>(outcome(::listen(fd, backlog)));
+}
+
+[[gnu::noinline]] int accept(int fd, void* address, std::size_t& size) noexcept {
+  if (int planned = base::inject("accept4"); planned != 0) return planned;
+  auto length = static_cast<socklen_t>(size);
+  const int rc = ::accept4(fd, static_cast<sockaddr*>(address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  size = length;
+  return static_cast<int>(outcome(rc));
+}
+
+[[gnu::noinline]] int connect(int fd, const void* address, std::size_t size) noexcept {
+  if (int planned = base::inject("connect"); planned != 0) return planned;
+  return static_cast<int>(
+      outcome(::connect(fd, static_cast<const sockaddr*>(address), static_cast<socklen_t>(size))));
+}
+
+[[gnu::noinline]] int shutdown(int fd, int how) noexcept {
+  if (int planned = base::inject("shutdown"); planned != 0) return planned;
+  return static_cast<int>(outcome(::shutdown(fd, how)));
+}
+
+[[gnu::noinline]] Bytes receive(int fd, std::span<std::byte> buffer, bool peek) noexcept {
+  if (int planned = base::inject("recv"); planned != 0) return planned;
+  return outcome(::recv(fd, buffer.data(), buffer.size(), peek ? MSG_PEEK : 0));
+}
+
+[[gnu::noinline]] Bytes receive_vectored(int fd, std::span<const std::span<std::byte>> buffers) noexcept {
+  if (int planned = base::inject("recvmsg"); planned != 0) return planned;
+  std::array<iovec, kMaxVector> vector;
+  msghdr message{};
+  message.msg_iovlen = fill(vector, buffers);
+  message.msg_iov = vector.data();
+  return outcome(::recvmsg(fd, &message, 0));
+}
+
+[[gnu::noinline]] Bytes send(int fd, std::span<const std::byte> data) noexcept {
+  if (int planned = base::inject("send"); planned != 0) return planned;
+  return outcome(::send(fd, data.data(), data.size(), MSG_NOSIGNAL));
+}
+
+[[gnu::noinline]] Bytes send_vectored(int fd, std::span<const std::span<const std::byte>> data) noexcept {
+  if (int planned = base::inject("sendmsg"); planned != 0) return planned;
+  std::array<iovec, kMaxVector> vector;
+  msghdr message{};
+  message.msg_iovlen = fill(vector, data);
+  message.msg_iov = vector.data();
+  return outcome(::sendmsg(fd, &message, MSG_NOSIGNAL));
+}
+
+[[gnu::noinline]] int set_option(int fd, int level, int name, const void* value, std::size_t size) noexcept {
+  if (int planned = base::inject("setsockopt"); planned != 0) return planned;
+  return static_cast<int>(outcome(::setsockopt(fd, level, name, value, static_cast<socklen_t>(size))));
+}
+
+[[gnu::noinline]] int get_option(int fd, int level, int name, void* value, std::size_t size) noexcept {
+  if (int planned = base::inject("getsockopt"); planned != 0) return planned;
+  auto length = static_cast<socklen_t>(size);
+  return static_cast<int>(outcome(::getsockopt(fd, level, name, value, &length)));
+}
+
+[[gnu::noinline]] int local_address(int fd, void* address, std::size_t& size) noexcept {
+  auto length = static_cast<socklen_t>(size);
+  const int rc = ::getsockname(fd, static_cast<sockaddr*>(address), &length);
+  size = length;
+  return static_cast<int>(outcome(rc));
+}
+
+[[gnu::noinline]] int peer_address(int fd, void* address, std::size_t& size) noexcept {
+  auto length = static_cast<socklen_t>(size);
+  const int rc = ::getpeername(fd, static_cast<sockaddr*>(address), &length);
+  size = length;
+  return static_cast<int>(outcome(rc));
+}
+
+[[gnu::noinline]] int is_nonblocking(int fd) noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) return -errno;
+  return (flags & O_NONBLOCK) != 0 ? 1 : 0;
+}
+
+[[gnu::noinline]] int open_null() noexcept {
+  return static_cast<int>(outcome(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+}
+
+}  // namespace sys
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

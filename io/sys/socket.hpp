@@ -1,0 +1,38 @@
+// The socket calls. Each is a noinline function that returns -errno and cannot suspend; tests plug a plan into
+// base::inject and make the nth call fail.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+namespace sys {
+
+using Bytes = std::int64_t;  // a count, or -errno
+
+int tcp_socket(int family) noexcept;  // non-blocking, close-on-exec
+int bind(int fd, const void* address, std::size_t size) noexcept;
+int listen(int fd, int backlog) noexcept;
+int accept(int fd, void* address, std::size_t& size) noexcept;  // non-blocking, close-on-exec
+int connect(int fd, const void* address, std::size_t size) noexcept;
+int shutdown(int fd, int how) noexcept;
+
+Bytes receive(int fd, std::span<std::byte> buffer, bool peek) noexcept;
+Bytes receive_vectored(int fd, std::span<const std::span<std::byte>> buffers) noexcept;
+Bytes send(int fd, std::span<const std::byte> data) noexcept;  // no SIGPIPE
+Bytes send_vectored(int fd, std::span<const std::span<const std::byte>> data) noexcept;
+
+int set_option(int fd, int level, int name, const void* value, std::size_t size) noexcept;
+int get_option(int fd, int level, int name, void* value, std::size_t size) noexcept;
+int local_address(int fd, void* address, std::size_t& size) noexcept;
+int peer_address(int fd, void* address, std::size_t& size) noexcept;
+int is_nonblocking(int fd) noexcept;  // 1, 0, or -errno
+int open_null() noexcept;
+
+}  // namespace sys
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

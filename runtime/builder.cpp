@@ -1,0 +1,167 @@
+// Builder: merges code, environment and automatic choice.
+#include <ramie/runtime.hpp>
+
+#include "runtime/config.hpp"
+#include "runtime/state.hpp"
+#include "sched/base/assert.hpp"
+#include "sched/base/atomic.hpp"
+#include "sched/base/sys.hpp"
+
+#include <cstdlib>
+
+namespace ramie {
+inline namespace v0 {
+namespace runtime {
+
+struct Builder::Knobs {
+  Config config;
+  std::uint32_t set = 0;  // bit(field) of what the code asked for
+  RuntimeState::Hooks hooks;
+  bool environment_wins = false;
+  bool ignores_environment = false;
+  bool is_invalid = false;
+
+  template <class T, class V>
+  void put(T Config::*member, V value, Field field) {
+    config.*member = static_cast<T>(value);
+    set |= bit(field);
+  }
+};
+
+namespace {
+
+// Says what the environment's reader had to say, once a process: several runtimes read the same variables.
+void print_messages(const EnvResult& environment) {
+  static constinit base::Atomic<bool> has_printed{false};
+  if (has_printed.exchange(true, base::kRelaxed)) return;
+  for (const std::string& message : environment.messages) base::warn("%s", message.c_str());
+  if (environment.help == Help::off) return;
+  const std::string text = help_text();
+  base::sys::write_stderr(text.data(), text.size());
+  if (environment.help == Help::exit) std::exit(0);
+}
+
+}  // namespace
+
+Builder::Builder() : knobs_(std::make_unique<Knobs>()) {}
+Builder::Builder(Builder&&) noexcept = default;
+Builder& Builder::operator=(Builder&&) noexcept = default;
+Builder::~Builder() = default;
+
+Builder& Builder::workers(std::size_t count) {
+  knobs_->is_invalid |= count == 0 || count > kMaxWorkers;
+  knobs_->put(&Config::workers, count, Field::workers);
+  return *this;
+}
+Builder& Builder::io_shards(std::size_t count) {
+  knobs_->is_invalid |= count == 0 || count > 64;
+  knobs_->put(&Config::io_shards, count, Field::io_shards);
+  return *this;
+}
+Builder& Builder::event_interval(std::uint32_t switches) {
+  knobs_->is_invalid |= switches == 0;
+  knobs_->put(&Config::event_interval, switches, Field::event_interval);
+  return *this;
+}
+Builder& Builder::global_interval(std::uint32_t switches) {
+  knobs_->is_invalid |= switches == 0;
+  knobs_->put(&Config::global_interval, switches, Field::global_interval);
+  return *this;
+}
+Builder& Builder::budget(std::uint32_t operations) {
+  knobs_->put(&Config::budget, operations, Field::budget);
+  return *this;
+}
+Builder& Builder::lifo(std::uint32_t runs) {
+  knobs_->put(&Config::lifo, runs, Field::lifo);
+  return *this;
+}
+Builder& Builder::spin(std::chrono::microseconds time) {
+  knobs_->put(&Config::spin, time, Field::spin);
+  return *this;
+}
+Builder& Builder::watch(std::chrono::microseconds bound) {
+  knobs_->put(&Config::watch, bound, Field::watch);
+  return *this;
+}
+Builder& Builder::notify_lazy(std::chrono::microseconds age) {
+  knobs_->put(&Config::notify_lazy, age, Field::notify_lazy);
+  return *this;
+}
+Builder& Builder::stack_size(std::size_t bytes) {
+  knobs_->put(&Config::stack_size, bytes, Field::stack_size);
+  return *this;
+}
+Builder& Builder::root_stack_size(std::size_t bytes) {
+  knobs_->put(&Config::root_stack_size, bytes, Field::root_stack_size);
+  return *this;
+}
+Builder& Builder::stack_cache(std::size_t bytes) {
+  knobs_->put(&Config::stack_cache, bytes, Field::stack_cache);
+  return *this;
+}
+Builder& Builder::blocking_threads(std::size_t limit) {
+  knobs_->is_invalid |= limit == 0;
+  knobs_->put(&Config::blocking_threads, limit, Field::blocking_threads);
+  return *this;
+}
+Builder& Builder::blocking_keepalive(std::chrono::nanoseconds time) {
+  knobs_->put(&Config::blocking_keepalive, time, Field::blocking_keepalive);
+  return *this;
+}
+Builder& Builder::drain_timeout(std::chrono::nanoseconds time) {
+  knobs_->put(&Config::drain_timeout, time, Field::drain_timeout);
+  return *this;
+}
+Builder& Builder::seed(std::uint64_t seed) {
+  knobs_->put(&Config::seed, seed, Field::seed);
+  return *this;
+}
+Builder& Builder::abort_on_unhandled(bool on) {
+  knobs_->put(&Config::unhandled, on ? Unhandled::abort : Unhandled::report, Field::unhandled);
+  return *this;
+}
+Builder& Builder::thread_name(std::string name) {
+  knobs_->hooks.thread_name = std::move(name);
+  return *this;
+}
+Builder& Builder::on_thread_start(std::function<void()> hook) {
+  knobs_->hooks.on_thread_start = std::move(hook);
+  return *this;
+}
+Builder& Builder::on_thread_stop(std::function<void()> hook) {
+  knobs_->hooks.on_thread_stop = std::move(hook);
+  return *this;
+}
+Builder& Builder::process_wide(bool on) {
+  knobs_->hooks.is_process_wide = on;
+  return *this;
+}
+Builder& Builder::environment_wins(bool on) {
+  knobs_->environment_wins = on;
+  return *this;
+}
+Builder& Builder::ignore_environment(bool on) {
+  knobs_->ignores_environment = on;
+  return *this;
+}
+
+Result<Runtime> Builder::build() {
+  const auto invalid = failure(std::make_error_code(std::errc::invalid_argument));
+  if (knobs_->is_invalid) return invalid;
+  Config config = knobs_->config;
+  if (!knobs_->ignores_environment) {
+    const EnvResult environment = read_process_environment(config);
+    print_messages(environment);
+    if (environment.fatal) return invalid;
+    config = environment.values;
+    if (!knobs_->environment_wins) copy_fields(knobs_->set, knobs_->config, config);
+  }
+  auto state = RuntimeState::create(config, knobs_->hooks);
+  if (!state) return failure(state.error());
+  return Runtime(std::move(*state));
+}
+
+}  // namespace runtime
+}  // namespace v0
+}  // namespace ramie

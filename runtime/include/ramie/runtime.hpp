@@ -1,0 +1,229 @@
+// The runtime: build one, run a function in it, end it.
+#pragma once
+
+#include <ramie/result.hpp>
+#include <ramie/task.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace ramie {
+inline namespace v0 {
+namespace runtime {
+
+class RuntimeState;
+
+/// Figures of a running runtime; sums over its workers, exact when nothing runs.
+struct Metrics {
+  std::size_t workers = 0;
+  std::uint64_t spawned = 0, finished = 0;      // fibers and blocking jobs; the difference is alive
+  std::uint64_t switches = 0;                   // fibers switched in
+  std::uint64_t parks = 0, unparks = 0;         // sleeps of workers
+  std::uint64_t notified = 0;                   // of these, ended by another thread
+  std::uint64_t wakes = 0;                      // wake-ups of one worker by another
+  std::uint64_t watches = 0;                    // bounded sleeps of the watcher that ran out
+  std::uint64_t polls = 0;                      // looks at the driver
+  std::uint64_t steals = 0, stolen = 0;         // successful attempts, fibers taken
+  std::uint64_t overflows = 0, injected = 0;    // full local queues, fibers taken from the injector
+  std::uint64_t lifo_runs = 0, yields = 0;
+  std::uint64_t io_registered = 0, io_deregistered = 0, io_ready = 0, io_stale = 0, io_unparks = 0;
+  std::uint64_t timers = 0;                     // in the wheels now
+  std::int64_t stacks = 0;                      // in use now
+  std::size_t blocking_threads = 0, blocking_queue = 0;
+};
+
+/// Lets a plain thread use the runtime (spawn, bind, ...) while it lives. End the latest first.
+class [[nodiscard]] EnterGuard {
+ public:
+  RAMIE_API EnterGuard(EnterGuard&& other) noexcept;
+  EnterGuard& operator=(EnterGuard&&) = delete;
+  RAMIE_API ~EnterGuard();
+
+ private:
+  friend class Handle;
+  explicit EnterGuard(std::shared_ptr<RuntimeState> state) noexcept;
+  std::shared_ptr<RuntimeState> state_;
+  void* before_ = nullptr;
+  void* own_ = nullptr;
+};
+
+namespace detail {
+RAMIE_API void check_may_block_on();
+RAMIE_API std::size_t root_stack_size(RuntimeState& state) noexcept;
+}  // namespace detail
+
+/// A reference to a runtime, to be copied freely; it does not keep the runtime running.
+class Handle {
+ public:
+  /// The runtime that this fiber or thread is in.
+  /// Returns  its handle; stops the program with a message if there is none (see try_current()).
+  /// Errors   none.
+  /// Blocks   never.
+  /// Threads  any.
+  /// Cancel   not a wait.
+  RAMIE_API static Handle current();
+  RAMIE_API static std::optional<Handle> try_current() noexcept;
+
+  /// ramie::spawn() into this runtime, from any thread; join() says runtime_gone if it has ended.
+  template <class F, class... Args>
+  [[nodiscard]] auto spawn(F&& function, Args&&... arguments) const {
+    auto entered = enter();
+    return ramie::spawn(std::forward<F>(function), std::forward<Args>(arguments)...);
+  }
+  template <class F, class... Args>
+  [[nodiscard]] auto spawn_blocking(F&& function, Args&&... arguments) const {
+    auto entered = enter();
+    return ramie::spawn_blocking(std::forward<F>(function), std::forward<Args>(arguments)...);
+  }
+
+  /// Runs `function()` in a fiber of this runtime with a large stack, and waits for it.
+  /// Returns  what `function` returned; throws what it threw, or std::system_error if it could not be started.
+  /// Errors   see above.
+  /// Blocks   this thread. Inside a fiber the program stops with a message.
+  /// Threads  any plain thread, several at a time.
+  /// Cancel   shutdown of the runtime ends the waits inside.
+  template <class F>
+  std::invoke_result_t<F> block_on(F&& function) const {
+    detail::check_may_block_on();
+    auto entered = enter();
+    SpawnOptions options;
+    options.name = "block_on";
+    options.stack_size = detail::root_stack_size(*state_);
+    // Wrapped, so that a Result which the function returns is not confused with one of join().
+    using R = std::invoke_result_t<F>;
+    if constexpr (std::is_void_v<R>) {
+      or_throw(ramie::spawn(options, [&function] { std::forward<F>(function)(); }).join());
+    } else {
+      struct Box {
+        R value;
+      };
+      return or_throw(ramie::spawn(options, [&function] { return Box{std::forward<F>(function)()}; }).join()).value;
+    }
+  }
+
+  RAMIE_API EnterGuard enter() const noexcept;
+  RAMIE_API Metrics metrics() const;
+
+ private:
+  friend class Runtime;
+  explicit Handle(std::shared_ptr<RuntimeState> state) noexcept : state_(std::move(state)) {}
+
+  std::shared_ptr<RuntimeState> state_;
+};
+
+/// A runtime. Destroying it ends it as shutdown() does, with RAMIE_DRAIN_TIMEOUT.
+class Runtime {
+ public:
+  RAMIE_API Runtime(Runtime&& other) noexcept;
+  RAMIE_API Runtime& operator=(Runtime&& other) noexcept;
+  RAMIE_API ~Runtime();
+
+  const Handle& handle() const noexcept { return handle_; }
+  template <class F>
+  std::invoke_result_t<F> block_on(F&& function) const {
+    return handle_.block_on(std::forward<F>(function));
+  }
+  template <class F, class... Args>
+  [[nodiscard]] auto spawn(F&& function, Args&&... arguments) const {
+    return handle_.spawn(std::forward<F>(function), std::forward<Args>(arguments)...);
+  }
+  EnterGuard enter() const noexcept { return handle_.enter(); }
+  Metrics metrics() const { return handle_.metrics(); }
+
+  /// Cancels every fiber (their waits return `shutting_down`) and waits until all have run to their end, at most
+  /// `deadline`. Fibers that are left after that are named, and their stacks and threads leaked on purpose.
+  /// Returns  the stragglers, one line each; empty if all ended.
+  /// Errors   none.
+  /// Blocks   this thread. Inside a fiber of this runtime the program stops with a message.
+  /// Threads  one.
+  /// Cancel   not a wait.
+  RAMIE_API std::vector<std::string> shutdown(std::chrono::nanoseconds deadline);
+
+ private:
+  friend class Builder;
+  explicit Runtime(std::shared_ptr<RuntimeState> state) noexcept : handle_(std::move(state)) {}
+
+  Handle handle_;
+};
+
+/// Every knob of a runtime. What the code sets wins over the environment (RAMIE_*), which wins over the automatic
+/// choice; environment_wins(true) exchanges the first two.
+class Builder {
+ public:
+  RAMIE_API Builder();
+  RAMIE_API Builder(Builder&&) noexcept;
+  RAMIE_API Builder& operator=(Builder&&) noexcept;
+  RAMIE_API ~Builder();
+
+  RAMIE_API Builder& workers(std::size_t count);
+  RAMIE_API Builder& io_shards(std::size_t count);
+  RAMIE_API Builder& event_interval(std::uint32_t switches);
+  RAMIE_API Builder& global_interval(std::uint32_t switches);
+  RAMIE_API Builder& budget(std::uint32_t operations);
+  RAMIE_API Builder& lifo(std::uint32_t runs);
+  RAMIE_API Builder& spin(std::chrono::microseconds time);
+  RAMIE_API Builder& watch(std::chrono::microseconds bound);
+  RAMIE_API Builder& notify_lazy(std::chrono::microseconds age);
+  RAMIE_API Builder& stack_size(std::size_t bytes);
+  RAMIE_API Builder& root_stack_size(std::size_t bytes);
+  RAMIE_API Builder& stack_cache(std::size_t bytes);
+  RAMIE_API Builder& blocking_threads(std::size_t limit);
+  RAMIE_API Builder& blocking_keepalive(std::chrono::nanoseconds time);
+  RAMIE_API Builder& drain_timeout(std::chrono::nanoseconds time);
+  RAMIE_API Builder& seed(std::uint64_t seed);
+  /// An exception in a detached fiber stops the program where it is thrown, instead of being reported.
+  RAMIE_API Builder& abort_on_unhandled(bool on);
+  /// Names the worker threads `name-0`, `name-1`, ...; at most 11 bytes.
+  RAMIE_API Builder& thread_name(std::string name);
+  RAMIE_API Builder& on_thread_start(std::function<void()> hook);
+  RAMIE_API Builder& on_thread_stop(std::function<void()> hook);
+  /// Signal dispositions and alternate stacks are left alone; signal::* then says `unsupported`, a stack overflow is a
+  /// plain SIGSEGV.
+  RAMIE_API Builder& process_wide(bool on);
+  RAMIE_API Builder& environment_wins(bool on);
+  /// Ignores RAMIE_* altogether: for tests.
+  RAMIE_API Builder& ignore_environment(bool on);
+
+  /// Starts the runtime.
+  /// Returns  it, running.
+  /// Errors   invalid_argument (a knob out of range, or RAMIE_STRICT and a bad variable); what epoll, eventfd or the
+  ///          creation of threads said. Nothing is left behind.
+  /// Blocks   never.
+  /// Threads  any.
+  /// Cancel   not a wait.
+  [[nodiscard]] RAMIE_API Result<Runtime> build();
+
+ private:
+  struct Knobs;
+  std::unique_ptr<Knobs> knobs_;
+};
+
+/// Runs `function()` in a new runtime made of the environment's settings: what a server's main() calls. When the
+/// function has returned, detached fibers are cancelled and run to their end within RAMIE_DRAIN_TIMEOUT; stragglers are
+/// named on stderr.
+/// Returns  what `function` returned; throws what it threw.
+/// Errors   throws std::system_error if the runtime could not be built.
+/// Blocks   this thread. Inside a fiber the program stops with a message.
+/// Threads  any plain thread.
+/// Cancel   not a wait.
+template <class F>
+std::invoke_result_t<F> block_on(F&& function) {
+  detail::check_may_block_on();
+  const Runtime runtime = or_throw(Builder().build());
+  return runtime.block_on(std::forward<F>(function));
+}
+
+}  // namespace runtime
+
+using runtime::block_on;
+
+}  // namespace v0
+}  // namespace ramie

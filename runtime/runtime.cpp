@@ -1,0 +1,83 @@
+// Runtime, Handle and EnterGuard.
+#include <ramie/runtime.hpp>
+
+#include "runtime/state.hpp"
+#include "sched/base/assert.hpp"
+#include "sched/current.hpp"
+
+namespace ramie {
+inline namespace v0 {
+namespace runtime {
+
+namespace detail {
+
+void check_may_block_on() {
+  RAMIE_CHECK(sched::current_fiber() == nullptr,
+              "block_on inside a fiber would block its worker: call the function directly, or spawn() and join()");
+  RAMIE_CHECK(sched::current_worker() == nullptr, "block_on on a worker thread (in a hook?) would block it for ever");
+}
+
+std::size_t root_stack_size(RuntimeState& state) noexcept {
+  return state.config().root_stack_size;
+}
+
+}  // namespace detail
+
+EnterGuard::EnterGuard(std::shared_ptr<RuntimeState> state) noexcept : state_(std::move(state)) {
+  own_ = state_->scheduler();
+  before_ = sched::exchange_entered(static_cast<sched::Scheduler*>(own_));
+}
+
+EnterGuard::EnterGuard(EnterGuard&& other) noexcept
+    : state_(std::move(other.state_)), before_(other.before_), own_(other.own_) {}
+
+EnterGuard::~EnterGuard() {
+  if (state_ == nullptr) return;
+  void* found = sched::exchange_entered(static_cast<sched::Scheduler*>(before_));
+  RAMIE_CHECK(found == own_, "EnterGuards must end in the reverse order of their start, on their own thread");
+}
+
+std::optional<Handle> Handle::try_current() noexcept {
+  sched::Scheduler* scheduler = sched::current_scheduler();
+  if (scheduler == nullptr || scheduler->env.runtime == nullptr) return std::nullopt;
+  std::shared_ptr<RuntimeState> state = scheduler->env.runtime->weak_from_this().lock();
+  if (state == nullptr) return std::nullopt;
+  return Handle(std::move(state));
+}
+
+Handle Handle::current() {
+  auto handle = try_current();
+  RAMIE_CHECK(handle.has_value(),
+              "Handle::current() outside a runtime: call it inside ramie::block_on, or enter a Handle first");
+  return *std::move(handle);
+}
+
+EnterGuard Handle::enter() const noexcept {
+  return EnterGuard(state_);
+}
+
+Metrics Handle::metrics() const {
+  return state_->metrics();
+}
+
+Runtime::Runtime(Runtime&& other) noexcept = default;
+
+Runtime& Runtime::operator=(Runtime&& other) noexcept {
+  if (this != &other) {
+    if (handle_.state_ != nullptr) handle_.state_->end();
+    handle_ = std::move(other.handle_);
+  }
+  return *this;
+}
+
+Runtime::~Runtime() {
+  if (handle_.state_ != nullptr) handle_.state_->end();
+}
+
+std::vector<std::string> Runtime::shutdown(std::chrono::nanoseconds deadline) {
+  return handle_.state_->shut_down(deadline);
+}
+
+}  // namespace runtime
+}  // namespace v0
+}  // namespace ramie

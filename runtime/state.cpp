@@ -1,0 +1,150 @@
+// See state.hpp: start order, stop order, and the sum of all counters.
+#include "runtime/state.hpp"
+
+#include "runtime/cpus.hpp"
+#include "sched/base/sys.hpp"
+#include "sched/blocking/pool.hpp"
+#include "sched/current.hpp"
+#include "sched/overflow.hpp"
+
+#include <algorithm>
+#include <new>
+
+namespace ramie {
+inline namespace v0 {
+namespace runtime {
+
+namespace {
+
+constexpr std::size_t kWorkersPerShard = 8;
+
+sched::GuardMethod guard_of(StackGuard guard) noexcept {
+  switch (guard) {
+    case StackGuard::automatic: return sched::GuardMethod::automatic;
+    case StackGuard::madvise: return sched::GuardMethod::madvise;
+    case StackGuard::mprotect: return sched::GuardMethod::mprotect;
+    case StackGuard::off: return sched::GuardMethod::off;
+  }
+  return sched::GuardMethod::automatic;
+}
+
+std::size_t workers_of(const Config& config) {
+  return config.workers != 0 ? config.workers : worker_count(config.cpu_quota);
+}
+
+std::size_t shards_of(const Config& config, std::size_t workers) {
+  const std::size_t wanted = config.io_shards != 0 ? config.io_shards : (workers - 1) / kWorkersPerShard + 1;
+  return std::min(wanted, workers);
+}
+
+sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hooks& hooks) {
+  sched::SchedulerOptions options;
+  options.workers = workers_of(config);
+  options.event_interval = config.event_interval;
+  options.global_interval = config.global_interval;
+  options.budget = config.budget;
+  options.lifo = config.lifo;
+  options.watch = config.watch;
+  options.spin = config.spin.value_or(std::chrono::microseconds(0));
+  options.lazy_notify = !config.notify_lazy || config.notify_lazy->count() != 0;
+  options.seed = config.seed.value_or(base::sys::random_seed());
+  options.stacks = {config.stack_size, guard_of(config.stack_guard), config.stack_cache};
+  options.blocking_threads = config.blocking_threads;
+  options.blocking_keepalive = config.blocking_keepalive;
+  options.abort_on_unhandled = config.unhandled == Unhandled::abort;
+  options.thread_name = hooks.thread_name;
+  options.on_thread_start = hooks.on_thread_start;
+  options.on_thread_stop = hooks.on_thread_stop;
+  options.alternate_stacks = hooks.is_process_wide;
+  return options;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config, const Hooks& hooks) {
+  std::shared_ptr<RuntimeState> state(new RuntimeState(config));
+  sched::SchedulerOptions options = options_of(config, hooks);
+  auto io = io::Handle::create(shards_of(config, options.workers));
+  if (!io) return failure(io.error());
+  state->io_ = std::move(*io);
+  if (hooks.is_process_wide) {
+    sched::install_overflow_reporter();
+    auto signals = signal::Handle::create(*state->io_);
+    if (!signals) return failure(signals.error());
+    state->signals_ = std::move(*signals);
+  }
+  state->scheduler_.reset(new sched::Scheduler(std::move(options), state->io_->as_shards()));
+  state->scheduler_->env = {state->io_.get(), state->signals_.get(), state.get()};
+  if (auto started = state->scheduler_->start(); !started) {
+    state->is_ended_ = true;
+    return failure(started.error());
+  }
+  return state;
+}
+
+RuntimeState::~RuntimeState() {
+  end();
+}
+
+void RuntimeState::end() {
+  for (const std::string& straggler : shut_down(config_.drain_timeout))
+    base::warn("did not end within RAMIE_DRAIN_TIMEOUT and was left behind: %s", straggler.c_str());
+}
+
+std::vector<std::string> RuntimeState::shut_down(std::chrono::nanoseconds deadline) {
+  if (std::exchange(is_ended_, true)) return {};
+  RAMIE_CHECK(sched::current_scheduler() != scheduler_.get() || sched::current_fiber() == nullptr,
+              "a runtime cannot be ended by one of its own fibers: it would wait for itself");
+  std::vector<std::string> stragglers = scheduler_->shut_down(deadline);
+  if (signals_ != nullptr) signals_->shut_down();
+  io_->shut_down();
+  if (scheduler_->has_leaked()) {  // threads may still use them
+    (void)io_.release();
+    (void)signals_.release();
+    (void)scheduler_.release();
+  }
+  return stragglers;
+}
+
+Metrics RuntimeState::metrics() const {
+  Metrics sum;
+  if (is_ended_) return sum;
+  sched::Scheduler& scheduler = *scheduler_;
+  sum.workers = scheduler.workers();
+  for (std::size_t i = 0; i < sum.workers; ++i) {
+    const sched::WorkerMetrics& one = scheduler.worker(i).metrics();
+    sum.switches += one.runs.get();
+    sum.parks += one.parks.get();
+    sum.unparks += one.unparks.get();
+    sum.notified += one.notified.get();
+    sum.wakes += one.wakes.get();
+    sum.watches += one.watches.get();
+    sum.polls += one.polls.get();
+    sum.steals += one.steals.get();
+    sum.stolen += one.stolen.get();
+    sum.overflows += one.overflows.get();
+    sum.injected += one.injected.get();
+    sum.lifo_runs += one.lifo_runs.get();
+    sum.yields += one.yields.get();
+  }
+  const std::int64_t live = scheduler.live();
+  sum.spawned = scheduler.spawned();
+  sum.finished = sum.spawned - static_cast<std::uint64_t>(std::max<std::int64_t>(live, 0));
+  for (std::size_t i = 0; i < io_->shards(); ++i) {
+    const io::DriverMetrics& one = io_->driver(i).metrics();
+    sum.io_registered += one.registered.load(base::kRelaxed);
+    sum.io_deregistered += one.deregistered.load(base::kRelaxed);
+    sum.io_ready += one.ready.load(base::kRelaxed);
+    sum.io_stale += one.stale.load(base::kRelaxed);
+    sum.io_unparks += one.unparks.load(base::kRelaxed);
+  }
+  sum.timers = scheduler.timers().size();
+  sum.stacks = scheduler.stacks().taken();
+  sum.blocking_threads = scheduler.blocking().threads();
+  sum.blocking_queue = scheduler.blocking().queued();
+  return sum;
+}
+
+}  // namespace runtime
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,73 @@
+// Condvar: waits until somebody says that what a Mutex protects has changed.
+//
+//   waiter    lock; while (!ready) wait(lock)      it stands in line before the mutex is unlocked,
+//   notifier  lock; ready = true; unlock; notify   so a notification in between is not lost
+#pragma once
+
+#include <ramie/sync/mutex.hpp>
+
+#include <mutex>
+
+namespace ramie {
+inline namespace v0 {
+namespace sync {
+
+class Condvar {
+ public:
+  constexpr Condvar() noexcept = default;
+  Condvar(const Condvar&) = delete;
+  Condvar& operator=(const Condvar&) = delete;
+
+  /// Unlocks, waits for a notification, locks again. It may return without one, if a cancel came
+  /// that a Shield hides: prefer the form with a predicate.
+  /// Returns  success after a notification; the lock is held, as it always is afterwards.
+  /// Errors   canceled, timed_out, shutting_down: no notification was used up.
+  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Threads  any; all that wait at a time use one mutex.
+  /// Cancel   safe; locking again is not ended by it.
+  [[nodiscard]] RAMIE_API Result<void> wait(std::unique_lock<Mutex>& lock) noexcept;
+
+  /// Waits until `is_ready()`, which runs with the lock held.
+  /// Returns  success: it was true.
+  /// Errors   canceled, timed_out, shutting_down: it was not.
+  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Threads  any; all that wait at a time use one mutex.
+  /// Cancel   safe; the lock is held afterwards.
+  template <class Predicate>
+  [[nodiscard]] Result<void> wait(std::unique_lock<Mutex>& lock, Predicate&& is_ready) {
+    while (!is_ready())
+      if (auto waited = wait(lock); !waited) return waited;
+    return {};
+  }
+
+  /// Wakes the first in line. A waiter that a cancel has ended already does not count.
+  /// Returns  nothing.
+  /// Errors   none.
+  /// Blocks   never.
+  /// Threads  any, with or without the mutex.
+  /// Cancel   not a wait.
+  void notify_one() noexcept {
+    if (has_waiters_.load(std::memory_order_acquire)) notify_one_slow();
+  }
+
+  /// Wakes all that wait now.
+  /// Returns  nothing.
+  /// Errors   none.
+  /// Blocks   never.
+  /// Threads  any, with or without the mutex.
+  /// Cancel   not a wait.
+  void notify_all() noexcept {
+    if (has_waiters_.load(std::memory_order_acquire)) notify_all_slow();
+  }
+
+ private:
+  RAMIE_API void notify_one_slow() noexcept;
+  RAMIE_API void notify_all_slow() noexcept;
+
+  std::atomic<bool> has_waiters_{false};
+  detail::WaitLine line_;
+};
+
+}  // namespace sync
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,77 @@
+// See overflow.hpp.
+#include "sched/overflow.hpp"
+
+#include "sched/base/sys.hpp"
+#include "sched/current.hpp"
+#include "sched/fiber.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+
+constexpr std::size_t kAlternateBytes = 64 * 1024;
+struct sigaction before;
+
+// On the alternate stack. Formatting into a local buffer only: the fiber's own stack is full.
+void on_fault(int number, siginfo_t* info, void* context) {
+  const Fiber* fiber = current_fiber();
+  if (fiber != nullptr && fiber->stack != nullptr && fiber->stack->guards(info->si_addr)) {
+    char line[256];
+    const int n = std::snprintf(line, sizeof line,
+                                "ramie: fatal: stack overflow in fiber %lu '%s': its stack has %zu KiB; "
+                                "spawn it with a larger stack_size, or raise RAMIE_STACK_SIZE\n",
+                                static_cast<unsigned long>(fiber->id), fiber->name,
+                                fiber->stack->size() / 1024);
+    if (n > 0) base::sys::write_stderr(line, static_cast<std::size_t>(n));
+  } else if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction != nullptr) {
+    before.sa_sigaction(number, info, context);
+    return;
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(number);
+    return;
+  }
+  // Back to the default action; the faulting instruction runs again and leaves its core.
+  struct sigaction standard{};
+  standard.sa_handler = SIG_DFL;
+  ::sigaction(number, &standard, nullptr);
+}
+
+}  // namespace
+
+void install_overflow_reporter() noexcept {
+  static base::Atomic<bool> is_installed{false};
+  if (is_installed.exchange(true, base::kSeqCst)) return;
+  struct sigaction action{};
+  action.sa_sigaction = &on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  ::sigaction(SIGSEGV, &action, &before);
+}
+
+void AlternateStack::install() noexcept {
+  stack_t present{};
+  if (::sigaltstack(nullptr, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0) return;
+  memory_ = std::malloc(kAlternateBytes);
+  if (memory_ == nullptr) return;
+  stack_t own{};
+  own.ss_sp = memory_;
+  own.ss_size = kAlternateBytes;
+  ::sigaltstack(&own, nullptr);
+}
+
+AlternateStack::~AlternateStack() {
+  if (memory_ == nullptr) return;
+  stack_t none{};
+  none.ss_flags = SS_DISABLE;
+  ::sigaltstack(&none, nullptr);
+  std::free(memory_);
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,190 @@
+// See ramie/sync/channel_core.hpp: the parts that wait or wake.
+#include <ramie/sync/channel_core.hpp>
+
+#include "sched/sync/line.hpp"
+
+#include <ramie/task.hpp>
+
+namespace ramie {
+inline namespace v0 {
+namespace sync::mpsc::detail {
+
+using sched::Line;
+
+std::uint32_t check_capacity(std::size_t capacity) noexcept {
+  RAMIE_CHECK(capacity >= 1 && capacity <= ChannelCore::kMaxCapacity,
+              "an mpsc channel of capacity %zu: want 1 to %u", capacity, ChannelCore::kMaxCapacity);
+  return static_cast<std::uint32_t>(capacity);
+}
+
+// --- senders --------------------------------------------------------------------------------------
+
+// Under the senders' lock.
+void ChannelCore::clear_line_if_empty() noexcept {
+  if (!Line::of(senders_line_).waiters.is_empty()) return;
+  head_.fetch_and(~kSendersWait, base::kAcqRel);
+  tail_.fetch_and(~kLine, base::kAcqRel);
+}
+
+// Under the senders' lock. False: both words say that somebody stands in line.
+bool ChannelCore::take_permit_or_queue(bool& is_closed) noexcept {
+  tail_.fetch_or(kLine, base::kAcqRel);
+  const std::uint64_t head = head_.fetch_or(kSendersWait, base::kAcqRel);
+  const std::uint64_t tail = tail_.load(base::kAcquire);  // from now on nobody but us adds to it
+  is_closed = (tail & kClosed) != 0;
+  const bool is_first = Line::of(senders_line_).waiters.is_empty();
+  if (!is_closed) {
+    if (!is_first || !has_room(tail, position_of(head))) return false;
+    tail_.fetch_add(kPermitUnit, base::kAcqRel);
+  }
+  clear_line_if_empty();
+  return true;
+}
+
+Result<void> ChannelCore::wait_room() noexcept {
+  sched::Wait wait(sched::WaitKind::channel, this);
+  Line& line = Line::of(senders_line_);
+  bool is_closed = false;
+  auto by = line.wait(wait, [&] { return take_permit_or_queue(is_closed); });
+  if (!by) {
+    const std::lock_guard lock(line.mutex);
+    clear_line_if_empty();
+    return failure(by.error());
+  }
+  if (is_closed || *by == Line::kClosed) return failure(errc::closed);
+  return {};
+}
+
+// Gives permits to those in line, as far as there is room.
+void ChannelCore::let_senders_in() noexcept {
+  Line& line = Line::of(senders_line_);
+  sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
+    while (!line.waiters.is_empty()) {
+      const std::uint32_t head = position_of(head_.load(base::kAcquire));
+      if (!has_room(tail_.load(base::kAcquire), head)) return true;
+      if (wakes.is_full()) return false;
+      sched::Waiter& first = *line.waiters.pop_front();
+      if (line.serve(wakes, first, Line::kServed, Line::kPassedOver))
+        tail_.fetch_add(kPermitUnit, base::kAcqRel);
+    }
+    clear_line_if_empty();
+    return true;
+  });
+}
+
+ChannelCore::Place ChannelCore::use_permit() noexcept {
+  std::uint64_t tail = tail_.load(base::kAcquire);
+  for (;;) {
+    if ((tail & kGone) != 0) {
+      give_permit_back();
+      return {Claim::closed, 0};
+    }
+    const std::uint64_t next = (tail - kPermitUnit + kTailUnit) & ~kReceiverWaits;
+    if (tail_.compare_exchange_weak(tail, next, base::kAcqRel, base::kAcquire))
+      return {(tail & kReceiverWaits) != 0 ? Claim::claimed_wake : Claim::claimed,
+              position_of(tail)};
+  }
+}
+
+void ChannelCore::give_permit_back() noexcept {
+  const std::uint64_t old = tail_.fetch_sub(kPermitUnit, base::kAcqRel);
+  if ((old & kLine) != 0) let_senders_in();
+  // It may have been what a closed channel still waited for.
+  if ((old & (kClosed | kReceiverWaits)) == (kClosed | kReceiverWaits)) wake_receiver();
+}
+
+Result<void> ChannelCore::wait_closed() noexcept {
+  sched::Wait wait(sched::WaitKind::channel, this);
+  if (auto entered = wait.enter(); !entered) return entered;
+  auto by = Line::of(closed_line_).wait(wait, [this] { return is_closed(); });
+  if (!by) return failure(by.error());
+  return {};
+}
+
+bool ChannelCore::drop_sender() noexcept {
+  if (senders_.fetch_sub(1, base::kAcqRel) != 1) return false;
+  add_flags(kNoSenders);
+  return owners_.fetch_sub(1, base::kAcqRel) == 1;
+}
+
+// --- the receiver ---------------------------------------------------------------------------------
+
+void ChannelCore::add_flags(std::uint64_t flags) noexcept {
+  if ((tail_.fetch_or(flags, base::kAcqRel) & kReceiverWaits) != 0) wake_receiver();
+}
+
+// Nothing is there and nothing will come.
+bool ChannelCore::has_ended(std::uint64_t tail) const noexcept {
+  if (position_of(tail) != next_) return false;
+  return (tail & kNoSenders) != 0 || ((tail & kClosed) != 0 && permits_of(tail) == 0);
+}
+
+// Under the receiver's lock. False: RECEIVER_WAITS is on.
+bool ChannelCore::is_value_or_end() noexcept {
+  std::uint64_t tail = tail_.load(base::kAcquire);
+  do {
+    if (position_of(tail) != next_ || has_ended(tail)) return true;
+  } while (!tail_.compare_exchange_weak(tail, tail | kReceiverWaits, base::kAcqRel,
+                                        base::kAcquire));
+  return false;
+}
+
+Result<void> ChannelCore::look_for_value(const std::atomic<bool>& ready) noexcept {
+  const std::uint64_t tail = tail_.load(base::kAcquire);
+  if (has_ended(tail)) return failure(errc::closed);
+  if (position_of(tail) == next_) return failure(errc::empty);
+  while (!ready.load(base::kAcquire)) yield_now();
+  return {};
+}
+
+Result<void> ChannelCore::wait_value(const std::atomic<bool>& ready) noexcept {
+  for (;;) {
+    auto seen = look_for_value(ready);
+    if (seen || seen.error() != errc::empty) return seen;
+    sched::Wait wait(sched::WaitKind::channel, this);
+    auto by = Line::of(receiver_line_).wait(wait, [this] { return is_value_or_end(); });
+    if (!by) {
+      tail_.fetch_and(~kReceiverWaits, base::kRelaxed);
+      return failure(by.error());
+    }
+  }
+}
+
+// It may be late, and find the receiver in a later wait: that one looks again.
+void ChannelCore::wake_receiver() noexcept {
+  Line& line = Line::of(receiver_line_);
+  sched::WakeList wakes;
+  {
+    const std::lock_guard lock(line.mutex);
+    tail_.fetch_and(~kReceiverWaits, base::kRelaxed);
+    (void)line.serve_one(wakes);
+  }
+  wakes.fire();
+}
+
+void ChannelCore::close() noexcept {
+  add_flags(kClosed);
+  Line& senders = Line::of(senders_line_);
+  sched::serve_in_batches(senders, [&](sched::WakeList& wakes) {
+    const bool is_done = senders.serve_all(wakes, senders.waiters, Line::kClosed);
+    clear_line_if_empty();
+    return is_done;
+  });
+  Line& watchers = Line::of(closed_line_);
+  sched::serve_in_batches(watchers, [&](sched::WakeList& wakes) {
+    return watchers.serve_all(wakes, watchers.waiters);
+  });
+}
+
+void ChannelCore::begin_drop() noexcept {
+  close();
+  add_flags(kGone);
+}
+
+bool ChannelCore::drop_receiver() noexcept {
+  return owners_.fetch_sub(1, base::kAcqRel) == 1;
+}
+
+}  // namespace sync::mpsc::detail
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,53 @@
+// See ramie/sync/condvar.hpp. A waiter whose wait was ended by a hidden cancel while it was being
+// notified returns as if it had been: nobody else may have got that notification.
+#include <ramie/sync/condvar.hpp>
+
+#include "sched/sync/line.hpp"
+
+namespace ramie {
+inline namespace v0 {
+namespace sync {
+
+using sched::Line;
+
+Result<void> Condvar::wait(std::unique_lock<Mutex>& lock) noexcept {
+  RAMIE_CHECK(lock.owns_lock(), "Condvar::wait() without the lock");
+  sched::Wait wait(sched::WaitKind::condvar, this);
+  if (auto entered = wait.enter(); !entered) return entered;
+  const auto announce = [&] {
+    has_waiters_.store(true, base::kRelease);
+    return false;
+  };
+  auto by = Line::of(line_).wait(wait, announce, [&] { lock.unlock(); });
+  if (!lock.owns_lock()) lock.lock();
+  if (!by) return failure(by.error());
+  return {};
+}
+
+void Condvar::notify_one_slow() noexcept {
+  Line& line = Line::of(line_);
+  sched::WakeList wakes;
+  {
+    const std::lock_guard lock(line.mutex);
+    (void)line.serve_one(wakes, Line::kServed, Line::kTold);
+    if (line.waiters.is_empty()) has_waiters_.store(false, base::kRelaxed);
+  }
+  wakes.fire();
+}
+
+void Condvar::notify_all_slow() noexcept {
+  Line& line = Line::of(line_);
+  sched::WaiterList present;
+  bool is_first = true;
+  sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
+    if (std::exchange(is_first, false)) {
+      present.splice_back(line.waiters);
+      has_waiters_.store(false, base::kRelaxed);
+    }
+    return line.serve_all(wakes, present);
+  });
+}
+
+}  // namespace sync
+}  // namespace v0
+}  // namespace ramie

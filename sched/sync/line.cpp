@@ -1,0 +1,53 @@
+// See line.hpp.
+#include "sched/sync/line.hpp"
+
+#include "sched/current.hpp"
+
+#include <new>
+#include <thread>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+Line& Line::of(detail::WaitLine& storage) noexcept {
+  static_assert(sizeof(Line) <= sizeof storage.space_);
+  static_assert(alignof(Line) <= alignof(void*));
+  auto* line = reinterpret_cast<Line*>(storage.space_);
+  if (storage.made_.load(base::kAcquire) == detail::WaitLine::kDone) return *std::launder(line);
+  std::uint32_t made = detail::WaitLine::kNot;
+  if (storage.made_.compare_exchange_strong(made, detail::WaitLine::kBeing, base::kAcquire,
+                                            base::kAcquire)) {
+    line = ::new (storage.space_) Line;
+    storage.made_.store(detail::WaitLine::kDone, base::kRelease);
+    return *line;
+  }
+  while (storage.made_.load(base::kAcquire) != detail::WaitLine::kDone) std::this_thread::yield();
+  return *std::launder(line);
+}
+
+void Line::destroy(detail::WaitLine& storage) noexcept {
+  of(storage).~Line();
+}
+
+}  // namespace sched
+
+namespace detail {
+
+void WaitLine::destroy() noexcept {
+  sched::Line::destroy(*this);
+}
+
+Result<void> enter_wait() noexcept {
+  sched::Fiber* fiber = sched::current_fiber();
+  if (fiber == nullptr) [[unlikely]]
+    return sched::Wait(sched::WaitKind::none, nullptr).enter();
+  sched::spend_budget(*fiber);
+  if (fiber->word.cancel_bits() == 0) [[likely]]
+    return {};
+  return fiber->cancel.ask(*fiber);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,105 @@
+// See ramie/sync/semaphore.hpp. Whoever leaves the line lets those behind it in: it may have been
+// the big request that held them up.
+#include <ramie/sync/semaphore.hpp>
+
+#include "sched/sync/line.hpp"
+
+namespace ramie {
+inline namespace v0 {
+namespace sync {
+
+using sched::Line;
+
+Semaphore::Taken Semaphore::take(std::uint64_t n) noexcept {
+  std::uint64_t word = word_.load(base::kAcquire);
+  for (;;) {
+    if ((word & kClosed) != 0) return Taken::closed;
+    if ((word & kWaiters) != 0 || (word >> kShift) < n) return Taken::no;
+    if (word_.compare_exchange_weak(word, word - (n << kShift), base::kAcquire, base::kAcquire))
+      return Taken::yes;
+  }
+}
+
+// Under the line's lock. No: WAITERS is on, and the caller stands in line.
+Semaphore::Taken Semaphore::take_or_queue(std::uint64_t n) noexcept {
+  const bool is_first = Line::of(line_).waiters.is_empty();
+  std::uint64_t word = word_.load(base::kAcquire);
+  for (;;) {
+    if ((word & kClosed) != 0) return Taken::closed;
+    const bool may_take = is_first && (word >> kShift) >= n;
+    const std::uint64_t next = may_take ? (word - (n << kShift)) & ~kWaiters : word | kWaiters;
+    if (word_.compare_exchange_weak(word, next, base::kAcqRel, base::kAcquire))
+      return may_take ? Taken::yes : Taken::no;
+  }
+}
+
+Result<void> Semaphore::acquire(std::uint64_t n) noexcept {
+  sched::Wait wait(sched::WaitKind::semaphore, this);
+  if (auto entered = wait.enter(); !entered) return entered;
+  Taken taken = take(n);
+  if (taken == Taken::no) {
+    const auto is_ready = [&] { return (taken = take_or_queue(n)) != Taken::no; };
+    auto by = Line::of(line_).wait(wait, is_ready, [] {}, n);
+    if (!by) {
+      serve(0);
+      return failure(by.error());
+    }
+    if (*by == Line::kClosed) taken = Taken::closed;
+  }
+  if (taken == Taken::closed) return failure(errc::closed);
+  return {};
+}
+
+bool Semaphore::try_acquire(std::uint64_t n) noexcept {
+  return take(n) == Taken::yes;
+}
+
+void Semaphore::release(std::uint64_t n) noexcept {
+  RAMIE_CHECK(n <= kMaxPermits, "a Semaphore got more than 2^61 - 1 permits");
+  std::uint64_t word = word_.load(base::kRelaxed);
+  while ((word & kWaiters) == 0) {
+    RAMIE_CHECK(n <= kMaxPermits - (word >> kShift), "a Semaphore got more than 2^61 - 1 permits");
+    if (word_.compare_exchange_weak(word, word + (n << kShift), base::kRelease, base::kRelaxed))
+      return;
+  }
+  serve(n);
+}
+
+// Adds `released`, then gives as many of those in line what they ask for as permits suffice.
+void Semaphore::serve(std::uint64_t released) noexcept {
+  Line& line = Line::of(line_);
+  sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
+    const std::uint64_t more = std::exchange(released, 0);
+    std::uint64_t permits = (word_.fetch_add(more << kShift, base::kAcqRel) >> kShift) + more;
+    RAMIE_CHECK(permits <= kMaxPermits, "a Semaphore got more than 2^61 - 1 permits");
+    while (!line.waiters.is_empty()) {
+      sched::Waiter& first = *line.waiters.front();
+      if (first.amount > permits) return true;
+      if (wakes.is_full()) return false;
+      line.waiters.erase(first);
+      if (!line.serve(wakes, first, Line::kServed, Line::kPassedOver)) continue;
+      permits -= first.amount;
+      word_.fetch_sub(first.amount << kShift, base::kAcqRel);
+    }
+    word_.fetch_and(~kWaiters, base::kRelease);
+    return true;
+  });
+}
+
+void Semaphore::close() noexcept {
+  word_.fetch_or(kClosed, base::kAcqRel);
+  Line& line = Line::of(line_);
+  sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
+    while (!line.waiters.is_empty()) {
+      if (wakes.is_full()) return false;
+      sched::Waiter& first = *line.waiters.pop_front();
+      (void)line.serve(wakes, first, Line::kClosed, Line::kPassedOver);
+    }
+    word_.fetch_and(~kWaiters, base::kRelease);
+    return true;
+  });
+}
+
+}  // namespace sync
+}  // namespace v0
+}  // namespace ramie

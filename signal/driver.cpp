@@ -1,0 +1,46 @@
+// See driver.hpp.
+#include "signal/driver.hpp"
+
+#include "sched/current.hpp"
+#include "sched/worker.hpp"
+
+#include <new>
+#include <utility>
+
+namespace ramie {
+inline namespace v0 {
+namespace signal {
+
+Result<std::unique_ptr<Driver>> Driver::create() noexcept {
+  try {
+    Registry& registry = Registry::instance();
+    auto listeners = std::make_shared<Listeners>();
+    auto bell = pipe::Bell::create();
+    if (!bell) return failure(bell.error());
+    return std::unique_ptr<Driver>(
+        new Driver(std::move(*bell), registry, std::move(listeners)));
+  } catch (const std::bad_alloc&) {
+    return failure(std::make_error_code(std::errc::not_enough_memory));
+  }
+}
+
+Driver::Driver(pipe::Bell bell, Registry& registry, std::shared_ptr<Listeners> listeners) noexcept
+    : bell_(std::move(bell)), registry_(registry), listeners_(std::move(listeners)) {
+  registry_.add(*listeners_);
+}
+
+// Signals may outlive us: they must not wait for a broadcast that never reaches them.
+Driver::~Driver() {
+  registry_.remove(*listeners_);
+  listeners_->shut_down();
+}
+
+// The bell is not drained: each ring is an edge. One that comes from now on rings again.
+void Driver::on_ready(sched::WakeList& wakes) noexcept {
+  const sched::Worker* worker = sched::current_worker();
+  registry_.broadcast(worker == nullptr ? nullptr : &worker->scheduler(), wakes);
+}
+
+}  // namespace signal
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,39 @@
+// One runtime's ear: its bell hangs in its own epoll; when it rings, this driver tells everybody.
+#pragma once
+
+#include "io/extension.hpp"
+#include "signal/pipe.hpp"
+#include "signal/registry.hpp"
+
+#include <ramie/result.hpp>
+
+#include <memory>
+
+namespace ramie {
+inline namespace v0 {
+namespace signal {
+
+class Driver final : public io::Extension {
+ public:
+  static Result<std::unique_ptr<Driver>> create() noexcept;
+  ~Driver() override;
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  int fd() const noexcept { return bell_.fd(); }
+  const std::shared_ptr<Listeners>& listeners() const noexcept { return listeners_; }
+
+  void on_ready(sched::WakeList& wakes) noexcept override;
+  void shut_down() noexcept override { listeners_->shut_down(); }
+
+ private:
+  Driver(pipe::Bell bell, Registry& registry, std::shared_ptr<Listeners> listeners) noexcept;
+
+  pipe::Bell bell_;
+  Registry& registry_;
+  const std::shared_ptr<Listeners> listeners_;
+};
+
+}  // namespace signal
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,31 @@
+// See handle.hpp.
+#include "signal/handle.hpp"
+
+#include "io/handle.hpp"
+#include "sched/current.hpp"
+#include "sched/scheduler.hpp"
+
+#include <new>
+
+namespace ramie {
+inline namespace v0 {
+namespace signal {
+
+Result<std::unique_ptr<Handle>> Handle::create(io::Handle& io) noexcept {
+  auto driver = Driver::create();
+  if (!driver) return failure(driver.error());
+  if (auto added = io.add_extension(**driver, (*driver)->fd()); !added)
+    return failure(added.error());
+  auto* handle = new (std::nothrow) Handle(std::move(*driver));
+  RAMIE_CHECK(handle != nullptr, "out of memory while a runtime starts");
+  return std::unique_ptr<Handle>(handle);
+}
+
+Handle* Handle::current() noexcept {
+  sched::Scheduler* scheduler = sched::current_scheduler();
+  return scheduler == nullptr ? nullptr : scheduler->env.signals;
+}
+
+}  // namespace signal
+}  // namespace v0
+}  // namespace ramie

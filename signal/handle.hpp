@@ -1,0 +1,39 @@
+// The runtime's end of the signal extension: made after io::Handle, destroyed before it.
+#pragma once
+
+#include "signal/driver.hpp"
+
+#include <memory>
+
+namespace ramie {
+inline namespace v0 {
+
+namespace io {
+class Handle;
+}
+
+namespace signal {
+
+class Handle {
+ public:
+  // Before the workers start. Errors: those of eventfd and epoll; not_enough_memory;
+  // too_many_files_open past pipe::kMaxBells runtimes.
+  static Result<std::unique_ptr<Handle>> create(io::Handle& io) noexcept;
+
+  // The current runtime's, or null.
+  static Handle* current() noexcept;
+
+  // Ends every wait with `shutting_down`, now and later.
+  void shut_down() noexcept { driver_->shut_down(); }
+
+  const std::shared_ptr<Listeners>& listeners() const noexcept { return driver_->listeners(); }
+
+ private:
+  explicit Handle(std::unique_ptr<Driver> driver) noexcept : driver_(std::move(driver)) {}
+
+  std::unique_ptr<Driver> driver_;
+};
+
+}  // namespace signal
+}  // namespace v0
+}  // namespace ramie

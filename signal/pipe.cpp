@@ -1,0 +1,170 @@
+// See pipe.hpp. The only file that installs signal handlers.
+//
+// The handler may interrupt anything, on a fiber's stack too: it takes no lock, allocates nothing,
+// needs less than 512 bytes of stack and leaves errno as it was.
+#include "signal/pipe.hpp"
+
+#include "io/sys/event_fd.hpp"
+#include "sched/base/atomic.hpp"
+#include "sched/base/mutex.hpp"
+
+#include <array>
+#include <csignal>
+#include <mutex>
+#include <thread>
+#include <unistd.h>
+
+namespace ramie {
+inline namespace v0 {
+namespace signal {
+namespace pipe {
+
+namespace {
+
+constexpr int kNoBell = -1;
+
+struct Slot {
+  base::Atomic<int> bell{kNoBell};
+  base::Atomic<std::uint32_t> ringing{0};  // handlers that may be using `bell`
+};
+
+// --- what the handler touches
+constinit std::array<Slot, kMaxBells> slots;
+constinit base::Atomic<std::size_t> used_slots{0};  // those above have never had a bell
+constinit base::Atomic<SignalSet> pending{0};
+constinit base::Atomic<pid_t> owner{0};  // the process that installed the handlers
+constinit base::Atomic<bool> is_shutdown_armed{false};
+constinit base::Atomic<bool> has_shutdown_come{false};
+const struct sigaction kDefaultAction{};  // SIG_DFL, no flags; not on the handler's stack
+static_assert(base::Atomic<SignalSet>::is_always_lock_free && SIG_DFL == nullptr);
+
+// --- what it does not: under `mutex`
+constinit base::Mutex mutex;
+constinit SignalSet installed = 0;
+
+bool is_shutdown_kind(int number) noexcept { return number == SIGINT || number == SIGTERM; }
+
+void restore_default(int number) noexcept { (void)::sigaction(number, &kDefaultAction, nullptr); }
+
+void restore_shutdown_kinds() noexcept {
+  restore_default(SIGINT);
+  restore_default(SIGTERM);
+}
+
+// ORDER(signal-1), partner in ~Bell. We announce ourselves, then read the bell; ~Bell takes the
+// bell away, then looks for announcements. With seq_cst one of us sees the other (S4). A slot
+// without a bell is not announced to, so ~Bell waits only for handlers that are in here already.
+void ring_slot(Slot& slot) noexcept {
+  if (slot.bell.load(base::kRelaxed) == kNoBell) return;
+  slot.ringing.fetch_add(1, base::kSeqCst);
+  if (const int bell = slot.bell.load(base::kSeqCst); bell != kNoBell) io::sys::ring(bell);
+  slot.ringing.fetch_sub(1, base::kSeqCst);
+}
+
+// The signal is blocked until we return, so raise() strikes only then.
+[[gnu::noinline]] void act_by_default(int number) noexcept {
+  restore_default(number);
+  (void)::raise(number);
+}
+
+void on_signal(int number) noexcept {
+  if (owner.load(base::kRelaxed) != ::getpid()) {  // S3
+    act_by_default(number);
+    return;
+  }
+  if (is_shutdown_kind(number) && is_shutdown_armed.load(base::kSeqCst)) {
+    has_shutdown_come.store(true, base::kSeqCst);
+    restore_shutdown_kinds();
+  }
+  pending.fetch_or(bit_of(number), base::kSeqCst);  // S1
+  const std::size_t count = used_slots.load(base::kSeqCst);
+  for (std::size_t i = 0; i < count; ++i) ring_slot(slots[i]);
+}
+
+// Under the lock. In a forked child: nothing of the parent's is ours (S3).
+void adopt_process() noexcept {
+  const pid_t self = ::getpid();
+  if (owner.load(base::kRelaxed) == self) return;
+  for (int number = 1; number <= kMaxSignal; ++number)
+    if ((installed & bit_of(number)) != 0) restore_default(number);
+  installed = 0;
+  for (Slot& slot : slots) {
+    slot.bell.store(kNoBell, base::kRelaxed);
+    slot.ringing.store(0, base::kRelaxed);
+  }
+  pending.store(0, base::kRelaxed);
+  is_shutdown_armed.store(false, base::kRelaxed);
+  has_shutdown_come.store(false, base::kRelaxed);
+  owner.store(self, base::kSeqCst);
+}
+
+// Under the lock.
+bool install_locked(int number) noexcept {
+  if ((installed & bit_of(number)) != 0) return true;
+  struct sigaction action {};
+  action.sa_handler = &on_signal;
+  action.sa_flags = SA_RESTART | SA_ONSTACK;
+  (void)::sigemptyset(&action.sa_mask);
+  if (::sigaction(number, &action, nullptr) != 0) return false;  // EINVAL is all it can say
+  installed |= bit_of(number);
+  return true;
+}
+
+}  // namespace
+
+Result<void> install(int number) noexcept {
+  const std::lock_guard lock(mutex);
+  adopt_process();
+  if (install_locked(number)) return {};
+  return failure(std::make_error_code(std::errc::invalid_argument));
+}
+
+// Armed first: a signal that the new handler takes must not be swallowed.
+void arm_shutdown() noexcept {
+  const std::lock_guard lock(mutex);
+  adopt_process();
+  is_shutdown_armed.store(true, base::kSeqCst);
+  (void)install_locked(SIGINT);
+  (void)install_locked(SIGTERM);
+  if (has_shutdown_come.load(base::kSeqCst)) restore_shutdown_kinds();
+}
+
+bool is_shutdown_requested() noexcept { return has_shutdown_come.load(base::kSeqCst); }
+
+SignalSet take() noexcept {
+  if (pending.load(base::kSeqCst) == 0) return 0;
+  return pending.exchange(0, base::kSeqCst);
+}
+
+// ORDER(signal-2), partner in on_signal. We publish the bell, then look for pending signals; the
+// handler sets its bit, then looks for bells. One of us sees the other: what came while no runtime
+// was there is heard by the first that comes.
+Result<Bell> Bell::create() noexcept {
+  io::sys::UniqueFd fd(io::sys::open_event());
+  if (!fd.is_open()) return failure(std::error_code(-fd.get(), std::system_category()));
+  const std::lock_guard lock(mutex);
+  adopt_process();
+  for (std::size_t i = 0; i < kMaxBells; ++i) {
+    if (slots[i].bell.load(base::kRelaxed) != kNoBell) continue;
+    slots[i].bell.store(fd.get(), base::kSeqCst);
+    if (i >= used_slots.load(base::kRelaxed)) used_slots.store(i + 1, base::kSeqCst);
+    if (pending.load(base::kSeqCst) != 0) io::sys::ring(fd.get());
+    return Bell(std::move(fd), i);
+  }
+  return failure(std::make_error_code(std::errc::too_many_files_open));
+}
+
+Bell::~Bell() {
+  if (!fd_.is_open()) return;  // moved from
+  const std::lock_guard lock(mutex);
+  int ours = fd_.get();
+  Slot& slot = slots[slot_];
+  if (!slot.bell.compare_exchange_strong(ours, kNoBell, base::kSeqCst)) return;  // our parent's
+  if (owner.load(base::kRelaxed) != ::getpid()) return;  // a count of its handlers never ends here
+  while (slot.ringing.load(base::kSeqCst) != 0) std::this_thread::yield();
+}
+
+}  // namespace pipe
+}  // namespace signal
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,89 @@
+// Who hears which signal. The registry is the process's; each runtime adds its listeners to it.
+//
+//   Driver A or B, whoever comes first:  Registry::broadcast()
+//        pipe::take() -> {USR1, INT}
+//        for every runtime: Listeners  arrivals[USR1]++, arrivals[INT]++; wake those who wait for them
+//        INT or TERM after shutdown(): cancel the token
+//
+// S5  A Signal compares the count of arrivals with the one it saw last: many signals before recv()
+//     are one, a signal between two recv() is never lost, and a listener that is slow delays nobody.
+// S6  A fiber of the runtime whose driver broadcasts goes into the driver's batch; everybody else
+//     (another runtime's fiber, a plain thread) is woken from here, after the locks.
+#pragma once
+
+#include "sched/base/intrusive_list.hpp"
+#include "sched/base/mutex.hpp"
+#include "sched/waiter.hpp"
+#include "signal/pipe.hpp"
+
+#include <ramie/cancel.hpp>
+#include <ramie/result.hpp>
+
+#include <array>
+#include <cstdint>
+
+namespace ramie {
+inline namespace v0 {
+
+namespace sched {
+class Scheduler;
+}
+
+namespace signal {
+
+// Where a broadcast puts whom it wakes.
+struct Wakes {
+  const sched::Scheduler* here;  // of the driver that broadcasts
+  sched::WakeList& own;          // its batch
+  sched::WakeList& others;
+};
+
+// Those of one runtime. Shared by its driver and its Signals; the driver ends it.
+class Listeners : public base::Link {
+ public:
+  std::uint64_t arrivals(int number) noexcept;
+  // Until arrivals(number) differs from `seen`, which it then becomes. Errors: those of a wait;
+  // shutting_down.
+  Result<void> wait(int number, std::uint64_t& seen) noexcept;
+
+  // --- the registry
+  void count(SignalSet arrived) noexcept;
+  // False: `wakes.others` is full; fire it without locks and call again.
+  [[nodiscard]] bool wake(SignalSet arrived, const Wakes& wakes) noexcept;
+
+  // --- the driver
+  void shut_down() noexcept;
+
+ private:
+  bool claim_all(sched::WakeList& wakes) noexcept;
+
+  base::Mutex mutex_;
+  sched::WaiterList waiters_;  // Waiter::amount is the SignalSet it waits for
+  std::array<std::uint64_t, kMaxSignal> arrivals_{};
+  bool is_shut_down_ = false;
+};
+
+class Registry {
+ public:
+  // Never destroyed: a runtime may outlive static objects. Throws std::bad_alloc the first time.
+  static Registry& instance();
+
+  void add(Listeners& listeners) noexcept;
+  void remove(Listeners& listeners) noexcept;
+
+  // Tells everybody what has come. Fibers of `here` go into `own`.
+  void broadcast(const sched::Scheduler* here, sched::WakeList& own) noexcept;
+
+  const CancellationToken& shutdown_token() const noexcept { return shutdown_token_; }
+
+ private:
+  Registry() = default;
+
+  base::Mutex mutex_;
+  base::List<Listeners> runtimes_;
+  const CancellationToken shutdown_token_;
+};
+
+}  // namespace signal
+}  // namespace v0
+}  // namespace ramie

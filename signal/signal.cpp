@@ -1,0 +1,61 @@
+// The public face: which signals can be heard, and by whom.
+#include "signal/handle.hpp"
+#include "signal/pipe.hpp"
+#include "signal/registry.hpp"
+
+#include "sched/base/assert.hpp"
+
+#include <ramie/signal.hpp>
+
+#include <csignal>
+
+namespace ramie {
+inline namespace v0 {
+namespace signal {
+
+namespace {
+
+// KILL and STOP cannot be caught. After the others the faulting instruction runs again: a handler
+// that returns makes an endless loop of a crash.
+constexpr SignalSet kForbidden = bit_of(SIGKILL) | bit_of(SIGSTOP) | bit_of(SIGILL) |
+                                 bit_of(SIGFPE) | bit_of(SIGSEGV) | bit_of(SIGBUS);
+
+bool can_be_heard(int number) noexcept {
+  return number >= 1 && number <= SIGRTMAX && (kForbidden & bit_of(number)) == 0;
+}
+
+}  // namespace
+
+Signal::Signal(Kind kind, std::shared_ptr<Listeners> listeners) noexcept
+    : kind_(kind), listeners_(std::move(listeners)), seen_(listeners_->arrivals(kind.raw())) {}
+
+Result<Signal> Signal::open(Kind kind) noexcept {
+  if (!can_be_heard(kind.raw())) return failure(std::make_error_code(std::errc::invalid_argument));
+  Handle* handle = Handle::current();
+  if (handle == nullptr) return failure(errc::no_runtime);
+  Signal signal(kind, handle->listeners());
+  if (auto installed = pipe::install(kind.raw()); !installed) return failure(installed.error());
+  return signal;
+}
+
+Result<void> Signal::recv() noexcept {
+  RAMIE_CHECK(listeners_ != nullptr, "recv() on a Signal that was moved away");
+  return listeners_->wait(kind_.raw(), seen_);
+}
+
+Result<void> ctrl_c() noexcept {
+  auto interrupt = Signal::open(Kind::interrupt());
+  if (!interrupt) return failure(interrupt.error());
+  return interrupt->recv();
+}
+
+// The token is there before the first signal can ask for it.
+CancellationToken shutdown() {
+  const CancellationToken& token = Registry::instance().shutdown_token();
+  pipe::arm_shutdown();
+  return token;
+}
+
+}  // namespace signal
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,32 @@
+// The table that the demo ends with, and the numbers in it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace demo {
+
+/// One line: a load and what it saw. Latencies are nanoseconds.
+struct Row {
+  std::string load;
+  double per_second = 0;
+  std::uint64_t p50 = 0;
+  std::uint64_t p99 = 0;
+  std::optional<std::uint64_t> p999;  // redis-benchmark does not tell
+  std::uint64_t resident = 0;
+  std::uint64_t switches = 0;
+};
+
+/// Rows under one heading, columns aligned; `back_end` stands in each row.
+std::string format_table(const std::vector<Row>& rows, std::string_view back_end);
+
+std::string with_commas(std::uint64_t number);
+/// "1.23 ms", three digits that matter.
+std::string milliseconds(std::uint64_t nanoseconds);
+
+/// Context switches of this process so far, wanted and not.
+std::uint64_t context_switches();
+
+}  // namespace demo

@@ -1,0 +1,34 @@
+// The server: two listeners, a fiber per connection, a sweeper, one orderly end.
+//
+//   serve --+-- accept RESP --- a fiber per connection
+//           +-- accept HTTP --- a fiber per connection
+//           +-- sweep expired keys
+//   stop:   no more accepts -> idle connections end, busy ones answer what they have received
+//           -> after kGrace the rest is cancelled -> serve() returns
+#pragma once
+
+#include <ramie/cancel.hpp>
+#include <ramie/net.hpp>
+
+#include <chrono>
+#include <optional>
+
+#include "tools/demo/connection.hpp"
+#include "tools/demo/options.hpp"
+
+namespace demo {
+
+struct Listeners {
+  ramie::net::TcpListener resp;
+  ramie::net::TcpListener http;
+};
+
+/// Says on stderr what is wrong, if anything is.
+std::optional<Listeners> bind_listeners(const Options& options);
+
+inline constexpr std::chrono::seconds kGrace{5};
+
+/// Serves until `stop` is cancelled. Returns the exit status; an error is on stderr already.
+int serve(Service& service, Listeners& listeners, const ramie::CancellationToken& stop);
+
+}  // namespace demo
