@@ -14,11 +14,12 @@ namespace signal {
 Result<std::unique_ptr<Handle>> Handle::create(io::Handle& io) noexcept {
   auto driver = Driver::create();
   if (!driver) return failure(driver.error());
-  if (auto added = io.add_extension(**driver, (*driver)->fd()); !added)
+  std::unique_ptr<Handle> handle(new (std::nothrow) Handle(std::move(*driver)));
+  if (!handle) return failure(std::make_error_code(std::errc::not_enough_memory));
+  Driver& extension = *handle->driver_;
+  if (auto added = io.add_extension(extension, extension.fd()); !added)
     return failure(added.error());
-  auto* handle = new (std::nothrow) Handle(std::move(*driver));
-  RAMIE_CHECK(handle != nullptr, "out of memory while a runtime starts");
-  return std::unique_ptr<Handle>(handle);
+  return handle;
 }
 
 Handle* Handle::current() noexcept {

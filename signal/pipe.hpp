@@ -1,6 +1,6 @@
 // The async-signal-safe half: what the handler does, and all that it may touch.
 //
-//   kernel -> handler: pending |= bit ---> ring the bell of every runtime ---> (its driver wakes up)
+//   kernel -> handler: pending |= bit ---> ring every runtime's bell ---> (its driver wakes up)
 //                          |
 //   any driver: take() <---+   whoever comes first takes the whole set, for listeners everywhere
 //

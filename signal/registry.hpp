@@ -2,12 +2,12 @@
 //
 //   Driver A or B, whoever comes first:  Registry::broadcast()
 //        pipe::take() -> {USR1, INT}
-//        for every runtime: Listeners  arrivals[USR1]++, arrivals[INT]++; wake those who wait for them
+//        Listeners of every runtime: arrivals[USR1]++, arrivals[INT]++; wake who waits for them
 //        INT or TERM after shutdown(): cancel the token
 //
 // S5  A Signal compares the count of arrivals with the one it saw last: many signals before recv()
-//     are one, a signal between two recv() is never lost, and a listener that is slow delays nobody.
-// S6  A fiber of the runtime whose driver broadcasts goes into the driver's batch; everybody else
+//     are one, a signal between two recv() is never lost, and a slow listener delays nobody.
+// S6  A fiber of the runtime whose driver broadcasts goes into that driver's batch; all others
 //     (another runtime's fiber, a plain thread) is woken from here, after the locks.
 #pragma once
 

@@ -33,9 +33,9 @@ Result<Signal> Signal::open(Kind kind) noexcept {
   if (!can_be_heard(kind.raw())) return failure(std::make_error_code(std::errc::invalid_argument));
   Handle* handle = Handle::current();
   if (handle == nullptr) return failure(errc::no_runtime);
-  Signal signal(kind, handle->listeners());
+  Signal listener(kind, handle->listeners());
   if (auto installed = pipe::install(kind.raw()); !installed) return failure(installed.error());
-  return signal;
+  return listener;
 }
 
 Result<void> Signal::recv() noexcept {

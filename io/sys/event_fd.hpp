@@ -1,4 +1,4 @@
-// An eventfd as a bell: every ring is a new edge for an edge-triggered epoll, so it is never drained.
+// An eventfd as a bell: each ring is a new edge for an edge-triggered epoll, so nobody drains it.
 #pragma once
 
 namespace ramie {

@@ -17,7 +17,7 @@ std::uint32_t check_capacity(std::size_t capacity) noexcept {
   return static_cast<std::uint32_t>(capacity);
 }
 
-// --- senders --------------------------------------------------------------------------------------
+// --- senders ------------------------------------------------------------------------------------
 
 // Under the senders' lock.
 void ChannelCore::clear_line_if_empty() noexcept {
@@ -107,7 +107,7 @@ bool ChannelCore::drop_sender() noexcept {
   return owners_.fetch_sub(1, base::kAcqRel) == 1;
 }
 
-// --- the receiver ---------------------------------------------------------------------------------
+// --- the receiver -------------------------------------------------------------------------------
 
 void ChannelCore::add_flags(std::uint64_t flags) noexcept {
   if ((tail_.fetch_or(flags, base::kAcqRel) & kReceiverWaits) != 0) wake_receiver();
@@ -166,13 +166,14 @@ void ChannelCore::close() noexcept {
   add_flags(kClosed);
   Line& senders = Line::of(senders_line_);
   sched::serve_in_batches(senders, [&](sched::WakeList& wakes) {
-    const bool is_done = senders.serve_all(wakes, senders.waiters, Line::kClosed);
+    const bool is_done =
+        senders.serve_all(wakes, senders.waiters, Line::kClosed, Line::kPassedOver);
     clear_line_if_empty();
     return is_done;
   });
   Line& watchers = Line::of(closed_line_);
   sched::serve_in_batches(watchers, [&](sched::WakeList& wakes) {
-    return watchers.serve_all(wakes, watchers.waiters);
+    return watchers.serve_all(wakes, watchers.waiters, Line::kServed, Line::kTold);
   });
 }
 

@@ -44,7 +44,7 @@ void Condvar::notify_all_slow() noexcept {
       present.splice_back(line.waiters);
       has_waiters_.store(false, base::kRelaxed);
     }
-    return line.serve_all(wakes, present);
+    return line.serve_all(wakes, present, Line::kServed, Line::kTold);
   });
 }
 

@@ -43,11 +43,11 @@ class Line {
     return false;
   }
   // Claims as many of `list`, in which waiters of this line stand, as the batch holds. True: all.
-  bool serve_all(WakeList& wakes, WaiterList& list, std::uint8_t by = kServed) noexcept {
+  bool serve_all(WakeList& wakes, WaiterList& list, std::uint8_t by, Mark mark) noexcept {
     while (!wakes.is_full()) {
       Waiter* waiter = list.pop_front();
       if (waiter == nullptr) return true;
-      (void)serve(wakes, *waiter, by, kTold);
+      (void)serve(wakes, *waiter, by, mark);
     }
     return list.is_empty();
   }

@@ -34,8 +34,8 @@ bool may_spin(sched::Wait& wait) noexcept {
 
 }  // namespace
 
-// Under the line's lock. True: the mutex is ours. False: it is held, and its unlock will look at the
-// line, in which we now have to stand.
+// Under the line's lock. True: the mutex is ours. False: it is held, and its unlock will look at
+// the line, in which we now have to stand.
 bool Mutex::take_or_queue(bool& is_woken) noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
   for (;;) {

@@ -61,7 +61,7 @@ void Notify::notify_all() noexcept {
       std::uint32_t waiting = kWaiting;
       state_.compare_exchange_strong(waiting, kEmpty, base::kAcqRel, base::kRelaxed);
     }
-    return line.serve_all(wakes, present);
+    return line.serve_all(wakes, present, Line::kServed, Line::kTold);
   });
 }
 

@@ -90,11 +90,7 @@ void Semaphore::close() noexcept {
   word_.fetch_or(kClosed, base::kAcqRel);
   Line& line = Line::of(line_);
   sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
-    while (!line.waiters.is_empty()) {
-      if (wakes.is_full()) return false;
-      sched::Waiter& first = *line.waiters.pop_front();
-      (void)line.serve(wakes, first, Line::kClosed, Line::kPassedOver);
-    }
+    if (!line.serve_all(wakes, line.waiters, Line::kClosed, Line::kPassedOver)) return false;
     word_.fetch_and(~kWaiters, base::kRelease);
     return true;
   });

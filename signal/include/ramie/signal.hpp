@@ -1,4 +1,4 @@
-// Unix signals as things to wait for: streams of one kind, Ctrl-C, and the token that ends a server.
+// Unix signals as things to wait for: streams of one kind, Ctrl-C, the token that ends a server.
 //
 // The first use of a kind installs a handler for the whole process, for good: dropping a Signal
 // does not bring the default action back. Signals coalesce, as they do in the kernel.

@@ -7,13 +7,13 @@
 //          the value is moved into its slot; then the slot says that it is ready
 //   recv   reads the slot at the head, then one addition to the head word
 //
-// used = tail - head + permits, never above the capacity. Who must wait announces it in the very word
-// that the other side changes next, so neither can miss the other: the receiver sets
-// RECEIVER_WAITS in the tail word while tail == head, and the sender whose CAS turns it off wakes it;
-// senders set SENDERS_WAIT in the head word, and the receiver's addition returns it.
+// used = tail - head + permits, never above the capacity. Who must wait announces it in the very
+// word that the other side changes next, so neither can miss the other: the receiver sets
+// RECEIVER_WAITS in the tail word while tail == head, and the sender whose CAS turns it off wakes
+// it; senders set SENDERS_WAIT in the head word, and the receiver's addition returns it.
 //
-// Between a sender's CAS and its slot's `ready` the receiver may see a gap. It lasts for one move of
-// a value (which cannot throw), so the receiver yields until it is closed.
+// Between a sender's CAS and its slot's `ready` the receiver may see a gap. It lasts for one move
+// of a value (which cannot throw), so the receiver yields until it is closed.
 #pragma once
 
 #include <ramie/sync/wait_line.hpp>

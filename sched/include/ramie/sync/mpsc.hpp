@@ -49,9 +49,9 @@ class Channel : public ChannelCore {
       wake_receiver();
   }
   // The value at the head is there.
-  T take() noexcept {
+  Result<T> take() noexcept {
     const Emptied emptied{*this};
-    return std::move(*value(head()));
+    return Result<T>(std::in_place, std::move(*value(head())));
   }
   void discard_at(std::uint32_t position) noexcept {
     value(position)->~T();
@@ -272,7 +272,7 @@ class Receiver {
   /// Cancel   safe: no value is lost.
   [[nodiscard]] Result<T> recv() noexcept {
     if (auto waited = wait(); !waited) return failure(waited.error());
-    return Result<T>(channel_->take());
+    return channel_->take();
   }
 
   /// Takes the next value if it is there.
@@ -286,7 +286,7 @@ class Receiver {
     if (!channel_->has_value())
       if (auto seen = channel_->look_for_value(channel_->ready(channel_->head())); !seen)
         return failure(seen.error());
-    return Result<T>(channel_->take());
+    return channel_->take();
   }
 
   /// Waits for a value, then appends all that are there to `values`, at most `limit`.

@@ -1,9 +1,9 @@
 // Mutex: one owner at a time, held over waits if need be.
 //
 // Who waits stands in line, first come, first served. Unlocking wakes the first one but does not
-// wait for it to run: whoever runs already may take the mutex before it, once. The waiter then keeps
-// its place, and the next unlock hands the mutex to it directly. So a waiter is overtaken during
-// one wake-up at most.
+// wait for it to run: whoever runs already may take the mutex meanwhile. If it is held when the
+// waiter arrives, the waiter goes back to the front, and the next unlock hands the mutex to it
+// directly. So a waiter is overtaken during one wake-up at most.
 //
 // Rejected: handing over at every unlock. Each lock of a contended mutex then costs two switches
 // and a wake of another worker (over 100 ns where this costs less than 25), and critical sections
@@ -80,12 +80,11 @@ class Mutex {
   }
 
  private:
-  // The word. kLocked changes anywhere; the others only under the line's lock, but for kWoken, which
-  // its owner also turns off when it takes the mutex.
+  // kLocked changes anywhere, the others only under the line's lock.
   static constexpr std::uint32_t kLocked = 1;
   static constexpr std::uint32_t kWaiters = 2;  // somebody stands in line
   static constexpr std::uint32_t kWoken = 4;    // one left the line and will try: wake no other
-  static constexpr std::uint32_t kHandOff = 8;  // the first in line was overtaken; only with kLocked
+  static constexpr std::uint32_t kHandOff = 8;  // the first was overtaken; only with kLocked
 
   RAMIE_API void lock_slow() noexcept;
   RAMIE_API void unlock_slow() noexcept;

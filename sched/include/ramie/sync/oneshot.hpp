@@ -85,8 +85,8 @@ class Sender {
 
   /// Sends the value; the sender is spent then.
   /// Returns  success; the receiver may still go without looking at it.
-  /// Errors   closed if the receiver is gone or closed, or a value was sent already; then `value` is
-  ///          untouched.
+  /// Errors   closed if the receiver is gone or closed, or a value was sent already; then `value`
+  ///          is untouched.
   /// Blocks   never.
   /// Threads  any, one at a time.
   /// Cancel   not a wait.
