@@ -58,7 +58,7 @@ RAMIE_NO_TSAN void leave(FiberContext& fiber, [[maybe_unused]] bool last) noexce
 }  // namespace
 
 // The frame below main(): unwinders and debuggers stop here.
-RAMIE_NO_TSAN [[gnu::noinline]] void enter_first_frame(FiberContext& fiber) noexcept {
+[[gnu::noinline]] RAMIE_NO_TSAN void enter_first_frame(FiberContext& fiber) noexcept {
   fiber.main_(fiber.argument_);
 }
 
@@ -107,7 +107,7 @@ void FiberContext::release() noexcept {
 #endif
 }
 
-RAMIE_NO_TSAN [[gnu::noinline]] void switch_in(ThreadContext& thread, FiberContext& fiber,
+[[gnu::noinline]] RAMIE_NO_TSAN void switch_in(ThreadContext& thread, FiberContext& fiber,
                                                [[maybe_unused]] const Stack& stack) noexcept {
   fiber.thread = &thread;
   thread.registers = &fiber;  // first_frame() finds the fiber here; overwritten with the worker's registers
@@ -124,7 +124,7 @@ RAMIE_NO_TSAN [[gnu::noinline]] void switch_in(ThreadContext& thread, FiberConte
 #endif
 }
 
-RAMIE_NO_TSAN [[gnu::noinline]] void switch_out(FiberContext& fiber) noexcept {
+[[gnu::noinline]] RAMIE_NO_TSAN void switch_out(FiberContext& fiber) noexcept {
   leave(fiber, false);
 }
 

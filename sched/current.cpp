@@ -34,25 +34,25 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
 
 }  // namespace
 
-RAMIE_NO_TSAN [[gnu::noinline]] Fiber* current_fiber() noexcept {
+[[gnu::noinline]] RAMIE_NO_TSAN Fiber* current_fiber() noexcept {
   return opaque(this_fiber);
 }
-RAMIE_NO_TSAN [[gnu::noinline]] Worker* current_worker() noexcept {
+[[gnu::noinline]] RAMIE_NO_TSAN Worker* current_worker() noexcept {
   return opaque(this_worker);
 }
 [[gnu::noinline]] Sleeper& current_sleeper() noexcept {
   if (Fiber* fiber = current_fiber(); fiber != nullptr) return *fiber;
   return *opaque(static_cast<Sleeper*>(&this_thread));
 }
-RAMIE_NO_TSAN [[gnu::noinline]] Scheduler* current_scheduler() noexcept {
+[[gnu::noinline]] RAMIE_NO_TSAN Scheduler* current_scheduler() noexcept {
   if (Fiber* fiber = current_fiber(); fiber != nullptr) return fiber->scheduler;
   if (Worker* worker = current_worker(); worker != nullptr) return &worker->scheduler();
   return opaque(entered);
 }
-RAMIE_NO_TSAN [[gnu::noinline]] void set_current_fiber(Fiber* fiber) noexcept {
+[[gnu::noinline]] RAMIE_NO_TSAN void set_current_fiber(Fiber* fiber) noexcept {
   this_fiber = opaque(fiber);
 }
-RAMIE_NO_TSAN [[gnu::noinline]] void set_current_worker(Worker* worker) noexcept {
+[[gnu::noinline]] RAMIE_NO_TSAN void set_current_worker(Worker* worker) noexcept {
   this_worker = opaque(worker);
 }
 [[gnu::noinline]] Scheduler* exchange_entered(Scheduler* scheduler) noexcept {

@@ -89,8 +89,8 @@ void fiber_main(void* argument) noexcept {
   }
   // Nobody will join: the result's destructor runs here, where it may wait.
   if (fiber.references.load(base::kAcquire) == 1 && fiber.group == nullptr) drop_task_result(fiber);
-  base::tsan_release(fiber.end_edge());
   fiber.leaving.store(Leaving::ended, base::kRelaxed);
+  base::tsan_release(fiber.end_edge());
 }
 
 // One round under the lock; true when no joiner is left.

@@ -27,9 +27,10 @@ unsigned TimerWheel::level_for(Tick due) const noexcept {
 }
 
 void TimerWheel::link(TimerEntry& entry, Tick due) noexcept {
-  constexpr Tick kSpan = Tick{1} << (kLevels * kBits);
+  // 63 slots of the last level, not 64: the slot of the present must not mean a whole turn from now.
+  constexpr Tick kSpan = Tick{kSlots - 1} << ((kLevels - 1) * kBits);
   due = std::max(due, elapsed_ + 1);
-  const Tick placed = std::min(due, elapsed_ + kSpan - 1);  // beyond the wheel: look again when that has come
+  const Tick placed = std::min(due, elapsed_ + kSpan);  // beyond the wheel: look again when that has come
   const unsigned level = level_for(placed);
   const auto slot = static_cast<unsigned>(placed >> (level * kBits)) & (kSlots - 1);
   levels_[level].occupied |= std::uint64_t{1} << slot;

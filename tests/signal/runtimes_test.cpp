@@ -54,7 +54,7 @@ TEST_CASE("S6: listeners of two runtimes both hear") {
   const Counter first(one);
   const Counter second(two);
   for (int i = 1; i <= 20; ++i) {
-    (void)::kill(::getpid(), SIGUSR1);
+    (void)::raise(SIGUSR1);
     REQUIRE(eventually([&] { return first.heard() == i && second.heard() == i; }));
   }
 }
@@ -69,7 +69,7 @@ TEST_CASE("S6: a fiber hears through a Signal of another runtime, on its own wor
     while (signal.recv()) ++heard;
   });
   for (int i = 1; i <= 20; ++i) {
-    (void)::kill(::getpid(), SIGUSR1);
+    (void)::raise(SIGUSR1);
     REQUIRE(eventually([&] { return heard == i; }));
   }
   fiber.cancel();
@@ -81,13 +81,13 @@ TEST_CASE("S1: dropping one runtime starves nobody") {
   Runtime second;
   auto third = std::make_unique<Runtime>();
   const Counter counter(second);
-  (void)::kill(::getpid(), SIGUSR1);
+  (void)::raise(SIGUSR1);
   REQUIRE(eventually([&] { return counter.heard() == 1; }));
   first.reset();
-  (void)::kill(::getpid(), SIGUSR1);
+  (void)::raise(SIGUSR1);
   REQUIRE(eventually([&] { return counter.heard() == 2; }));
   third.reset();
-  (void)::kill(::getpid(), SIGUSR1);
+  (void)::raise(SIGUSR1);
   REQUIRE(eventually([&] { return counter.heard() == 3; }));
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("S4: runtimes come and go under a storm, and no descriptor is left") {
   }));
   const int heard = counter.heard();
   CHECK(heard > 0);
-  (void)::kill(::getpid(), SIGUSR1);
+  (void)::raise(SIGUSR1);
   CHECK(eventually([&] { return counter.heard() == heard + 1; }));
 }
 
@@ -126,6 +126,6 @@ TEST_CASE("S1: a bell that is full of rings takes no signal away from the others
   auto bell = ramie::or_throw(ramie::signal::pipe::Bell::create());
   const std::uint64_t most = ~std::uint64_t{1};
   REQUIRE(::write(bell.fd(), &most, sizeof most) == sizeof most);
-  (void)::kill(::getpid(), SIGUSR1);
+  (void)::raise(SIGUSR1);
   CHECK(eventually([&] { return counter.heard() == 1; }));
 }

@@ -1,0 +1,44 @@
+// Command lines of the benchmark programs: `--name VALUE` or `--name=VALUE`, nothing else.
+//
+// A mistake is one line on stderr and exit status 2: a benchmark that guesses measures the wrong
+// thing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bench {
+
+class Options {
+ public:
+  /// `about` is the first line of --help.
+  explicit Options(std::string_view about) : about_(about) {}
+
+  /// A whole number from `low` to `high`; `value` holds the default.
+  Options& whole(std::string_view name, std::uint64_t& value, std::uint64_t low, std::uint64_t high,
+                 std::string_view help);
+  /// A number from `low` to `high`, such as 0.5.
+  Options& real(std::string_view name, double& value, double low, double high,
+                std::string_view help);
+
+  /// Reads the command line. Ends the program after --help (0) and after a mistake (2).
+  void parse(int argc, char** argv) const;
+
+ private:
+  struct Row {
+    std::string_view name, help;
+    std::uint64_t* whole;
+    double* real;
+    double low, high;
+  };
+
+  const Row* find(std::string_view name) const noexcept;
+  [[noreturn]] void explain() const;
+
+  std::string about_;
+  std::vector<Row> rows_;
+};
+
+}  // namespace bench

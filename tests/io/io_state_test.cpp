@@ -1,0 +1,124 @@
+// The readiness word: every transition, and what it must keep.
+#include "io/io_state.hpp"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <thread>
+
+namespace {
+
+using ramie::io::Direction;
+using ramie::io::IoState;
+
+constexpr std::uint8_t kAllReady = IoState::kReadyMask;
+
+}  // namespace
+
+TEST_CASE("IoState: a clear with an old tick keeps the newer edge") {
+  IoState state;
+  state.publish(IoState::kReadable);
+  const IoState::Snapshot seen = state.load();
+  state.publish(IoState::kReadable);  // data came after the snapshot
+  state.clear(Direction::read, IoState::kReadable, seen);
+  CHECK(state.load().ready() == IoState::kReadable);
+  state.clear(Direction::read, IoState::kReadable, state.load());
+  CHECK(state.load().ready() == 0);
+}
+
+TEST_CASE("IoState: a report steps only the ticks of the directions that it concerns") {
+  struct Case {
+    std::uint8_t ready;
+    bool steps_read, steps_write;
+  };
+  const Case cases[] = {
+      {IoState::kReadable, true, false},     {IoState::kWritable, false, true},
+      {IoState::kReadClosed, true, false},   {IoState::kWriteClosed, false, true},
+      {IoState::kPriority, true, false},     {IoState::kError, true, false},
+      {IoState::kReadable | IoState::kWritable, true, true},
+  };
+  for (const Case& one : cases) {
+    CAPTURE(int{one.ready});
+    IoState state;
+    CHECK(state.load().is_unknown(Direction::read));
+    CHECK(state.load().is_unknown(Direction::write));
+    state.publish(one.ready);
+    CHECK(state.load().is_unknown(Direction::read) != one.steps_read);
+    CHECK(state.load().is_unknown(Direction::write) != one.steps_write);
+    CHECK(state.load().ready() == one.ready);
+  }
+}
+
+TEST_CASE("IoState: an edge of one direction does not save the other from being cleared") {
+  IoState state;
+  state.publish(IoState::kReadable | IoState::kWritable);
+  const IoState::Snapshot seen = state.load();
+  state.publish(IoState::kReadable);
+  state.clear(Direction::write, IoState::kWritable, seen);
+  state.clear(Direction::read, IoState::kReadable, seen);
+  CHECK(state.load().ready() == IoState::kReadable);
+}
+
+TEST_CASE("IoState: closed bits are final, gone and shutdown stay through every transition") {
+  const auto transitions = {
+      +[](IoState& state) { state.publish(IoState::kReadable); },
+      +[](IoState& state) { state.publish(kAllReady); },
+      +[](IoState& state) { state.clear(Direction::read, IoState::kReadSide, state.load()); },
+      +[](IoState& state) { state.clear(Direction::write, IoState::kWriteSide, state.load()); },
+      +[](IoState& state) { state.shut_down(); },
+      +[](IoState& state) { state.go(); },
+  };
+  for (const auto first : transitions) {
+    for (const auto second : transitions) {
+      IoState state;
+      state.publish(IoState::kReadClosed | IoState::kWriteClosed);
+      state.shut_down();
+      state.go();
+      first(state);
+      second(state);
+      const IoState::Snapshot now = state.load();
+      CHECK(now.is_shut_down());
+      CHECK(now.is_gone());
+      CHECK((now.ready() & IoState::kReadClosed) != 0);
+      CHECK((now.ready() & IoState::kWriteClosed) != 0);
+    }
+  }
+}
+
+TEST_CASE("IoState: a reset forgets everything") {
+  IoState state;
+  state.publish(kAllReady);
+  state.shut_down();
+  state.go();
+  state.reset();
+  CHECK(state.load().word == 0);
+}
+
+// A driver reports, one edge for each unit of data; a reader clears after it took what there was.
+// Whatever the order, the last unit is never hidden behind cleared readiness.
+TEST_CASE("IoState: no edge is lost between a driver and a reader") {
+  constexpr std::uint32_t kEdges = 200'000;
+  IoState state;
+  std::atomic<std::uint32_t> arrived{0};
+  std::thread driver([&] {
+    for (std::uint32_t i = 0; i < kEdges; ++i) {
+      arrived.fetch_add(1);
+      state.publish(IoState::kReadable);
+    }
+  });
+  std::uint32_t taken = 0;
+  std::uint64_t idle = 0;
+  while (taken < kEdges && idle < 2'000'000'000) {
+    const IoState::Snapshot seen = state.load();
+    if ((seen.ready() & IoState::kReadable) == 0) {
+      ++idle;
+      if (arrived.load() == kEdges && driver.joinable()) driver.join();
+      if (!driver.joinable() && (state.load().ready() & IoState::kReadable) == 0) break;
+      continue;
+    }
+    taken = arrived.load();
+    state.clear(Direction::read, IoState::kReadable, seen);
+  }
+  if (driver.joinable()) driver.join();
+  CHECK(taken == kEdges);
+}

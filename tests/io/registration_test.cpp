@@ -1,0 +1,188 @@
+// Registration: what can be registered, what comes back when it cannot, and what an end does to
+// those who wait.
+#include "tests/support/fault.hpp"
+#include "tests/support/in_runtime.hpp"
+
+#include <ramie/io.hpp>
+#include <ramie/scope.hpp>
+
+#include <array>
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <optional>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+
+namespace {
+
+using namespace ramie_test;
+using ramie::errc;
+using ramie::io::Interest;
+using ramie::io::Ready;
+using ramie::io::Registration;
+using ramie::sched::WaitKind;
+
+constexpr Interest kBoth = Interest::readable | Interest::writable;
+
+struct SocketPair {
+  SocketPair() { REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds.data()) == 0); }
+  ~SocketPair() {
+    for (const int fd : fds) ::close(fd);
+  }
+  std::array<int, 2> fds{};
+};
+
+}  // namespace
+
+TEST_CASE("Ready: names for what is there") {
+  CHECK(Ready().to_string() == "(empty)");
+  CHECK(Ready(Ready::kReadable).to_string() == "READABLE");
+  CHECK(Ready(Ready::kAll).to_string() ==
+        "READABLE | WRITABLE | READ_CLOSED | WRITE_CLOSED | PRIORITY | ERROR");
+  CHECK(Ready(Ready::kAll).masked_by(Interest::writable).to_string() == "WRITABLE | WRITE_CLOSED");
+}
+
+TEST_CASE("B31 Registration: outside a runtime it says no_runtime") {
+  SocketPair pair;
+  const auto made = Registration::create(pair.fds[0], kBoth);
+  REQUIRE_FALSE(made.has_value());
+  CHECK(made.error() == errc::no_runtime);
+}
+
+TEST_CASE("Registration: without a tie every operation says bad_file_descriptor") {
+  in_runtime(1, [] {
+    Registration none;
+    CHECK_FALSE(none.is_registered());
+    CHECK(none.readiness(kBoth).error() == std::errc::bad_file_descriptor);
+    const auto operation = [] { return ramie::Result<int>(1); };
+    CHECK(none.io(kBoth, operation).error() == std::errc::bad_file_descriptor);
+    CHECK(none.try_io(kBoth, operation).error() == std::errc::bad_file_descriptor);
+    CHECK(none.deregister().has_value());
+  });
+}
+
+TEST_CASE("Registration: a descriptor is registered once, and the first stays good") {
+  in_runtime(1, [] {
+    SocketPair pair;
+    auto first = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
+    for (int i = 0; i < 100; ++i) {
+      const auto second = Registration::create(pair.fds[0], kBoth);
+      REQUIRE_FALSE(second.has_value());
+      CHECK(second.error() == errc::already_registered);
+      CHECK(second.error() == std::errc::file_exists);
+    }
+    CHECK(first.readiness(Interest::writable).has_value());
+    const auto metrics = ramie::runtime::Handle::current().metrics();
+    CHECK(metrics.io_registered - metrics.io_deregistered == 1);
+  });
+}
+
+TEST_CASE("Registration: regular files and closed descriptors are refused, nothing leaks") {
+  in_runtime(1, [] {
+    const int file = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    REQUIRE(file >= 0);
+    CHECK(Registration::create(file, Interest::readable).error() ==
+          std::errc::operation_not_permitted);
+    ::close(file);
+    CHECK(Registration::create(file, kBoth).error() == std::errc::bad_file_descriptor);
+    CHECK(Registration::create(-1, kBoth).error() == std::errc::bad_file_descriptor);
+    const auto metrics = ramie::runtime::Handle::current().metrics();
+    CHECK(metrics.io_registered == 0);
+    CHECK(metrics.io_deregistered == 0);
+  });
+}
+
+TEST_CASE("Registration: what epoll_ctl says comes back, and the next attempt works") {
+  in_runtime(1, [] {
+    SocketPair pair;
+    for (const int error : {ENOSPC, ENOMEM, EPERM}) {
+      const Fault fault({.calls = {"epoll_ctl"}, .error = error});
+      CHECK(Registration::create(pair.fds[0], kBoth).error().value() == error);
+      CHECK(Registration::create(pair.fds[0], kBoth).has_value());
+    }
+  });
+}
+
+TEST_CASE("B58 Registration: a descriptor can be deregistered and registered again") {
+  in_runtime(2, [] {
+    SocketPair pair;
+    for (int i = 0; i < 200; ++i) {
+      auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
+      REQUIRE(registration.readiness(Interest::writable).has_value());
+      REQUIRE(::write(pair.fds[1], "x", 1) == 1);
+      REQUIRE(registration.readiness(Interest::readable)->is_readable());
+      char byte = 0;
+      REQUIRE(::read(pair.fds[0], &byte, 1) == 1);
+      if (i % 2 == 0) REQUIRE(registration.deregister().has_value());
+    }
+    CHECK(::fcntl(pair.fds[0], F_GETFD) >= 0);  // it stays the caller's
+  });
+}
+
+TEST_CASE("Registration: a descriptor that was closed first is no error") {
+  in_runtime(1, [] {
+    SocketPair pair;
+    const int copy = ::dup(pair.fds[0]);
+    auto registration = ramie::or_throw(Registration::create(copy, kBoth));
+    ::close(copy);
+    CHECK(registration.deregister().has_value());
+    CHECK(registration.deregister().has_value());
+  });
+}
+
+TEST_CASE("Registration: its end ends the waits of others with canceled") {
+  for (const std::size_t workers : {1, 2, 4}) {
+    in_runtime(workers, [] {
+      SocketPair pair;
+      auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
+      std::vector<ramie::JoinHandle<ramie::Result<Ready>>> waiting;
+      for (int i = 0; i < 40; ++i)
+        waiting.push_back(ramie::spawn([&] { return registration.readiness(Interest::readable); }));
+      REQUIRE(until_parked(WaitKind::io, 40));
+      REQUIRE(registration.deregister().has_value());
+      for (auto& one : waiting) CHECK(one.join().error() == errc::canceled);
+    });
+  }
+}
+
+TEST_CASE("Registration: it may outlive its runtime; waits then say shutting_down") {
+  open_reserve();
+  const std::size_t before = open_descriptors();
+  {
+    SocketPair pair;
+    std::optional<Registration> kept;
+    {
+      auto runtime = make_runtime(2);
+      runtime.block_on([&] { kept = ramie::or_throw(Registration::create(pair.fds[0], kBoth)); });
+    }
+    const Watchdog watchdog(std::chrono::seconds(20));
+    CHECK(kept->readiness(Interest::priority).error() == errc::shutting_down);
+    CHECK(kept->deregister().has_value());
+  }
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("Registration: a plain thread waits by blocking, and is woken by data and by the end") {
+  open_reserve();
+  const Watchdog watchdog(std::chrono::seconds(20));
+  SocketPair pair;
+  auto runtime = make_runtime(1);
+  std::optional<Registration> registration;
+  {
+    const auto entered = runtime.enter();
+    registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
+  }
+  ramie::Result<Ready> data;
+  std::thread reader([&] { data = registration->readiness(Interest::readable); });
+  std::this_thread::sleep_for(5ms);
+  REQUIRE(::write(pair.fds[1], "x", 1) == 1);
+  reader.join();
+  CHECK(data->is_readable());
+  ramie::Result<Ready> end;
+  std::thread waiter([&] { end = registration->readiness(Interest::priority); });
+  std::this_thread::sleep_for(5ms);
+  CHECK(runtime.shutdown(5s).empty());
+  waiter.join();
+  CHECK(end.error() == errc::shutting_down);
+}

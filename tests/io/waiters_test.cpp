@@ -1,0 +1,204 @@
+// Many fibers at one descriptor: who is woken, by what, and how often.
+#include "tests/support/in_runtime.hpp"
+#include "tests/support/tcp_pair.hpp"
+
+#include <ramie/cancel.hpp>
+#include <ramie/io.hpp>
+#include <ramie/scope.hpp>
+
+#include <array>
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <memory>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+using namespace ramie_test;
+using ramie::errc;
+using ramie::Result;
+using ramie::io::Interest;
+using ramie::io::Ready;
+using ramie::io::Registration;
+using ramie::sched::WaitKind;
+
+constexpr Interest kBoth = Interest::readable | Interest::writable;
+
+struct SocketPair {
+  SocketPair() { REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds.data()) == 0); }
+  ~SocketPair() {
+    for (const int fd : fds) ::close(fd);
+  }
+  std::array<int, 2> fds{};
+};
+
+// Fills the send buffer of a socket.
+void fill(int fd) {
+  const std::array<char, 4096> block{};
+  while (::send(fd, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {}
+}
+
+using Waiting = std::vector<ramie::JoinHandle<Result<Ready>>>;
+
+Waiting wait_for(Registration& registration, Interest interest, std::size_t n) {
+  Waiting waiting;
+  for (std::size_t i = 0; i < n; ++i)
+    waiting.push_back(
+        ramie::spawn([&registration, interest] { return registration.readiness(interest); }));
+  return waiting;
+}
+
+}  // namespace
+
+TEST_CASE("B53 all waiters of a direction wake on one event, around the size of a batch") {
+  for (const std::size_t workers : {1, 2, 4}) {
+    for (const std::size_t n : {10, 31, 32, 33, 64, 65, 300}) {
+      CAPTURE(workers, n);
+      in_runtime(workers, [n] {
+        SocketPair pair;
+        auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
+        auto waiting = wait_for(registration, Interest::readable, n);
+        REQUIRE(until_parked(WaitKind::io, n));
+        const auto before = ramie::runtime::Handle::current().metrics().io_ready;
+        REQUIRE(::write(pair.fds[1], "x", 1) == 1);
+        for (auto& one : waiting) CHECK(one.join()->is_readable());
+        CHECK(ramie::runtime::Handle::current().metrics().io_ready == before + 1);
+      });
+    }
+  }
+}
+
+TEST_CASE("B54 an event for readers does not wake writers, and the other way round") {
+  in_runtime(2, [] {
+    SocketPair pair;
+    fill(pair.fds[0]);
+    auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
+    auto readers = wait_for(registration, Interest::readable, 3);
+    auto writers = wait_for(registration, Interest::writable, 3);
+    REQUIRE(until_parked(WaitKind::io, 6));
+    REQUIRE(::write(pair.fds[1], "x", 1) == 1);
+    for (auto& one : readers) CHECK(one.join()->is_readable());
+    (void)ramie::sleep_for(5ms);
+    CHECK(parked(WaitKind::io) == 3);
+    std::array<char, 65536> sink;
+    while (::recv(pair.fds[1], sink.data(), sink.size(), 0) > 0) {}
+    for (auto& one : writers) CHECK(one.join()->is_writable());
+  });
+}
+
+TEST_CASE("A waiter for either direction is woken once, by the first") {
+  in_runtime(2, [] {
+    SocketPair pair;
+    fill(pair.fds[0]);
+    auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
+    auto waiting = wait_for(registration, kBoth, 5);
+    REQUIRE(until_parked(WaitKind::io, 5));
+    REQUIRE(::write(pair.fds[1], "x", 1) == 1);
+    for (auto& one : waiting) {
+      const auto ready = one.join();
+      CHECK(ready->is_readable());
+      CHECK_FALSE(ready->is_writable());
+    }
+  });
+}
+
+TEST_CASE("A stream takes one reader and one writer at once; a second of a kind is refused") {
+  for (const std::size_t workers : {1, 2, 4}) {
+    in_runtime(workers, [] {
+      RawPair pair = raw_pair();
+      (void)pair.stream.set_send_buffer_size(4096);
+      fill(pair.stream.fd());
+      std::array<std::byte, 8> buffer;
+      auto reader = ramie::spawn([&] { return pair.stream.read(buffer); });
+      auto writer = ramie::spawn([&] { return pair.stream.write(bytes("abc")); });
+      REQUIRE(until_parked(WaitKind::readable, 1));
+      REQUIRE(until_parked(WaitKind::writable, 1));
+      std::array<std::byte, 8> other;
+      CHECK(pair.stream.read(other).error() == errc::already_waiting);
+      CHECK(pair.stream.peek(other).error() == errc::already_waiting);
+      CHECK(pair.stream.readable().error() == errc::already_waiting);
+      CHECK(pair.stream.write(bytes("z")).error() == errc::already_waiting);
+      CHECK(pair.stream.writable().error() == errc::already_waiting);
+      // The first ones are as they were.
+      REQUIRE(pair.peer.send("data"));
+      CHECK(*reader.join() == 4);
+      std::thread drain([&] { (void)pair.peer.receive(64U << 20U); });
+      CHECK(*writer.join() == 3);
+      CHECK(pair.stream.shutdown(ramie::net::Shutdown::both).has_value());
+      drain.join();
+    });
+  }
+}
+
+TEST_CASE("B60 a woken fiber may destroy the very socket at once") {
+  for (const std::size_t workers : {1, 2, 4}) {
+    in_runtime(workers, [] {
+      for (int i = 0; i < 300; ++i) {
+        RawPair pair = raw_pair();
+        auto stream = std::make_unique<ramie::net::TcpStream>(std::move(pair.stream));
+        auto owner = ramie::spawn([moved = std::move(stream)]() mutable {
+          std::array<std::byte, 8> buffer;
+          const auto n = moved->read(buffer);
+          moved.reset();
+          return n;
+        });
+        REQUIRE(pair.peer.send("x"));
+        REQUIRE(*owner.join() == 1);
+        REQUIRE(pair.peer.peek_outcome() == 0);
+      }
+    });
+  }
+}
+
+TEST_CASE("Waiters that leave by a deadline are no longer there when the event comes") {
+  for (const std::size_t workers : {1, 2, 4}) {
+    in_runtime(workers, [] {
+      SocketPair pair;
+      auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
+      for (int round = 0; round < 20; ++round) {
+        std::vector<ramie::JoinHandle<Result<Ready>>> waiting;
+        for (int i = 0; i < 50; ++i)
+          waiting.push_back(ramie::spawn([&registration, i] {
+            return ramie::timeout(std::chrono::microseconds(100 * (i % 10)),
+                                  [&] { return registration.readiness(Interest::readable); });
+          }));
+        (void)ramie::sleep_for(400us);
+        REQUIRE(::write(pair.fds[1], "x", 1) == 1);
+        for (auto& one : waiting) {
+          const auto ready = one.join();
+          CHECK((ready.has_value() || ready.error() == errc::timed_out));
+        }
+        const auto drain = [&]() -> Result<int> {
+          char sink = 0;
+          if (::recv(pair.fds[0], &sink, 1, MSG_DONTWAIT) == 1) return 1;
+          return ramie::failure({errno, std::system_category()});
+        };
+        REQUIRE(*registration.io(Interest::readable, drain) == 1);
+        CHECK_FALSE(registration.try_io(Interest::readable, drain).has_value());
+      }
+      CHECK(parked(WaitKind::io) == 0);
+    });
+  }
+}
+
+TEST_CASE("B64 data for a fiber on an idle runtime costs one turn and one wake") {
+  in_runtime(2, [] {
+    RawPair pair = raw_pair();
+    std::array<std::byte, 8> buffer;
+    auto reader = ramie::spawn([&] { return pair.stream.read(buffer); });
+    REQUIRE(until_parked(WaitKind::readable, 1));
+    // The root fiber blocks its worker here, as foreign code would: the other one must serve.
+    std::this_thread::sleep_for(20ms);
+    const auto before = ramie::runtime::Handle::current().metrics();
+    REQUIRE(pair.peer.send("x"));
+    for (int i = 0; i < 2000 && !reader.is_finished(); ++i) std::this_thread::sleep_for(100us);
+    REQUIRE(reader.is_finished());
+    const auto after = ramie::runtime::Handle::current().metrics();
+    CHECK(after.io_ready - before.io_ready == 1);
+    CHECK(after.switches - before.switches <= 2);
+    CHECK(after.polls - before.polls <= 3);
+    CHECK(*reader.join() == 1);
+  });
+}

@@ -1,0 +1,55 @@
+// Runs a function in a forked child and tells how the child ended and what it wrote to stderr: for
+// laws whose defence is the end of the program. Fork before any thread of the test is started.
+#pragma once
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace ramie_test {
+
+struct ChildEnd {
+  int exit_status = -1;  // -1: ended by a signal
+  int signal = 0;
+  std::string messages;
+
+  bool says(const std::string& text) const { return messages.find(text) != std::string::npos; }
+};
+
+// The child ends with status 0 when `body` returns, and is killed after `seconds`.
+template <class Body>
+ChildEnd run_in_child(Body&& body, unsigned seconds = 30) {
+  int ends[2];
+  if (::pipe(ends) != 0) std::abort();
+  const pid_t pid = ::fork();
+  if (pid < 0) std::abort();
+  if (pid == 0) {
+    ::alarm(seconds);
+    const rlimit no_core{0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    ::dup2(ends[1], STDERR_FILENO);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    body();
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  ChildEnd end;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t n = ::read(ends[0], buffer, sizeof buffer);
+    if (n <= 0) break;
+    end.messages.append(buffer, static_cast<std::size_t>(n));
+  }
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  if (WIFEXITED(status)) end.exit_status = WEXITSTATUS(status);
+  else end.signal = WTERMSIG(status);
+  return end;
+}
+
+}  // namespace ramie_test

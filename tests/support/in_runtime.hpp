@@ -1,0 +1,78 @@
+// A runtime for one test: the test's function runs in its root fiber. Afterwards nothing may be
+// left: no fiber, no stack, no registration, no timer, no descriptor.
+//
+// Only the root fiber may CHECK and REQUIRE: Catch2 is not made for threads. Other fibers return
+// what they saw.
+#pragma once
+
+#include "sched/current.hpp"
+#include "sched/scheduler.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/watchdog.hpp"
+
+#include <ramie/net.hpp>
+#include <ramie/runtime.hpp>
+#include <ramie/time.hpp>
+
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <cstddef>
+#include <utility>
+
+namespace ramie_test {
+
+using namespace std::chrono_literals;
+
+inline ramie::runtime::Runtime make_runtime(std::size_t workers) {
+  ramie::runtime::Builder builder;
+  builder.ignore_environment(true).process_wide(false).workers(workers);
+  return ramie::or_throw(builder.build());
+}
+
+// The first listener of a process opens a descriptor that is kept in reserve for ever.
+inline void open_reserve() {
+  static const bool is_open = make_runtime(1).block_on(
+      [] { return ramie::net::TcpListener::bind("127.0.0.1:0").has_value(); });
+  REQUIRE(is_open);
+}
+
+template <class F>
+void in_runtime(std::size_t workers, F&& function) {
+  const Watchdog watchdog(std::chrono::seconds(60));
+  open_reserve();
+  const std::size_t descriptors = open_descriptors();
+  {
+    ramie::runtime::Runtime runtime = make_runtime(workers);
+    runtime.block_on(std::forward<F>(function));
+    CHECK(runtime.shutdown(10s).empty());
+  }
+  CHECK(open_descriptors() == descriptors);
+}
+
+// Polls until `condition()` holds, at most five seconds.
+template <class Condition>
+bool eventually(Condition&& condition) {
+  const auto end = std::chrono::steady_clock::now() + 5s;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    (void)ramie::sleep_for(200us);
+  }
+  return true;
+}
+
+// How many fibers of this runtime are parked in such a wait.
+inline std::size_t parked(ramie::sched::WaitKind kind) {
+  std::size_t n = 0;
+  ramie::sched::current_scheduler()->for_each_fiber([&](ramie::sched::Fiber& fiber) {
+    if (fiber.waits_for.load(ramie::base::kRelaxed) == kind &&
+        fiber.word.state() == ramie::sched::FiberWord::kParked)
+      ++n;
+  });
+  return n;
+}
+
+inline bool until_parked(ramie::sched::WaitKind kind, std::size_t wanted) {
+  return eventually([=] { return parked(kind) == wanted; });
+}
+
+}  // namespace ramie_test

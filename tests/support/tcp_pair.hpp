@@ -1,0 +1,117 @@
+// Two ends of a TCP connection over the loopback: both ours, or one of them a plain blocking socket
+// that the test drives by hand.
+#pragma once
+
+#include <ramie/net.hpp>
+
+#include <arpa/inet.h>
+#include <cstddef>
+#include <netinet/in.h>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+namespace ramie_test {
+
+inline std::span<const std::byte> bytes(std::string_view text) noexcept {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+inline std::span<std::byte> writable_bytes(std::string& text) noexcept {
+  return std::as_writable_bytes(std::span(text.data(), text.size()));
+}
+
+struct TcpPair {
+  ramie::net::TcpStream near;
+  ramie::net::TcpStream far;
+};
+
+// In a fiber. The kernel completes the handshake before anybody accepts.
+inline TcpPair tcp_pair() {
+  auto listener = ramie::or_throw(ramie::net::TcpListener::bind("127.0.0.1:0"));
+  auto near = ramie::or_throw(ramie::net::TcpStream::connect(*listener.local_addr()));
+  auto accepted = ramie::or_throw(listener.accept());
+  return {std::move(near), std::move(accepted.stream)};
+}
+
+// A blocking socket with five seconds of patience.
+class RawSocket {
+ public:
+  explicit RawSocket(int fd) noexcept : fd_(fd) { set_patience(); }
+  RawSocket(RawSocket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  RawSocket& operator=(RawSocket&&) = delete;
+  ~RawSocket() { close(); }
+
+  static RawSocket connect(const ramie::net::SocketAddr& peer) {
+    RawSocket made(::socket(peer.is_ipv6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::connect(made.fd_, static_cast<const sockaddr*>(peer.raw()),
+                  static_cast<socklen_t>(peer.raw_size())) != 0)
+      throw std::system_error(errno, std::system_category(), "connect");
+    return made;
+  }
+
+  int fd() const noexcept { return fd_; }
+  bool send(std::string_view text) noexcept {
+    while (!text.empty()) {
+      const ssize_t n = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+      if (n <= 0) return false;
+      text.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return true;
+  }
+  // `size` bytes, or fewer at the end of the stream or of our patience.
+  std::string receive(std::size_t size) {
+    std::string text(size, '\0');
+    std::size_t got = 0;
+    while (got < size) {
+      const ssize_t n = ::recv(fd_, text.data() + got, size - got, 0);
+      if (n <= 0) break;
+      got += static_cast<std::size_t>(n);
+    }
+    text.resize(got);
+    return text;
+  }
+  // What the next recv() says: a count, or -errno.
+  int peek_outcome() noexcept {
+    char one = 0;
+    const ssize_t n = ::recv(fd_, &one, 1, MSG_PEEK);
+    return n < 0 ? -errno : static_cast<int>(n);
+  }
+  void half_close() noexcept { (void)::shutdown(fd_, SHUT_WR); }
+  // Closes with a RST.
+  void reset() noexcept {
+    const linger now{1, 0};
+    (void)::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close();
+  }
+  void close() noexcept {
+    if (fd_ >= 0) (void)::close(std::exchange(fd_, -1));
+  }
+
+ private:
+  void set_patience() noexcept {
+    const timeval patience{5, 0};
+    (void)::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    (void)::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  }
+
+  int fd_;
+};
+
+struct RawPair {
+  ramie::net::TcpStream stream;
+  RawSocket peer;
+};
+
+// In a fiber.
+inline RawPair raw_pair() {
+  auto listener = ramie::or_throw(ramie::net::TcpListener::bind("127.0.0.1:0"));
+  RawSocket peer = RawSocket::connect(*listener.local_addr());
+  auto accepted = ramie::or_throw(listener.accept());
+  return {std::move(accepted.stream), std::move(peer)};
+}
+
+}  // namespace ramie_test
