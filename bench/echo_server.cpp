@@ -24,8 +24,7 @@ int main(int argc, char** argv) {
     bench::Line line("echo_server");
     const double cpu = bench::own_cpu_seconds();
     bench::ServerCounts counts;
-    const int status =
-        bench::serve_echo(*listener, stop, std::chrono::microseconds(burn), counts);
+    const int status = bench::serve_echo(*listener, stop, std::chrono::microseconds(burn), counts);
     const auto metrics = runtime.metrics();
     const double messages = static_cast<double>(std::max<std::uint64_t>(1, counts.reads.load()));
     line.add("workers", workers)

@@ -67,9 +67,8 @@ int main(int argc, char** argv) {
         .add("notify_ns", bench::measure(seconds, [](std::uint64_t n) { by_notify(n, {}); }))
         .add("oneshot_ns", bench::measure(seconds, by_oneshot));
     if (workers > 1)
-      line.add("pinned_apart_ns", bench::measure(seconds, [](std::uint64_t n) {
-                 by_notify(n, {.pinned = true});
-               }));
+      line.add("pinned_apart_ns",
+               bench::measure(seconds, [](std::uint64_t n) { by_notify(n, {.pinned = true}); }));
   });
   line.print();
   return 0;

@@ -12,7 +12,7 @@
 namespace {
 
 struct Side {
-  std::chrono::microseconds watch;
+  std::chrono::microseconds watch{0};
   std::vector<double> p50, p90, p99, per_second, watches;
 };
 
@@ -44,7 +44,9 @@ void add(bench::Line& line, const std::string& name, const Side& side) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::LoadPlan plan{.rate = 10'000, .seconds = 1};
+  bench::LoadPlan plan;
+  plan.rate = 10'000;
+  plan.seconds = 1;
   std::uint64_t workers = 2, rounds = 5, watch = 500, burn = 2000;
   bench::Options("watcher: latencies and requests/s with and without the watcher")
       .whole("--workers", workers, 1, 1024, "worker threads of the server")
@@ -59,7 +61,8 @@ int main(int argc, char** argv) {
   if (plan.rate == 0) burn = 0;
   plan.burners = burn == 0 ? 0 : 1;
   bench::Line line("watcher");
-  std::array<Side, 2> sides{Side{.watch = std::chrono::microseconds(watch)}, Side{.watch = {}}};
+  std::array<Side, 2> sides;
+  sides[0].watch = std::chrono::microseconds(watch);
   for (std::uint64_t round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < 2; ++i)
       run_once(sides[(i + round) % 2], plan, workers, std::chrono::microseconds(burn));

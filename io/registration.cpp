@@ -33,12 +33,14 @@ Result<void> Registration::deregister() noexcept {
 }
 
 Result<Ready> Registration::readiness(Interest interest) noexcept {
+  if (shared_ == nullptr) return failure(std::make_error_code(std::errc::bad_file_descriptor));
   auto ready = shared_->wait(interest, sched::WaitKind::io, ScheduledIo::Sharing::any);
   if (!ready) return failure(ready.error());
   return Ready(ready->ready()).masked_by(interest);
 }
 
 Result<void> Registration::enter() noexcept {
+  if (shared_ == nullptr) return failure(std::make_error_code(std::errc::bad_file_descriptor));
   return sched::Wait(sched::WaitKind::io, shared_).enter();
 }
 

@@ -81,6 +81,7 @@ void run_body(Fiber& fiber) noexcept {
 void fiber_main(void* argument) noexcept {
   Fiber& fiber = *static_cast<Fiber*>(argument);
   base::tsan_acquire(fiber.wake_edge());
+  base::tsan_acquire(fiber.end_edge());  // of the fiber that had the block before
   if (fiber.skip_body) {
     fiber.ops->drop_closure(fiber.storage);
     fiber.outcome.store(detail::Outcome::canceled, base::kRelaxed);
@@ -90,6 +91,7 @@ void fiber_main(void* argument) noexcept {
   // Nobody will join: the result's destructor runs here, where it may wait.
   if (fiber.references.load(base::kAcquire) == 1 && fiber.group == nullptr) drop_task_result(fiber);
   fiber.leaving.store(Leaving::ended, base::kRelaxed);
+  if (fiber.group != nullptr) base::tsan_release(fiber.group);
   base::tsan_release(fiber.end_edge());
 }
 
@@ -118,14 +120,14 @@ void end_task(Fiber& fiber) noexcept {
 bool WakeList::claim(Sleeper& sleeper, std::uint32_t epoch, std::uint8_t by) noexcept {
   const bool is_thread = sleeper.is_thread();
   const void* futex = sleeper.word.futex();
-  base::tsan_release(&sleeper.word);
+  base::tsan_release(sleeper.wake_edge());
   const FiberWord::Claim claim = sleeper.word.claim(epoch, by);
   if (claim == FiberWord::Claim::won_and_queue) add(sleeper, is_thread, futex);
   return claim != FiberWord::Claim::lost;
 }
 
 void WakeList::request(Sleeper& sleeper, std::uint64_t bits) noexcept {
-  base::tsan_release(&sleeper.word);
+  base::tsan_release(sleeper.wake_edge());
   if (sleeper.word.request(bits)) add(sleeper, sleeper.is_thread(), sleeper.word.futex());
 }
 

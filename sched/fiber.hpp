@@ -92,12 +92,12 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   bool try_retain() noexcept;
   void release() noexcept;
 
-  // The edge "wake (or spawn) happens before resume", for the race detector.
-  const void* wake_edge() const noexcept { return &word; }
-  const void* end_edge() const noexcept { return &has_ended; }
+  // The edge "end happens before join, and before the block's next fiber".
+  const void* end_edge() const noexcept { return &id; }
 };
 
-inline void FiberList::push_back(Fiber& fiber) noexcept {
+// `queue_next` is the scheduler's: the race detector looks at programs, the model checker at us.
+RAMIE_NO_TSAN inline void FiberList::push_back(Fiber& fiber) noexcept {
   fiber.queue_next = nullptr;
   if (tail_ == nullptr) head_ = &fiber;
   else tail_->queue_next = &fiber;
@@ -105,7 +105,7 @@ inline void FiberList::push_back(Fiber& fiber) noexcept {
   ++size_;
 }
 
-inline Fiber* FiberList::pop_front() noexcept {
+RAMIE_NO_TSAN inline Fiber* FiberList::pop_front() noexcept {
   Fiber* first = head_;
   if (first == nullptr) return nullptr;
   head_ = first->queue_next;
@@ -114,7 +114,7 @@ inline Fiber* FiberList::pop_front() noexcept {
   return first;
 }
 
-inline void FiberList::append(FiberList& other) noexcept {
+RAMIE_NO_TSAN inline void FiberList::append(FiberList& other) noexcept {
   if (other.is_empty()) return;
   if (tail_ == nullptr) head_ = other.head_;
   else tail_->queue_next = other.head_;

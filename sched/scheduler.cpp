@@ -181,6 +181,7 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
 }
 
 void Scheduler::recycle(Fiber& fiber) noexcept {
+  base::tsan_acquire(fiber.end_edge());
   drop_task_result(fiber);
   fiber.exception = nullptr;
   const base::TsanInternal internal;
@@ -197,6 +198,7 @@ void Scheduler::recycle(Fiber& fiber) noexcept {
 
 // All workers have ended: their counts stand still.
 void Scheduler::retire() noexcept {
+  const base::TsanInternal internal;
   if (leaked_) return;
   std::int64_t taken = 0;
   for (const auto& worker : workers_)

@@ -16,6 +16,7 @@ inline namespace v0 {
 namespace sched {
 
 void ScopeCore::adopt(Fiber& child) noexcept {
+  const base::TsanInternal internal;
   child.group = this;
   child.cancel.inherited = deadline_;
   bool is_canceled = false;
@@ -44,7 +45,6 @@ void ScopeCore::child_ended(Fiber& child) noexcept {
   children_.erase(child);
   if (size_.fetch_sub(1, base::kAcqRel) == 1)
     while (Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);  // one: the owner
-  base::tsan_release(this);
   mutex_.unlock();
   wakes.fire();
 }

@@ -29,6 +29,8 @@ namespace sys = base::sys;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kStacksPerSlab = 64;
 constexpr std::size_t kColours = 16;
+// The race detector must not take one fiber's frames for another's: there, every fiber gets fresh memory.
+constexpr bool kReuses = RAMIE_TSAN == 0;
 constexpr std::size_t kRecord = (sizeof(Stack) + 63) / 64 * 64;
 
 constexpr std::size_t round_to_pages(std::size_t bytes) {
@@ -147,8 +149,8 @@ Stack* StackPool::map_odd(std::size_t size, int& error) noexcept {
 
 Stack* StackPool::take(std::size_t size, int& error) noexcept {
   Stack* stack = nullptr;
-  if (size != 0 && size != options_.size) {
-    stack = map_odd(size, error);
+  if (!kReuses || (size != 0 && size != options_.size)) {
+    stack = map_odd(size == 0 ? options_.size : size, error);
   } else {
     mutex_.lock();
     if (depot_ != nullptr) {
@@ -213,7 +215,7 @@ void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
 }
 
 Stack* StackCache::take(std::size_t size, int& error) noexcept {
-  if (size != 0 && size != pool_.options_.size) return pool_.take(size, error);
+  if (!kReuses || (size != 0 && size != pool_.options_.size)) return pool_.take(size, error);
   if (top_ == nullptr) {
     top_ = pool_.withdraw(kMax / 2, size_);
     if (top_ == nullptr) return pool_.take(0, error);

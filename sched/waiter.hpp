@@ -29,11 +29,14 @@ class Sleeper {
  public:
   explicit Sleeper(bool is_thread) noexcept : is_thread_(is_thread) {}
   bool is_thread() const noexcept { return is_thread_; }
+  // The edge "wake (or spawn) happens before resume", for the race detector: an address of its own, since it takes
+  // what is released into `word`, which workers touch for every fiber, for the same object.
+  const void* wake_edge() const noexcept { return &is_thread_; }
 
   FiberWord word;
 
  private:
-  const bool is_thread_;
+  alignas(8) const bool is_thread_;
 };
 
 struct Waiter : base::Link {

@@ -34,6 +34,7 @@ void Worker::start() {
 }
 
 void Worker::run() noexcept {
+  const base::TsanInternal internal;  // fibers have contexts of their own: this is the loop around them
   set_current_worker(this);
   context_.attach();
   AlternateStack signal_stack;
@@ -266,7 +267,6 @@ bool Worker::attach_stack(Fiber& fiber) noexcept {
 }
 
 void Worker::finish(Fiber& fiber) noexcept {
-  base::tsan_acquire(fiber.end_edge());
   fiber.word.finish();
   if (fiber.stack != nullptr) {
     fiber.context.release();

@@ -33,11 +33,11 @@ int serve_echo(ramie::net::TcpListener& listener, const ramie::CancellationToken
 struct LoadPlan {
   ramie::net::SocketAddr server;
   std::uint64_t connections = 50;
-  std::uint64_t size = 64;     // bytes of a message
-  std::uint64_t rate = 0;      // messages a second, over all connections; 0: closed loop
-  std::uint64_t burners = 0;   // connections whose messages burn; they are not counted
-  double seconds = 2;          // that count
-  double warm_up = 0.2;        // before them
+  std::uint64_t size = 64;    // bytes of a message
+  std::uint64_t rate = 0;     // messages a second, over all connections; 0: closed loop
+  std::uint64_t burners = 0;  // connections whose messages burn; they are not counted
+  double seconds = 2;         // that count
+  double warm_up = 0.2;       // before them
 };
 
 struct LoadResult {
@@ -47,9 +47,7 @@ struct LoadResult {
   double seconds = 0;
   std::string first_error;
 
-  double per_second() const {
-    return seconds <= 0 ? 0 : static_cast<double>(requests) / seconds;
-  }
+  double per_second() const { return seconds <= 0 ? 0 : static_cast<double>(requests) / seconds; }
 };
 
 /// Runs the plan in a runtime of its own with one worker, on this thread's behalf.

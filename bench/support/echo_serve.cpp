@@ -46,10 +46,10 @@ int serve_echo(ramie::net::TcpListener& listener, const ramie::CancellationToken
       break;
     }
     (void)accepted->stream.set_nodelay(true);
-    if (auto started = connections.spawn([stream = std::move(accepted->stream), burn,
-                                          &counts]() mutable {
-          session(std::move(stream), burn, counts);
-        });
+    if (auto started =
+            connections.spawn([stream = std::move(accepted->stream), burn, &counts]() mutable {
+              session(std::move(stream), burn, counts);
+            });
         !started)
       status = ramie::report("spawn", started.error());
   }

@@ -72,8 +72,8 @@ void Options::parse(int argc, char** argv) const {
       if (earlier == row) refuse(name + " is given twice");
     seen.push_back(row);
     if (equals == std::string_view::npos && i + 1 == argc) refuse(name + " wants a value");
-    const std::string_view value =
-        equals == std::string_view::npos ? std::string_view(argv[++i]) : argument.substr(equals + 1);
+    const bool is_joined = equals != std::string_view::npos;  // --name=VALUE
+    const std::string_view value = is_joined ? argument.substr(equals + 1) : argv[++i];
     std::uint64_t whole = 0;
     double number = 0;
     const bool is_number = row->whole != nullptr ? read(value, whole) : read(value, number);

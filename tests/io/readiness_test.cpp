@@ -103,7 +103,7 @@ TEST_CASE("B55 try_io: not called unless ready, EAGAIN clears, success and other
 }
 
 TEST_CASE("Registration::io waits until the operation does not say EAGAIN") {
-  for (const std::size_t workers : {1, 2, 4}) {
+  for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       Fixture it;
       auto reader = ramie::spawn([&] {

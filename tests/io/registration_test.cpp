@@ -132,7 +132,7 @@ TEST_CASE("Registration: a descriptor that was closed first is no error") {
 }
 
 TEST_CASE("Registration: its end ends the waits of others with canceled") {
-  for (const std::size_t workers : {1, 2, 4}) {
+  for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       SocketPair pair;
       auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));

@@ -53,8 +53,8 @@ Waiting wait_for(Registration& registration, Interest interest, std::size_t n) {
 }  // namespace
 
 TEST_CASE("B53 all waiters of a direction wake on one event, around the size of a batch") {
-  for (const std::size_t workers : {1, 2, 4}) {
-    for (const std::size_t n : {10, 31, 32, 33, 64, 65, 300}) {
+  for (const std::size_t workers : kWorkerCounts) {
+    for (const std::size_t n : {10UL, 31UL, 32UL, 33UL, 64UL, 65UL, 300UL}) {
       CAPTURE(workers, n);
       in_runtime(workers, [n] {
         SocketPair pair;
@@ -105,7 +105,7 @@ TEST_CASE("A waiter for either direction is woken once, by the first") {
 }
 
 TEST_CASE("A stream takes one reader and one writer at once; a second of a kind is refused") {
-  for (const std::size_t workers : {1, 2, 4}) {
+  for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       RawPair pair = raw_pair();
       (void)pair.stream.set_send_buffer_size(4096);
@@ -133,7 +133,7 @@ TEST_CASE("A stream takes one reader and one writer at once; a second of a kind 
 }
 
 TEST_CASE("B60 a woken fiber may destroy the very socket at once") {
-  for (const std::size_t workers : {1, 2, 4}) {
+  for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       for (int i = 0; i < 300; ++i) {
         RawPair pair = raw_pair();
@@ -153,7 +153,7 @@ TEST_CASE("B60 a woken fiber may destroy the very socket at once") {
 }
 
 TEST_CASE("Waiters that leave by a deadline are no longer there when the event comes") {
-  for (const std::size_t workers : {1, 2, 4}) {
+  for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       SocketPair pair;
       auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));

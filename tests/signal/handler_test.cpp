@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <vector>
 
 #include "sched/base/annotate.hpp"
 #include "signal/pipe.hpp"

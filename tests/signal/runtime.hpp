@@ -42,9 +42,13 @@ class Runtime {
     const Entered entered(*scheduler_);
     return ramie::spawn(std::forward<F>(function));
   }
+  // While it runs this thread sleeps in a call that TSan knows: it holds a handler back as long as
+  // the thread that got the signal is in a futex call of ours.
   template <class F>
   auto run(F&& function) {
-    return spawn(std::forward<F>(function)).join();
+    auto handle = spawn(std::forward<F>(function));
+    while (!handle.is_finished()) std::this_thread::sleep_for(1ms);
+    return handle.join();
   }
   // On this thread, inside the runtime.
   template <class F>

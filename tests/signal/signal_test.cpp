@@ -10,7 +10,9 @@
 
 #include <atomic>
 #include <thread>
+#include <vector>
 
+#include "sched/base/annotate.hpp"
 #include "tests/signal/runtime.hpp"
 
 using namespace ramie::test;
@@ -140,7 +142,8 @@ TEST_CASE("S5: kinds do not mix") {
 }
 
 // Goal: no last signal of a burst is lost. Method: another thread sends 100 bursts of 100; before
-// the last of each it leaves the burst's number, which a recv() that comes later must see.
+// the last of each it leaves the burst's number, which a recv() that comes later must see. (TSan
+// holds handlers back in threads that sleep in a futex: there the sender signals itself.)
 TEST_CASE("S1: after a storm of 10,000 signals every quiescence has had its recv") {
   Runtime runtime;
   std::atomic<int> sent{0};
@@ -152,11 +155,14 @@ TEST_CASE("S1: after a storm of 10,000 signals every quiescence has had its recv
   });
   REQUIRE(eventually([&] { return seen == 1; }));
   bool all_seen = true;
+  const auto send = [] {
+    (void)(RAMIE_TSAN != 0 ? ::raise(SIGUSR1) : ::kill(::getpid(), SIGUSR1));
+  };
   std::thread([&] {
     for (int burst = 2; burst <= 101 && all_seen; ++burst) {
-      for (int i = 0; i < 99; ++i) (void)::kill(::getpid(), SIGUSR1);
+      for (int i = 0; i < 99; ++i) send();
       sent = burst;
-      (void)::kill(::getpid(), SIGUSR1);
+      send();
       all_seen = eventually([&] { return seen == burst; });
     }
   }).join();

@@ -23,6 +23,8 @@ namespace ramie_test {
 
 using namespace std::chrono_literals;
 
+inline constexpr std::size_t kWorkerCounts[] = {1, 2, 4};
+
 inline ramie::runtime::Runtime make_runtime(std::size_t workers) {
   ramie::runtime::Builder builder;
   builder.ignore_environment(true).process_wide(false).workers(workers);

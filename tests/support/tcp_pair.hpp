@@ -42,7 +42,10 @@ class RawSocket {
  public:
   explicit RawSocket(int fd) noexcept : fd_(fd) { set_patience(); }
   RawSocket(RawSocket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  RawSocket& operator=(RawSocket&&) = delete;
+  RawSocket& operator=(RawSocket&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   ~RawSocket() { close(); }
 
   static RawSocket connect(const ramie::net::SocketAddr& peer) {

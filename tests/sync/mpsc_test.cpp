@@ -3,7 +3,6 @@
 #include "tests/sync/support.hpp"
 
 #include <map>
-#include <optional>
 
 using namespace ramie_test;
 namespace mpsc = ramie::sync::mpsc;
@@ -134,11 +133,11 @@ TEST_CASE("mpsc: values sent before close() are received, later ones stay with t
 TEST_CASE("mpsc: the last permit of a closed channel ends the receiver's wait", "[sync]") {
   with_workers([](MiniRuntime& runtime) {
     auto [sender, receiver] = mpsc::channel<int>(2);
-    std::optional<mpsc::Permit<int>> permit(std::move(*sender.reserve()));
+    mpsc::Permit<int> permit = *sender.reserve();
     receiver.close();
     auto receiving = ramie::spawn([&] { return receiver.recv(); });
     REQUIRE(park_comes_true(runtime, WaitKind::channel, 1));
-    permit.reset();
+    permit = {};
     REQUIRE(code_of(receiving.join()) == errc::closed);
   });
 }
@@ -150,14 +149,14 @@ TEST_CASE("mpsc: close wakes every waiting sender, in any batch", "[sync]") {
       REQUIRE(sender.send(Counted(0)));
       std::atomic<int> closed{0};
       Crowd crowd;
-      const auto body = [&, &sender = sender](int id) {
+      const auto body = [&](int id) {
         Counted value(id);
         if (code_of(sender.send(std::move(value))) == errc::closed && value.value() == id)
           closed.fetch_add(1);
       };
       crowd.add_threads(threads, body);
       crowd.add_fibers(6, body);
-      auto watching = ramie::spawn([&, &sender = sender] { return sender.closed(); });
+      auto watching = ramie::spawn([&] { return sender.closed(); });
       REQUIRE(park_comes_true(runtime, WaitKind::channel, 7));
       if (threads % 2 == 0) receiver = {};
       else receiver.close();
@@ -175,7 +174,7 @@ TEST_CASE("mpsc: a receiver that goes drops what was not received", "[sync]") {
     auto [sender, receiver] = mpsc::channel<ramie::sync::oneshot::Sender<int>>(4);
     auto [answer, answered] = ramie::sync::oneshot::channel<int>();
     REQUIRE(sender.send(std::move(answer)));
-    auto waiting = ramie::spawn([&, &answered = answered] { return answered.recv(); });
+    auto waiting = ramie::spawn([&] { return answered.recv(); });
     REQUIRE(park_comes_true(runtime, WaitKind::channel, 1));
     receiver = {};
     REQUIRE(code_of(waiting.join()) == errc::closed);
@@ -190,7 +189,7 @@ TEST_CASE("mpsc: waiting senders are let in first come, first served", "[sync]")
     REQUIRE(sender.send(-1));
     Crowd crowd;
     for (int i = 0; i < 20; ++i) {
-      crowd.add_fibers(1, [&, &sender = sender, i](int) { (void)sender.send(i); });
+      crowd.add_fibers(1, [&, i](int) { (void)sender.send(i); });
       REQUIRE(park_comes_true(runtime, WaitKind::channel, static_cast<std::size_t>(i) + 1));
     }
     REQUIRE(*receiver.recv() == -1);
@@ -208,9 +207,9 @@ TEST_CASE("mpsc: a sender that leaves the line takes no room with it", "[sync]")
       auto [sender, receiver] = mpsc::channel<Counted>(1);
       REQUIRE(sender.send(Counted(0)));
       Counted kept(1);
-      auto first = ramie::spawn([&, &sender = sender] { return sender.send(std::move(kept)); });
+      auto first = ramie::spawn([&] { return sender.send(std::move(kept)); });
       REQUIRE(park_comes_true(runtime, WaitKind::channel, 1));
-      auto second = ramie::spawn([&, &sender = sender] { return sender.send(Counted(2)); });
+      auto second = ramie::spawn([&] { return sender.send(Counted(2)); });
       REQUIRE(park_comes_true(runtime, WaitKind::channel, 2));
       std::thread canceller([&] { first.cancel(); });
       REQUIRE(receiver.recv()->value() == 0);
@@ -229,10 +228,10 @@ TEST_CASE("mpsc: a sender that leaves the line takes no room with it", "[sync]")
 TEST_CASE("mpsc: a permit that is dropped lets the next in line in", "[sync]") {
   with_workers([](MiniRuntime& runtime) {
     auto [sender, receiver] = mpsc::channel<int>(1);
-    std::optional<mpsc::Permit<int>> permit(std::move(*sender.reserve()));
-    auto waiting = ramie::spawn([&, &sender = sender] { return sender.send(4); });
+    mpsc::Permit<int> permit = *sender.reserve();
+    auto waiting = ramie::spawn([&] { return sender.send(4); });
     REQUIRE(park_comes_true(runtime, WaitKind::channel, 1));
-    permit.reset();
+    permit = {};
     REQUIRE(waiting.join());
     REQUIRE(*receiver.recv() == 4);
   });
@@ -261,7 +260,7 @@ TEST_CASE("mpsc: under deadlines on both sides what was sent is what was receive
     std::atomic<bool> is_over{false};
     long received = 0;
     Crowd senders;
-    senders.add_fibers(10, [&, &sender = sender](int id) {
+    senders.add_fibers(10, [&](int id) {
       for (int i = 0; i < 120; ++i) {
         const auto patience = std::chrono::microseconds((id * 7 + i * 13) % 60);
         const bool use_permit = i % 3 == 0;
@@ -275,7 +274,7 @@ TEST_CASE("mpsc: under deadlines on both sides what was sent is what was receive
         if (done) sent.fetch_add(1);
       }
     });
-    auto receiving = ramie::spawn([&, &receiver = receiver] {
+    auto receiving = ramie::spawn([&] {
       for (int i = 0;; ++i) {
         const auto patience = std::chrono::microseconds(i % 50);
         auto value = ramie::timeout(patience, [&] { return receiver.recv(); });
@@ -296,8 +295,8 @@ TEST_CASE("mpsc: the receiver may go while senders send", "[sync]") {
     for (int round = 0; round < 60; ++round) {
       auto [sender, receiver] = mpsc::channel<Counted>(2);
       Crowd crowd;
-      const auto body = [sender = std::move(sender)](int) mutable {
-        for (int i = 0; sender.send(Counted(i)); ++i) {}
+      const auto body = [mine = std::move(sender)](int) mutable {
+        for (int i = 0; mine.send(Counted(i)); ++i) {}
       };
       crowd.add_fibers(3, body);
       crowd.add_threads(1, body);

@@ -3,7 +3,6 @@
 
 #include <csignal>
 #include <memory>
-#include <optional>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -9,15 +9,14 @@ using ramie::sched::WaitKind;
 
 TEST_CASE("oneshot: the value arrives, whoever comes first", "[sync]") {
   with_workers([](MiniRuntime& runtime) {
-    for (const bool receiver_first : {true, false}) {
+    for (const bool sender_first : {true, false}) {
       auto [sender, receiver] = oneshot::channel<Counted>();
-      auto receiving = ramie::spawn([&] {
-        if (!receiver_first)
-          while (!sender.is_closed()) ramie::yield_now();  // spent
-        return receiver.recv();
-      });
-      if (receiver_first) REQUIRE(park_comes_true(runtime, WaitKind::channel, 1));
-      REQUIRE(sender.send(Counted(7)));
+      if (sender_first) REQUIRE(sender.send(Counted(7)));
+      auto receiving = ramie::spawn([&] { return receiver.recv(); });
+      if (!sender_first) {
+        REQUIRE(park_comes_true(runtime, WaitKind::channel, 1));
+        REQUIRE(sender.send(Counted(7)));
+      }
       auto value = receiving.join();
       REQUIRE(value);
       REQUIRE(value->value() == 7);
@@ -113,9 +112,9 @@ TEST_CASE("oneshot: both ends going at once leave exactly one owner of the value
   with_workers([](MiniRuntime&) {
     for (int round = 0; round < 500; ++round) {
       auto [sender, receiver] = oneshot::channel<Counted>();
-      auto dropping = ramie::spawn([receiver = std::move(receiver)]() mutable {
-        (void)receiver.try_recv();
-        receiver = {};
+      auto dropping = ramie::spawn([mine = std::move(receiver)]() mutable {
+        (void)mine.try_recv();
+        mine = {};
       });
       Counted value(1);
       const bool is_sent = sender.send(std::move(value)).has_value();
@@ -133,7 +132,7 @@ TEST_CASE("oneshot: requests and answers between fibers and threads", "[sync]") 
     const auto body = [&](int id) {
       for (int i = 0; i < 100; ++i) {
         auto [sender, receiver] = oneshot::channel<int>();
-        auto answering = [sender = std::move(sender), i]() mutable { (void)sender.send(i); };
+        auto answering = [mine = std::move(sender), i]() mutable { (void)mine.send(i); };
         if (id % 2 == 0 && ramie::current::is_fiber()) {
           ramie::spawn(std::move(answering)).detach();
         } else {

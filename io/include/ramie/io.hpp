@@ -91,7 +91,7 @@ class Registration {
 
   /// Waits until something of `interest` is there. Spurious success is possible: the operation then says EAGAIN.
   /// Returns  what is there, masked by `interest`; never empty.
-  /// Errors   canceled, timed_out, shutting_down.
+  /// Errors   canceled, timed_out, shutting_down; bad_file_descriptor once deregistered.
   /// Blocks   this fiber; outside a runtime, this thread.
   /// Threads  any number of waiters.
   /// Cancel   safe: may be retried.
@@ -123,6 +123,7 @@ class Registration {
   /// Cancel   not a wait.
   template <class F>
   [[nodiscard]] auto try_io(Interest interest, F&& operation) -> decltype(operation()) {
+    if (!is_registered()) return failure(std::make_error_code(std::errc::bad_file_descriptor));
     const std::uint64_t seen = snapshot();
     if (!has_any(seen, interest)) return failure(std::make_error_code(std::errc::resource_unavailable_try_again));
     auto outcome = operation();

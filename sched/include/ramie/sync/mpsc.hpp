@@ -94,6 +94,7 @@ class Sender;
 template <class T>
 class Permit {
  public:
+  Permit() noexcept = default;
   Permit(Permit&& other) noexcept : channel_(std::exchange(other.channel_, nullptr)) {}
   Permit& operator=(Permit&& other) noexcept {
     if (this != &other) {
@@ -137,7 +138,7 @@ class Permit {
     channel->release_sender();
   }
 
-  detail::Channel<T>* channel_;
+  detail::Channel<T>* channel_ = nullptr;
 };
 
 /// The sending half; copy it freely. When the last one is gone, the receiver's recv() ends.

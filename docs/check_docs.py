@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""The pages and the code agree: check_docs.py [root] prints `file:line: message`, exits 1 if any.
+
+    snippet   a code block after the line `<!-- path -->` is that file, to the letter
+    link      a relative link leads to a file; `file#part` to a heading in it
+"""
+import os
+import re
+import sys
+
+SNIPPET = re.compile(r"^<!-- ([\w./-]+) -->\n```\w*\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^```.*?^```$", re.M | re.S)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def anchors(text):
+    """The names that a page's headings get: lower case, blanks as hyphens, the rest dropped."""
+    headings = re.findall(r"^#+ +(.*)$", BLOCK.sub("", text), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def check_snippets(root, page, text):
+    for match in SNIPPET.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        source = os.path.join(root, match.group(1))
+        if not os.path.isfile(source):
+            yield f"{page}:{line}: there is no {match.group(1)}"
+        elif read(source) != match.group(2):
+            yield f"{page}:{line}: the block differs from {match.group(1)}"
+
+
+def check_links(root, page, text):
+    # Blocks are blanked, so that line numbers stay.
+    prose = BLOCK.sub(lambda block: "\n" * block.group(0).count("\n"), text)
+    for match in LINK.finditer(prose):
+        line = prose.count("\n", 0, match.start()) + 1
+        path, _, part = match.group(1).partition("#")
+        if "://" in path or path.startswith("mailto:"):
+            continue
+        target = os.path.normpath(os.path.join(root, os.path.dirname(page), path))
+        if not path:
+            target = os.path.join(root, page)
+        if not os.path.exists(target):
+            yield f"{page}:{line}: {match.group(1)} leads nowhere"
+        elif part and target.endswith(".md") and part not in anchors(read(target)):
+            yield f"{page}:{line}: {path or page} has no heading #{part}"
+
+
+def pages(root):
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if name != "build" and name[0] != "."]
+        for name in sorted(names):
+            if name.endswith(".md"):
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.dirname(__file__)) or "."
+    faults, snippets = [], 0
+    for page in pages(root):
+        text = read(os.path.join(root, page))
+        snippets += len(SNIPPET.findall(text))
+        faults += [*check_snippets(root, page, text), *check_links(root, page, text)]
+    if snippets == 0:
+        faults.append("README.md:1: no page shows a file: is the mark of snippets spelt wrong?")
+    for fault in faults:
+        print(fault)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

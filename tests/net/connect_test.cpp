@@ -1,0 +1,180 @@
+// Connecting: by address and by name, and what it says when it does not work.
+#include "tests/support/fault.hpp"
+#include "tests/support/in_runtime.hpp"
+#include "tests/support/tcp_pair.hpp"
+
+#include <ramie/cancel.hpp>
+
+#include <catch2/catch.hpp>
+#include <string>
+#include <sys/socket.h>
+#include <vector>
+
+namespace {
+
+using namespace ramie_test;
+using ramie::errc;
+using ramie::net::lookup_host;
+using ramie::net::SocketAddr;
+using ramie::net::TcpListener;
+using ramie::net::TcpStream;
+using ramie::sched::WaitKind;
+
+SocketAddr address_of_nobody() {
+  auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
+  return *listener.local_addr();
+}
+
+// A listener whose queue is full drops the SYN: connecting to it takes for ever.
+class FullListener {
+ public:
+  FullListener() {
+    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::bind(fd_, reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0);
+    REQUIRE(::listen(fd_, 0) == 0);
+    sockaddr_in bound{};
+    socklen_t size = sizeof bound;
+    REQUIRE(::getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &size) == 0);
+    address_ = SocketAddr::from_raw(&bound, sizeof bound);
+    queued_.push_back(RawSocket::connect(address_));
+  }
+  ~FullListener() { ::close(fd_); }
+  const SocketAddr& address() const { return address_; }
+
+ private:
+  int fd_;
+  SocketAddr address_;
+  std::vector<RawSocket> queued_;
+};
+
+}  // namespace
+
+TEST_CASE("connect: refused, unreachable and nonsense say so, and leak nothing") {
+  in_runtime(2, [] {
+    const SocketAddr nobody = address_of_nobody();
+    for (int i = 0; i < 100; ++i)
+      REQUIRE(TcpStream::connect(nobody).error() == std::errc::connection_refused);
+    // Not a unicast address: the kernel refuses before it sends anything.
+    CHECK(TcpStream::connect(*SocketAddr::parse("255.255.255.255:1")).error() ==
+          std::errc::network_unreachable);
+    CHECK(TcpStream::connect(SocketAddr()).error() == std::errc::invalid_argument);
+    const auto metrics = ramie::runtime::Handle::current().metrics();
+    CHECK(metrics.io_registered == metrics.io_deregistered);
+  });
+}
+
+TEST_CASE("connect: a peer that never answers ends at the deadline, and its socket is closed") {
+  in_runtime(2, [] {
+    FullListener full;
+    const std::size_t before = open_descriptors();
+    const auto begin = std::chrono::steady_clock::now();
+    const auto stream = ramie::timeout(30ms, [&] { return TcpStream::connect(full.address()); });
+    REQUIRE_FALSE(stream.has_value());
+    CHECK(stream.error() == errc::timed_out);
+    CHECK(stream.error() == std::errc::timed_out);
+    CHECK(std::chrono::steady_clock::now() - begin >= 30ms);
+    CHECK(open_descriptors() == before);
+  });
+}
+
+TEST_CASE("connect: a cancel gives the attempt up") {
+  in_runtime(2, [] {
+    FullListener full;
+    const std::size_t before = open_descriptors();
+    auto connecting = ramie::spawn([&] { return TcpStream::connect(full.address()); });
+    REQUIRE(until_parked(WaitKind::connect, 1));
+    CHECK(open_descriptors() == before + 1);
+    connecting.cancel();
+    CHECK(connecting.join().error() == errc::canceled);
+    CHECK(open_descriptors() == before);
+  });
+}
+
+TEST_CASE("connect: a fiber that is cancelled already does not even knock") {
+  in_runtime(1, [] {
+    auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
+    const auto address = *listener.local_addr();
+    auto fiber = ramie::spawn([&] {
+      while (ramie::current::check()) ramie::yield_now();
+      return TcpStream::connect(address);
+    });
+    ramie::yield_now();
+    fiber.cancel();
+    CHECK(fiber.join().error() == errc::canceled);
+    CHECK(ramie::timeout(5ms, [&] { return listener.accept(); }).error() == errc::timed_out);
+  });
+}
+
+TEST_CASE("connect: failing system calls come back, nothing leaks") {
+  in_runtime(1, [] {
+    auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
+    const auto address = *listener.local_addr();
+    for (const char* call : {"socket", "connect", "epoll_ctl"}) {
+      CAPTURE(call);
+      const std::size_t before = open_descriptors();
+      const Fault fault({.calls = {call}, .error = ENOBUFS});
+      CHECK(TcpStream::connect(address).error() == std::errc::no_buffer_space);
+      CHECK(open_descriptors() == before);
+      CHECK(TcpStream::connect(address).has_value());
+    }
+  });
+}
+
+TEST_CASE("B31 connect, bind and from_fd outside a runtime say no_runtime, and close") {
+  const std::size_t before = open_descriptors();
+  CHECK(TcpStream::connect(*SocketAddr::parse("127.0.0.1:1")).error() == errc::no_runtime);
+  CHECK(TcpStream::connect("127.0.0.1:1").error() == errc::no_runtime);
+  CHECK(TcpListener::bind("127.0.0.1:0").error() == errc::no_runtime);
+  CHECK(lookup_host("localhost:1").error() == errc::no_runtime);
+  CHECK(lookup_host("127.0.0.1:1").has_value());  // numbers need nobody
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  CHECK(TcpStream::from_fd(fd).error() == errc::no_runtime);
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("connect by name tries every address of the name") {
+  in_runtime(2, [] {
+    // localhost may be ::1 first; the listener is on 127.0.0.1 only.
+    auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
+    const std::string port = std::to_string(listener.local_addr()->port());
+    auto stream = TcpStream::connect("localhost:" + port);
+    REQUIRE(stream.has_value());
+    CHECK(stream->peer_addr()->to_string() == "127.0.0.1:" + port);
+    const auto addresses = lookup_host("localhost:" + port);
+    REQUIRE(addresses.has_value());
+    // The first attempts fail, each address once; the last one's error is the answer.
+    const Fault fault({.calls = {"connect"}, .error = ENETUNREACH, .times = Fault::kAlways});
+    CHECK(TcpStream::connect("localhost:" + port).error() == std::errc::network_unreachable);
+    CHECK(fault.hits() == addresses->size());
+  });
+}
+
+TEST_CASE("lookup_host: numbers, names, and what is neither") {
+  in_runtime(1, [] {
+    CHECK(lookup_host("[::1]:80")->front().to_string() == "[::1]:80");
+    const auto local = lookup_host("localhost:443");
+    REQUIRE(local.has_value());
+    for (const SocketAddr& one : *local) CHECK(one.port() == 443);
+    for (const char* bad : {"", ":", "localhost", "localhost:", ":80", "127.0.0.1"})
+      CHECK(lookup_host(bad).error() == std::errc::invalid_argument);
+    for (const char* bad : {"localhost:http", "localhost:99999", "localhost:-1"}) {
+      CAPTURE(bad);
+      CHECK(lookup_host(bad).error() == std::errc::invalid_argument);
+    }
+    const auto unknown = lookup_host("no-such-host.invalid:80");
+    REQUIRE_FALSE(unknown.has_value());
+    CHECK((unknown.error() == std::errc::address_not_available ||
+           unknown.error() == std::errc::resource_unavailable_try_again));  // no resolver here
+  });
+}
+
+TEST_CASE("lookup_host: a deadline ends the wait, not the runtime") {
+  in_runtime(1, [] {
+    const auto late = ramie::timeout(0ms, [] { return lookup_host("no-such-host.invalid:80"); });
+    REQUIRE_FALSE(late.has_value());
+    CHECK(late.error() == errc::timed_out);
+  });
+}

@@ -1,0 +1,215 @@
+// TcpListener: binding, and accepting whatever happens meanwhile.
+#include "tests/support/fault.hpp"
+#include "tests/support/in_runtime.hpp"
+#include "tests/support/tcp_pair.hpp"
+
+#include <ramie/cancel.hpp>
+#include <ramie/scope.hpp>
+
+#include <array>
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace ramie_test;
+using ramie::errc;
+using ramie::net::ListenOptions;
+using ramie::net::SocketAddr;
+using ramie::net::TcpListener;
+using ramie::net::TcpStream;
+using ramie::sched::WaitKind;
+
+TcpListener listen_somewhere() { return ramie::or_throw(TcpListener::bind("127.0.0.1:0")); }
+
+}  // namespace
+
+TEST_CASE("bind: in use, not ours, not an address: each says what is wrong") {
+  in_runtime(1, [] {
+    auto listener = listen_somewhere();
+    const auto address = *listener.local_addr();
+    CHECK(TcpListener::bind(address).error() == std::errc::address_in_use);
+    CHECK(TcpListener::bind("192.0.2.1:0").error() == std::errc::address_not_available);
+    for (const char* bad : {"", "localhost:80", "127.0.0.1", "127.0.0.1:65536", "[::1]"})
+      CHECK(TcpListener::bind(bad).error() == std::errc::invalid_argument);
+    CHECK(TcpListener::bind(address).error() == std::errc::address_in_use);
+    listener = TcpListener();
+    CHECK(TcpListener::bind(address).has_value());  // free again at once
+  });
+}
+
+TEST_CASE("bind: what each system call says comes back, nothing leaks") {
+  in_runtime(1, [] {
+    for (const char* call : {"socket", "setsockopt", "bind", "listen", "epoll_ctl"}) {
+      CAPTURE(call);
+      const std::size_t before = open_descriptors();
+      const Fault fault({.calls = {call}, .error = EACCES});
+      CHECK(TcpListener::bind("127.0.0.1:0").error() == std::errc::permission_denied);
+      CHECK(fault.hits() == 1);
+      CHECK(open_descriptors() == before);
+    }
+  });
+}
+
+TEST_CASE("bind: several listeners share a port only if all asked for it") {
+  in_runtime(1, [] {
+    ListenOptions shared;
+    shared.reuse_port = true;
+    auto first = ramie::or_throw(TcpListener::bind("127.0.0.1:0", shared));
+    const auto address = *first.local_addr();
+    CHECK(TcpListener::bind(address, shared).has_value());
+    CHECK(TcpListener::bind(address).error() == std::errc::address_in_use);
+  });
+}
+
+TEST_CASE("bind: IPv6 only leaves the port's IPv4 side free") {
+  in_runtime(1, [] {
+    ListenOptions options;
+    options.only_ipv6 = true;
+    auto six = ramie::or_throw(TcpListener::bind("[::]:0", options));
+    auto four = *SocketAddr::parse("0.0.0.0:0");
+    four.set_port(six.local_addr()->port());
+    CHECK(TcpListener::bind(four).has_value());
+  });
+}
+
+TEST_CASE("accept: all of many pending connections, each once") {
+  for (const std::size_t workers : kWorkerCounts) {
+    in_runtime(workers, [] {
+      constexpr std::size_t kClients = 500;
+      auto listener = listen_somewhere();
+      const auto address = *listener.local_addr();
+      std::vector<RawSocket> clients;
+      for (std::size_t i = 0; i < kClients; ++i) clients.push_back(RawSocket::connect(address));
+      // The root's events come once for all of them: edge-triggered.
+      for (std::size_t i = 0; i < kClients; ++i) {
+        auto accepted = listener.accept();
+        REQUIRE(accepted.has_value());
+        CHECK(*accepted->stream.peer_addr() == accepted->peer);
+        REQUIRE(accepted->stream.write_all(bytes("ok")).has_value());
+      }
+      std::size_t served = 0;
+      for (RawSocket& client : clients) served += client.receive(2) == "ok" ? 1 : 0;
+      CHECK(served == kClients);
+      CHECK(ramie::timeout(2ms, [&] { return listener.accept(); }).error() == errc::timed_out);
+    });
+  }
+}
+
+TEST_CASE("accept: any number of fibers, and no connection is left lying") {
+  for (const std::size_t workers : kWorkerCounts) {
+    in_runtime(workers, [] {
+      auto listener = listen_somewhere();
+      const auto address = *listener.local_addr();
+      std::atomic<int> accepted{0};
+      std::vector<ramie::JoinHandle<void>> fibers;
+      for (int i = 0; i < 40; ++i)
+        fibers.push_back(ramie::spawn([&] {
+          while (listener.accept()) ++accepted;
+        }));
+      REQUIRE(until_parked(WaitKind::accept, 40));
+      std::vector<RawSocket> clients;
+      for (int i = 0; i < 200; ++i) clients.push_back(RawSocket::connect(address));
+      CHECK(eventually([&] { return accepted == 200; }));
+      for (auto& fiber : fibers) fiber.cancel();
+      for (auto& fiber : fibers) CHECK(fiber.join().has_value());
+    });
+  }
+}
+
+TEST_CASE("accept: cancels and deadlines lose no connection") {
+  for (const std::size_t workers : kWorkerCounts) {
+    in_runtime(workers, [] {
+      constexpr int kClients = 300;
+      auto listener = listen_somewhere();
+      const auto address = *listener.local_addr();
+      auto clients = ramie::spawn_blocking([address] {
+        int answered = 0;
+        for (int i = 0; i < kClients; ++i) {
+          RawSocket client = RawSocket::connect(address);
+          answered += client.receive(2) == "ok" ? 1 : 0;
+        }
+        return answered;
+      });
+      int accepted = 0;
+      int refused = 0;
+      for (int i = 0; accepted < kClients; ++i) {
+        auto one = ramie::timeout(std::chrono::microseconds(i % 7 * 20),
+                                  [&] { return listener.accept(); });
+        if (!one) {
+          REQUIRE(one.error() == errc::timed_out);
+          ++refused;
+          continue;
+        }
+        ++accepted;
+        REQUIRE(one->stream.write_all(bytes("ok")).has_value());
+      }
+      CHECK(*clients.join() == kClients);
+      CHECK(refused > 0);
+    });
+  }
+}
+
+TEST_CASE("accept: connections that broke, and signals, are skipped") {
+  in_runtime(1, [] {
+    auto listener = listen_somewhere();
+    const auto address = *listener.local_addr();
+    for (const int error : {ECONNABORTED, EPROTO, EPERM, EINTR, ENETDOWN, EHOSTUNREACH}) {
+      CAPTURE(error);
+      RawSocket client = RawSocket::connect(address);
+      const Fault fault({.calls = {"accept4"}, .error = error, .times = 300});
+      CHECK(listener.accept().has_value());
+      CHECK(fault.hits() == 300);
+    }
+    RawSocket client = RawSocket::connect(address);
+    const Fault fault({.calls = {"accept4"}, .error = ENOTSOCK});
+    CHECK(listener.accept().error() == std::errc::not_a_socket);
+    CHECK(listener.accept().has_value());
+  });
+}
+
+TEST_CASE("accept: without memory it pauses, longer each time, and recovers") {
+  in_runtime(1, [] {
+    auto listener = listen_somewhere();
+    RawSocket client = RawSocket::connect(*listener.local_addr());
+    for (const int error : {ENOBUFS, ENOMEM}) {
+      const Fault fault({.calls = {"accept4"}, .error = error, .times = 4});
+      const auto begin = std::chrono::steady_clock::now();
+      CHECK(listener.accept().has_value());
+      CHECK(std::chrono::steady_clock::now() - begin >= 75ms);  // 5 + 10 + 20 + 40
+      client = RawSocket::connect(*listener.local_addr());
+    }
+    const Fault fault({.calls = {"accept4"}, .error = ENOBUFS, .times = Fault::kAlways});
+    CHECK(ramie::timeout(50ms, [&] { return listener.accept(); }).error() == errc::timed_out);
+    CHECK(fault.hits() <= 5);
+  });
+}
+
+TEST_CASE("accept: a connection that cannot be registered is closed, the listener goes on") {
+  in_runtime(1, [] {
+    auto listener = listen_somewhere();
+    RawSocket first = RawSocket::connect(*listener.local_addr());
+    const std::size_t before = open_descriptors();
+    const Fault fault({.calls = {"epoll_ctl"}, .error = ENOMEM});
+    CHECK(listener.accept().error() == std::errc::not_enough_memory);
+    CHECK(open_descriptors() == before);
+    CHECK(first.receive(1).empty());
+    RawSocket second = RawSocket::connect(*listener.local_addr());
+    CHECK(listener.accept().has_value());
+  });
+}
+
+TEST_CASE("A listener that is not open says bad_file_descriptor") {
+  in_runtime(1, [] {
+    TcpListener none;
+    CHECK(none.accept().error() == std::errc::bad_file_descriptor);
+    CHECK(none.local_addr().error() == std::errc::bad_file_descriptor);
+    auto listener = listen_somewhere();
+    none = std::move(listener);
+    CHECK(listener.accept().error() == std::errc::bad_file_descriptor);
+    RawSocket client = RawSocket::connect(*none.local_addr());
+    CHECK(none.accept().has_value());
+  });
+}

@@ -1,0 +1,319 @@
+// Nobody is starved: not by a fiber that always runs, not by one that computes, not by waits that
+// never wait, not by fibers that are pinned.
+#include "tests/support/sched_runtime.hpp"
+
+#include <ramie/sync.hpp>
+#include <ramie/task.hpp>
+#include <ramie/time.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <set>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+using ramie::JoinHandle;
+using ramie::spawn;
+using ramie_test::compute_until;
+using ramie_test::SchedRuntime;
+using ramie_test::spin_until;
+using ramie_test::Watchdog;
+using ramie_test::with_workers;
+
+namespace {
+
+void respawn(std::atomic<bool>& stop, std::atomic<int>& runs) {
+  ++runs;
+  if (!stop) spawn(respawn, std::ref(stop), std::ref(runs)).detach();
+}
+
+}  // namespace
+
+TEST_CASE("B04 a fiber that respawns itself for ever keeps nobody else from running",
+          "[sched][fairness]") {
+  const Watchdog watchdog;
+  auto options = with_workers(1);
+  options.lifo = GENERATE(std::uint32_t{0}, std::uint32_t{1}, std::uint32_t{3});
+  SchedRuntime runtime(options);
+  std::atomic<bool> stop{false};
+  std::atomic<int> runs{0};
+  const auto joined = runtime.run([&] {
+    spawn(respawn, std::ref(stop), std::ref(runs)).detach();
+    auto [sender, receiver] = ramie::sync::oneshot::channel<int>();
+    auto other = spawn([sender = std::move(sender)]() mutable { (void)sender.send(5); });
+    return receiver.recv();
+  });
+  stop = true;
+  CHECK(joined == 5);
+  CHECK(runs > 0);
+}
+
+TEST_CASE("B10 fibers that are always runnable starve neither others nor timers",
+          "[sched][fairness]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{1}, std::size_t{2});
+  SchedRuntime runtime(workers);
+  std::atomic<bool> stop{false};
+  std::vector<JoinHandle<int>> busy;
+  for (int i = 0; i < 8; ++i)
+    busy.push_back(spawn([&stop] {
+      int rounds = 0;
+      for (; !stop; ++rounds) ramie::yield_now();
+      return rounds;
+    }));
+  CHECK(spawn([] { return ramie::sleep_for(5ms); }).join().has_value());
+  CHECK(spawn([] { return 3; }).join() == 3);
+  stop = true;
+  for (auto& one : busy) CHECK(one.join().value_or(0) > 0);
+}
+
+TEST_CASE("B11 without LIFO slot a child runs on the other worker while its parent computes",
+          "[sched][fairness]") {
+  const Watchdog watchdog;
+  auto options = with_workers(2);
+  options.lifo = 0;
+  options.watch = ramie::base::Nanos(0);  // no watcher: eager notification must do
+  SchedRuntime runtime(options);
+  for (int round = 0; round < 50; ++round) {
+    const auto seen = runtime.run([] {
+      std::atomic<bool> ran{false};
+      auto child = spawn([&ran] { ran = true; });
+      const bool in_time = compute_until([&] { return ran.load(); });
+      (void)child.join();
+      return in_time;
+    });
+    REQUIRE(seen == true);
+  }
+}
+
+// Goal: a child in the LIFO slot of a computing parent is rescued, whenever the parent spawned it.
+// Method: the parent computes for 0 to 15 ms first (the watcher gives up after 10), then spawns.
+TEST_CASE("B11 P4 a child in the LIFO slot is rescued while its parent computes",
+          "[sched][fairness]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{2}, std::size_t{4});
+  SchedRuntime runtime(workers);
+  for (int round = 0; round < 60; ++round) {
+    const auto seen = runtime.run([round] {
+      const auto end = std::chrono::steady_clock::now() + round * 250us;
+      (void)compute_until([&] { return std::chrono::steady_clock::now() > end; });
+      std::atomic<bool> ran{false};
+      auto child = spawn([&ran] { ran = true; });
+      const bool in_time = compute_until([&] { return ran.load(); });
+      (void)child.join();
+      return in_time;
+    });
+    INFO("after " << round * 250 << " us of computing");
+    REQUIRE(seen == true);
+  }
+}
+
+TEST_CASE("P4 a computing fiber holds up nobody's timer", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  for (int round = 0; round < 30; ++round) {
+    std::atomic<bool> woke{false};
+    auto sleeper = spawn([&woke, round] {
+      (void)ramie::sleep_for(1ms + round * 1ms);
+      woke = true;
+    });
+    auto computing = spawn({.pinned = round % 2 == 0},
+                           [&woke] { return compute_until([&] { return woke.load(); }); });
+    REQUIRE(computing.join() == true);
+    REQUIRE(sleeper.join().has_value());
+  }
+}
+
+// Goal: a timer that the computing fiber itself has armed for a child fires in time.
+TEST_CASE("P4 timers on the wheel of a stuck worker fire", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  for (int round = 0; round < 20; ++round) {
+    const auto seen = runtime.run([] {
+      std::atomic<int> woke{0};
+      std::vector<JoinHandle<void>> children;
+      for (int i = 0; i < 10; ++i)
+        children.push_back(spawn([&woke, i] {
+          (void)ramie::sleep_for(1ms * i);
+          ++woke;
+        }));
+      ramie::yield_now();
+      const bool in_time = compute_until([&] { return woke == 10; });
+      for (auto& child : children) (void)child.join();
+      return in_time;
+    });
+    REQUIRE(seen == true);
+  }
+}
+
+TEST_CASE("B19 a loop over waits that never wait lets others run", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(1);
+  const auto joined = runtime.run([&] {
+    bool ran = false;
+    auto other = spawn([&ran] { ran = true; });
+    int rounds = 0;
+    SECTION("acquiring a free semaphore") {
+      ramie::sync::Semaphore semaphore(1);
+      for (; !ran && rounds < 10'000; ++rounds) {
+        (void)semaphore.acquire();
+        semaphore.release();
+      }
+    }
+    SECTION("consume_budget") {
+      for (; !ran && rounds < 10'000; ++rounds) ramie::consume_budget();
+    }
+    SECTION("a cancelled token") {
+      const ramie::CancellationToken token;
+      token.cancel();
+      for (; !ran && rounds < 10'000; ++rounds) (void)token.wait();
+    }
+    SECTION("sleeping for nothing") {
+      for (; !ran && rounds < 10'000; ++rounds) (void)ramie::sleep_for(0s);
+    }
+    (void)other.join();
+    return rounds;
+  });
+  CHECK(joined.value_or(0) >= 1);
+  CHECK(joined.value_or(10'000) <= 2 * 128);
+}
+
+TEST_CASE("Refused waits spend budget: a loop over them starves nobody", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(1);
+  const auto joined = runtime.run([] {
+    bool ran = false;
+    const ramie::CancellationToken token;
+    token.cancel();
+    auto other = spawn([&ran] { ran = true; });
+    int rounds = 0;
+    for (; !ran && rounds < 10'000; ++rounds)
+      (void)ramie::until(token, [] { return ramie::sleep_for(1h); });
+    (void)other.join();
+    return rounds;
+  });
+  CHECK(joined.value_or(0) >= 1);
+  CHECK(joined.value_or(10'000) <= 2 * 128);
+}
+
+TEST_CASE("Budget: yields are counted, one for each budget spent", "[sched][fairness]") {
+  const Watchdog watchdog;
+  auto options = with_workers(1);
+  options.budget = GENERATE(std::uint32_t{16}, std::uint32_t{128}, std::uint32_t{0});
+  const std::uint32_t budget = options.budget;
+  SchedRuntime runtime(options);
+  const auto joined = runtime.run([] {
+    for (int i = 0; i < 1280; ++i) ramie::consume_budget();
+  });
+  REQUIRE(joined.has_value());
+  const std::uint64_t yields = runtime.sum(&ramie::sched::WorkerMetrics::yields);
+  CHECK(yields == (budget == 0 ? 0 : 1280 / budget));
+}
+
+TEST_CASE("A timeout fires although the inner operation always exhausts the budget",
+          "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(1);
+  const auto joined = runtime.run([] {
+    ramie::sync::Semaphore semaphore(1);
+    return ramie::timeout(5ms, [&]() -> ramie::Result<void> {
+      for (;;) {
+        if (auto acquired = semaphore.acquire(); !acquired) return acquired;
+        semaphore.release();
+      }
+    });
+  });
+  CHECK(joined.error() == ramie::errc::timed_out);
+}
+
+TEST_CASE("Pinned fibers never change their thread, and are spread over the workers",
+          "[sched][fairness]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});
+  SchedRuntime runtime(workers);
+  struct Seen {
+    bool same_thread = true;
+    int worker = -1;
+  };
+  std::vector<JoinHandle<Seen>> pinned;
+  std::vector<JoinHandle<void>> noise;
+  for (std::size_t i = 0; i < 3 * workers; ++i)
+    pinned.push_back(spawn({.pinned = true}, [] {
+      const auto thread = std::this_thread::get_id();
+      Seen seen;
+      seen.worker = ramie::current::worker_index();
+      for (int round = 0; round < 100; ++round) {
+        if (round % 3 == 0) (void)ramie::sleep_for(50us);
+        else ramie::yield_now();
+        seen.same_thread &= std::this_thread::get_id() == thread;
+        seen.same_thread &= ramie::current::worker_index() == seen.worker;
+      }
+      return seen;
+    }));
+  for (int i = 0; i < 20; ++i)
+    noise.push_back(spawn([] {
+      for (int round = 0; round < 200; ++round) ramie::yield_now();
+    }));
+  std::set<int> homes;
+  for (auto& one : pinned) {
+    const auto seen = one.join();
+    REQUIRE(seen.has_value());
+    CHECK(seen->same_thread);
+    homes.insert(seen->worker);
+  }
+  for (auto& one : noise) CHECK(one.join().has_value());
+  CHECK(homes.size() == workers);
+}
+
+TEST_CASE("B16 worker_index: the worker's in a fiber, -1 elsewhere", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  CHECK(ramie::current::worker_index() == -1);
+  const auto inside = runtime.run([] { return ramie::current::worker_index(); });
+  CHECK((inside == 0 || inside == 1));
+  CHECK(ramie::spawn_blocking([] { return ramie::current::worker_index(); }).join() == -1);
+}
+
+TEST_CASE("Pinned fibers and others share a worker fairly", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(1);
+  std::atomic<bool> stop{false};
+  std::atomic<int> pinned_rounds{0};
+  std::atomic<int> free_rounds{0};
+  const auto run = [&stop](std::atomic<int>& rounds) {
+    for (; !stop; ++rounds) ramie::yield_now();
+  };
+  auto pinned = spawn({.pinned = true}, run, std::ref(pinned_rounds));
+  auto free = spawn(run, std::ref(free_rounds));
+  spin_until([&] { return pinned_rounds > 1000 && free_rounds > 1000; });
+  stop = true;
+  CHECK(pinned.join().has_value());
+  CHECK(free.join().has_value());
+}
+
+// Goal: idle workers cost nothing. Method: count the sleeps over 200 ms without work or timers.
+TEST_CASE("B78 an idle scheduler takes no turns and no CPU", "[sched][fairness]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});
+  SchedRuntime runtime(workers);
+  REQUIRE(spawn([] { return ramie::sleep_for(1ms); }).join().has_value());
+  std::this_thread::sleep_for(50ms);  // the watcher has given up
+  using ramie::sched::WorkerMetrics;
+  const std::uint64_t parks = runtime.sum(&WorkerMetrics::parks);
+  const std::uint64_t unparks = runtime.sum(&WorkerMetrics::unparks);
+  const std::uint64_t polls = runtime.sum(&WorkerMetrics::polls);
+  timespec cpu_before{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu_before);
+  std::this_thread::sleep_for(200ms);
+  timespec cpu_after{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu_after);
+  CHECK(runtime.sum(&WorkerMetrics::parks) == parks);
+  CHECK(runtime.sum(&WorkerMetrics::unparks) == unparks);
+  CHECK(runtime.sum(&WorkerMetrics::polls) == polls);
+  CHECK(parks == unparks + workers);
+  const auto used = (cpu_after.tv_sec - cpu_before.tv_sec) * 1'000'000'000L + cpu_after.tv_nsec -
+                    cpu_before.tv_nsec;
+  CHECK(used < 10'000'000);
+}

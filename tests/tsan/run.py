@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""The race detector's self-test: planted races must be seen every time, clean programs never reported.
+
+Usage: run.py path/to/planted [runs]. Closes with `N passed, N failed`.
+"""
+import os
+import subprocess
+import sys
+
+PLANTED = ["race", "once", "forgot"]
+CLEAN = ["mutex", "join", "oneshot", "scope", "channel"]
+
+
+def reports_race(program, mode, workers):
+    environment = dict(os.environ, RAMIE_WORKERS=str(workers))
+    result = subprocess.run([program, mode], env=environment, capture_output=True, text=True,
+                            timeout=120, check=False)
+    return "WARNING: ThreadSanitizer" in result.stderr, result
+
+
+def main():
+    program = sys.argv[1]
+    runs = int(sys.argv[2]) if len(sys.argv) > 2 else 15
+    passed = failed = 0
+    for mode in PLANTED + CLEAN:
+        expected = runs if mode in PLANTED else 0
+        seen = 0
+        example = None
+        for run in range(runs):
+            found, result = reports_race(program, mode, 1 + run % 3)
+            seen += found
+            if found != (mode in PLANTED) or (result.returncode != 0) != found:
+                example = result
+        print(f"{mode}: reported in {seen} of {runs} runs, expected {expected}")
+        if seen == expected and example is None:
+            passed += 1
+        else:
+            failed += 1
+            print(example.stderr[:3000] if example else "")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
