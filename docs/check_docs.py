@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """The pages and the code agree: check_docs.py [root] prints `file:line: message`, exits 1 if any.
 
-    snippet   a code block after the line `<!-- path -->` is that file, to the letter
+    snippet   a code block after the line `<!-- path -->` is that file, to the letter; after
+              `<!-- from path -->` it is a part of it, however indented
     link      a relative link leads to a file; `file#part` to a heading in it
 """
 import os
 import re
 import sys
 
-SNIPPET = re.compile(r"^<!-- ([\w./-]+) -->\n```\w*\n(.*?)^```$", re.M | re.S)
+SNIPPET = re.compile(r"^<!-- (from )?([\w./-]+) -->\n```\w*\n(.*?)^```$", re.M | re.S)
 BLOCK = re.compile(r"^```.*?^```$", re.M | re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -24,14 +25,21 @@ def read(path):
         return file.read()
 
 
+def is_part(block, whole):
+    """Whether the block's lines stand in `whole` one after the other."""
+    block, whole = ([line.strip() for line in text.splitlines()] for text in (block, whole))
+    return any(whole[i:i + len(block)] == block for i in range(len(whole) - len(block) + 1))
+
+
 def check_snippets(root, page, text):
     for match in SNIPPET.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
-        source = os.path.join(root, match.group(1))
+        is_whole, path, block = match.group(1) is None, match.group(2), match.group(3)
+        source = os.path.join(root, path)
         if not os.path.isfile(source):
-            yield f"{page}:{line}: there is no {match.group(1)}"
-        elif read(source) != match.group(2):
-            yield f"{page}:{line}: the block differs from {match.group(1)}"
+            yield f"{page}:{line}: there is no {path}"
+        elif not (read(source) == block if is_whole else is_part(block, read(source))):
+            yield f"{page}:{line}: the block differs from {path}"
 
 
 def check_links(root, page, text):

@@ -68,7 +68,7 @@ def timeout_client(program):
                 peer.sendall(answer)
 
     for answer, status, text in [(b"HTTP/1.0 200 OK\r\n\r\n", 0, "HTTP/1.0 200 OK\n"),
-                                 (b"", 1, "abort"), (None, 1, "timed out")]:
+                                 (b"", 1, "abort"), (None, 1, "deadline")]:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             thread = threading.Thread(target=serve, args=(listener, answer))
             thread.start()

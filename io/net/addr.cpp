@@ -40,7 +40,7 @@ Result<SocketAddr> SocketAddr::parse(std::string_view text) noexcept {
   const bool is_bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (is_bracketed) host = host.substr(1, host.size() - 2);
   char name[INET6_ADDRSTRLEN + 1];
-  if (host.size() >= sizeof name) return invalid;
+  if (host.size() >= sizeof name || host.find('\0') != std::string_view::npos) return invalid;
   std::copy(host.begin(), host.end(), name);
   name[host.size()] = '\0';
   if (is_bracketed) {

@@ -56,6 +56,7 @@ class Reserve {
   // Takes one pending connection of `listener` with it and closes that: a clean end instead of silence.
   void shed_one(int listener) noexcept {
     const std::lock_guard lock(mutex_);
+    if (fd_ < 0) fd_ = sys::open_null();  // somebody was quicker than we, last time
     if (fd_ < 0) return;
     sys::close(std::exchange(fd_, -1));
     sockaddr_storage raw{};

@@ -31,10 +31,17 @@ Result<void> outcome(int rc) noexcept {
   return {};
 }
 
+// How much one vectored call moves at most: it takes only so many parts, and a read that filled them was not short,
+// however many more there are.
 template <class Parts>
 std::size_t total_size(const Parts& parts) noexcept {
   std::size_t total = 0;
-  for (const auto& part : parts) total += part.size();
+  std::size_t taken = 0;
+  for (const auto& part : parts) {
+    if (part.empty()) continue;
+    if (++taken > sys::kMaxParts) break;
+    total += part.size();
+  }
   return total;
 }
 
@@ -90,10 +97,13 @@ Result<TcpStream> TcpStream::from_fd(int fd) noexcept {
 
 Result<TcpStream> TcpStream::connect(const SocketAddr& peer) noexcept {
   if (io::Handle::current() == nullptr) return failure(errc::no_runtime);
+  // A cancelled fiber does not even knock.
+  if (auto entered = sched::Wait(WaitKind::connect, nullptr).enter(); !entered) return failure(entered.error());
   sys::UniqueFd fd(sys::tcp_socket(peer.is_ipv6() ? AF_INET6 : AF_INET));
   if (!fd.is_open()) return failure(system_error(fd.get()));
-  const int rc = sys::connect(fd.get(), peer.raw(), peer.raw_size());
-  if (rc != 0 && rc != -EINPROGRESS) return failure(system_error(rc));
+  int rc = -EINTR;
+  while (rc == -EINTR) rc = sys::connect(fd.get(), peer.raw(), peer.raw_size());
+  if (rc != 0 && rc != -EINPROGRESS && rc != -EALREADY) return failure(system_error(rc));
   auto stream = from_fd(fd.release());
   if (!stream || rc == 0) return stream;
   // The first report for a connecting socket may be its HUP before the attempt: believe SO_ERROR and getpeername only.

@@ -1,6 +1,7 @@
 // See event_fd.hpp.
 #include "io/sys/event_fd.hpp"
 
+#include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
 
 #include <cerrno>
@@ -19,7 +20,8 @@ namespace sys {
   return fd < 0 ? -errno : fd;
 }
 
-[[gnu::noinline]] void ring(int fd) noexcept {
+// Hidden from the race detector: every fiber of a thread has that thread's errno.
+[[gnu::noinline]] RAMIE_NO_TSAN void ring(int fd) noexcept {
   const int before = errno;
   const std::uint64_t one = 1;
   (void)!::write(fd, &one, sizeof one);

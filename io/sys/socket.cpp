@@ -4,7 +4,6 @@
 #include "io/sys/fd.hpp"
 #include "sched/base/sys.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
@@ -19,18 +18,19 @@ namespace sys {
 
 namespace {
 
-constexpr std::size_t kMaxVector = 64;
-
 Bytes outcome(ssize_t rc) noexcept {
   return rc < 0 ? -errno : rc;
 }
 
-// The first kMaxVector parts: a vectored call may be short anyway.
+// Empty parts are left out: a call with nothing but those would look like the end of the stream.
 template <class Part>
-std::size_t fill(std::array<iovec, kMaxVector>& vector, std::span<const Part> parts) noexcept {
-  const std::size_t n = std::min(parts.size(), kMaxVector);
-  for (std::size_t i = 0; i < n; ++i)
-    vector[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
+std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> parts) noexcept {
+  std::size_t n = 0;
+  for (const Part& part : parts) {
+    if (part.empty()) continue;
+    if (n == kMaxParts) break;
+    vector[n++] = {const_cast<std::byte*>(part.data()), part.size()};
+  }
   return n;
 }
 
@@ -81,7 +81,7 @@ std::size_t fill(std::array<iovec, kMaxVector>& vector, std::span<const Part> pa
 
 [[gnu::noinline]] Bytes receive_vectored(int fd, std::span<const std::span<std::byte>> buffers) noexcept {
   if (int planned = base::inject("recvmsg"); planned != 0) return planned;
-  std::array<iovec, kMaxVector> vector;
+  std::array<iovec, kMaxParts> vector;
   msghdr message{};
   message.msg_iovlen = fill(vector, buffers);
   message.msg_iov = vector.data();
@@ -95,7 +95,7 @@ std::size_t fill(std::array<iovec, kMaxVector>& vector, std::span<const Part> pa
 
 [[gnu::noinline]] Bytes send_vectored(int fd, std::span<const std::span<const std::byte>> data) noexcept {
   if (int planned = base::inject("sendmsg"); planned != 0) return planned;
-  std::array<iovec, kMaxVector> vector;
+  std::array<iovec, kMaxParts> vector;
   msghdr message{};
   message.msg_iovlen = fill(vector, data);
   message.msg_iov = vector.data();

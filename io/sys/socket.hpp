@@ -20,6 +20,9 @@ int accept(int fd, void* address, std::size_t& size) noexcept;  // non-blocking,
 int connect(int fd, const void* address, std::size_t size) noexcept;
 int shutdown(int fd, int how) noexcept;
 
+// A vectored call takes the first kMaxParts parts that are not empty: it may be short anyway.
+inline constexpr std::size_t kMaxParts = 64;
+
 Bytes receive(int fd, std::span<std::byte> buffer, bool peek) noexcept;
 Bytes receive_vectored(int fd, std::span<const std::span<std::byte>> buffers) noexcept;
 Bytes send(int fd, std::span<const std::byte> data) noexcept;  // no SIGPIPE

@@ -1,6 +1,8 @@
 // See sys.hpp. The only file of this layer that reads errno.
 #include "sched/base/sys.hpp"
 
+#include "sched/base/annotate.hpp"
+
 #include <cerrno>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -16,7 +18,13 @@ namespace base::sys {
 
 namespace {
 constexpr auto kNanosPerSecond = 1'000'000'000LL;
+
+// errno belongs to the thread, not to the fiber: a race detector that takes each fiber for a thread
+// would see several of them at one address.
+[[gnu::noinline]] RAMIE_NO_TSAN int last_error() noexcept {
+  return -errno;
 }
+}  // namespace
 
 [[gnu::noinline]] int futex_wait(const void* word, std::uint32_t expected,
                                  std::chrono::nanoseconds timeout) noexcept {
@@ -28,7 +36,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
     at_most = &limit;
   }
   const long rc = ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, at_most, nullptr, 0);
-  return rc < 0 ? -errno : 0;
+  return rc < 0 ? last_error() : 0;
 }
 
 [[gnu::noinline]] void futex_wake(const void* word, int count) noexcept {
@@ -41,22 +49,22 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
   void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
   if (address != MAP_FAILED) return address;
-  error = -errno;
+  error = last_error();
   return nullptr;
 }
 
 [[gnu::noinline]] int unmap(void* address, std::size_t bytes) noexcept {
-  return ::munmap(address, bytes) < 0 ? -errno : 0;
+  return ::munmap(address, bytes) < 0 ? last_error() : 0;
 }
 
 [[gnu::noinline]] int advise(void* address, std::size_t bytes, int advice) noexcept {
   if (int planned = inject("madvise"); planned != 0) return planned;
-  return ::madvise(address, bytes, advice) < 0 ? -errno : 0;
+  return ::madvise(address, bytes, advice) < 0 ? last_error() : 0;
 }
 
 [[gnu::noinline]] int protect_none(void* address, std::size_t bytes) noexcept {
   if (int planned = inject("mprotect"); planned != 0) return planned;
-  return ::mprotect(address, bytes, PROT_NONE) < 0 ? -errno : 0;
+  return ::mprotect(address, bytes, PROT_NONE) < 0 ? last_error() : 0;
 }
 
 [[gnu::noinline]] int thread_id() noexcept {

@@ -58,15 +58,15 @@ TEST_CASE("B50 a new descriptor is writable, and readable only once data came") 
   in_runtime(2, [] {
     Fixture it;
     CHECK(it.registration.readiness(Interest::writable)->is_writable());
-    CHECK(it.soon(Interest::readable).error() == errc::timed_out);
+    CHECK(error_of(it.soon(Interest::readable)) == errc::timed_out);
     it.send("x");
     CHECK(it.registration.readiness(Interest::readable)->is_readable());
     // Taken and cleared, it takes new data to be readable again.
     const auto take = [&] { return receive(it.fds[0], 1); };
     CHECK(*it.registration.io(Interest::readable, take) == 1);
-    CHECK(it.registration.try_io(Interest::readable, take).error() ==
+    CHECK(error_of(it.registration.try_io(Interest::readable, take)) ==
           std::errc::operation_would_block);
-    CHECK(it.soon(Interest::readable).error() == errc::timed_out);
+    CHECK(error_of(it.soon(Interest::readable)) == errc::timed_out);
     it.send("y");
     CHECK(it.registration.readiness(Interest::readable)->is_readable());
   });
@@ -82,13 +82,13 @@ TEST_CASE("B55 try_io: not called unless ready, EAGAIN clears, success and other
     const auto again = ramie::failure(std::make_error_code(std::errc::operation_would_block));
     const auto agained = ramie::failure({EAGAIN, std::system_category()});
     const auto broken = ramie::failure({EPIPE, std::system_category()});
-    CHECK(it.registration.try_io(Interest::readable, counted(Result<int>(1))).error() ==
+    CHECK(error_of(it.registration.try_io(Interest::readable, counted(Result<int>(1)))) ==
           std::errc::resource_unavailable_try_again);
     CHECK(calls == 0);
     it.send("x");
     REQUIRE(it.registration.readiness(Interest::readable).has_value());
     CHECK(*it.registration.try_io(Interest::readable, counted(Result<int>(7))) == 7);
-    CHECK(it.registration.try_io(Interest::readable, counted(Result<int>(broken))).error() ==
+    CHECK(error_of(it.registration.try_io(Interest::readable, counted(Result<int>(broken)))) ==
           std::errc::broken_pipe);
     // Only the kernel's EAGAIN counts: an operation of its own kind does not clear.
     CHECK_FALSE(it.registration.try_io(Interest::readable, counted(Result<int>(again))));
@@ -165,7 +165,7 @@ TEST_CASE("B56 urgent data fires the priority interest, without a reader") {
     {
       auto registration = ramie::or_throw(
           Registration::create(fd, Interest::readable | Interest::priority));
-      CHECK(ramie::timeout(5ms, [&] { return registration.readiness(Interest::priority); }).error() ==
+      CHECK(error_of(ramie::timeout(5ms, [&] { return registration.readiness(Interest::priority); })) ==
             errc::timed_out);
       REQUIRE(::send(pair.peer.fd(), "!", 1, MSG_OOB) == 1);
       const auto ready = registration.readiness(Interest::priority);
@@ -186,7 +186,7 @@ TEST_CASE("B56 the error queue fires the error interest, without a reader") {
     nobody.sin_port = htons(9);  // nobody there: ICMP answers
     {
       auto registration = ramie::or_throw(Registration::create(fd, Interest::error));
-      CHECK(ramie::timeout(5ms, [&] { return registration.readiness(Interest::error); }).error() ==
+      CHECK(error_of(ramie::timeout(5ms, [&] { return registration.readiness(Interest::error); })) ==
             errc::timed_out);
       REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&nobody), sizeof nobody) == 0);
       REQUIRE(::send(fd, "x", 1, 0) == 1);

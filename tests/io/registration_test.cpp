@@ -47,17 +47,17 @@ TEST_CASE("B31 Registration: outside a runtime it says no_runtime") {
   SocketPair pair;
   const auto made = Registration::create(pair.fds[0], kBoth);
   REQUIRE_FALSE(made.has_value());
-  CHECK(made.error() == errc::no_runtime);
+  CHECK(error_of(made) == errc::no_runtime);
 }
 
 TEST_CASE("Registration: without a tie every operation says bad_file_descriptor") {
   in_runtime(1, [] {
     Registration none;
     CHECK_FALSE(none.is_registered());
-    CHECK(none.readiness(kBoth).error() == std::errc::bad_file_descriptor);
+    CHECK(error_of(none.readiness(kBoth)) == std::errc::bad_file_descriptor);
     const auto operation = [] { return ramie::Result<int>(1); };
-    CHECK(none.io(kBoth, operation).error() == std::errc::bad_file_descriptor);
-    CHECK(none.try_io(kBoth, operation).error() == std::errc::bad_file_descriptor);
+    CHECK(error_of(none.io(kBoth, operation)) == std::errc::bad_file_descriptor);
+    CHECK(error_of(none.try_io(kBoth, operation)) == std::errc::bad_file_descriptor);
     CHECK(none.deregister().has_value());
   });
 }
@@ -69,8 +69,8 @@ TEST_CASE("Registration: a descriptor is registered once, and the first stays go
     for (int i = 0; i < 100; ++i) {
       const auto second = Registration::create(pair.fds[0], kBoth);
       REQUIRE_FALSE(second.has_value());
-      CHECK(second.error() == errc::already_registered);
-      CHECK(second.error() == std::errc::file_exists);
+      CHECK(error_of(second) == errc::already_registered);
+      CHECK(error_of(second) == std::errc::file_exists);
     }
     CHECK(first.readiness(Interest::writable).has_value());
     const auto metrics = ramie::runtime::Handle::current().metrics();
@@ -82,11 +82,11 @@ TEST_CASE("Registration: regular files and closed descriptors are refused, nothi
   in_runtime(1, [] {
     const int file = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     REQUIRE(file >= 0);
-    CHECK(Registration::create(file, Interest::readable).error() ==
+    CHECK(error_of(Registration::create(file, Interest::readable)) ==
           std::errc::operation_not_permitted);
     ::close(file);
-    CHECK(Registration::create(file, kBoth).error() == std::errc::bad_file_descriptor);
-    CHECK(Registration::create(-1, kBoth).error() == std::errc::bad_file_descriptor);
+    CHECK(error_of(Registration::create(file, kBoth)) == std::errc::bad_file_descriptor);
+    CHECK(error_of(Registration::create(-1, kBoth)) == std::errc::bad_file_descriptor);
     const auto metrics = ramie::runtime::Handle::current().metrics();
     CHECK(metrics.io_registered == 0);
     CHECK(metrics.io_deregistered == 0);
@@ -141,7 +141,7 @@ TEST_CASE("Registration: its end ends the waits of others with canceled") {
         waiting.push_back(ramie::spawn([&] { return registration.readiness(Interest::readable); }));
       REQUIRE(until_parked(WaitKind::io, 40));
       REQUIRE(registration.deregister().has_value());
-      for (auto& one : waiting) CHECK(one.join().error() == errc::canceled);
+      for (auto& one : waiting) CHECK(error_of(one.join()) == errc::canceled);
     });
   }
 }
@@ -157,7 +157,7 @@ TEST_CASE("Registration: it may outlive its runtime; waits then say shutting_dow
       runtime.block_on([&] { kept = ramie::or_throw(Registration::create(pair.fds[0], kBoth)); });
     }
     const Watchdog watchdog(std::chrono::seconds(20));
-    CHECK(kept->readiness(Interest::priority).error() == errc::shutting_down);
+    CHECK(error_of(kept->readiness(Interest::priority)) == errc::shutting_down);
     CHECK(kept->deregister().has_value());
   }
   CHECK(open_descriptors() == before);
@@ -184,5 +184,5 @@ TEST_CASE("Registration: a plain thread waits by blocking, and is woken by data 
   std::this_thread::sleep_for(5ms);
   CHECK(runtime.shutdown(5s).empty());
   waiter.join();
-  CHECK(end.error() == errc::shutting_down);
+  CHECK(error_of(end) == errc::shutting_down);
 }

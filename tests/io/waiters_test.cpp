@@ -116,11 +116,11 @@ TEST_CASE("A stream takes one reader and one writer at once; a second of a kind 
       REQUIRE(until_parked(WaitKind::readable, 1));
       REQUIRE(until_parked(WaitKind::writable, 1));
       std::array<std::byte, 8> other;
-      CHECK(pair.stream.read(other).error() == errc::already_waiting);
-      CHECK(pair.stream.peek(other).error() == errc::already_waiting);
-      CHECK(pair.stream.readable().error() == errc::already_waiting);
-      CHECK(pair.stream.write(bytes("z")).error() == errc::already_waiting);
-      CHECK(pair.stream.writable().error() == errc::already_waiting);
+      CHECK(error_of(pair.stream.read(other)) == errc::already_waiting);
+      CHECK(error_of(pair.stream.peek(other)) == errc::already_waiting);
+      CHECK(error_of(pair.stream.readable()) == errc::already_waiting);
+      CHECK(error_of(pair.stream.write(bytes("z"))) == errc::already_waiting);
+      CHECK(error_of(pair.stream.writable()) == errc::already_waiting);
       // The first ones are as they were.
       REQUIRE(pair.peer.send("data"));
       CHECK(*reader.join() == 4);

@@ -56,11 +56,11 @@ TEST_CASE("connect: refused, unreachable and nonsense say so, and leak nothing")
   in_runtime(2, [] {
     const SocketAddr nobody = address_of_nobody();
     for (int i = 0; i < 100; ++i)
-      REQUIRE(TcpStream::connect(nobody).error() == std::errc::connection_refused);
+      REQUIRE(error_of(TcpStream::connect(nobody)) == std::errc::connection_refused);
     // Not a unicast address: the kernel refuses before it sends anything.
-    CHECK(TcpStream::connect(*SocketAddr::parse("255.255.255.255:1")).error() ==
+    CHECK(error_of(TcpStream::connect(*SocketAddr::parse("255.255.255.255:1"))) ==
           std::errc::network_unreachable);
-    CHECK(TcpStream::connect(SocketAddr()).error() == std::errc::invalid_argument);
+    CHECK(error_of(TcpStream::connect(SocketAddr())) == std::errc::invalid_argument);
     const auto metrics = ramie::runtime::Handle::current().metrics();
     CHECK(metrics.io_registered == metrics.io_deregistered);
   });
@@ -73,8 +73,8 @@ TEST_CASE("connect: a peer that never answers ends at the deadline, and its sock
     const auto begin = std::chrono::steady_clock::now();
     const auto stream = ramie::timeout(30ms, [&] { return TcpStream::connect(full.address()); });
     REQUIRE_FALSE(stream.has_value());
-    CHECK(stream.error() == errc::timed_out);
-    CHECK(stream.error() == std::errc::timed_out);
+    CHECK(error_of(stream) == errc::timed_out);
+    CHECK(error_of(stream) == std::errc::timed_out);
     CHECK(std::chrono::steady_clock::now() - begin >= 30ms);
     CHECK(open_descriptors() == before);
   });
@@ -88,7 +88,7 @@ TEST_CASE("connect: a cancel gives the attempt up") {
     REQUIRE(until_parked(WaitKind::connect, 1));
     CHECK(open_descriptors() == before + 1);
     connecting.cancel();
-    CHECK(connecting.join().error() == errc::canceled);
+    CHECK(error_of(connecting.join()) == errc::canceled);
     CHECK(open_descriptors() == before);
   });
 }
@@ -103,8 +103,8 @@ TEST_CASE("connect: a fiber that is cancelled already does not even knock") {
     });
     ramie::yield_now();
     fiber.cancel();
-    CHECK(fiber.join().error() == errc::canceled);
-    CHECK(ramie::timeout(5ms, [&] { return listener.accept(); }).error() == errc::timed_out);
+    CHECK(error_of(fiber.join()) == errc::canceled);
+    CHECK(error_of(ramie::timeout(5ms, [&] { return listener.accept(); })) == errc::timed_out);
   });
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("connect: failing system calls come back, nothing leaks") {
       CAPTURE(call);
       const std::size_t before = open_descriptors();
       const Fault fault({.calls = {call}, .error = ENOBUFS});
-      CHECK(TcpStream::connect(address).error() == std::errc::no_buffer_space);
+      CHECK(error_of(TcpStream::connect(address)) == std::errc::no_buffer_space);
       CHECK(open_descriptors() == before);
       CHECK(TcpStream::connect(address).has_value());
     }
@@ -125,13 +125,13 @@ TEST_CASE("connect: failing system calls come back, nothing leaks") {
 
 TEST_CASE("B31 connect, bind and from_fd outside a runtime say no_runtime, and close") {
   const std::size_t before = open_descriptors();
-  CHECK(TcpStream::connect(*SocketAddr::parse("127.0.0.1:1")).error() == errc::no_runtime);
-  CHECK(TcpStream::connect("127.0.0.1:1").error() == errc::no_runtime);
-  CHECK(TcpListener::bind("127.0.0.1:0").error() == errc::no_runtime);
-  CHECK(lookup_host("localhost:1").error() == errc::no_runtime);
+  CHECK(error_of(TcpStream::connect(*SocketAddr::parse("127.0.0.1:1"))) == errc::no_runtime);
+  CHECK(error_of(TcpStream::connect("127.0.0.1:1")) == errc::no_runtime);
+  CHECK(error_of(TcpListener::bind("127.0.0.1:0")) == errc::no_runtime);
+  CHECK(error_of(lookup_host("localhost:1")) == errc::no_runtime);
   CHECK(lookup_host("127.0.0.1:1").has_value());  // numbers need nobody
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  CHECK(TcpStream::from_fd(fd).error() == errc::no_runtime);
+  CHECK(error_of(TcpStream::from_fd(fd)) == errc::no_runtime);
   CHECK(open_descriptors() == before);
 }
 
@@ -147,7 +147,7 @@ TEST_CASE("connect by name tries every address of the name") {
     REQUIRE(addresses.has_value());
     // The first attempts fail, each address once; the last one's error is the answer.
     const Fault fault({.calls = {"connect"}, .error = ENETUNREACH, .times = Fault::kAlways});
-    CHECK(TcpStream::connect("localhost:" + port).error() == std::errc::network_unreachable);
+    CHECK(error_of(TcpStream::connect("localhost:" + port)) == std::errc::network_unreachable);
     CHECK(fault.hits() == addresses->size());
   });
 }
@@ -159,10 +159,10 @@ TEST_CASE("lookup_host: numbers, names, and what is neither") {
     REQUIRE(local.has_value());
     for (const SocketAddr& one : *local) CHECK(one.port() == 443);
     for (const char* bad : {"", ":", "localhost", "localhost:", ":80", "127.0.0.1"})
-      CHECK(lookup_host(bad).error() == std::errc::invalid_argument);
+      CHECK(error_of(lookup_host(bad)) == std::errc::invalid_argument);
     for (const char* bad : {"localhost:http", "localhost:99999", "localhost:-1"}) {
       CAPTURE(bad);
-      CHECK(lookup_host(bad).error() == std::errc::invalid_argument);
+      CHECK(error_of(lookup_host(bad)) == std::errc::invalid_argument);
     }
     const auto unknown = lookup_host("no-such-host.invalid:80");
     REQUIRE_FALSE(unknown.has_value());
@@ -175,6 +175,6 @@ TEST_CASE("lookup_host: a deadline ends the wait, not the runtime") {
   in_runtime(1, [] {
     const auto late = ramie::timeout(0ms, [] { return lookup_host("no-such-host.invalid:80"); });
     REQUIRE_FALSE(late.has_value());
-    CHECK(late.error() == errc::timed_out);
+    CHECK(error_of(late) == errc::timed_out);
   });
 }

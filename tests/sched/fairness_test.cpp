@@ -126,6 +126,37 @@ TEST_CASE("P4 a computing fiber holds up nobody's timer", "[sched][fairness]") {
   }
 }
 
+// Goal: the same where everybody slept, and only a pinned fiber's home was woken: it had the driver.
+TEST_CASE("P4 a pinned fiber that computes leaves no driver unattended", "[sched][fairness]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{2}, std::size_t{4});
+  SchedRuntime runtime(workers);
+  for (std::size_t round = 0; round < 2 * workers; ++round) {  // every worker is home once
+    std::atomic<bool> woke{false};
+    auto sleeper = spawn([&woke] {
+      (void)ramie::sleep_for(60ms);
+      woke = true;
+    });
+    std::this_thread::sleep_for(30ms);
+    auto computing =
+        spawn({.pinned = true}, [&woke] { return compute_until([&] { return woke.load(); }); });
+    REQUIRE(computing.join() == true);
+    REQUIRE(sleeper.join().has_value());
+  }
+}
+
+// Goal: the watcher gives up when nothing moves: its 20 looks do not become 200 a second of them.
+TEST_CASE("P4 the watcher of a lone computing fiber gives up", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  const auto joined = runtime.run([] {
+    const auto end = std::chrono::steady_clock::now() + 100ms;
+    return compute_until([&] { return std::chrono::steady_clock::now() > end; });
+  });
+  CHECK(joined == true);
+  CHECK(runtime.sum(&ramie::sched::WorkerMetrics::watches) <= 2 * 21);
+}
+
 // Goal: a timer that the computing fiber itself has armed for a child fires in time.
 TEST_CASE("P4 timers on the wheel of a stuck worker fire", "[sched][fairness]") {
   const Watchdog watchdog;

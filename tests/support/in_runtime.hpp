@@ -17,6 +17,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cstddef>
+#include <system_error>
 #include <utility>
 
 namespace ramie_test {
@@ -49,6 +50,12 @@ void in_runtime(std::size_t workers, F&& function) {
     CHECK(runtime.shutdown(10s).empty());
   }
   CHECK(open_descriptors() == descriptors);
+}
+
+// Success if there is none: a CHECK that expects an error must not look into a value.
+template <class T>
+std::error_code error_of(const ramie::Result<T>& result) {
+  return result ? std::error_code() : result.error();
 }
 
 // Polls until `condition()` holds, at most five seconds.

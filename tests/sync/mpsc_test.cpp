@@ -257,7 +257,6 @@ TEST_CASE("mpsc: under deadlines on both sides what was sent is what was receive
   with_workers([](MiniRuntime&) {
     auto [sender, receiver] = mpsc::channel<Counted>(3);
     std::atomic<long> sent{0};
-    std::atomic<bool> is_over{false};
     long received = 0;
     Crowd senders;
     senders.add_fibers(10, [&](int id) {
