@@ -99,9 +99,7 @@ Result<void> Driver::deregister_source(ScheduledIo& io, int fd) noexcept {
   return {};
 }
 
-void Driver::retire() noexcept {
-  drop_reference();
-}
+void Driver::retire() noexcept { drop_reference(); }
 
 void Driver::drop_reference() noexcept {
   if (references_.fetch_sub(1, base::kAcqRel) == 1) delete this;
@@ -111,7 +109,8 @@ Result<void> Driver::add_extension(Extension& extension, int fd) noexcept {
   RAMIE_CHECK(extension_count_ < kMaxExtensions, "too many driver extensions");
   const std::size_t slot = extension_count_ + 1;
   extensions_[slot] = &extension;
-  if (const int error = poller_.add(fd, Interest::readable, slot); error != 0) return failure(system_error(error));
+  if (const int error = poller_.add(fd, Interest::readable, slot); error != 0)
+    return failure(system_error(error));
   extension_count_ = slot;
   return {};
 }

@@ -48,7 +48,9 @@ class Driver final : public sched::Driver {
   const DriverMetrics& metrics() const noexcept { return metrics_; }
 
  private:
-  explicit Driver(sys::Poller poller) noexcept : poller_(std::move(poller)) { events_.reserve(kMaxEvents); }
+  explicit Driver(sys::Poller poller) noexcept : poller_(std::move(poller)) {
+    events_.reserve(kMaxEvents);
+  }
 
   void retire() noexcept;
   void drop_reference() noexcept;

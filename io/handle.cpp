@@ -30,7 +30,8 @@ Handle* Handle::current() noexcept {
 }
 
 Result<ScheduledIo*> Handle::add_source(int fd, Interest interest) noexcept {
-  const std::size_t shard = drivers_.size() == 1 ? 0 : next_.fetch_add(1, base::kRelaxed) % drivers_.size();
+  const std::size_t shard =
+      drivers_.size() == 1 ? 0 : next_.fetch_add(1, base::kRelaxed) % drivers_.size();
   return drivers_[shard]->add_source(fd, interest);
 }
 

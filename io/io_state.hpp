@@ -25,8 +25,8 @@ enum class Direction : std::uint8_t { read, write };
 
 class IoState {
  public:
-  static constexpr std::uint8_t kReadable = 1, kWritable = 2, kReadClosed = 4, kWriteClosed = 8, kPriority = 16,
-                                kError = 32;
+  static constexpr std::uint8_t kReadable = 1, kWritable = 2, kReadClosed = 4, kWriteClosed = 8,
+                                kPriority = 16, kError = 32;
   static constexpr std::uint8_t kReadyMask = 63;
   static constexpr std::uint8_t kReadSide = kReadable | kReadClosed | kPriority | kError;
   static constexpr std::uint8_t kWriteSide = kWritable | kWriteClosed;

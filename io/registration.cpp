@@ -9,7 +9,8 @@ inline namespace v0 {
 namespace io {
 
 std::string Ready::to_string() const {
-  static constexpr const char* kNames[] = {"READABLE", "WRITABLE", "READ_CLOSED", "WRITE_CLOSED", "PRIORITY", "ERROR"};
+  static constexpr const char* kNames[] = {"READABLE",     "WRITABLE", "READ_CLOSED",
+                                           "WRITE_CLOSED", "PRIORITY", "ERROR"};
   std::string text;
   for (unsigned i = 0; i < std::size(kNames); ++i) {
     if ((bits_ >> i & 1U) == 0) continue;
@@ -44,9 +45,7 @@ Result<void> Registration::enter() noexcept {
   return sched::Wait(sched::WaitKind::io, shared_).enter();
 }
 
-std::uint64_t Registration::snapshot() const noexcept {
-  return shared_->state().load().word;
-}
+std::uint64_t Registration::snapshot() const noexcept { return shared_->state().load().word; }
 
 void Registration::clear(std::uint64_t seen, Interest interest) noexcept {
   const std::uint8_t bits = Ready::mask_of(interest);

@@ -70,7 +70,8 @@ bool ScheduledIo::has_waiter(std::uint8_t mask) noexcept {
   return false;
 }
 
-Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept {
+Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind kind,
+                                            Sharing sharing) noexcept {
   const std::uint8_t mask = Ready::mask_of(interest);
   sched::Wait wait(kind, this);
   for (;;) {
@@ -82,7 +83,8 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
       is_taken = sharing == Sharing::one_waiter && has_waiter(mask);
       return is_taken;
     };
-    if (auto waited = wait.run(mutex_, waiters_, is_over, mask); !waited) return failure(waited.error());
+    if (auto waited = wait.run(mutex_, waiters_, is_over, mask); !waited)
+      return failure(waited.error());
     if (is_taken) return failure(errc::already_waiting);
     now = state_.load();
     if (now.is_gone()) return failure(errc::canceled);

@@ -29,7 +29,8 @@ inline std::error_code system_error(std::int64_t negative_errno) noexcept {
 
 // `call()` returns a count or -errno. A count below `full` clears readiness (0: never).
 template <class Call>
-Result<std::size_t> run_operation(const Operation& operation, std::size_t full, Call&& call) noexcept {
+Result<std::size_t> run_operation(const Operation& operation, std::size_t full,
+                                  Call&& call) noexcept {
   const bool is_read = operation.direction == Direction::read;
   const Interest interest = is_read ? Interest::readable : Interest::writable;
   const std::uint8_t side = is_read ? IoState::kReadable : IoState::kWritable;

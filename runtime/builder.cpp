@@ -22,7 +22,7 @@ struct Builder::Knobs {
   bool is_invalid = false;
 
   template <class T, class V>
-  void put(T Config::*member, V value, Field field) {
+  void put(T Config::* member, V value, Field field) {
     config.*member = static_cast<T>(value);
     set |= bit(field);
   }

@@ -146,8 +146,8 @@ class Pass {
   // Rounding up to a page is told, but it is no error: nobody gets less than was asked for.
   void report(const Row& row, std::string_view text, Fault fault, Raw used) {
     const bool is_refused = result_.is_strict && fault != Fault::not_whole_pages;
-    std::string line = fmt::format("{}={}: want {}", row.name, printable(text),
-                                   accepted_form(row, fault));
+    std::string line =
+        fmt::format("{}={}: want {}", row.name, printable(text), accepted_form(row, fault));
     if (!row.example.empty()) line += fmt::format(" such as {}", row.example);
     line += "; " + (is_refused ? std::string(kRefused) : "using " + format_raw(row, used));
     result_.messages.push_back(std::move(line));

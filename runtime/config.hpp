@@ -39,15 +39,15 @@ struct Config {
   bool cpu_quota = true;
   unsigned io_shards = 0;  // 0: automatic
   unsigned event_interval = 61;
-  unsigned global_interval = 0;  // 0: automatic
-  unsigned budget = 128;         // 0: off
+  unsigned global_interval = 0;                   // 0: automatic
+  unsigned budget = 128;                          // 0: off
   std::optional<std::chrono::microseconds> spin;  // nullopt: automatic
   unsigned blocking_threads = 512;
   std::chrono::nanoseconds blocking_keepalive = std::chrono::seconds(10);
   std::size_t stack_size = std::size_t{256} << 10;
   StackGuard stack_guard = StackGuard::automatic;
   std::size_t stack_cache = std::size_t{64} << 20;
-  std::optional<std::uint64_t> seed;  // nullopt: random
+  std::optional<std::uint64_t> seed;                                 // nullopt: random
   std::chrono::microseconds watch = std::chrono::microseconds(500);  // 0: off
   std::optional<std::chrono::microseconds> notify_lazy;              // nullopt: automatic
   std::size_t root_stack_size = std::size_t{1} << 20;
@@ -58,9 +58,27 @@ struct Config {
 
 /// One per variable, in the order of the table. `strict` and `help` have no place in Config.
 enum class Field : std::uint8_t {
-  workers, cpu_quota, io_shards, event_interval, global_interval, budget, spin, blocking_threads,
-  blocking_keepalive, stack_size, stack_guard, stack_cache, seed, watch, notify_lazy,
-  root_stack_size, lifo, drain_timeout, unhandled, strict, help
+  workers,
+  cpu_quota,
+  io_shards,
+  event_interval,
+  global_interval,
+  budget,
+  spin,
+  blocking_threads,
+  blocking_keepalive,
+  stack_size,
+  stack_guard,
+  stack_cache,
+  seed,
+  watch,
+  notify_lazy,
+  root_stack_size,
+  lifo,
+  drain_timeout,
+  unhandled,
+  strict,
+  help
 };
 inline constexpr std::size_t kFieldCount = 21;
 

@@ -118,8 +118,7 @@ std::string markdown_table() {
   std::string text(kPageHead);
   for (const Row& row : kTable) {
     text += fmt::format("| `{}` | `{}` | {} | {} | {} |\n", row.name, default_of(row),
-                        accepted_form(row, Fault::malformed), row.effect,
-                        outside_text(row));
+                        accepted_form(row, Fault::malformed), row.effect, outside_text(row));
   }
   return text;
 }

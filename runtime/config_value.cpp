@@ -27,7 +27,7 @@ struct Unit {
 };
 // The largest unit stands last; format_units() relies on it. A plain number comes first.
 constexpr Unit kPlain[] = {{"", 1}};
-constexpr Unit kSizes[] = {{"", 1},       {"k", kKiB}, {"m", kMiB}, {"g", kGiB}, {"KiB", kKiB},
+constexpr Unit kSizes[] = {{"", 1},       {"k", kKiB},   {"m", kMiB}, {"g", kGiB}, {"KiB", kKiB},
                            {"MiB", kMiB}, {"GiB", kGiB}, {"K", kKiB}, {"M", kMiB}, {"G", kGiB}};
 constexpr Unit kMicros[] = {{"", 1}, {"us", 1}, {"ms", 1000}, {"s", 1'000'000}};
 constexpr Unit kDurations[] = {{"us", 1000}, {"ms", 1'000'000}, {"s", 1'000'000'000}};

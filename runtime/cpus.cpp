@@ -53,8 +53,7 @@ std::optional<unsigned> quota_cpus(std::string_view quota, std::string_view peri
   const auto of = positive(period);
   if (!used || !of) return std::nullopt;
   const std::uint64_t cpus = *used / *of + (*used % *of != 0 ? 1 : 0);
-  return static_cast<unsigned>(
-      std::min<std::uint64_t>(cpus, std::numeric_limits<unsigned>::max()));
+  return static_cast<unsigned>(std::min<std::uint64_t>(cpus, std::numeric_limits<unsigned>::max()));
 }
 
 void keep_least(std::optional<unsigned>& least, std::optional<unsigned> cpus) {

@@ -13,13 +13,13 @@ namespace detail {
 
 void check_may_block_on() {
   RAMIE_CHECK(sched::current_fiber() == nullptr,
-              "block_on inside a fiber would block its worker: call the function directly, or spawn() and join()");
-  RAMIE_CHECK(sched::current_worker() == nullptr, "block_on on a worker thread (in a hook?) would block it for ever");
+              "block_on inside a fiber would block its worker: call the function directly, or "
+              "spawn() and join()");
+  RAMIE_CHECK(sched::current_worker() == nullptr,
+              "block_on on a worker thread (in a hook?) would block it for ever");
 }
 
-std::size_t root_stack_size(RuntimeState& state) noexcept {
-  return state.config().root_stack_size;
-}
+std::size_t root_stack_size(RuntimeState& state) noexcept { return state.config().root_stack_size; }
 
 }  // namespace detail
 
@@ -34,7 +34,8 @@ EnterGuard::EnterGuard(EnterGuard&& other) noexcept
 EnterGuard::~EnterGuard() {
   if (state_ == nullptr) return;
   void* found = sched::exchange_entered(static_cast<sched::Scheduler*>(before_));
-  RAMIE_CHECK(found == own_, "EnterGuards must end in the reverse order of their start, on their own thread");
+  RAMIE_CHECK(found == own_,
+              "EnterGuards must end in the reverse order of their start, on their own thread");
 }
 
 std::optional<Handle> Handle::try_current() noexcept {
@@ -48,17 +49,14 @@ std::optional<Handle> Handle::try_current() noexcept {
 Handle Handle::current() {
   auto handle = try_current();
   RAMIE_CHECK(handle.has_value(),
-              "Handle::current() outside a runtime: call it inside ramie::block_on, or enter a Handle first");
+              "Handle::current() outside a runtime: call it inside ramie::block_on, or enter a "
+              "Handle first");
   return *std::move(handle);
 }
 
-EnterGuard Handle::enter() const noexcept {
-  return EnterGuard(state_);
-}
+EnterGuard Handle::enter() const noexcept { return EnterGuard(state_); }
 
-Metrics Handle::metrics() const {
-  return state_->metrics();
-}
+Metrics Handle::metrics() const { return state_->metrics(); }
 
 Runtime::Runtime(Runtime&& other) noexcept = default;
 

@@ -33,7 +33,8 @@ std::size_t workers_of(const Config& config) {
 }
 
 std::size_t shards_of(const Config& config, std::size_t workers) {
-  const std::size_t wanted = config.io_shards != 0 ? config.io_shards : (workers - 1) / kWorkersPerShard + 1;
+  const std::size_t wanted =
+      config.io_shards != 0 ? config.io_shards : (workers - 1) / kWorkersPerShard + 1;
   return std::min(wanted, workers);
 }
 
@@ -61,7 +62,8 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
 
 }  // namespace
 
-Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config, const Hooks& hooks) {
+Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
+                                                           const Hooks& hooks) {
   std::shared_ptr<RuntimeState> state(new RuntimeState(config));
   sched::SchedulerOptions options = options_of(config, hooks);
   auto io = io::Handle::create(shards_of(config, options.workers));
@@ -82,9 +84,7 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
   return state;
 }
 
-RuntimeState::~RuntimeState() {
-  end();
-}
+RuntimeState::~RuntimeState() { end(); }
 
 void RuntimeState::end() {
   for (const std::string& straggler : shut_down(config_.drain_timeout))

@@ -45,7 +45,8 @@ CancelScope::~CancelScope() {
     token_->release();
   }
   if (fiber_ == nullptr) return;
-  RAMIE_CHECK(fiber_->cancel.innermost == this, "cancel scopes must end in the reverse order of their start");
+  RAMIE_CHECK(fiber_->cancel.innermost == this,
+              "cancel scopes must end in the reverse order of their start");
   fiber_->cancel.innermost = parent_;
   // What is outside may have ended while a shield hid it; what ended us says nothing about the outside.
   if (is_shield_ || fiber_->word.cancel_bits() != 0) fiber_->cancel.refresh(*fiber_);
@@ -131,7 +132,8 @@ void TokenState::release() noexcept {
 bool TokenState::try_retain() noexcept {
   std::uint32_t count = references_.load(base::kRelaxed);
   while (count != 0)
-    if (references_.compare_exchange_weak(count, count + 1, base::kAcquire, base::kRelaxed)) return true;
+    if (references_.compare_exchange_weak(count, count + 1, base::kAcquire, base::kRelaxed))
+      return true;
   return false;
 }
 
@@ -186,7 +188,8 @@ Result<void> TokenState::wait() noexcept {
 }  // namespace detail
 
 CancellationToken::CancellationToken() : state_(new detail::TokenState(nullptr)) {}
-CancellationToken::CancellationToken(const CancellationToken& other) noexcept : state_(other.state_) {
+CancellationToken::CancellationToken(const CancellationToken& other) noexcept
+    : state_(other.state_) {
   if (state_ != nullptr) state_->retain();
 }
 CancellationToken::CancellationToken(CancellationToken&& other) noexcept
@@ -207,19 +210,20 @@ void CancellationToken::cancel() const noexcept {
 bool CancellationToken::is_canceled() const noexcept {
   return state_ != nullptr && state_->is_canceled();
 }
-Result<void> CancellationToken::wait() const noexcept {
-  return state_->wait();
-}
+Result<void> CancellationToken::wait() const noexcept { return state_->wait(); }
 
 CancelGuard::CancelGuard(Clock::time_point deadline) noexcept {
   static_assert(sizeof(sched::CancelScope) <= kSpace);
-  ::new (space_) sched::CancelScope(sched::current_fiber(), deadline, sched::CancelScope::Shielding::no);
+  ::new (space_)
+      sched::CancelScope(sched::current_fiber(), deadline, sched::CancelScope::Shielding::no);
 }
 CancelGuard::CancelGuard(const CancellationToken& token) noexcept {
-  ::new (space_) sched::CancelScope(token.state_ == nullptr ? nullptr : sched::current_fiber(), *token.state_);
+  ::new (space_)
+      sched::CancelScope(token.state_ == nullptr ? nullptr : sched::current_fiber(), *token.state_);
 }
 CancelGuard::CancelGuard(Shielded) noexcept {
-  ::new (space_) sched::CancelScope(sched::current_fiber(), base::kNever, sched::CancelScope::Shielding::yes);
+  ::new (space_)
+      sched::CancelScope(sched::current_fiber(), base::kNever, sched::CancelScope::Shielding::yes);
 }
 CancelGuard::~CancelGuard() {
   std::launder(reinterpret_cast<sched::CancelScope*>(space_))->~CancelScope();

@@ -58,7 +58,7 @@ class CancelScope : public TokenNode {
   base::Atomic<bool> fired_{false};
   bool is_shield_ = false;
   bool is_shielded_ = false;  // we or a scope around us is a shield
-  errc ended_by_us_{};  // a wait was refused because of this scope
+  errc ended_by_us_{};        // a wait was refused because of this scope
 };
 
 // A fiber's side.

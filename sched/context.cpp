@@ -3,8 +3,8 @@
 
 #include <boost/context/detail/fcontext.hpp>
 
-#include <cstdlib>
 #include <cxxabi.h>
+#include <cstdlib>
 
 #if RAMIE_ASAN
 #include <sanitizer/asan_interface.h>
@@ -110,7 +110,8 @@ void FiberContext::release() noexcept {
 [[gnu::noinline]] RAMIE_NO_TSAN void switch_in(ThreadContext& thread, FiberContext& fiber,
                                                [[maybe_unused]] const Stack& stack) noexcept {
   fiber.thread = &thread;
-  thread.registers = &fiber;  // first_frame() finds the fiber here; overwritten with the worker's registers
+  thread.registers =
+      &fiber;  // first_frame() finds the fiber here; overwritten with the worker's registers
 #if RAMIE_ASAN
   __sanitizer_start_switch_fiber(&thread.fake_stack, stack.low(), stack.size());
 #endif

@@ -34,12 +34,8 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
 
 }  // namespace
 
-[[gnu::noinline]] RAMIE_NO_TSAN Fiber* current_fiber() noexcept {
-  return opaque(this_fiber);
-}
-[[gnu::noinline]] RAMIE_NO_TSAN Worker* current_worker() noexcept {
-  return opaque(this_worker);
-}
+[[gnu::noinline]] RAMIE_NO_TSAN Fiber* current_fiber() noexcept { return opaque(this_fiber); }
+[[gnu::noinline]] RAMIE_NO_TSAN Worker* current_worker() noexcept { return opaque(this_worker); }
 [[gnu::noinline]] Sleeper& current_sleeper() noexcept {
   if (Fiber* fiber = current_fiber(); fiber != nullptr) return *fiber;
   return *opaque(static_cast<Sleeper*>(&this_thread));

@@ -14,9 +14,9 @@ namespace sched {
 class Scheduler;
 class Worker;
 
-Fiber* current_fiber() noexcept;     // null on plain threads and on a worker's own stack
-Worker* current_worker() noexcept;   // null on threads that run no fibers
-Sleeper& current_sleeper() noexcept; // the fiber, or this thread's own
+Fiber* current_fiber() noexcept;      // null on plain threads and on a worker's own stack
+Worker* current_worker() noexcept;    // null on threads that run no fibers
+Sleeper& current_sleeper() noexcept;  // the fiber, or this thread's own
 // The runtime of the fiber or worker, else the one that the thread has entered, else null.
 Scheduler* current_scheduler() noexcept;
 

@@ -9,9 +9,9 @@
 #include "sched/scope.hpp"
 #include "sched/unhandled.hpp"
 
+#include <cxxabi.h>
 #include <algorithm>
 #include <cstring>
-#include <cxxabi.h>
 #include <mutex>
 
 namespace ramie {
@@ -50,7 +50,8 @@ void Fiber::set_name(std::string_view text) noexcept {
 bool Fiber::try_retain() noexcept {
   std::uint32_t count = references.load(base::kSeqCst);
   while (count != 0)
-    if (references.compare_exchange_weak(count, count + 1, base::kSeqCst, base::kSeqCst)) return true;
+    if (references.compare_exchange_weak(count, count + 1, base::kSeqCst, base::kSeqCst))
+      return true;
   return false;
 }
 
@@ -63,7 +64,8 @@ void Fiber::release() noexcept {
 void run_body(Fiber& fiber) noexcept {
   if (fiber.scheduler->options().abort_on_unhandled && fiber.references.load(base::kRelaxed) == 1 &&
       fiber.group == nullptr) {
-    fiber.ops->run(fiber.storage);  // detached: terminate where it is thrown, the core has the stack
+    fiber.ops->run(
+        fiber.storage);  // detached: terminate where it is thrown, the core has the stack
     fiber.outcome.store(detail::Outcome::value, base::kRelaxed);
     return;
   }
@@ -99,7 +101,8 @@ void fiber_main(void* argument) noexcept {
 static bool publish_end(Fiber& fiber, WakeList& wakes) noexcept {
   const std::lock_guard lock(fiber.join_mutex);
   fiber.has_ended.store(true, base::kRelease);
-  while (!wakes.is_full() && !fiber.joiners.is_empty()) (void)wakes.claim(*fiber.joiners.pop_front());
+  while (!wakes.is_full() && !fiber.joiners.is_empty())
+    (void)wakes.claim(*fiber.joiners.pop_front());
   return fiber.joiners.is_empty();
 }
 

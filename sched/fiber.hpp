@@ -32,8 +32,23 @@ class ScopeCore;
 
 // What a fiber waits for, for dumps.
 enum class WaitKind : std::uint8_t {
-  none, readable, writable, io, accept, connect, sleep, join, scope, mutex, condvar, semaphore, notify, channel, token,
-  signal, blocking,
+  none,
+  readable,
+  writable,
+  io,
+  accept,
+  connect,
+  sleep,
+  join,
+  scope,
+  mutex,
+  condvar,
+  semaphore,
+  notify,
+  channel,
+  token,
+  signal,
+  blocking,
 };
 const char* to_string(WaitKind kind) noexcept;
 
@@ -55,7 +70,8 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   // --- scheduling
   Fiber* queue_next = nullptr;
   Worker* home = nullptr;  // pinned there
-  base::Atomic<Worker*> worker{nullptr};  // that runs it now; read by the fiber after each resume, never kept
+  base::Atomic<Worker*> worker{
+      nullptr};  // that runs it now; read by the fiber after each resume, never kept
   FiberContext context;
   Stack* stack = nullptr;  // attached at the first run, detached at the end
   std::size_t stack_size = 0;
@@ -73,7 +89,7 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   base::Atomic<detail::Outcome> outcome{detail::Outcome::none};
   std::error_code error;
   std::exception_ptr exception;
-  bool skip_body = false;  // cancelled before the first run
+  bool skip_body = false;      // cancelled before the first run
   ScopeCore* group = nullptr;  // the Scope it belongs to
 
   // --- the end

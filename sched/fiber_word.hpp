@@ -40,7 +40,8 @@ class FiberWord {
   // The cancel bits, and what each says.
   static constexpr std::uint64_t kCancel = 1U << 4U;    // this fiber was cancelled; sticky
   static constexpr std::uint64_t kShutdown = 1U << 5U;  // the runtime is ending; sticky
-  static constexpr std::uint64_t kScope = 1U << 6U;     // look at the cancel scopes: one may have ended
+  static constexpr std::uint64_t kScope = 1U
+                                          << 6U;  // look at the cancel scopes: one may have ended
   static constexpr std::uint64_t kAnyCancel = kCancel | kShutdown | kScope;
 
   // Who ended a wait. Smaller numbers are the arms of the wait itself.
@@ -159,7 +160,9 @@ class FiberWord {
     return {(now & kArmed) != 0, static_cast<std::uint32_t>(now >> kEpochShift)};
   }
 
-  State state() const noexcept { return static_cast<State>(word_.load(base::kAcquire) & kStateMask); }
+  State state() const noexcept {
+    return static_cast<State>(word_.load(base::kAcquire) & kStateMask);
+  }
 
   // For threads, which sleep on the lower half of the word (x86-64: at its address).
   const void* futex() const noexcept { return &word_; }

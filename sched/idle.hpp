@@ -104,13 +104,16 @@ class IdleSet {
 
  private:
   static constexpr std::size_t kBits = 64;
-  static constexpr std::uint64_t bit(std::size_t worker) { return std::uint64_t{1} << (worker % kBits); }
+  static constexpr std::uint64_t bit(std::size_t worker) {
+    return std::uint64_t{1} << (worker % kBits);
+  }
 
   const std::size_t workers_;
   const std::size_t words_;
   alignas(base::kCacheLine) base::Atomic<std::uint32_t> searching_{0};
   base::Atomic<bool> watched_{false};
-  alignas(base::kCacheLine) std::array<base::Atomic<std::uint64_t>, kMaxWorkers / kBits> sleeping_{};
+  alignas(
+      base::kCacheLine) std::array<base::Atomic<std::uint64_t>, kMaxWorkers / kBits> sleeping_{};
 };
 
 // The right to drive one shard's driver: one worker at a time (P1).

@@ -50,7 +50,8 @@ void Injector::push(std::span<Fiber* const> batch, std::size_t producer) noexcep
     const std::lock_guard lock(outside_mutex_);
     is_queued = queue_->fibers.try_enqueue_bulk(queue_->outside, batch.data(), batch.size());
   } else {
-    is_queued = queue_->fibers.try_enqueue_bulk(queue_->producers[producer], batch.data(), batch.size());
+    is_queued =
+        queue_->fibers.try_enqueue_bulk(queue_->producers[producer], batch.data(), batch.size());
   }
   if (!is_queued) spill(batch);
   count_.add(batch.size());
@@ -64,7 +65,8 @@ Fiber* Injector::take(std::size_t worker) noexcept {
     fiber = spilled_.pop_front();
     if (fiber != nullptr) spilled_size_.fetch_sub(1, base::kRelaxed);
   }
-  if (fiber == nullptr && !queue_->fibers.try_dequeue(queue_->consumers[worker], fiber)) return nullptr;
+  if (fiber == nullptr && !queue_->fibers.try_dequeue(queue_->consumers[worker], fiber))
+    return nullptr;
   count_.subtract(1);
   return fiber;
 }

@@ -12,7 +12,9 @@ namespace sched {
 
 class Counter {
  public:
-  void add(std::uint64_t n = 1) noexcept { value_.store(value_.load(base::kRelaxed) + n, base::kRelease); }
+  void add(std::uint64_t n = 1) noexcept {
+    value_.store(value_.load(base::kRelaxed) + n, base::kRelease);
+  }
   std::uint64_t get() const noexcept { return value_.load(base::kAcquire); }
 
  private:
@@ -20,22 +22,22 @@ class Counter {
 };
 
 struct alignas(base::kCacheLine) WorkerMetrics {
-  Counter created;          // control blocks taken here
-  Counter recycled;         // control blocks given back here
-  Counter runs;             // fibers switched in
-  Counter finished;         // fibers that ended here
-  Counter parks;            // sleeps begun
-  Counter unparks;          // sleeps ended
-  Counter notified;         // of these, by an unpark
-  Counter polls;            // driver turns
-  Counter steals;           // successful
-  Counter stolen;           // fibers taken
-  Counter overflows;        // full local queue
-  Counter lifo_runs;        // from the LIFO slot
+  Counter created;    // control blocks taken here
+  Counter recycled;   // control blocks given back here
+  Counter runs;       // fibers switched in
+  Counter finished;   // fibers that ended here
+  Counter parks;      // sleeps begun
+  Counter unparks;    // sleeps ended
+  Counter notified;   // of these, by an unpark
+  Counter polls;      // driver turns
+  Counter steals;     // successful
+  Counter stolen;     // fibers taken
+  Counter overflows;  // full local queue
+  Counter lifo_runs;  // from the LIFO slot
   Counter yields;
-  Counter watches;          // bounded sleeps that ran out
-  Counter injected;         // taken from the injector
-  Counter wakes;            // other workers woken by this one
+  Counter watches;   // bounded sleeps that ran out
+  Counter injected;  // taken from the injector
+  Counter wakes;     // other workers woken by this one
 };
 
 }  // namespace sched

@@ -23,11 +23,11 @@ void on_fault(int number, siginfo_t* info, void* context) {
   const Fiber* fiber = current_fiber();
   if (fiber != nullptr && fiber->stack != nullptr && fiber->stack->guards(info->si_addr)) {
     char line[256];
-    const int n = std::snprintf(line, sizeof line,
-                                "ramie: fatal: stack overflow in fiber %lu '%s': its stack has %zu KiB; "
-                                "spawn it with a larger stack_size, or raise RAMIE_STACK_SIZE\n",
-                                static_cast<unsigned long>(fiber->id), fiber->name,
-                                fiber->stack->size() / 1024);
+    const int n = std::snprintf(
+        line, sizeof line,
+        "ramie: fatal: stack overflow in fiber %lu '%s': its stack has %zu KiB; "
+        "spawn it with a larger stack_size, or raise RAMIE_STACK_SIZE\n",
+        static_cast<unsigned long>(fiber->id), fiber->name, fiber->stack->size() / 1024);
     if (n > 0) base::sys::write_stderr(line, static_cast<std::size_t>(n));
   } else if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction != nullptr) {
     before.sa_sigaction(number, info, context);

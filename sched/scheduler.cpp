@@ -40,7 +40,8 @@ Scheduler::Scheduler(SchedulerOptions options, std::vector<Driver*> shards)
     shard->index = static_cast<std::uint32_t>(shards_.size());
     shards_.push_back(std::move(shard));
   }
-  blocking_ = std::make_unique<BlockingPool>(*this, options_.blocking_threads, options_.blocking_keepalive);
+  blocking_ =
+      std::make_unique<BlockingPool>(*this, options_.blocking_threads, options_.blocking_keepalive);
   for (std::size_t i = 0; i < options_.workers; ++i)
     workers_.push_back(std::make_unique<Worker>(*this, i, options_.seed + i));
 }
@@ -93,7 +94,8 @@ void Scheduler::notify_one() noexcept {
 
 bool Scheduler::has_work_anywhere(const Worker&) const noexcept {
   if (injector_.has_work()) return true;
-  return std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->has_stealable_work(); });
+  return std::any_of(workers_.begin(), workers_.end(),
+                     [](const auto& worker) { return worker->has_stealable_work(); });
 }
 
 // Our own shard first, then any free one.
@@ -159,7 +161,9 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
   fiber->set_name(options.name);
   fiber->scheduler = this;
   fiber->stack_size = options.stack_size;
-  fiber->home = options.pinned ? workers_[next_home_.fetch_add(1, base::kRelaxed) % workers_.size()].get() : nullptr;
+  fiber->home = options.pinned
+                    ? workers_[next_home_.fetch_add(1, base::kRelaxed) % workers_.size()].get()
+                    : nullptr;
   fiber->skip_body = false;
   fiber->cancel = {};
   fiber->group = nullptr;
@@ -202,8 +206,10 @@ void Scheduler::retire() noexcept {
   if (leaked_) return;
   std::int64_t taken = 0;
   for (const auto& worker : workers_)
-    taken += static_cast<std::int64_t>(worker->metrics_.created.get() - worker->metrics_.recycled.get());
-  if (blocks_outside_.fetch_add(taken - kNotRetired, base::kAcqRel) + taken - kNotRetired == 0) delete this;
+    taken +=
+        static_cast<std::int64_t>(worker->metrics_.created.get() - worker->metrics_.recycled.get());
+  if (blocks_outside_.fetch_add(taken - kNotRetired, base::kAcqRel) + taken - kNotRetired == 0)
+    delete this;
 }
 
 Worker* Scheduler::own_worker() const noexcept {
@@ -227,7 +233,8 @@ std::int64_t Scheduler::live() const noexcept {
 void Scheduler::on_ended() noexcept {
   if (Worker* worker = own_worker()) worker->metrics_.finished.add();
   else ended_outside_.fetch_add(1, base::kSeqCst);
-  base::fence(base::kSeqCst);  // count, then look for who waits; wait_until_ended() announces, then counts
+  base::fence(
+      base::kSeqCst);  // count, then look for who waits; wait_until_ended() announces, then counts
   if (!is_shutting_down()) return;
   ended_signal_.fetch_add(1, base::kSeqCst);
   base::sys::futex_wake(&ended_signal_, 1);

@@ -71,7 +71,8 @@ struct Shard {
   Driver* driver = nullptr;
   std::uint32_t index = 0;
   Baton baton;
-  base::Atomic<Tick> sleeps_until{0};  // the timer that its sleeper waits for; 0: nobody sleeps in it
+  base::Atomic<Tick> sleeps_until{
+      0};  // the timer that its sleeper waits for; 0: nobody sleeps in it
 };
 
 class Scheduler {
@@ -156,7 +157,8 @@ class Scheduler {
   // Workers count for themselves (WorkerMetrics); these are for all other threads.
   base::Atomic<std::uint64_t> spawned_outside_{0};
   base::Atomic<std::uint64_t> ended_outside_{0};
-  base::Atomic<std::int64_t> blocks_outside_{kNotRetired};  // taken - given back; reaches 0 only once retired
+  base::Atomic<std::int64_t> blocks_outside_{
+      kNotRetired};  // taken - given back; reaches 0 only once retired
   base::Atomic<std::uint32_t> next_home_{0};
   base::Atomic<bool> is_shutting_down_{false};
   base::Atomic<bool> is_closing_{false};

@@ -84,7 +84,8 @@ base::Instant inherited_deadline() noexcept {
 
 }  // namespace
 
-Scope::Scope(on_failure policy) : core_(std::make_unique<sched::ScopeCore>(policy, inherited_deadline())) {}
+Scope::Scope(on_failure policy)
+    : core_(std::make_unique<sched::ScopeCore>(policy, inherited_deadline())) {}
 
 Scope::~Scope() {
   if (std::uncaught_exceptions() > unwinding_) core_->cancel();
@@ -93,7 +94,8 @@ Scope::~Scope() {
     (void)core_->join(sched::FiberWord::Shield::yes);
   }
   // Nobody asked by join(): an exception must not vanish.
-  if (std::exception_ptr exception = core_->take_exception()) sched::report_lost_exception(exception);
+  if (std::exception_ptr exception = core_->take_exception())
+    sched::report_lost_exception(exception);
 }
 
 Result<void> Scope::join() {
@@ -112,13 +114,9 @@ std::size_t Scope::drain(std::chrono::nanoseconds grace) noexcept {
   return left;
 }
 
-void Scope::cancel() noexcept {
-  core_->cancel();
-}
+void Scope::cancel() noexcept { core_->cancel(); }
 
-std::size_t Scope::size() const noexcept {
-  return core_->size();
-}
+std::size_t Scope::size() const noexcept { return core_->size(); }
 
 void Scope::adopt(detail::Task& task) noexcept {
   core_->adopt(task);

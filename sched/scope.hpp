@@ -16,7 +16,8 @@ namespace sched {
 
 class ScopeCore {
  public:
-  ScopeCore(on_failure policy, base::Instant deadline) noexcept : policy_(policy), deadline_(deadline) {}
+  ScopeCore(on_failure policy, base::Instant deadline) noexcept
+      : policy_(policy), deadline_(deadline) {}
 
   void adopt(Fiber& child) noexcept;
   void child_ended(Fiber& child) noexcept;

@@ -5,11 +5,11 @@
 #include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
 
+#include <sys/mman.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <new>
-#include <sys/mman.h>
 
 #if RAMIE_ASAN
 #include <sanitizer/asan_interface.h>
@@ -124,7 +124,8 @@ Stack* StackPool::carve(int& error) noexcept {
     const std::size_t bytes = stride * kStacksPerSlab;
     auto* base = static_cast<std::byte*>(sys::map(bytes, error));
     if (base == nullptr) return nullptr;
-    (void)sys::advise(base, bytes, MADV_NOHUGEPAGE);  // a huge page would commit 2 MiB for one frame
+    (void)sys::advise(base, bytes,
+                      MADV_NOHUGEPAGE);  // a huge page would commit 2 MiB for one frame
     auto* slab = new (std::nothrow) Slab{base, bytes, 0, slabs_};
     if (slab == nullptr) {
       (void)sys::unmap(base, bytes);

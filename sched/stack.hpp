@@ -27,9 +27,7 @@ class Stack {
  public:
   void* top() noexcept { return reinterpret_cast<std::byte*>(this) - colour_; }
   std::size_t usable() const noexcept { return size_ - colour_; }
-  const void* low() const noexcept {
-    return reinterpret_cast<const std::byte*>(this) - size_;
-  }
+  const void* low() const noexcept { return reinterpret_cast<const std::byte*>(this) - size_; }
   std::size_t size() const noexcept { return size_; }
 
   // Is `address` in this stack's guard?

@@ -16,11 +16,13 @@ void report_exception(const Fiber& fiber) noexcept {
   try {
     std::rethrow_exception(fiber.exception);
   } catch (const std::exception& error) {
-    base::warn("fiber %lu '%s' (spawned at %p) ended with an exception that nobody joins: %s", id, fiber.name,
-               fiber.spawn_site, error.what());
+    base::warn("fiber %lu '%s' (spawned at %p) ended with an exception that nobody joins: %s", id,
+               fiber.name, fiber.spawn_site, error.what());
   } catch (...) {
-    base::warn("fiber %lu '%s' (spawned at %p) ended with an exception that nobody joins, not a std::exception", id,
-               fiber.name, fiber.spawn_site);
+    base::warn(
+        "fiber %lu '%s' (spawned at %p) ended with an exception that nobody joins, not a "
+        "std::exception",
+        id, fiber.name, fiber.spawn_site);
   }
 }
 
@@ -28,7 +30,8 @@ void report_lost_exception(const std::exception_ptr& exception) noexcept {
   try {
     std::rethrow_exception(exception);
   } catch (const std::exception& error) {
-    base::warn("a Scope ended with an exception of a child that join() did not ask for: %s", error.what());
+    base::warn("a Scope ended with an exception of a child that join() did not ask for: %s",
+               error.what());
   } catch (...) {
     base::warn("a Scope ended with an exception of a child that join() did not ask for");
   }

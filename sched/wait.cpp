@@ -27,7 +27,8 @@ Wait::Wait(WaitKind kind, const void* object, Shield shield) noexcept
 
 Result<void> Wait::enter() noexcept {
   if (is_thread()) {
-    RAMIE_CHECK(current_worker() == nullptr, "a worker thread must not block: this ran outside its fibers (a hook?)");
+    RAMIE_CHECK(current_worker() == nullptr,
+                "a worker thread must not block: this ran outside its fibers (a hook?)");
     return {};
   }
   spend_budget(fiber());
@@ -109,7 +110,8 @@ Result<void> Wait::verdict() noexcept {
 void yield_fiber(Fiber& fiber) noexcept {
   leave(fiber, Leaving::yielding);
   // A deadline that passed while the fiber never waited is seen here at the latest.
-  if (const base::Instant deadline = fiber.cancel.deadline(); deadline != base::kNever && deadline <= base::now())
+  if (const base::Instant deadline = fiber.cancel.deadline();
+      deadline != base::kNever && deadline <= base::now())
     (void)fiber.word.request(FiberWord::kScope);
 }
 

@@ -22,11 +22,13 @@ constexpr std::size_t kBlockCache = 64;
 }
 
 Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
-    : scheduler_(scheduler), index_(index), random_(seed), stacks_(scheduler.stacks()), seen_ticks_() {}
+    : scheduler_(scheduler),
+      index_(index),
+      random_(seed),
+      stacks_(scheduler.stacks()),
+      seen_ticks_() {}
 
-Worker::~Worker() {
-  scheduler_.slab_.deposit(blocks_);
-}
+Worker::~Worker() { scheduler_.slab_.deposit(blocks_); }
 
 void Worker::start() {
   seen_ticks_.resize(scheduler_.workers());
@@ -34,7 +36,8 @@ void Worker::start() {
 }
 
 void Worker::run() noexcept {
-  const base::TsanInternal internal;  // fibers have contexts of their own: this is the loop around them
+  const base::TsanInternal
+      internal;  // fibers have contexts of their own: this is the loop around them
   set_current_worker(this);
   context_.attach();
   AlternateStack signal_stack;
@@ -180,7 +183,8 @@ void Worker::submit(Fiber& fiber) noexcept {
   if (Fiber* displaced = lifo_.exchange(&fiber, base::kAcqRel)) {
     push(*displaced);
     scheduler_.notify_one();
-  } else if (scheduler_.workers() > 1 && !scheduler_.idle_.is_watched() && scheduler_.idle_.has_sleepers()) {
+  } else if (scheduler_.workers() > 1 && !scheduler_.idle_.is_watched() &&
+             scheduler_.idle_.has_sleepers()) {
     scheduler_.notify_one();  // P4: somebody must be able to rescue the slot
   }
 }

@@ -52,7 +52,8 @@ class Worker {
  private:
   friend class Scheduler;
   using Queue = RunQueue<Fiber>;
-  static constexpr std::uint32_t kWatcherTakes = 32;  // at most, from a queue that others still serve
+  static constexpr std::uint32_t kWatcherTakes =
+      32;  // at most, from a queue that others still serve
 
   void step() noexcept;
   Fiber* next() noexcept;
@@ -99,7 +100,8 @@ class Worker {
 
   Queue queue_;
   alignas(base::kCacheLine) base::Atomic<Fiber*> lifo_{nullptr};
-  base::Atomic<std::uint32_t> published_tick_{0};  // so that others see whether we are stuck in one fiber
+  base::Atomic<std::uint32_t> published_tick_{
+      0};  // so that others see whether we are stuck in one fiber
   alignas(base::kCacheLine) ParkWord park_word_;
   base::Mutex inbox_mutex_;
   FiberList inbox_;  // pinned fibers

@@ -68,7 +68,8 @@ void Worker::sleep() noexcept {
   FiberList out;
   bool was_notified = false;
   if (site_ != nullptr && site_->has_inflight()) was_notified = sleep_in_site(bound, out);
-  else if (Shard* shard = scheduler_.take_baton(index_)) was_notified = sleep_in_driver(*shard, bound, out);
+  else if (Shard* shard = scheduler_.take_baton(index_))
+    was_notified = sleep_in_driver(*shard, bound, out);
   else was_notified = sleep_on_futex(bound);
   metrics_.unparks.add();
   if (was_notified) metrics_.notified.add();
@@ -144,7 +145,8 @@ bool Worker::spin(Shard& shard, FiberList& out) noexcept {
   do {
     shard.driver->turn(base::Nanos(0), out);
     scheduler_.timers_.advance(out);
-    if (!out.is_empty() || park_word_.is_notified() || scheduler_.has_work_anywhere(*this)) return true;
+    if (!out.is_empty() || park_word_.is_notified() || scheduler_.has_work_anywhere(*this))
+      return true;
   } while (base::now() < end);
   return false;
 }

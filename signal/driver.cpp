@@ -17,8 +17,7 @@ Result<std::unique_ptr<Driver>> Driver::create() noexcept {
     auto listeners = std::make_shared<Listeners>();
     auto bell = pipe::Bell::create();
     if (!bell) return failure(bell.error());
-    return std::unique_ptr<Driver>(
-        new Driver(std::move(*bell), registry, std::move(listeners)));
+    return std::unique_ptr<Driver>(new Driver(std::move(*bell), registry, std::move(listeners)));
   } catch (const std::bad_alloc&) {
     return failure(std::make_error_code(std::errc::not_enough_memory));
   }

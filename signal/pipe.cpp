@@ -8,11 +8,11 @@
 #include "sched/base/atomic.hpp"
 #include "sched/base/mutex.hpp"
 
+#include <unistd.h>
 #include <array>
 #include <csignal>
 #include <mutex>
 #include <thread>
-#include <unistd.h>
 
 namespace ramie {
 inline namespace v0 {
@@ -101,7 +101,7 @@ void adopt_process() noexcept {
 // Under the lock.
 bool install_locked(int number) noexcept {
   if ((installed & bit_of(number)) != 0) return true;
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = &on_signal;
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   (void)::sigemptyset(&action.sa_mask);

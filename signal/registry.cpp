@@ -15,8 +15,7 @@ namespace {
 std::size_t index_of(int number) noexcept { return static_cast<std::size_t>(number) - 1; }
 
 bool runs_in(const sched::Sleeper& sleeper, const sched::Scheduler* scheduler) noexcept {
-  return !sleeper.is_thread() &&
-         static_cast<const sched::Fiber&>(sleeper).scheduler == scheduler;
+  return !sleeper.is_thread() && static_cast<const sched::Fiber&>(sleeper).scheduler == scheduler;
 }
 
 }  // namespace

@@ -3,12 +3,12 @@
 
 #include <ramie/net.hpp>
 
-#include <algorithm>
 #include <arpa/inet.h>
-#include <charconv>
-#include <cstring>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <algorithm>
+#include <charconv>
+#include <cstring>
 
 namespace ramie {
 inline namespace v0 {

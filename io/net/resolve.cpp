@@ -2,9 +2,9 @@
 #include <ramie/net.hpp>
 #include <ramie/task.hpp>
 
-#include <cstring>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <cstring>
 
 namespace ramie {
 inline namespace v0 {

@@ -10,11 +10,11 @@
 #include <ramie/net.hpp>
 #include <ramie/time.hpp>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 namespace ramie {
 inline namespace v0 {
@@ -76,7 +76,8 @@ void report_shortage(int error) noexcept {
   static constinit base::Atomic<std::int64_t> next_report{0};
   const std::int64_t now = std::chrono::nanoseconds(base::now().time_since_epoch()).count();
   std::int64_t due = next_report.load(base::kRelaxed);
-  if (now < due || !next_report.compare_exchange_strong(due, now + 1'000'000'000, base::kRelaxed)) return;
+  if (now < due || !next_report.compare_exchange_strong(due, now + 1'000'000'000, base::kRelaxed))
+    return;
   base::warn("accept: %s; the listener pauses and goes on", system_error(error).message().c_str());
 }
 
@@ -87,8 +88,7 @@ bool lacks_resources(int error) noexcept {
 }  // namespace
 
 TcpListener::TcpListener(TcpListener&& other) noexcept
-    : registration_(std::move(other.registration_)),
-      fd_(std::exchange(other.fd_, -1)) {}
+    : registration_(std::move(other.registration_)), fd_(std::exchange(other.fd_, -1)) {}
 
 TcpListener& TcpListener::operator=(TcpListener&& other) noexcept {
   if (this != &other) {
@@ -99,9 +99,7 @@ TcpListener& TcpListener::operator=(TcpListener&& other) noexcept {
   return *this;
 }
 
-TcpListener::~TcpListener() {
-  close();
-}
+TcpListener::~TcpListener() { close(); }
 
 void TcpListener::close() noexcept {
   if (fd_ < 0) return;
@@ -109,20 +107,23 @@ void TcpListener::close() noexcept {
   sys::close(std::exchange(fd_, -1));
 }
 
-Result<TcpListener> TcpListener::bind(std::string_view address, const ListenOptions& options) noexcept {
+Result<TcpListener> TcpListener::bind(std::string_view address,
+                                      const ListenOptions& options) noexcept {
   auto parsed = SocketAddr::parse(address);
   if (!parsed) return failure(parsed.error());
   return bind(*parsed, options);
 }
 
-Result<TcpListener> TcpListener::bind(const SocketAddr& address, const ListenOptions& options) noexcept {
+Result<TcpListener> TcpListener::bind(const SocketAddr& address,
+                                      const ListenOptions& options) noexcept {
   if (io::Handle::current() == nullptr) return failure(errc::no_runtime);
   const int family = address.is_ipv6() ? AF_INET6 : AF_INET;
   sys::UniqueFd fd(sys::tcp_socket(family));
   if (!fd.is_open()) return failure(system_error(fd.get()));
   const int on = 1;
   int rc = sys::set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (rc == 0 && options.reuse_port) rc = sys::set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (rc == 0 && options.reuse_port)
+    rc = sys::set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (rc == 0 && options.only_ipv6 && family == AF_INET6)
     rc = sys::set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (rc == 0) rc = sys::bind(fd.get(), address.raw(), address.raw_size());
@@ -136,8 +137,8 @@ Result<TcpListener> TcpListener::bind(const SocketAddr& address, const ListenOpt
 
 Result<Accepted> TcpListener::accept() noexcept {
   if (fd_ < 0) return failure(std::make_error_code(std::errc::bad_file_descriptor));
-  const io::Operation accepting{*registration_.shared(), io::Direction::read, sched::WaitKind::accept,
-                                io::ScheduledIo::Sharing::any};
+  const io::Operation accepting{*registration_.shared(), io::Direction::read,
+                                sched::WaitKind::accept, io::ScheduledIo::Sharing::any};
   for (unsigned failures = 0;;) {
     sockaddr_storage raw{};
     std::size_t size = sizeof raw;

@@ -6,10 +6,10 @@
 
 #include <ramie/net.hpp>
 
-#include <cerrno>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <cerrno>
 
 namespace ramie {
 inline namespace v0 {
@@ -70,9 +70,7 @@ TcpStream& TcpStream::operator=(TcpStream&& other) noexcept {
   return *this;
 }
 
-TcpStream::~TcpStream() {
-  close();
-}
+TcpStream::~TcpStream() { close(); }
 
 void TcpStream::close() noexcept {
   if (fd_ < 0) return;
@@ -98,7 +96,8 @@ Result<TcpStream> TcpStream::from_fd(int fd) noexcept {
 Result<TcpStream> TcpStream::connect(const SocketAddr& peer) noexcept {
   if (io::Handle::current() == nullptr) return failure(errc::no_runtime);
   // A cancelled fiber does not even knock.
-  if (auto entered = sched::Wait(WaitKind::connect, nullptr).enter(); !entered) return failure(entered.error());
+  if (auto entered = sched::Wait(WaitKind::connect, nullptr).enter(); !entered)
+    return failure(entered.error());
   sys::UniqueFd fd(sys::tcp_socket(peer.is_ipv6() ? AF_INET6 : AF_INET));
   if (!fd.is_open()) return failure(system_error(fd.get()));
   int rc = -EINTR;
@@ -109,7 +108,8 @@ Result<TcpStream> TcpStream::connect(const SocketAddr& peer) noexcept {
   // The first report for a connecting socket may be its HUP before the attempt: believe SO_ERROR and getpeername only.
   ScheduledIo& shared = *stream->registration_.shared();
   for (;;) {
-    auto ready = shared.wait(io::Interest::writable, WaitKind::connect, ScheduledIo::Sharing::one_waiter);
+    auto ready =
+        shared.wait(io::Interest::writable, WaitKind::connect, ScheduledIo::Sharing::one_waiter);
     if (!ready) return failure(ready.error());
     if (auto error = stream->take_error()) return failure(error);
     if (stream->peer_addr()) return stream;
@@ -137,7 +137,8 @@ Result<std::size_t> TcpStream::read(std::span<std::byte> buffer) noexcept {
                        [&] { return sys::receive(fd_, buffer, false); });
 }
 
-Result<std::size_t> TcpStream::read_vectored(std::span<const std::span<std::byte>> buffers) noexcept {
+Result<std::size_t> TcpStream::read_vectored(
+    std::span<const std::span<std::byte>> buffers) noexcept {
   if (fd_ < 0) return not_open();
   const std::size_t total = total_size(buffers);
   if (total == 0) return std::size_t{0};
@@ -158,20 +159,24 @@ Result<void> TcpStream::read_exact(std::span<std::byte> buffer) noexcept {
 Result<std::size_t> TcpStream::peek(std::span<std::byte> buffer) noexcept {
   if (fd_ < 0) return not_open();
   if (buffer.empty()) return std::size_t{0};
-  return run_operation(reading(registration_.shared()), 0, [&] { return sys::receive(fd_, buffer, true); });
+  return run_operation(reading(registration_.shared()), 0,
+                       [&] { return sys::receive(fd_, buffer, true); });
 }
 
 Result<std::size_t> TcpStream::write(std::span<const std::byte> data) noexcept {
   if (fd_ < 0) return not_open();
   if (data.empty()) return std::size_t{0};
-  return run_operation(writing(registration_.shared()), data.size(), [&] { return sys::send(fd_, data); });
+  return run_operation(writing(registration_.shared()), data.size(),
+                       [&] { return sys::send(fd_, data); });
 }
 
-Result<std::size_t> TcpStream::write_vectored(std::span<const std::span<const std::byte>> data) noexcept {
+Result<std::size_t> TcpStream::write_vectored(
+    std::span<const std::span<const std::byte>> data) noexcept {
   if (fd_ < 0) return not_open();
   const std::size_t total = total_size(data);
   if (total == 0) return std::size_t{0};
-  return run_operation(writing(registration_.shared()), 0, [&] { return sys::send_vectored(fd_, data); });
+  return run_operation(writing(registration_.shared()), 0,
+                       [&] { return sys::send_vectored(fd_, data); });
 }
 
 Result<void> TcpStream::write_all(std::span<const std::byte> data) noexcept {
@@ -186,7 +191,8 @@ Result<void> TcpStream::write_all(std::span<const std::byte> data) noexcept {
 // Not a readiness that we only assume: the driver must have spoken.
 Result<void> TcpStream::readable() noexcept {
   if (fd_ < 0) return not_open();
-  if (auto entered = sched::Wait(WaitKind::readable, registration_.shared()).enter(); !entered) return entered;
+  if (auto entered = sched::Wait(WaitKind::readable, registration_.shared()).enter(); !entered)
+    return entered;
   auto ready = registration_.shared()->wait(io::Interest::readable, WaitKind::readable,
                                             ScheduledIo::Sharing::one_waiter);
   if (!ready) return failure(ready.error());
@@ -257,7 +263,8 @@ Result<void> TcpStream::set_receive_buffer_size(std::size_t bytes) noexcept {
 
 std::error_code TcpStream::take_error() noexcept {
   int value = 0;
-  if (const int rc = sys::get_option(fd_, SOL_SOCKET, SO_ERROR, &value, sizeof value); rc < 0) return system_error(rc);
+  if (const int rc = sys::get_option(fd_, SOL_SOCKET, SO_ERROR, &value, sizeof value); rc < 0)
+    return system_error(rc);
   return {value, std::system_category()};
 }
 

@@ -3,13 +3,13 @@
 
 #include "sched/base/sys.hpp"
 
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <new>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 namespace ramie {
 inline namespace v0 {
@@ -57,7 +57,8 @@ std::uint8_t ready_of(std::uint32_t events) noexcept {
     has_pwait2 = false;
   }
   const auto millis = std::chrono::ceil<std::chrono::milliseconds>(max_wait).count();
-  const int n = ::epoll_wait(epoll, events, capacity, static_cast<int>(std::min<std::int64_t>(millis, INT_MAX)));
+  const int n = ::epoll_wait(epoll, events, capacity,
+                             static_cast<int>(std::min<std::int64_t>(millis, INT_MAX)));
   return n < 0 ? -errno : n;
 }
 
@@ -103,9 +104,7 @@ int Poller::add(int fd, Interest interest, std::uint64_t token) noexcept {
   return control(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
-int Poller::remove(int fd) noexcept {
-  return control(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-}
+int Poller::remove(int fd) noexcept { return control(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 int Poller::wait(base::Nanos max_wait, std::vector<Event>& events) noexcept {
   events.clear();

@@ -4,10 +4,10 @@
 #include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
 
-#include <cerrno>
-#include <cstdint>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstdint>
 
 namespace ramie {
 inline namespace v0 {

@@ -4,12 +4,12 @@
 #include "io/sys/fd.hpp"
 #include "sched/base/sys.hpp"
 
-#include <array>
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
 
 namespace ramie {
 inline namespace v0 {
@@ -18,9 +18,7 @@ namespace sys {
 
 namespace {
 
-Bytes outcome(ssize_t rc) noexcept {
-  return rc < 0 ? -errno : rc;
-}
+Bytes outcome(ssize_t rc) noexcept { return rc < 0 ? -errno : rc; }
 
 // Empty parts are left out: a call with nothing but those would look like the end of the stream.
 template <class Part>
@@ -36,9 +34,7 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
 
 }  // namespace
 
-[[gnu::noinline]] void close(int fd) noexcept {
-  (void)::close(fd);
-}
+[[gnu::noinline]] void close(int fd) noexcept { (void)::close(fd); }
 
 [[gnu::noinline]] int tcp_socket(int family) noexcept {
   if (int planned = base::inject("socket"); planned != 0) return planned;
@@ -47,7 +43,8 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
 
 [[gnu::noinline]] int bind(int fd, const void* address, std::size_t size) noexcept {
   if (int planned = base::inject("bind"); planned != 0) return planned;
-  return static_cast<int>(outcome(::bind(fd, static_cast<const sockaddr*>(address), static_cast<socklen_t>(size))));
+  return static_cast<int>(
+      outcome(::bind(fd, static_cast<const sockaddr*>(address), static_cast<socklen_t>(size))));
 }
 
 [[gnu::noinline]] int listen(int fd, int backlog) noexcept {
@@ -58,7 +55,8 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
 [[gnu::noinline]] int accept(int fd, void* address, std::size_t& size) noexcept {
   if (int planned = base::inject("accept4"); planned != 0) return planned;
   auto length = static_cast<socklen_t>(size);
-  const int rc = ::accept4(fd, static_cast<sockaddr*>(address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int rc =
+      ::accept4(fd, static_cast<sockaddr*>(address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   size = length;
   return static_cast<int>(outcome(rc));
 }
@@ -79,7 +77,8 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
   return outcome(::recv(fd, buffer.data(), buffer.size(), peek ? MSG_PEEK : 0));
 }
 
-[[gnu::noinline]] Bytes receive_vectored(int fd, std::span<const std::span<std::byte>> buffers) noexcept {
+[[gnu::noinline]] Bytes receive_vectored(int fd,
+                                         std::span<const std::span<std::byte>> buffers) noexcept {
   if (int planned = base::inject("recvmsg"); planned != 0) return planned;
   std::array<iovec, kMaxParts> vector;
   msghdr message{};
@@ -93,7 +92,8 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
   return outcome(::send(fd, data.data(), data.size(), MSG_NOSIGNAL));
 }
 
-[[gnu::noinline]] Bytes send_vectored(int fd, std::span<const std::span<const std::byte>> data) noexcept {
+[[gnu::noinline]] Bytes send_vectored(int fd,
+                                      std::span<const std::span<const std::byte>> data) noexcept {
   if (int planned = base::inject("sendmsg"); planned != 0) return planned;
   std::array<iovec, kMaxParts> vector;
   msghdr message{};
@@ -102,12 +102,15 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
   return outcome(::sendmsg(fd, &message, MSG_NOSIGNAL));
 }
 
-[[gnu::noinline]] int set_option(int fd, int level, int name, const void* value, std::size_t size) noexcept {
+[[gnu::noinline]] int set_option(int fd, int level, int name, const void* value,
+                                 std::size_t size) noexcept {
   if (int planned = base::inject("setsockopt"); planned != 0) return planned;
-  return static_cast<int>(outcome(::setsockopt(fd, level, name, value, static_cast<socklen_t>(size))));
+  return static_cast<int>(
+      outcome(::setsockopt(fd, level, name, value, static_cast<socklen_t>(size))));
 }
 
-[[gnu::noinline]] int get_option(int fd, int level, int name, void* value, std::size_t size) noexcept {
+[[gnu::noinline]] int get_option(int fd, int level, int name, void* value,
+                                 std::size_t size) noexcept {
   if (int planned = base::inject("getsockopt"); planned != 0) return planned;
   auto length = static_cast<socklen_t>(size);
   return static_cast<int>(outcome(::getsockopt(fd, level, name, value, &length)));

@@ -44,9 +44,7 @@ class Line {
 
 }  // namespace
 
-void set_describe(Describe describe) noexcept {
-  describe_caller.store(describe, kRelease);
-}
+void set_describe(Describe describe) noexcept { describe_caller.store(describe, kRelease); }
 
 void fatal(const char* format, ...) noexcept {
   Line line;

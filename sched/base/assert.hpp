@@ -9,7 +9,8 @@ inline namespace v0 {
 namespace base {
 
 // Prints `ramie: fatal: <message>` with the current fiber's id and name, then aborts.
-[[noreturn, gnu::cold, gnu::format(printf, 1, 2)]] RAMIE_API void fatal(const char* format, ...) noexcept;
+[[noreturn, gnu::cold, gnu::format(printf, 1, 2)]] RAMIE_API void fatal(const char* format,
+                                                                        ...) noexcept;
 
 // Prints `ramie: <message>`: a warning.
 [[gnu::cold, gnu::format(printf, 1, 2)]] void warn(const char* format, ...) noexcept;
@@ -22,10 +23,10 @@ void set_describe(Describe describe) noexcept;
 }  // namespace v0
 }  // namespace ramie
 
-#define RAMIE_CHECK(condition, ...)                            \
-  do {                                                         \
-    if (!(condition)) [[unlikely]]                             \
-      ::ramie::base::fatal(__VA_ARGS__);                       \
+#define RAMIE_CHECK(condition, ...)      \
+  do {                                   \
+    if (!(condition)) [[unlikely]]       \
+      ::ramie::base::fatal(__VA_ARGS__); \
   } while (false)
 
 #if !defined(RAMIE_ASSERTIONS)

@@ -17,9 +17,7 @@ using model::Atomic;
 using model::fence;
 template <class T>
 using Plain = model::Cell<T>;
-inline void cpu_pause() {
-  model::yield();
-}
+inline void cpu_pause() { model::yield(); }
 }  // namespace base
 }  // namespace v0
 }  // namespace ramie
@@ -53,13 +51,12 @@ inline void fence(std::memory_order order) noexcept {
   std::atomic_thread_fence(order);
 #else
   // TSan does not know fences. No data of ours travels by a fence alone (only liveness does), so nothing is lost.
-  if (order == std::memory_order_seq_cst) __asm__ __volatile__("lock; addl $0,(%%rsp)" ::: "memory", "cc");
+  if (order == std::memory_order_seq_cst)
+    __asm__ __volatile__("lock; addl $0,(%%rsp)" ::: "memory", "cc");
 #endif
 }
 
-inline void cpu_pause() noexcept {
-  __builtin_ia32_pause();
-}
+inline void cpu_pause() noexcept { __builtin_ia32_pause(); }
 
 }  // namespace base
 }  // namespace v0

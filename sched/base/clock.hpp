@@ -13,9 +13,7 @@ using Nanos = std::chrono::nanoseconds;
 
 inline constexpr Instant kNever = Instant::max();
 
-inline Instant now() noexcept {
-  return Clock::now();
-}
+inline Instant now() noexcept { return Clock::now(); }
 
 // `from + delay`, at most kNever: a delay of "for ever" must not wrap into the past.
 template <class Rep, class Period>

@@ -22,13 +22,16 @@ class Category final : public std::error_category {
       case errc::canceled: return "canceled: the fiber, its scope or its token was cancelled";
       case errc::timed_out: return "deadline exceeded";
       case errc::shutting_down: return "the runtime is shutting down";
-      case errc::no_runtime: return "no runtime here: call this inside ramie::block_on, or enter a Handle";
+      case errc::no_runtime:
+        return "no runtime here: call this inside ramie::block_on, or enter a Handle";
       case errc::runtime_gone: return "the runtime that this object belongs to has ended";
       case errc::closed: return "closed by the other side";
       case errc::lagged: return "the receiver was too slow and missed values";
       case errc::task_canceled: return "the fiber was cancelled before its body ran";
-      case errc::already_registered: return "the descriptor is registered with this runtime already";
-      case errc::already_waiting: return "another fiber already waits on this direction of the stream";
+      case errc::already_registered:
+        return "the descriptor is registered with this runtime already";
+      case errc::already_waiting:
+        return "another fiber already waits on this direction of the stream";
       case errc::unsupported: return "not supported by this kernel or build";
       case errc::full: return "full: no room now";
       case errc::empty: return "empty: nothing there now";

@@ -17,7 +17,8 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
   ~Link() {
-    RAMIE_CHECK(!is_linked(), "a list element was destroyed while linked: a waiter left its frame?");
+    RAMIE_CHECK(!is_linked(),
+                "a list element was destroyed while linked: a waiter left its frame?");
   }
 
   bool is_linked() const noexcept { return next_ != nullptr; }

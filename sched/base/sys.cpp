@@ -3,7 +3,6 @@
 
 #include "sched/base/annotate.hpp"
 
-#include <cerrno>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -11,6 +10,7 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <cerrno>
 
 namespace ramie {
 inline namespace v0 {
@@ -21,9 +21,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 
 // errno belongs to the thread, not to the fiber: a race detector that takes each fiber for a thread
 // would see several of them at one address.
-[[gnu::noinline]] RAMIE_NO_TSAN int last_error() noexcept {
-  return -errno;
-}
+[[gnu::noinline]] RAMIE_NO_TSAN int last_error() noexcept { return -errno; }
 }  // namespace
 
 [[gnu::noinline]] int futex_wait(const void* word, std::uint32_t expected,
@@ -67,17 +65,11 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
   return ::mprotect(address, bytes, PROT_NONE) < 0 ? last_error() : 0;
 }
 
-[[gnu::noinline]] int thread_id() noexcept {
-  return static_cast<int>(::syscall(SYS_gettid));
-}
+[[gnu::noinline]] int thread_id() noexcept { return static_cast<int>(::syscall(SYS_gettid)); }
 
-void no_timer_slack() noexcept {
-  (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-}
+void no_timer_slack() noexcept { (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); }
 
-void name_thread(const char* name) noexcept {
-  (void)::pthread_setname_np(::pthread_self(), name);
-}
+void name_thread(const char* name) noexcept { (void)::pthread_setname_np(::pthread_self(), name); }
 
 [[gnu::noinline]] void write_stderr(const char* text, std::size_t size) noexcept {
   while (size > 0) {

@@ -6,10 +6,10 @@
 
 #include "sched/base/atomic.hpp"
 
+#include <sys/types.h>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <sys/types.h>
 
 namespace ramie {
 inline namespace v0 {
@@ -26,7 +26,8 @@ inline int inject(const char* call) noexcept {
 
 namespace sys {
 
-inline constexpr int kGuardInstall = 102;  // MADV_GUARD_INSTALL, Linux 6.13; Debian 12's headers lack it
+inline constexpr int kGuardInstall =
+    102;  // MADV_GUARD_INSTALL, Linux 6.13; Debian 12's headers lack it
 
 // Sleeps while `*word == expected`, at most `timeout` (negative: for ever). 0, -EAGAIN, -EINTR, -ETIMEDOUT.
 int futex_wait(const void* word, std::uint32_t expected, std::chrono::nanoseconds timeout) noexcept;

@@ -14,12 +14,11 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-BlockingPool::BlockingPool(Scheduler& scheduler, std::size_t max_threads, base::Nanos keep_alive) noexcept
+BlockingPool::BlockingPool(Scheduler& scheduler, std::size_t max_threads,
+                           base::Nanos keep_alive) noexcept
     : scheduler_(scheduler), max_threads_(max_threads), keep_alive_(keep_alive) {}
 
-BlockingPool::~BlockingPool() {
-  (void)shut_down(base::now());
-}
+BlockingPool::~BlockingPool() { (void)shut_down(base::now()); }
 
 bool BlockingPool::start_thread() noexcept {
   try {

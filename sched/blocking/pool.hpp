@@ -52,8 +52,8 @@ class BlockingPool {
   std::condition_variable job_came_;
   std::condition_variable thread_ended_;
   FiberList jobs_;
-  Threads threads_;       // running
-  Threads gone_;          // ended, to be joined by the next to end
+  Threads threads_;  // running
+  Threads gone_;     // ended, to be joined by the next to end
   std::size_t idle_ = 0;
   std::size_t promised_ = 0;  // wake-ups on their way
   bool is_shut_down_ = false;

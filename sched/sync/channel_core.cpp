@@ -124,8 +124,8 @@ bool ChannelCore::is_value_or_end() noexcept {
   std::uint64_t tail = tail_.load(base::kAcquire);
   do {
     if (position_of(tail) != next_ || has_ended(tail)) return true;
-  } while (!tail_.compare_exchange_weak(tail, tail | kReceiverWaits, base::kAcqRel,
-                                        base::kAcquire));
+  } while (
+      !tail_.compare_exchange_weak(tail, tail | kReceiverWaits, base::kAcqRel, base::kAcquire));
   return false;
 }
 
@@ -182,9 +182,7 @@ void ChannelCore::begin_drop() noexcept {
   add_flags(kGone);
 }
 
-bool ChannelCore::drop_receiver() noexcept {
-  return owners_.fetch_sub(1, base::kAcqRel) == 1;
-}
+bool ChannelCore::drop_receiver() noexcept { return owners_.fetch_sub(1, base::kAcqRel) == 1; }
 
 }  // namespace sync::mpsc::detail
 }  // namespace v0

@@ -26,17 +26,13 @@ Line& Line::of(detail::WaitLine& storage) noexcept {
   return *std::launder(line);
 }
 
-void Line::destroy(detail::WaitLine& storage) noexcept {
-  of(storage).~Line();
-}
+void Line::destroy(detail::WaitLine& storage) noexcept { of(storage).~Line(); }
 
 }  // namespace sched
 
 namespace detail {
 
-void WaitLine::destroy() noexcept {
-  sched::Line::destroy(*this);
-}
+void WaitLine::destroy() noexcept { sched::Line::destroy(*this); }
 
 Result<void> enter_wait() noexcept {
   sched::Fiber* fiber = sched::current_fiber();

@@ -50,9 +50,7 @@ Result<void> Semaphore::acquire(std::uint64_t n) noexcept {
   return {};
 }
 
-bool Semaphore::try_acquire(std::uint64_t n) noexcept {
-  return take(n) == Taken::yes;
-}
+bool Semaphore::try_acquire(std::uint64_t n) noexcept { return take(n) == Taken::yes; }
 
 void Semaphore::release(std::uint64_t n) noexcept {
   RAMIE_CHECK(n <= kMaxPermits, "a Semaphore got more than 2^61 - 1 permits");

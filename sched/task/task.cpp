@@ -20,7 +20,8 @@ namespace detail {
 using sched::Fiber;
 using sched::FiberWord;
 
-Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* site, std::error_code& error) noexcept {
+Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* site,
+                  std::error_code& error) noexcept {
   sched::Scheduler* scheduler = sched::current_scheduler();
   if (scheduler == nullptr) {
     error = errc::no_runtime;
@@ -30,9 +31,7 @@ Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* s
   return scheduler->create(ops, options, site, error);
 }
 
-void* task_storage(Task& task) noexcept {
-  return task.storage;
-}
+void* task_storage(Task& task) noexcept { return task.storage; }
 
 void task_abandon(Task& task) noexcept {
   const base::TsanInternal internal;
@@ -64,39 +63,27 @@ Result<void> task_join(Task& task) noexcept {
   return joined;
 }
 
-bool task_is_finished(const Task& task) noexcept {
-  return task.has_ended.load(base::kAcquire);
-}
+bool task_is_finished(const Task& task) noexcept { return task.has_ended.load(base::kAcquire); }
 
 void task_cancel(Task& task) noexcept {
   sched::WakeList wakes;
   wakes.request(task, FiberWord::kCancel);
 }
 
-Outcome task_outcome(Task& task) noexcept {
-  return task.outcome.load(base::kAcquire);
-}
+Outcome task_outcome(Task& task) noexcept { return task.outcome.load(base::kAcquire); }
 
 std::exception_ptr task_take_exception(Task& task) noexcept {
   task_consumed(task);
   return std::exchange(task.exception, nullptr);
 }
 
-std::error_code task_error(Task& task) noexcept {
-  return task.error;
-}
+std::error_code task_error(Task& task) noexcept { return task.error; }
 
-void task_consumed(Task& task) noexcept {
-  task.outcome.store(Outcome::none, base::kRelaxed);
-}
+void task_consumed(Task& task) noexcept { task.outcome.store(Outcome::none, base::kRelaxed); }
 
-void task_release(Task& task) noexcept {
-  task.release();
-}
+void task_release(Task& task) noexcept { task.release(); }
 
-std::uint64_t task_id(const Task& task) noexcept {
-  return task.id;
-}
+std::uint64_t task_id(const Task& task) noexcept { return task.id; }
 
 std::chrono::steady_clock::time_point deadline_after(std::chrono::nanoseconds delay) noexcept {
   return base::saturating_add(base::now(), delay);
@@ -143,9 +130,7 @@ void set_name(std::string_view name) noexcept {
   if (sched::Fiber* fiber = sched::current_fiber()) fiber->set_name(name);
 }
 
-bool is_fiber() noexcept {
-  return sched::current_fiber() != nullptr;
-}
+bool is_fiber() noexcept { return sched::current_fiber() != nullptr; }
 
 Result<void> check() noexcept {
   sched::Fiber* fiber = sched::current_fiber();

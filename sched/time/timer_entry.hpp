@@ -1,8 +1,8 @@
 // The one timer entry of a fiber: part of its control block, so that arming a deadline allocates nothing.
 #pragma once
 
-#include "sched/base/clock.hpp"
 #include "sched/base/atomic.hpp"
+#include "sched/base/clock.hpp"
 #include "sched/base/intrusive_list.hpp"
 
 #include <cstdint>

@@ -13,9 +13,7 @@ namespace sched {
 
 namespace {
 
-base::Instant instant_of(std::int64_t nanos) noexcept {
-  return base::Instant(base::Nanos(nanos));
-}
+base::Instant instant_of(std::int64_t nanos) noexcept { return base::Instant(base::Nanos(nanos)); }
 
 }  // namespace
 
@@ -30,7 +28,8 @@ void TimerWheel::link(TimerEntry& entry, Tick due) noexcept {
   // 63 slots of the last level, not 64: the slot of the present must not mean a whole turn from now.
   constexpr Tick kSpan = Tick{kSlots - 1} << ((kLevels - 1) * kBits);
   due = std::max(due, elapsed_ + 1);
-  const Tick placed = std::min(due, elapsed_ + kSpan);  // beyond the wheel: look again when that has come
+  const Tick placed =
+      std::min(due, elapsed_ + kSpan);  // beyond the wheel: look again when that has come
   const unsigned level = level_for(placed);
   const auto slot = static_cast<unsigned>(placed >> (level * kBits)) & (kSlots - 1);
   levels_[level].occupied |= std::uint64_t{1} << slot;
@@ -63,7 +62,8 @@ bool TimerWheel::find_next(Position& position) const noexcept {
     if (occupied == 0) continue;
     const unsigned shift = level * kBits;
     const auto current = static_cast<unsigned>(elapsed_ >> shift) & (kSlots - 1);
-    const auto ahead = static_cast<unsigned>(std::countr_zero(std::rotr(occupied, static_cast<int>(current))));
+    const auto ahead =
+        static_cast<unsigned>(std::countr_zero(std::rotr(occupied, static_cast<int>(current))));
     const unsigned slot = (current + ahead) & (kSlots - 1);
     Tick start = (elapsed_ >> shift >> kBits << kBits << shift) + (Tick{slot} << shift);
     if (slot < current) start += Tick{kSlots} << shift;  // the next turn of this level
@@ -96,7 +96,8 @@ void TimerWheel::fire(TimerEntry& entry, base::Instant instant, FiberList& out) 
 }
 
 // Level 0: all are due. Above: sort what is left into the finer levels.
-void TimerWheel::empty_slot(const Position& position, base::Instant instant, FiberList& out) noexcept {
+void TimerWheel::empty_slot(const Position& position, base::Instant instant,
+                            FiberList& out) noexcept {
   Level& level = levels_[position.level];
   level.occupied &= ~(std::uint64_t{1} << position.slot);
   base::List<TimerEntry> taken;
@@ -109,7 +110,8 @@ void TimerWheel::empty_slot(const Position& position, base::Instant instant, Fib
 
 void TimerWheel::publish_next() noexcept {
   Position position{};
-  next_.store(find_next(position) ? std::max(position.start, elapsed_ + 1) : kNoTick, base::kSeqCst);
+  next_.store(find_next(position) ? std::max(position.start, elapsed_ + 1) : kNoTick,
+              base::kSeqCst);
 }
 
 void TimerWheel::advance(Tick now, base::Instant instant, FiberList& out) noexcept {

@@ -181,7 +181,7 @@ TEST_CASE("Driver: a failed registration leaves nothing behind") {
     for (int i = 0; i < 20'000; ++i) {
       const auto added = driver->add_source(pair.fds[0], kBoth);
       REQUIRE_FALSE(added.has_value());
-      REQUIRE(error_of(added) == std::errc::no_space_on_device);
+      REQUIRE(added.error() == std::errc::no_space_on_device);
     }
     CHECK(fault.hits() == 20'000);
   }
@@ -236,7 +236,7 @@ TEST_CASE("Driver: creation fails cleanly, whatever call fails") {
     const Fault fault({.calls = {call}, .error = EMFILE});
     const auto driver = Driver::create();
     REQUIRE_FALSE(driver.has_value());
-    CHECK(error_of(driver) == std::errc::too_many_files_open);
+    CHECK(driver.error() == std::errc::too_many_files_open);
     CHECK(ramie_test::open_descriptors() == before);
   }
 }

@@ -59,7 +59,7 @@ TEST_CASE("SocketAddr: garbage is invalid_argument") {
     CAPTURE(std::string(one));
     const auto address = SocketAddr::parse(one);
     REQUIRE_FALSE(address.has_value());
-    CHECK(error_of(address) == std::errc::invalid_argument);
+    CHECK(address.error() == std::errc::invalid_argument);
   }
 }
 

@@ -31,8 +31,8 @@ constexpr bool has(Interest set, Interest one) noexcept {
 /// What is there, as far as the driver has heard.
 class Ready {
  public:
-  static constexpr std::uint8_t kReadable = 1, kWritable = 2, kReadClosed = 4, kWriteClosed = 8, kPriority = 16,
-                                kError = 32, kAll = 63;
+  static constexpr std::uint8_t kReadable = 1, kWritable = 2, kReadClosed = 4, kWriteClosed = 8,
+                                kPriority = 16, kError = 32, kAll = 63;
 
   constexpr explicit Ready(std::uint8_t bits = 0) noexcept : bits_(bits) {}
   constexpr bool is_readable() const noexcept { return (bits_ & (kReadable | kReadClosed)) != 0; }
@@ -125,7 +125,8 @@ class Registration {
   [[nodiscard]] auto try_io(Interest interest, F&& operation) -> decltype(operation()) {
     if (!is_registered()) return failure(std::make_error_code(std::errc::bad_file_descriptor));
     const std::uint64_t seen = snapshot();
-    if (!has_any(seen, interest)) return failure(std::make_error_code(std::errc::resource_unavailable_try_again));
+    if (!has_any(seen, interest))
+      return failure(std::make_error_code(std::errc::resource_unavailable_try_again));
     auto outcome = operation();
     if (!outcome && would_block(outcome.error())) clear(seen, interest);
     return outcome;

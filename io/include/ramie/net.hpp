@@ -89,7 +89,8 @@ class TcpStream {
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<std::size_t> read(std::span<std::byte> buffer) noexcept;
   /// Reads into several buffers, in order; as read().
-  [[nodiscard]] RAMIE_API Result<std::size_t> read_vectored(std::span<const std::span<std::byte>> buffers) noexcept;
+  [[nodiscard]] RAMIE_API Result<std::size_t> read_vectored(
+      std::span<const std::span<std::byte>> buffers) noexcept;
   /// Fills `buffer` whole.
   /// Returns  success; `connection_aborted` if the peer closed before.
   /// Errors   as read(); some bytes may have been consumed.
@@ -107,7 +108,8 @@ class TcpStream {
   /// Threads  one writer at a time.
   /// Cancel   safe: on an error nothing was taken.
   [[nodiscard]] RAMIE_API Result<std::size_t> write(std::span<const std::byte> data) noexcept;
-  [[nodiscard]] RAMIE_API Result<std::size_t> write_vectored(std::span<const std::span<const std::byte>> data) noexcept;
+  [[nodiscard]] RAMIE_API Result<std::size_t> write_vectored(
+      std::span<const std::span<const std::byte>> data) noexcept;
   /// Sends all of `data`.
   /// Returns  success.
   /// Errors   as write(); a part may have been sent.
@@ -134,7 +136,8 @@ class TcpStream {
   [[nodiscard]] RAMIE_API Result<void> set_nodelay(bool on) noexcept;
   [[nodiscard]] RAMIE_API Result<bool> nodelay() const noexcept;
   /// How long close() may wait for unsent data; zero resets the connection; nullopt is the kernel's default.
-  [[nodiscard]] RAMIE_API Result<void> set_linger(std::optional<std::chrono::seconds> linger) noexcept;
+  [[nodiscard]] RAMIE_API Result<void> set_linger(
+      std::optional<std::chrono::seconds> linger) noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_keepalive(bool on) noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_send_buffer_size(std::size_t bytes) noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_receive_buffer_size(std::size_t bytes) noexcept;
@@ -148,7 +151,8 @@ class TcpStream {
 
  private:
   friend class TcpListener;
-  TcpStream(io::Registration registration, int fd) noexcept : registration_(std::move(registration)), fd_(fd) {}
+  TcpStream(io::Registration registration, int fd) noexcept
+      : registration_(std::move(registration)), fd_(fd) {}
   void close() noexcept;
 
   io::Registration registration_;
@@ -181,8 +185,10 @@ class TcpListener {
   /// Blocks   never; a host name is not looked up here.
   /// Threads  any that runs fibers or has entered a runtime.
   /// Cancel   not a wait.
-  [[nodiscard]] RAMIE_API static Result<TcpListener> bind(const SocketAddr& address, const ListenOptions& options = {}) noexcept;
-  [[nodiscard]] RAMIE_API static Result<TcpListener> bind(std::string_view address, const ListenOptions& options = {}) noexcept;
+  [[nodiscard]] RAMIE_API static Result<TcpListener> bind(
+      const SocketAddr& address, const ListenOptions& options = {}) noexcept;
+  [[nodiscard]] RAMIE_API static Result<TcpListener> bind(
+      std::string_view address, const ListenOptions& options = {}) noexcept;
 
   /// Waits for the next connection. Connections that broke before they were accepted are skipped. When the process has
   /// no descriptor left, one pending connection is closed (by a descriptor kept in reserve), a line is printed once a

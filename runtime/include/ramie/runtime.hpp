@@ -24,19 +24,19 @@ class RuntimeState;
 /// Figures of a running runtime; sums over its workers, exact when nothing runs.
 struct Metrics {
   std::size_t workers = 0;
-  std::uint64_t spawned = 0, finished = 0;      // fibers and blocking jobs; the difference is alive
-  std::uint64_t switches = 0;                   // fibers switched in
-  std::uint64_t parks = 0, unparks = 0;         // sleeps of workers
-  std::uint64_t notified = 0;                   // of these, ended by another thread
-  std::uint64_t wakes = 0;                      // wake-ups of one worker by another
-  std::uint64_t watches = 0;                    // bounded sleeps of the watcher that ran out
-  std::uint64_t polls = 0;                      // looks at the driver
-  std::uint64_t steals = 0, stolen = 0;         // successful attempts, fibers taken
-  std::uint64_t overflows = 0, injected = 0;    // full local queues, fibers taken from the injector
+  std::uint64_t spawned = 0, finished = 0;    // fibers and blocking jobs; the difference is alive
+  std::uint64_t switches = 0;                 // fibers switched in
+  std::uint64_t parks = 0, unparks = 0;       // sleeps of workers
+  std::uint64_t notified = 0;                 // of these, ended by another thread
+  std::uint64_t wakes = 0;                    // wake-ups of one worker by another
+  std::uint64_t watches = 0;                  // bounded sleeps of the watcher that ran out
+  std::uint64_t polls = 0;                    // looks at the driver
+  std::uint64_t steals = 0, stolen = 0;       // successful attempts, fibers taken
+  std::uint64_t overflows = 0, injected = 0;  // full local queues, fibers taken from the injector
   std::uint64_t lifo_runs = 0, yields = 0;
   std::uint64_t io_registered = 0, io_deregistered = 0, io_ready = 0, io_stale = 0, io_unparks = 0;
-  std::uint64_t timers = 0;                     // in the wheels now
-  std::int64_t stacks = 0;                      // in use now
+  std::uint64_t timers = 0;  // in the wheels now
+  std::int64_t stacks = 0;   // in use now
   std::size_t blocking_threads = 0, blocking_queue = 0;
 };
 
@@ -105,7 +105,10 @@ class Handle {
       struct Box {
         R value;
       };
-      return or_throw(ramie::spawn(options, [&function] { return Box{std::forward<F>(function)()}; }).join()).value;
+      return or_throw(
+                 ramie::spawn(options, [&function] { return Box{std::forward<F>(function)()}; })
+                     .join())
+          .value;
     }
   }
 

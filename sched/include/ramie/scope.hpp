@@ -41,7 +41,8 @@ class Scope {
                  detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
   }
   template <class F, class... Args>
-  [[gnu::noinline]] Result<void> spawn(const SpawnOptions& options, F&& function, Args&&... arguments) {
+  [[gnu::noinline]] Result<void> spawn(const SpawnOptions& options, F&& function,
+                                       Args&&... arguments) {
     return start(options, __builtin_return_address(0),
                  detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
   }
@@ -72,11 +73,13 @@ class Scope {
   Result<void> start(const SpawnOptions& options, const void* site, F&& closure) {
     using R = std::invoke_result_t<std::decay_t<F>>;
     std::error_code error;
-    detail::Task* task = detail::task_create(detail::TypedTask<std::decay_t<F>, R>::kOps, options, site, error);
+    detail::Task* task =
+        detail::task_create(detail::TypedTask<std::decay_t<F>, R>::kOps, options, site, error);
     if (task == nullptr) return failure(error);
     try {
-      detail::Slot<std::decay_t<F>>::construct(detail::task_storage(*task),
-                                               [&]() -> std::decay_t<F> { return std::forward<F>(closure); });
+      detail::Slot<std::decay_t<F>>::construct(
+          detail::task_storage(*task),
+          [&]() -> std::decay_t<F> { return std::forward<F>(closure); });
     } catch (...) {
       detail::task_abandon(*task);
       throw;

@@ -25,7 +25,8 @@ class Fiber;
 /// How a fiber is started.
 struct SpawnOptions {
   std::string_view name = {};  // shown in messages; copied, at most 31 bytes
-  bool pinned = false;         // never moves to another thread: for code that keeps thread-locals over a wait
+  bool pinned =
+      false;  // never moves to another thread: for code that keeps thread-locals over a wait
   std::size_t stack_size = 0;  // bytes; 0 is the runtime's default (RAMIE_STACK_SIZE)
 };
 
@@ -35,7 +36,7 @@ using Task = sched::Fiber;
 
 // The typed half of a task, erased. `storage` holds first the closure, then the result.
 struct TaskOps {
-  void (*run)(void* storage);                    // in the fiber: closure -> result; throws what the closure throws
+  void (*run)(void* storage);  // in the fiber: closure -> result; throws what the closure throws
   void (*drop_closure)(void* storage) noexcept;  // never ran
   void (*drop_result)(void* storage) noexcept;   // nobody joined
 };
@@ -64,7 +65,7 @@ struct Slot {
     if constexpr (kIsInline) {
       ::new (storage) T(std::forward<Make>(make)());
     } else {
-      ::new (storage) (T*)(new T(std::forward<Make>(make)()));
+      ::new (storage)(T*)(new T(std::forward<Make>(make)()));
     }
   }
   static T& get(void* storage) noexcept {
@@ -123,8 +124,10 @@ auto bind_once(F&& function, Args&&... arguments) {
     return std::forward<F>(function);
   } else {
     return [function = std::decay_t<F>(std::forward<F>(function)),
-            arguments = std::tuple<std::decay_t<Args>...>(std::forward<Args>(arguments)...)]() mutable
-           -> decltype(auto) { return std::apply(std::move(function), std::move(arguments)); };
+            arguments = std::tuple<std::decay_t<Args>...>(
+                std::forward<Args>(arguments)...)]() mutable -> decltype(auto) {
+      return std::apply(std::move(function), std::move(arguments));
+    };
   }
 }
 
@@ -234,7 +237,8 @@ auto start(Where where, const SpawnOptions& options, const void* site, F&& closu
   Task* task = task_create(TypedTask<Closure, R>::kOps, options, site, error);
   if (task == nullptr) return JoinHandle<R>(nullptr, error);
   try {
-    Slot<Closure>::construct(task_storage(*task), [&]() -> Closure { return std::forward<F>(closure); });
+    Slot<Closure>::construct(task_storage(*task),
+                             [&]() -> Closure { return std::forward<F>(closure); });
   } catch (...) {
     task_abandon(*task);
     throw;
@@ -253,17 +257,20 @@ auto start(Where where, const SpawnOptions& options, const void* site, F&& closu
 /// Threads  any thread that runs fibers or has entered a runtime::Handle.
 /// Cancel   not a wait.
 template <class F, class... Args>
-[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn(F&& function, Args&&... arguments) {
-  return detail::start(detail::Where::fiber, {}, __builtin_return_address(0),
-                       detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn(
+    F&& function, Args&&... arguments) {
+  return detail::start(
+      detail::Where::fiber, {}, __builtin_return_address(0),
+      detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
 }
 
 /// The same with a name, a stack size, or pinned to one worker.
 template <class F, class... Args>
-[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn(const SpawnOptions& options,
-                                                                               F&& function, Args&&... arguments) {
-  return detail::start(detail::Where::fiber, options, __builtin_return_address(0),
-                       detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn(
+    const SpawnOptions& options, F&& function, Args&&... arguments) {
+  return detail::start(
+      detail::Where::fiber, options, __builtin_return_address(0),
+      detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
 }
 
 /// Runs `function(arguments...)` on a thread of the blocking pool (at most RAMIE_BLOCKING_THREADS): for calls that would
@@ -274,10 +281,11 @@ template <class F, class... Args>
 /// Threads  as spawn().
 /// Cancel   before it started; a running call cannot be interrupted.
 template <class F, class... Args>
-[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn_blocking(F&& function,
-                                                                                        Args&&... arguments) {
-  return detail::start(detail::Where::blocking, {}, __builtin_return_address(0),
-                       detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn_blocking(
+    F&& function, Args&&... arguments) {
+  return detail::start(
+      detail::Where::blocking, {}, __builtin_return_address(0),
+      detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
 }
 
 /// Lets other fibers run; this one continues after its worker has looked at the driver and its queue.

@@ -11,7 +11,8 @@ inline namespace v0 {
 
 namespace detail {
 // now + delay, or the end of time.
-RAMIE_API std::chrono::steady_clock::time_point deadline_after(std::chrono::nanoseconds delay) noexcept;
+RAMIE_API std::chrono::steady_clock::time_point deadline_after(
+    std::chrono::nanoseconds delay) noexcept;
 
 template <class Rep, class Period>
 std::chrono::nanoseconds clamp_delay(std::chrono::duration<Rep, Period> delay) noexcept {
@@ -28,7 +29,8 @@ std::chrono::nanoseconds clamp_delay(std::chrono::duration<Rep, Period> delay) n
 /// Blocks   this fiber.
 /// Threads  fibers only.
 /// Cancel   safe.
-[[nodiscard]] RAMIE_API Result<void> sleep_until(std::chrono::steady_clock::time_point deadline) noexcept;
+[[nodiscard]] RAMIE_API Result<void> sleep_until(
+    std::chrono::steady_clock::time_point deadline) noexcept;
 
 /// Sleeps for `delay`, as sleep_until().
 template <class Rep, class Period>

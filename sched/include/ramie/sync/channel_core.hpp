@@ -51,9 +51,7 @@ class ChannelCore {
   RAMIE_API void give_permit_back() noexcept;
   RAMIE_API void wake_receiver() noexcept;
   [[nodiscard]] RAMIE_API Result<void> wait_closed() noexcept;
-  bool is_closed() const noexcept {
-    return (tail_.load(std::memory_order_acquire) & kClosed) != 0;
-  }
+  bool is_closed() const noexcept { return (tail_.load(std::memory_order_acquire) & kClosed) != 0; }
 
   void add_sender() noexcept { senders_.fetch_add(1, std::memory_order_relaxed); }
   // True: the channel is the caller's to destroy.
@@ -89,9 +87,9 @@ class ChannelCore {
  private:
   static constexpr std::uint64_t kReceiverWaits = 1;
   static constexpr std::uint64_t kSendersWait = 1;  // in the head word
-  static constexpr std::uint64_t kLine = 2;       // the same in the tail word: newcomers queue up
-  static constexpr std::uint64_t kClosed = 4;     // no new sends; permits may still be used
-  static constexpr std::uint64_t kGone = 8;       // the receiver is: nothing at all
+  static constexpr std::uint64_t kLine = 2;         // the same in the tail word: newcomers queue up
+  static constexpr std::uint64_t kClosed = 4;       // no new sends; permits may still be used
+  static constexpr std::uint64_t kGone = 8;         // the receiver is: nothing at all
   static constexpr std::uint64_t kNoSenders = 16;
   static constexpr unsigned kPermitShift = 8;
   static constexpr unsigned kPositionShift = 32;

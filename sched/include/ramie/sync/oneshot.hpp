@@ -167,9 +167,9 @@ class Receiver {
     if (shared_ == nullptr) return failure(errc::closed);
     const std::uint32_t state = shared_->state();
     if ((state & detail::Core::kValue) != 0) return take();
-    const bool is_over = (state & detail::Core::kSenderEnd) != 0 ||
-                         (state & (detail::Core::kClosed | detail::Core::kSending)) ==
-                             detail::Core::kClosed;
+    const bool is_over =
+        (state & detail::Core::kSenderEnd) != 0 ||
+        (state & (detail::Core::kClosed | detail::Core::kSending)) == detail::Core::kClosed;
     return failure(is_over ? errc::closed : errc::empty);
   }
 
