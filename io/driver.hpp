@@ -1,9 +1,11 @@
-// A shard of the reactor: one epoll, one eventfd, one set of registrations. Whoever holds the shard's baton takes turns.
+// A shard of the reactor: one epoll, one eventfd, one set of registrations. Whoever holds the
+// shard's baton takes turns.
 //
-//   turn:  release pending registrations (I5) -> extensions.before_wait -> wait -> publish the whole batch
+//   turn:  release pending registrations (I5) -> extensions.before_wait -> wait -> publish the
+//   whole batch
 //
-// Tokens: 0 the eventfd, 1..15 extensions, everything else a ScheduledIo with its generation. The driver collects the
-// fibers that its events make runnable; one place in the worker queues them.
+// Tokens: 0 the eventfd, 1..15 extensions, everything else a ScheduledIo with its generation. The
+// driver collects the fibers that its events make runnable; one place in the worker queues them.
 #pragma once
 
 #include "io/extension.hpp"
@@ -26,7 +28,8 @@ class Driver final : public sched::Driver {
   static constexpr std::size_t kMaxEvents = 256;
   static constexpr std::size_t kMaxExtensions = 15;
 
-  // A driver ends when its runtime has retired it and the last registration is gone: sockets may outlive the runtime.
+  // A driver ends when its runtime has retired it and the last registration is gone: sockets may
+  // outlive the runtime.
   struct Retire {
     void operator()(Driver* driver) const noexcept { driver->retire(); }
   };

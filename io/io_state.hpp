@@ -2,15 +2,16 @@
 //
 //   bit 63..36 write tick | 35..8 read tick | 7 SHUTDOWN | 6 GONE | 5..0 readiness (Ready's bits)
 //
-// A tick counts the driver's reports for its direction. A fiber that got EAGAIN clears readiness only with the tick that
-// it read before its call, so an edge that arrived in between survives: with edge-triggered epoll it would never come
-// again. 28 bits: a tick cannot wrap between a snapshot and its clear (Tokio compares 8 of them).
+// A tick counts the driver's reports for its direction. A fiber that got EAGAIN clears readiness
+// only with the tick that it read before its call, so an edge that arrived in between survives:
+// with edge-triggered epoll it would never come again. 28 bits: a tick cannot wrap between a
+// snapshot and its clear (Tokio compares 8 of them).
 //
-// I1 publish() comes before the waiters' lock. I3 closed bits, GONE and SHUTDOWN are sticky: every transition carries
-// them. I4 clear() needs the tick.
+// I1 publish() comes before the waiters' lock. I3 closed bits, GONE and SHUTDOWN are sticky: every
+//   transition carries them. I4 clear() needs the tick.
 //
-// Writers: publish() the driver, clear() fibers, shut_down() the runtime, go() the owner, reset() the owner of an unused
-// one. All but reset are read-modify-write.
+// Writers: publish() the driver, clear() fibers, shut_down() the runtime, go() the owner, reset()
+// the owner of an unused one. All but reset are read-modify-write.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -59,7 +60,8 @@ class IoState {
     } while (!word_.compare_exchange_weak(old, next, base::kAcqRel, base::kRelaxed));
   }
 
-  // EAGAIN: `bits` are not there, unless the driver has reported since `seen`. Closed bits are final and stay.
+  // EAGAIN: `bits` are not there, unless the driver has reported since `seen`. Closed bits are
+  // final and stay.
   void clear(Direction direction, std::uint8_t bits, Snapshot seen) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     const auto final_bits = RAMIE_MUTANT(7) ? 0 : kReadClosed | kWriteClosed;

@@ -1,7 +1,8 @@
 // Owns every ScheduledIo of one driver: a slab that only grows until the driver ends.
 //
 //   unused --allocate()--> registered --deregister()--> pending --release_pending()--> unused
-//                                                          ^ any thread     ^ the baton's holder, before it polls (I5)
+//                            any thread ^                    ^ the baton's holder, before it
+//                                                              polls (I5)
 #pragma once
 
 #include "io/scheduled_io.hpp"

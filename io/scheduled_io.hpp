@@ -6,11 +6,12 @@
 //   waiters, claim them; unlock          unlock; park
 //   queue the winners             I2
 //
-// Either the driver's critical section comes first, then its publish is seen under the lock; or ours does, then our
-// waiter is found.
+// Either the driver's critical section comes first, then its publish is seen under the lock; or
+// ours does, then our waiter is found.
 //
-// I5 Memory is type-stable and handed out again only by the holder of the baton, before it polls: an event of the batch
-// in progress cannot meet another registration. Tokens carry a generation all the same.
+// I5 Memory is type-stable and handed out again only by the holder of the baton, before it polls:
+//   an event of the batch in progress cannot meet another registration. Tokens carry a generation
+//   all the same.
 #pragma once
 
 #include "io/io_state.hpp"

@@ -2,9 +2,11 @@
 //
 //   snapshot the tick -> call -> EAGAIN: clear readiness with that tick, wait -> call ...
 //
-// The call is tried first unless the driver has spoken and said "nothing there": then it could only say EAGAIN.
-// I7: after a short read or write of a TCP stream nothing is left (or no room is), so readiness is cleared without the
-// extra call (9 to 13 % of an echo server's throughput); urgent data makes short reads that prove nothing.
+// The call is tried first unless the driver has spoken and said "nothing there": then it could only
+// say EAGAIN.
+// I7: after a short read or write of a TCP stream nothing is left (or no room is), so readiness is
+//   cleared without the extra call (9 to 13 % of an echo server's throughput); urgent data makes
+//   short reads that prove nothing.
 #pragma once
 
 #include "io/scheduled_io.hpp"

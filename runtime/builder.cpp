@@ -30,7 +30,8 @@ struct Builder::Knobs {
 
 namespace {
 
-// Says what the environment's reader had to say, once a process: several runtimes read the same variables.
+// Says what the environment's reader had to say, once a process: several runtimes read the same
+// variables.
 void print_messages(const EnvResult& environment) {
   static constinit base::Atomic<bool> has_printed{false};
   if (has_printed.exchange(true, base::kRelaxed)) return;

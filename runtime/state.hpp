@@ -1,6 +1,7 @@
 // What a runtime owns, in the order in which it is built; it ends in the reverse order.
 //
-//   io::Handle (drivers) -> signal::Handle (an extension of them) -> Scheduler (workers that park on them)
+//   io::Handle (drivers) -> signal::Handle (an extension of them) -> Scheduler (workers that park
+//   on them)
 #pragma once
 
 #include "io/handle.hpp"

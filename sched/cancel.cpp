@@ -13,7 +13,7 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-// --- scopes -------------------------------------------------------------------------------------------------------
+// --- scopes --------------------------------------------------------------------------------------
 
 CancelScope::CancelScope(Fiber* fiber, base::Instant deadline, Shielding shielding) noexcept
     : fiber_(fiber), is_shield_(shielding == Shielding::yes) {
@@ -48,7 +48,8 @@ CancelScope::~CancelScope() {
   RAMIE_CHECK(fiber_->cancel.innermost == this,
               "cancel scopes must end in the reverse order of their start");
   fiber_->cancel.innermost = parent_;
-  // What is outside may have ended while a shield hid it; what ended us says nothing about the outside.
+  // What is outside may have ended while a shield hid it; what ended us says nothing about the
+  // outside.
   if (is_shield_ || fiber_->word.cancel_bits() != 0) fiber_->cancel.refresh(*fiber_);
 }
 
@@ -106,7 +107,7 @@ void CancelState::refresh(Fiber& fiber) noexcept {
 
 }  // namespace sched
 
-// --- tokens -------------------------------------------------------------------------------------------------------
+// --- tokens --------------------------------------------------------------------------------------
 
 namespace detail {
 

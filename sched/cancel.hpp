@@ -1,12 +1,16 @@
-// Cancel scopes: the one mechanism behind timeout, until, Shield, Scope, JoinHandle::cancel and shutdown.
+// Cancel scopes: the one mechanism behind timeout, until, Shield, Scope, JoinHandle::cancel and
+//   shutdown.
 //
-//   fiber.cancel.innermost -> timeout(1s) -> Shield -> until(token) -> null        (each on the fiber's stack)
+//   fiber.cancel.innermost -> timeout(1s) -> Shield -> until(token) -> null        (each on the
+//   fiber's stack)
 //        |                                     ^
-//        +-- a wait asks the chain from the inside up to the first shield, then the fiber's own bits
+//        +-- a wait asks the chain from the inside up to the first shield, then the fiber's own
+//          bits
 //
-// Whoever ends a scope (a token, a passed deadline) marks the scope and turns FiberWord::kScope on, which also ends an
-// open wait. The bit is a hint: "ask the chain". Only its own fiber walks and changes the chain; a token reaches a scope
-// through the node that the scope has linked into the token, under the token's lock.
+// Whoever ends a scope (a token, a passed deadline) marks the scope and turns FiberWord::kScope on,
+// which also ends an open wait. The bit is a hint: "ask the chain". Only its own fiber walks and
+// changes the chain; a token reaches a scope through the node that the scope has linked into the
+// token, under the token's lock.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -83,7 +87,8 @@ struct CancelState {
 
 namespace detail {
 
-// What a CancellationToken shares. A child keeps its parent alive; the parent knows the child by a node.
+// What a CancellationToken shares. A child keeps its parent alive; the parent knows the child by a
+// node.
 class TokenState : public sched::TokenNode {
  public:
   explicit TokenState(TokenState* parent) noexcept;

@@ -1,16 +1,19 @@
-// The switch between a worker's stack and a fiber's: the only file that knows Boost.Context, the C++ runtime's exception
-// state and the sanitizers' fiber hooks.
+// The switch between a worker's stack and a fiber's: the only file that knows Boost.Context, the
+// C++ runtime's exception state and the sanitizers' fiber hooks.
 //
 //   worker   switch_in(thread, fiber) ----jump----> fiber runs
-//   fiber    switch_out(fiber)        ----jump----> back in switch_in, registers of the fiber saved in `fiber.registers`
+//   fiber    switch_out(fiber)        ----jump----> back in switch_in, registers of the fiber saved
+//   in `fiber.registers`
 //
-// A fiber may come back on another thread. Therefore: the worker travels in the jump's argument, never in a thread-local;
-// the pointer to the thread's __cxa_eh_globals is fetched once per thread and lives in ThreadContext (libstdc++ declares
-// the accessor `const`, so compilers keep its result over a switch and restore into the wrong thread); switch_out and the
-// jump are one noinline function (TSan's shadow stack demands it).
+// A fiber may come back on another thread. Therefore: the worker travels in the jump's argument,
+// never in a thread-local; the pointer to the thread's __cxa_eh_globals is fetched once per thread
+// and lives in ThreadContext (libstdc++ declares the accessor `const`, so compilers keep its result
+// over a switch and restore into the wrong thread); switch_out and the jump are one noinline
+// function (TSan's shadow stack demands it).
 //
-// Rejected: boost::context::fiber (saves no exception state before 1.88, and then collides with ours; runs code before
-// ASan knows the new stack), own assembly (the raw jump is 4 % of a scheduled switch).
+// Rejected: boost::context::fiber (saves no exception state before 1.88, and then collides with
+// ours; runs code before ASan knows the new stack), own assembly (the raw jump is 4 % of a
+// scheduled switch).
 #pragma once
 
 #include "sched/base/annotate.hpp"
@@ -20,7 +23,8 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-// The Itanium ABI's per-thread exception state: a fiber that parks inside a catch block keeps its own.
+// The Itanium ABI's per-thread exception state: a fiber that parks inside a catch block keeps its
+// own.
 struct ExceptionState {
   void* caught = nullptr;
   unsigned uncaught = 0;
@@ -55,7 +59,8 @@ struct FiberContext {
   void* tsan = nullptr;
 #endif
 
-  // Puts a first frame on `stack`: the first switch_in calls `main(argument)`, which must not throw.
+  // Puts a first frame on `stack`: the first switch_in calls `main(argument)`, which must not
+  // throw.
   void prepare(Stack& stack, void (*main)(void*) noexcept, void* argument) noexcept;
   // After the last switch out, on a worker's stack.
   void release() noexcept;
@@ -69,7 +74,8 @@ struct FiberContext {
 // Worker -> fiber. Returns when the fiber switches out; from then on its registers are saved.
 void switch_in(ThreadContext& thread, FiberContext& fiber, const Stack& stack) noexcept;
 
-// Fiber -> the worker that runs it. Returns when somebody switches in again, perhaps on another thread.
+// Fiber -> the worker that runs it. Returns when somebody switches in again, perhaps on another
+// thread.
 void switch_out(FiberContext& fiber) noexcept;
 
 }  // namespace sched

@@ -1,8 +1,9 @@
 // Who runs on this thread. The only place with thread_local variables.
 //
-// Compilers keep the address of a thread_local over a call, so a fiber that parked and came back on another thread would
-// read the old thread's. Every accessor here is a noinline function with a barrier; nobody keeps a result over a park,
-// except the fiber's own pointer, which is the same wherever it runs.
+// Compilers keep the address of a thread_local over a call, so a fiber that parked and came back on
+// another thread would read the old thread's. Every accessor here is a noinline function with a
+// barrier; nobody keeps a result over a park, except the fiber's own pointer, which is the same
+// wherever it runs.
 #pragma once
 
 #include "sched/waiter.hpp"

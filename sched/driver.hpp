@@ -1,4 +1,5 @@
-// What a worker may sleep on instead of a futex: the inversion that keeps this layer below io. io::Driver implements it.
+// What a worker may sleep on instead of a futex: the inversion that keeps this layer below io.
+// io::Driver implements it.
 #pragma once
 
 #include "sched/base/clock.hpp"
@@ -12,8 +13,9 @@ class Driver {
  public:
   virtual ~Driver() = default;
 
-  // Waits for events at most `max_wait` (negative: for ever), publishes all of them, and appends the fibers that they
-  // woke to `out`; they are QUEUED and the caller's. Only the holder of the shard's baton calls this.
+  // Waits for events at most `max_wait` (negative: for ever), publishes all of them, and appends
+  // the fibers that they woke to `out`; they are QUEUED and the caller's. Only the holder of the
+  // shard's baton calls this.
   virtual void turn(base::Nanos max_wait, FiberList& out) noexcept = 0;
   // Makes the turn() in progress, or else the next one, return at once. Any thread.
   virtual void unpark() noexcept = 0;

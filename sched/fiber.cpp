@@ -59,7 +59,7 @@ void Fiber::release() noexcept {
   if (references.fetch_sub(1, base::kAcqRel) == 1) scheduler->recycle(*this);
 }
 
-// --- the task -------------------------------------------------------------------------------------------------------
+// --- the task ------------------------------------------------------------------------------------
 
 void run_body(Fiber& fiber) noexcept {
   if (fiber.scheduler->options().abort_on_unhandled && fiber.references.load(base::kRelaxed) == 1 &&
@@ -118,7 +118,7 @@ void end_task(Fiber& fiber) noexcept {
   scheduler.on_ended();
 }
 
-// --- waking ---------------------------------------------------------------------------------------------------------
+// --- waking --------------------------------------------------------------------------------------
 
 bool WakeList::claim(Sleeper& sleeper, std::uint32_t epoch, std::uint8_t by) noexcept {
   const bool is_thread = sleeper.is_thread();

@@ -1,8 +1,10 @@
 // A fiber's control block: words, links, timer entry, name, small closure and result.
 //
-// Blocks come from a type-stable slab (fiber_slab.hpp): reused, never returned before the runtime ends, and the epoch in
-// `word` only grows, so a late wake-up finds a block, not garbage. Whoever may touch a block without owning the fiber
-// holds a reference: the run (from spawn to end), the JoinHandle, a canceller.
+// Blocks come from a type-stable slab (fiber_slab.hpp): reused, never returned before the runtime
+//   ends, and the epoch in
+// `word` only grows, so a late wake-up finds a block, not garbage. Whoever may touch a block
+// without owning the fiber holds a reference: the run (from spawn to end), the JoinHandle, a
+// canceller.
 //
 // Who owns which fields:
 //   QUEUED   whoever turned it on, until the fiber is in a queue, then that queue: `queue_next`

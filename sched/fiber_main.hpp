@@ -10,7 +10,8 @@ class Fiber;
 // Runs the task; returns when the fiber may switch out for the last time. `argument` is the Fiber.
 void fiber_main(void* argument) noexcept;
 
-// Publishes the end: wakes the joiners, tells the Scope, drops the run's reference. The block may be gone afterwards.
+// Publishes the end: wakes the joiners, tells the Scope, drops the run's reference. The block may
+// be gone afterwards.
 void end_task(Fiber& fiber) noexcept;
 
 // Runs the closure; stores its result or exception.

@@ -1,6 +1,6 @@
-// Control blocks of one runtime: type-stable, reused, freed only with the runtime. The slab is also the registry of all
-// fibers: whoever wants to see every fiber (shutdown, dumps) walks the blocks and retains those in use, so spawning
-// touches no list.
+// Control blocks of one runtime: type-stable, reused, freed only with the runtime. The slab is also
+// the registry of all fibers: whoever wants to see every fiber (shutdown, dumps) walks the blocks
+// and retains those in use, so spawning touches no list.
 #pragma once
 
 #include "sched/base/mutex.hpp"

@@ -1,6 +1,7 @@
 // The one word that decides who may run a fiber and who ended its wait.
 //
-//   bit 63..32 epoch | 31..16 unused | 15..8 claim | 6 SCOPE | 5 SHUTDOWN | 4 CANCEL | 3 SHIELDED | 2 ARMED | 1..0 state
+//   bit 63..32 epoch | 31..16 unused | 15..8 claim | 6 SCOPE | 5 SHUTDOWN | 4 CANCEL | 3 SHIELDED |
+//     2 ARMED | 1..0 state
 //
 //              start()                       commit() and the wait is still armed
 //   QUEUED ------------------> RUNNING ------------------------------------------> PARKED
@@ -10,18 +11,22 @@
 //     +------------------------------------------------------------------------------+
 //           claim() or request(): the winner owns the fiber until it is in a queue
 //
-// A wait is armed with a fresh epoch; whoever wants to end it (readiness, timer, cancel, an arm of a select) races by
-// one compare-and-swap on {ARMED, epoch}. The one that turns ARMED off has won, its number stays in `claim`, and every
-// other attempt with that epoch, now or in an hour, is a no-op. Control blocks are reused, never freed, and `epoch` only
-// grows: a late wake-up cannot hit the block's next fiber.
+// A wait is armed with a fresh epoch; whoever wants to end it (readiness, timer, cancel, an arm of
+// a select) races by one compare-and-swap on {ARMED, epoch}. The one that turns ARMED off has won,
+// its number stays in `claim`, and every other attempt with that epoch, now or in an hour, is a
+// no-op. Control blocks are reused, never freed, and `epoch` only grows: a late wake-up cannot hit
+// the block's next fiber.
 //
-// F1 Only the worker that ran the fiber leaves RUNNING, after the switch: start, commit and finish are the worker's.
-// F2 Who turns PARKED into QUEUED must put the fiber into a queue, once; claim() and request() say so by `true`.
+// F1 Only the worker that ran the fiber leaves RUNNING, after the switch: start, commit and finish
+//   are the worker's.
+// F2 Who turns PARKED into QUEUED must put the fiber into a queue, once; claim() and request() say
+//   so by `true`.
 // F3 A fiber claimed while it is RUNNING is queued by its worker in commit().
 // F7 arm() fails if a cancel came first, in the same compare-and-swap.
 //
-// Writers: start/commit/finish/reset the worker (reset: the spawner), arm/disarm/clear_scope the fiber itself, claim any
-// waker, request any canceller. All are read-modify-write, so all are in one total order.
+// Writers: start/commit/finish/reset the worker (reset: the spawner), arm/disarm/clear_scope the
+// fiber itself, claim any waker, request any canceller. All are read-modify-write, so all are in
+// one total order.
 #pragma once
 
 #include "sched/base/assert.hpp"
@@ -37,11 +42,11 @@ class FiberWord {
  public:
   enum State : std::uint64_t { kRunning = 0, kParked = 1, kQueued = 2, kDone = 3 };
 
-  // The cancel bits, and what each says.
-  static constexpr std::uint64_t kCancel = 1U << 4U;    // this fiber was cancelled; sticky
-  static constexpr std::uint64_t kShutdown = 1U << 5U;  // the runtime is ending; sticky
-  static constexpr std::uint64_t kScope = 1U
-                                          << 6U;  // look at the cancel scopes: one may have ended
+  // The cancel bits: this fiber was cancelled (sticky); the runtime is ending (sticky); look at the
+  // cancel scopes, one may have ended.
+  static constexpr std::uint64_t kCancel = 1U << 4U;
+  static constexpr std::uint64_t kShutdown = 1U << 5U;
+  static constexpr std::uint64_t kScope = 1U << 6U;
   static constexpr std::uint64_t kAnyCancel = kCancel | kShutdown | kScope;
 
   // Who ended a wait. Smaller numbers are the arms of the wait itself.
@@ -57,9 +62,10 @@ class FiberWord {
     std::uint32_t epoch;  // of this wait
   };
 
-  // --- the worker -------------------------------------------------------------------------------------------------
+  // --- the worker --------------------------------------------------------------------------------
 
-  // QUEUED -> RUNNING. Returns the cancel bits, so that a fiber cancelled before its first run never runs its body.
+  // QUEUED -> RUNNING. Returns the cancel bits, so that a fiber cancelled before its first run
+  // never runs its body.
   std::uint64_t start() noexcept {
     const std::uint64_t old = word_.fetch_and(~kStateMask, kAcqRel_);  // kRunning is 0
     RAMIE_ASSERT((old & kStateMask) == kQueued);
@@ -92,10 +98,10 @@ class FiberWord {
     word_.store((epoch << kEpochShift) | kQueued, base::kRelease);
   }
 
-  // --- the fiber itself -------------------------------------------------------------------------------------------
+  // --- the fiber itself --------------------------------------------------------------------------
 
-  // Opens a wait. Unless shielded it is refused when a cancel bit is on that is not among `known` ones (those that the
-  // fiber has looked at and that a Shield hides).
+  // Opens a wait. Unless shielded it is refused when a cancel bit is on that is not among `known`
+  // ones (those that the fiber has looked at and that a Shield hides).
   [[nodiscard]] Armed arm(Shield shield, std::uint64_t known = 0) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     for (;;) {
@@ -110,7 +116,8 @@ class FiberWord {
     }
   }
 
-  // Closes the wait without parking. True: nobody had claimed it. False: it was claimed, and claimed_by() tells by whom.
+  // Closes the wait without parking. True: nobody had claimed it. False: it was claimed, and
+  // claimed_by() tells by whom.
   [[nodiscard]] bool disarm() noexcept {
     if (RAMIE_MUTANT(11)) return word_.store(word_.load() & ~kArmed), true;
     return (word_.fetch_and(~(kArmed | kShielded), kAcqRel_) & kArmed) != 0;
@@ -128,7 +135,7 @@ class FiberWord {
     return static_cast<std::uint32_t>(word_.load(base::kRelaxed) >> kEpochShift);
   }
 
-  // --- any thread -------------------------------------------------------------------------------------------------
+  // --- any thread --------------------------------------------------------------------------------
 
   // Ends the wait `epoch`, if it is still open.
   [[nodiscard]] Claim claim(std::uint32_t epoch, std::uint8_t by) noexcept {
@@ -141,7 +148,8 @@ class FiberWord {
     }
   }
 
-  // Turns cancel bits on and ends the wait unless it is shielded. True: the caller must queue the fiber.
+  // Turns cancel bits on and ends the wait unless it is shielded. True: the caller must queue the
+  // fiber.
   [[nodiscard]] bool request(std::uint64_t bits) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     for (;;) {
@@ -179,7 +187,8 @@ class FiberWord {
   static constexpr std::uint64_t kClaimMask = 0xffU << kClaimShift;
   static constexpr unsigned kEpochShift = 32;
 
-  // old -> `bits` with the wait closed in favour of `by`; a parked fiber becomes QUEUED, owned by the caller.
+  // old -> `bits` with the wait closed in favour of `by`; a parked fiber becomes QUEUED, owned by
+  // the caller.
   bool try_claim(std::uint64_t& old, std::uint64_t bits, std::uint8_t by) noexcept {
     std::uint64_t next = bits & ~(kArmed | kShielded | kClaimMask);
     next |= std::uint64_t{by} << kClaimShift;

@@ -1,13 +1,15 @@
 // Who sleeps, who searches, who watches.
 //
-// P3 A producer pushes, fences, then looks for a searcher (none: it wakes a sleeper). A worker that goes to sleep
-//    announces itself and stops searching, fences, then looks at every queue. With both fences one of the two sees the
-//    other; without either both may miss, and a fiber sits in a queue while all workers sleep.
-// P4 While some worker runs and some worker sleeps, one sleeper is the watcher: its sleep is bounded, so one long-running
-//    fiber leaves neither sockets nor waiting work unattended.
+// P3 A producer pushes, fences, then looks for a searcher (none: it wakes a sleeper). A worker that
+//    goes to sleep announces itself and stops searching, fences, then looks at every queue. With
+//    both fences one of the two sees the other; without either both may miss, and a fiber sits in a
+//    queue while all workers sleep.
+// P4 While some worker runs and some worker sleeps, one sleeper is the watcher: its sleep is
+//    bounded, so one long-running fiber leaves neither sockets nor waiting work unattended.
 //
-// A sleeper that is woken is counted as a searcher by its waker, before it runs: a second producer need not wake another.
-// The set of sleepers is a bit mask: choosing one is one RMW, no lock (a mutex here is the first wall that Tokio met).
+// A sleeper that is woken is counted as a searcher by its waker, before it runs: a second producer
+// need not wake another. The set of sleepers is a bit mask: choosing one is one RMW, no lock (a
+// mutex here is the first wall that Tokio met).
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -51,7 +53,8 @@ class IdleSet {
     searching_.fetch_add(1, base::kSeqCst);
     return true;
   }
-  // True: we were the last. Whoever found work then wakes the next; whoever found none looks at every queue again.
+  // True: we were the last. Whoever found work then wakes the next; whoever found none looks at
+  // every queue again.
   bool end_search() noexcept { return searching_.fetch_sub(1, base::kSeqCst) == 1; }
 
   // --- a producer, after its push and its fence

@@ -3,7 +3,8 @@
 //   word = 2 * count + closed          signed: a taker may be quicker than the pusher's increment
 //
 // push:  queue, add(), fence, look for a searcher          take:  queue, subtract()
-// sleep: only if !has_work() after announce and fence      close: the bit; a push that sees it is told so
+// sleep: only if !has_work() after announce and fence      close: the bit; a push that sees it is
+// told so
 //
 // The queue's own "empty" proves nothing (moodycamel: "likely, but not guaranteed").
 #pragma once

@@ -1,11 +1,13 @@
 // The global queue: fibers from outside, and what did not fit into a worker's own queue.
 //
-// moodycamel's queue behind explicit tokens: one producer a worker, one for all other threads (under a short lock; its
-// implicit producers are keyed by the address of a thread_local, which is stale after a migration). try_enqueue never
-// allocates; where it fails, the fiber goes to an intrusive list, because a wake must not fail (F8). Not used by yields:
-// a token's own items come back first.
+// moodycamel's queue behind explicit tokens: one producer a worker, one for all other threads
+// (under a short lock; its implicit producers are keyed by the address of a thread_local, which is
+// stale after a migration). try_enqueue never allocates; where it fails, the fiber goes to an
+// intrusive list, because a wake must not fail (F8). Not used by yields: a token's own items come
+// back first.
 //
-// A consumer token stays with one producer for at most 256 items, so a flooding producer cannot starve a rare one.
+// A consumer token stays with one producer for at most 256 items, so a flooding producer cannot
+// starve a rare one.
 #pragma once
 
 #include "sched/base/mutex.hpp"

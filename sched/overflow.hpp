@@ -1,7 +1,8 @@
-// A stack overflow in a fiber says so: which fiber, how large its stack is; then the default action (a core).
+// A stack overflow in a fiber says so: which fiber, how large its stack is; then the default action
+// (a core).
 //
-// The SIGSEGV handler runs on an alternate stack, one for each worker thread, and hands every fault that is not ours to
-// whoever was installed before (a sanitizer, a JVM).
+// The SIGSEGV handler runs on an alternate stack, one for each worker thread, and hands every fault
+// that is not ours to whoever was installed before (a sanitizer, a JVM).
 #pragma once
 
 namespace ramie {

@@ -1,4 +1,5 @@
-// A worker's own place to sleep that may replace the futex: where its completions arrive (the worker's io_uring).
+// A worker's own place to sleep that may replace the futex: where its completions arrive (the
+// worker's io_uring).
 #pragma once
 
 #include "sched/base/clock.hpp"
@@ -14,8 +15,9 @@ class ParkSite {
 
   // Operations that will complete here: then the worker must sleep here.
   virtual bool has_inflight() const noexcept = 0;
-  // Sleeps until a completion, unpark_from_any_thread(), or `max_wait` (negative: for ever). With `poll_fd` >= 0 it also
-  // returns when that descriptor (the shard's epoll) is readable. Only the owner calls this.
+  // Sleeps until a completion, unpark_from_any_thread(), or `max_wait` (negative: for ever). With
+  // `poll_fd` >= 0 it also returns when that descriptor (the shard's epoll) is readable. Only the
+  // owner calls this.
   virtual void park(base::Nanos max_wait, int poll_fd) noexcept = 0;
   virtual void unpark_from_any_thread() noexcept = 0;
   // Appends the fibers whose operations are complete.

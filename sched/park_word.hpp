@@ -1,12 +1,14 @@
-// Where one worker sleeps, in one word, so that whoever wakes it knows which system call that takes.
+// Where one worker sleeps, in one word, so that whoever wakes it knows which system call that
+// takes.
 //
 //            +--> EPOLL  we hold a baton and no operation is in flight: the shard's epoll
 //   EMPTY ---+--> RING   operations are in flight: the worker's park site (its io_uring)
 //            +--> FUTEX  other workers hold the batons
 //   unpark(): any state -> NOTIFIED, then eventfd, site or futex, whichever the old state needs
 //
-// P2 A NOTIFIED left behind makes the next enter() refuse: an early unpark is never lost. Leaving is an exchange
-//    (acquire-release), so what was published before the unpark is seen after the park.
+// P2 A NOTIFIED left behind makes the next enter() refuse: an early unpark is never lost. Leaving
+//    is an exchange (acquire-release), so what was published before the unpark is seen after the
+//    park.
 //
 // Writers: enter/leave the worker itself, unpark any thread. All are read-modify-write.
 #pragma once
@@ -29,7 +31,8 @@ class ParkWord {
     std::uint32_t shard;
   };
 
-  // True: we may sleep in `place`. False: an unpark came before; it is consumed, and the caller looks at all queues.
+  // True: we may sleep in `place`. False: an unpark came before; it is consumed, and the caller
+  // looks at all queues.
   [[nodiscard]] bool enter(Place place, std::uint32_t shard = 0) noexcept {
     std::uint32_t expected = kEmpty;
     if (RAMIE_MUTANT(3)) word_.store(expected = place | (shard << kShardShift), base::kSeqCst);

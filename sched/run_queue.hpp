@@ -6,12 +6,13 @@
 //              a thief     waiting, in order of age
 //              copies these
 //
-// A thief claims half of the waiting elements by moving `real` in one compare-and-swap, copies them, then moves `steal`.
-// Slots from `steal` on are not overwritten, so the copy is safe; a second thief sees steal != real and goes elsewhere.
-// Indices are 32 bit and wrap; tail is written by the owner only.
+// A thief claims half of the waiting elements by moving `real` in one compare-and-swap, copies
+// them, then moves `steal`. Slots from `steal` on are not overwritten, so the copy is safe; a
+// second thief sees steal != real and goes elsewhere. Indices are 32 bit and wrap; tail is written
+// by the owner only.
 //
-// A full ring keeps the older half and hands the newer half with the new element to `overflow` as one batch: age order
-// stays, and what came back from the injector cannot bounce out again.
+// A full ring keeps the older half and hands the newer half with the new element to `overflow` as
+// one batch: age order stays, and what came back from the injector cannot bounce out again.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -34,7 +35,7 @@ class RunQueue {
   static constexpr std::uint32_t kHalf = kCapacity / 2;
   static constexpr std::size_t kMaxBatch = kHalf + 1;
 
-  // --- owner ------------------------------------------------------------------------------------------------------
+  // --- owner -------------------------------------------------------------------------------------
 
   // Appends. If the ring is full, `overflow(std::span<T*>)` gets a batch, which holds `element`.
   template <class Overflow>
@@ -79,9 +80,10 @@ class RunQueue {
     }
   }
 
-  // --- thieves ----------------------------------------------------------------------------------------------------
+  // --- thieves -----------------------------------------------------------------------------------
 
-  // Moves half of the elements, at least one and at most `limit`, into `thief`, the calling worker's own queue.
+  // Moves half of the elements, at least one and at most `limit`, into `thief`, the calling
+  // worker's own queue.
   // Returns one of them (not in `thief`'s queue), or null.
   T* steal_into(RunQueue& thief, std::uint32_t limit = kHalf) {
     const std::uint32_t to = thief.tail_.load(base::kRelaxed);
@@ -97,7 +99,7 @@ class RunQueue {
     return last;
   }
 
-  // --- any thread -------------------------------------------------------------------------------------------------
+  // --- any thread --------------------------------------------------------------------------------
 
   std::uint32_t size() const {
     const std::uint64_t head = head_.load(base::kSeqCst);
@@ -119,7 +121,8 @@ class RunQueue {
   }
   Slot& slot(std::uint32_t index) { return slots_[index & (kCapacity - 1)]; }
 
-  // Takes all 256 for ourselves, shows the older half again (same slots, new indices), hands the rest over.
+  // Takes all 256 for ourselves, shows the older half again (same slots, new indices), hands the
+  // rest over.
   template <class Overflow>
   bool spill_newer_half(std::uint64_t head, std::uint32_t tail, T* element, Overflow&& overflow) {
     if (RAMIE_MUTANT(5)) head_.store(head = pack(tail, tail), base::kRelease);

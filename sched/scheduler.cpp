@@ -63,7 +63,7 @@ Result<void> Scheduler::start() noexcept {
   }
 }
 
-// --- making fibers runnable -----------------------------------------------------------------------------------------
+// --- making fibers runnable ----------------------------------------------------------------------
 
 void Scheduler::submit(Fiber& fiber) noexcept {
   if (Worker* worker = own_worker()) {
@@ -114,7 +114,7 @@ std::uint64_t Scheduler::activity() const noexcept {
   return sum;
 }
 
-// --- timers ---------------------------------------------------------------------------------------------------------
+// --- timers --------------------------------------------------------------------------------------
 
 // Publish what we wait for, then look again: an insert before that did not see us (both seq_cst).
 base::Nanos Scheduler::bound_by_timers(Shard& shard, base::Nanos bound) noexcept {
@@ -128,7 +128,8 @@ base::Nanos Scheduler::bound_by_timers(Shard& shard, base::Nanos bound) noexcept
   return bound.count() < 0 ? left : std::min(left, bound);
 }
 
-// One sleeper that wakes in time is enough; if nobody sleeps in a driver, whoever does next looks at the wheels first.
+// One sleeper that wakes in time is enough; if nobody sleeps in a driver, whoever does next looks
+// at the wheels first.
 void Scheduler::notify_timer(Tick due) noexcept {
   Shard* too_late = nullptr;
   for (const auto& shard : shards_) {
@@ -140,7 +141,7 @@ void Scheduler::notify_timer(Tick due) noexcept {
   if (too_late != nullptr) too_late->driver->unpark();
 }
 
-// --- control blocks -------------------------------------------------------------------------------------------------
+// --- control blocks ------------------------------------------------------------------------------
 
 Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options, const void* site,
                          std::error_code& error) noexcept {
@@ -240,7 +241,7 @@ void Scheduler::on_ended() noexcept {
   base::sys::futex_wake(&ended_signal_, 1);
 }
 
-// --- shutdown -------------------------------------------------------------------------------------------------------
+// --- shutdown ------------------------------------------------------------------------------------
 
 // Step 1.
 void Scheduler::cancel_all() noexcept {

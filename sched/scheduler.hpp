@@ -1,4 +1,5 @@
-// What the workers share: the injector, who is idle, timers, stacks, control blocks; submit and shutdown.
+// What the workers share: the injector, who is idle, timers, stacks, control blocks; submit and
+// shutdown.
 //
 // Shutdown, in steps (each function names its step):
 //   1 refuse new fibers; cancel every fiber with SHUTDOWN: their waits return `shutting_down`

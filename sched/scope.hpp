@@ -1,5 +1,5 @@
-// A Scope's inside: its children in a list under one mutex. A child that ends leaves the list under that mutex, and its
-// last touch of the scope is the unlock.
+// A Scope's inside: its children in a list under one mutex. A child that ends leaves the list under
+// that mutex, and its last touch of the scope is the unlock.
 #pragma once
 
 #include "sched/base/clock.hpp"

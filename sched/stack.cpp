@@ -11,13 +11,6 @@
 #include <cstdio>
 #include <new>
 
-#if RAMIE_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
-#if RAMIE_VALGRIND
-#include <valgrind/valgrind.h>
-#endif
-
 namespace ramie {
 inline namespace v0 {
 namespace sched {
@@ -29,7 +22,8 @@ namespace sys = base::sys;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kStacksPerSlab = 64;
 constexpr std::size_t kColours = 16;
-// The race detector must not take one fiber's frames for another's: there, every fiber gets fresh memory.
+// The race detector must not take one fiber's frames for another's: there, every fiber gets fresh
+// memory.
 constexpr bool kReuses = RAMIE_TSAN == 0;
 constexpr std::size_t kRecord = (sizeof(Stack) + 63) / 64 * 64;
 
@@ -45,12 +39,6 @@ std::int64_t stacks_that_mprotect_may_guard() noexcept {
     std::fclose(file);
   }
   return limit * 45 / 100 / 2;
-}
-
-void unpoison([[maybe_unused]] const Stack& stack) noexcept {
-#if RAMIE_ASAN
-  __asan_unpoison_memory_region(stack.low(), stack.size());
-#endif
 }
 
 }  // namespace
@@ -111,9 +99,7 @@ Stack* StackPool::place(std::byte* low, std::size_t size, bool pooled, int& erro
   const std::size_t colour = next_colour_.fetch_add(1, base::kRelaxed) % kColours * 64;
   std::byte* record = low + kGuard + size - kRecord;
   auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled);
-#if RAMIE_VALGRIND
-  stack->valgrind_id_ = VALGRIND_STACK_REGISTER(stack->low(), record);
-#endif
+  stack->valgrind_id_ = base::valgrind_stack_begin(stack->low(), record);
   return stack;
 }
 
@@ -168,16 +154,14 @@ Stack* StackPool::take(std::size_t size, int& error) noexcept {
 }
 
 void StackPool::give_back(Stack* stack) noexcept {
-  unpoison(*stack);
+  base::asan_unpoison(stack->low(), stack->size());
   taken_.fetch_sub(1, base::kRelaxed);
   if (stack->pooled_) {
     stack->next_ = nullptr;
     deposit(stack, 1);
     return;
   }
-#if RAMIE_VALGRIND
-  VALGRIND_STACK_DEREGISTER(stack->valgrind_id_);
-#endif
+  base::valgrind_stack_end(stack->valgrind_id_);
   if (guard_method() == GuardMethod::mprotect) protected_.fetch_sub(1, base::kRelaxed);
   auto* base = reinterpret_cast<std::byte*>(stack) - stack->size_ - stack->guard_;
   (void)sys::unmap(base, stack->guard_ + stack->size_ + kRecord);
@@ -197,7 +181,8 @@ Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
   return chain;
 }
 
-// Beyond the cache limit a stack keeps its top page (the record lives there) and gives the rest to the kernel.
+// Beyond the cache limit a stack keeps its top page (the record lives there) and gives the rest to
+// the kernel.
 void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
   mutex_.lock();
   const bool is_full = (depot_size_ + count) * options_.size > options_.cache_bytes;
@@ -233,7 +218,7 @@ void StackCache::give_back(Stack* stack) noexcept {
     pool_.give_back(stack);
     return;
   }
-  unpoison(*stack);
+  base::asan_unpoison(stack->low(), stack->size());
   pool_.taken_.fetch_sub(1, base::kRelaxed);
   stack->next_ = top_;
   top_ = stack;

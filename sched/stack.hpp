@@ -1,12 +1,14 @@
-// Fiber stacks: address space in slabs, a guard under each, LIFO caches so that the hottest stack is taken first.
+// Fiber stacks: address space in slabs, a guard under each, LIFO caches so that the hottest stack
+// is taken first.
 //
 //   slab:  | guard | stack 0 ........ Stack | guard | stack 1 ........ Stack | ...
 //            64 KiB  grows downwards   ^-- this record, in the top page: no memory of its own
 //
-// The guard is 64 KiB, not one page: a single 300 KiB frame steps over a page (measured). It is installed by
-// MADV_GUARD_INSTALL (Linux 6.13): no VMA is split, a million guarded stacks are possible. Older kernels get mprotect,
-// which costs two VMAs a stack; there we stop at 45 % of vm.max_map_count with a clear error, because at the limit every
-// mmap and every thread of the process would fail.
+// The guard is 64 KiB, not one page: a single 300 KiB frame steps over a page (measured). It is
+// installed by MADV_GUARD_INSTALL (Linux 6.13): no VMA is split, a million guarded stacks are
+// possible. Older kernels get mprotect, which costs two VMAs a stack; there we stop at 45 % of
+// vm.max_map_count with a clear error, because at the limit every mmap and every thread of the
+// process would fail.
 #pragma once
 
 #include "sched/base/atomic.hpp"

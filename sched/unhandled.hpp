@@ -9,7 +9,8 @@ namespace sched {
 
 class Fiber;
 
-// Destroys an unjoined result; reports an unjoined exception on stderr, or aborts (RAMIE_UNHANDLED).
+// Destroys an unjoined result; reports an unjoined exception on stderr, or aborts
+// (RAMIE_UNHANDLED).
 void drop_task_result(Fiber& fiber) noexcept;
 // `what` says where: "fiber 12 'conn'". Used by Scope for exceptions that it only reports.
 void report_exception(const Fiber& fiber) noexcept;

@@ -56,7 +56,7 @@ void Wait::bind(Waiter& waiter, std::uint8_t arm) noexcept {
 }
 
 // ORDER(wheel-1): the word is armed; now `due` tells whether the wheel will look at it in time.
-// False: the deadline has passed already.
+//   False: the deadline has passed already.
 bool Wait::arm_timer() noexcept {
   Fiber& self = fiber();
   TimerEntry& entry = self.timer;

@@ -4,7 +4,8 @@
 //   lock; is it there already? arm(); link the waiter; unlock
 //   park()    -> the arm that won, or kByTimer, or kByCancel
 //   lock; unlink if still linked; unlock
-//   verdict() after a timer or a cancel: the error; success means that it concerned somebody else: wait again
+//   verdict() after a timer or a cancel: the error; success means that it concerned somebody else:
+//   wait again
 //
 // A plain thread blocks, and knows neither cancel nor scopes.
 #pragma once
@@ -38,8 +39,8 @@ class Wait {
   bool is_thread() const noexcept { return sleeper_.is_thread(); }
   Fiber& fiber() noexcept { return static_cast<Fiber&>(sleeper_); }
 
-  // The common shape: wait in `list` until `is_ready()`, which runs under `mutex` and takes what it found, or until a
-  // waker has claimed us, which hands it over.
+  // The common shape: wait in `list` until `is_ready()`, which runs under `mutex` and takes what it
+  // found, or until a waker has claimed us, which hands it over.
   template <class IsReady>
   [[nodiscard]] Result<void> run(base::Mutex& mutex, WaiterList& list, IsReady&& is_ready,
                                  std::uint64_t amount = 0) noexcept {

@@ -1,13 +1,16 @@
-// A waiter lives where it waits: on the stack of the fiber (or thread) that parks, linked into the list of what it waits
-// for. No allocation, and it cannot outlive the call.
+// A waiter lives where it waits: on the stack of the fiber (or thread) that parks, linked into the
+// list of what it waits for. No allocation, and it cannot outlive the call.
 //
 //   waiting side                                   waking side
-//   lock; link Waiter; unlock                      lock; unlink Waiter; wakes.claim(waiter)   -- F4, F5
+//   lock; link Waiter; unlock                      lock; unlink Waiter; wakes.claim(waiter)   --
+//   F4, F5
 //   park()                                         unlock
-//   lock; unlink if still linked; unlock           wakes.fire()                               -- last touch
+//   lock; unlink if still linked; unlock           wakes.fire()                               --
+//   last touch
 //
-// The claim is made under the lock while the waiter is linked, so its owner cannot have left. A fiber that was PARKED
-// is ours after a won claim: nobody else can run it until fire() has queued it.
+// The claim is made under the lock while the waiter is linked, so its owner cannot have left. A
+// fiber that was PARKED is ours after a won claim: nobody else can run it until fire() has queued
+// it.
 #pragma once
 
 #include "sched/base/intrusive_list.hpp"
@@ -29,8 +32,9 @@ class Sleeper {
  public:
   explicit Sleeper(bool is_thread) noexcept : is_thread_(is_thread) {}
   bool is_thread() const noexcept { return is_thread_; }
-  // The edge "wake (or spawn) happens before resume", for the race detector: an address of its own, since it takes
-  // what is released into `word`, which workers touch for every fiber, for the same object.
+  // The edge "wake (or spawn) happens before resume", for the race detector: an address of its own,
+  // since it takes what is released into `word`, which workers touch for every fiber, for the same
+  // object.
   const void* wake_edge() const noexcept { return &is_thread_; }
 
   FiberWord word;
@@ -49,7 +53,8 @@ struct Waiter : base::Link {
 
 using WaiterList = base::List<Waiter>;
 
-// Fibers in a row, linked through their control blocks. Owned by one thread; every fiber in it is QUEUED.
+// Fibers in a row, linked through their control blocks. Owned by one thread; every fiber in it is
+// QUEUED.
 class FiberList {
  public:
   FiberList() noexcept = default;

@@ -1,4 +1,5 @@
-// See worker.hpp. This file: what runs next, and what happens to it. Sleeping is in worker_sleep.cpp.
+// See worker.hpp. This file: what runs next, and what happens to it. Sleeping is in
+// worker_sleep.cpp.
 #include "sched/worker.hpp"
 
 #include "sched/base/annotate.hpp"
@@ -65,7 +66,7 @@ void Worker::step() noexcept {
   run_one(*fiber);
 }
 
-// --- what runs next -------------------------------------------------------------------------------------------------
+// --- what runs next ------------------------------------------------------------------------------
 
 Fiber* Worker::next() noexcept {
   published_tick_.store(++tick_, base::kRelaxed);
@@ -81,7 +82,8 @@ Fiber* Worker::next() noexcept {
   return next_local();
 }
 
-// The injector in its turn: as often as its share of the waiting fibers demands, but never every time.
+// The injector in its turn: as often as its share of the waiting fibers demands, but never every
+// time.
 Fiber* Worker::next_from_injector() noexcept {
   const std::int64_t waiting = scheduler_.injector_.size();
   if (waiting <= 0) return nullptr;
@@ -142,8 +144,9 @@ Fiber* Worker::steal() noexcept {
   return nullptr;
 }
 
-// The slot is for the hot hand-over between two fibers, so it is taken only from a worker that has run one and the same
-// fiber since our last look, one watch ago. (Tokio made it stealable at once and lost 20 to 32 %.)
+// The slot is for the hot hand-over between two fibers, so it is taken only from a worker that has
+// run one and the same fiber since our last look, one watch ago. (Tokio made it stealable at once
+// and lost 20 to 32 %.)
 Fiber* Worker::steal_aged_lifo(Worker& victim) noexcept {
   if (&victim == this || victim.lifo_.load(base::kRelaxed) == nullptr) return nullptr;
   const std::uint32_t tick = victim.published_tick_.load(base::kRelaxed);
@@ -162,7 +165,7 @@ void Worker::stop_searching() noexcept {
   if (scheduler_.idle_.end_search()) scheduler_.notify_one();
 }
 
-// --- making fibers runnable -----------------------------------------------------------------------------------------
+// --- making fibers runnable ----------------------------------------------------------------------
 
 void Worker::overflow(std::span<Fiber*> batch) noexcept {
   metrics_.overflows.add();
@@ -226,7 +229,7 @@ void Worker::release_deferred() noexcept {
   while (Fiber* fiber = deferred_.pop_front()) push(*fiber);
 }
 
-// --- running --------------------------------------------------------------------------------------------------------
+// --- running -------------------------------------------------------------------------------------
 
 void Worker::run_one(Fiber& fiber) noexcept {
   fiber.worker.store(this, base::kRelaxed);
@@ -281,7 +284,7 @@ void Worker::finish(Fiber& fiber) noexcept {
   end_task(fiber);
 }
 
-// --- control blocks -------------------------------------------------------------------------------------------------
+// --- control blocks ------------------------------------------------------------------------------
 
 Fiber* Worker::take_block() noexcept {
   if (blocks_.is_empty() && !scheduler_.slab_.withdraw(blocks_, kBlockCache / 2)) return nullptr;

@@ -1,5 +1,6 @@
-// One thread that runs fibers: takes the next one, runs it until it switches out, acts on why it left; when nothing is
-// left it steals, and when nothing can be stolen it sleeps where the events arrive.
+// One thread that runs fibers: takes the next one, runs it until it switches out, acts on why it
+// left; when nothing is left it steals, and when nothing can be stolen it sleeps where the events
+// arrive.
 #pragma once
 
 #include "sched/base/random.hpp"

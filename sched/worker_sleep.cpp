@@ -1,13 +1,15 @@
 // How a worker looks at the driver, goes to sleep and comes back.
 //
-//   announce -> fence -> look at every queue -> sleep where the events arrive -> retract -> hand the work out
+//   announce -> fence -> look at every queue -> sleep where the events arrive -> retract -> hand
+//   the work out
 //
 //   in the driver   we hold a baton: the shard's epoll, until the earliest timer of all wheels
 //   in our site     operations of ours are in flight
 //   on a futex      others hold the batons
 //
-// P4: who sleeps while others run is the watcher, if there is none: it sleeps at most `watch`, then searches (and takes
-// what lies in the LIFO slot of a worker stuck in one fiber). After 20 watches in which nothing moved it sleeps on.
+// P4: who sleeps while others run is the watcher, if there is none: it sleeps at most `watch`, then
+//   searches (and takes what lies in the LIFO slot of a worker stuck in one fiber). After 20
+//   watches in which nothing moved it sleeps on.
 #include "sched/base/sys.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/worker.hpp"
@@ -110,7 +112,8 @@ bool Worker::sleep_in_driver(Shard& shard, base::Nanos bound, FiberList& out) no
   come_back();
   scheduler_.timers_.advance(out);
   shard.baton.release();
-  // P4: whoever sleeps on a futex could have the baton now. One wake a busy spell: it becomes the watcher.
+  // P4: whoever sleeps on a futex could have the baton now. One wake a busy spell: it becomes the
+  //   watcher.
   base::fence(base::kSeqCst);
   if (!out.is_empty() && !scheduler_.idle_.is_watched()) scheduler_.notify_one();
   return was_notified;

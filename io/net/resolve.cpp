@@ -1,4 +1,5 @@
-// Names to addresses: getaddrinfo on a thread of the blocking pool (NSS plug-ins are arbitrary code).
+// Names to addresses: getaddrinfo on a thread of the blocking pool (NSS plug-ins are arbitrary
+// code).
 #include <ramie/net.hpp>
 #include <ramie/task.hpp>
 

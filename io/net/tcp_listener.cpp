@@ -53,7 +53,8 @@ class Reserve {
     const std::lock_guard lock(mutex_);
     if (fd_ < 0) fd_ = sys::open_null();
   }
-  // Takes one pending connection of `listener` with it and closes that: a clean end instead of silence.
+  // Takes one pending connection of `listener` with it and closes that: a clean end instead of
+  // silence.
   void shed_one(int listener) noexcept {
     const std::lock_guard lock(mutex_);
     if (fd_ < 0) fd_ = sys::open_null();  // somebody was quicker than we, last time
@@ -169,8 +170,8 @@ Result<SocketAddr> TcpListener::local_addr() const noexcept {
   return SocketAddr::from_raw(&raw, size);
 }
 
-// Let time pass: a level of pending connections alone would make a naive loop try a million times in three seconds
-// (measured).
+// Let time pass: a level of pending connections alone would make a naive loop try a million times
+// in three seconds (measured).
 Result<void> TcpListener::survive(int error, unsigned failures) noexcept {
   if (error == -EMFILE || error == -ENFILE) reserve.shed_one(fd_);
   report_shortage(error);

@@ -31,8 +31,8 @@ Result<void> outcome(int rc) noexcept {
   return {};
 }
 
-// How much one vectored call moves at most: it takes only so many parts, and a read that filled them was not short,
-// however many more there are.
+// How much one vectored call moves at most: it takes only so many parts, and a read that filled
+// them was not short, however many more there are.
 template <class Parts>
 std::size_t total_size(const Parts& parts) noexcept {
   std::size_t total = 0;
@@ -105,7 +105,8 @@ Result<TcpStream> TcpStream::connect(const SocketAddr& peer) noexcept {
   if (rc != 0 && rc != -EINPROGRESS && rc != -EALREADY) return failure(system_error(rc));
   auto stream = from_fd(fd.release());
   if (!stream || rc == 0) return stream;
-  // The first report for a connecting socket may be its HUP before the attempt: believe SO_ERROR and getpeername only.
+  // The first report for a connecting socket may be its HUP before the attempt: believe SO_ERROR
+  // and getpeername only.
   ScheduledIo& shared = *stream->registration_.shared();
   for (;;) {
     auto ready =

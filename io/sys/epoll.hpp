@@ -33,7 +33,8 @@ class Poller {
   int add(int fd, Interest interest, std::uint64_t token) noexcept;
   int remove(int fd) noexcept;
 
-  // Waits at most `max_wait` (negative: for ever). Interruptions count as nothing ready. -errno on a real failure.
+  // Waits at most `max_wait` (negative: for ever). Interruptions count as nothing ready. -errno on
+  // a real failure.
   int wait(base::Nanos max_wait, std::vector<Event>& events) noexcept;
   // Makes the wait in progress, or the next one, return. Never drained: each write is a new edge.
   void wake() noexcept;

@@ -1,5 +1,5 @@
-// The socket calls. Each is a noinline function that returns -errno and cannot suspend; tests plug a plan into
-// base::inject and make the nth call fail.
+// The socket calls. Each is a noinline function that returns -errno and cannot suspend; tests plug
+// a plan into base::inject and make the nth call fail.
 #pragma once
 
 #include <cstddef>

@@ -1,9 +1,9 @@
 // What the race detector and valgrind must be told. Empty in normal builds.
 //
-// RAMIE_TSAN_PRECISE is the mode that sees races between fibers: switches do not synchronise, the scheduler's own
-// atomics do not either (TsanInternal), and the only edges are the ones that a program may rely on: spawn -> first run,
-// wake -> resume, end -> join. With synchronising switches everything that one worker runs would look ordered, and
-// nearly every race would stay unseen.
+// RAMIE_TSAN_PRECISE is the mode that sees races between fibers: switches do not synchronise, the
+// scheduler's own atomics do not either (TsanInternal), and the only edges are the ones that a
+// program may rely on: spawn -> first run, wake -> resume, end -> join. With synchronising switches
+// everything that one worker runs would look ordered, and nearly every race would stay unseen.
 #pragma once
 
 #if defined(__SANITIZE_THREAD__)
@@ -31,6 +31,15 @@
 #if !defined(RAMIE_VALGRIND)
 #define RAMIE_VALGRIND 0
 #endif
+
+#if RAMIE_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+#if RAMIE_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
+
+#include <cstddef>
 
 #if RAMIE_TSAN
 #if defined(__clang__)
@@ -68,8 +77,32 @@ inline void tsan_acquire([[maybe_unused]] const void* edge) noexcept {
 #endif
 }
 
-// While one lives, the detector sees neither our accesses nor our synchronisation: scheduler internals, proved by the
-// model checker instead. Without it two fibers that merely spawned something would look ordered.
+// A stack goes to its next fiber: what the last one's frames poisoned is plain memory again.
+inline void asan_unpoison([[maybe_unused]] const void* low,
+                          [[maybe_unused]] std::size_t bytes) noexcept {
+#if RAMIE_ASAN
+  __asan_unpoison_memory_region(low, bytes);
+#endif
+}
+
+// Tells valgrind that the stack pointer may move there. Returns a number for the end.
+inline unsigned valgrind_stack_begin([[maybe_unused]] const void* low,
+                                     [[maybe_unused]] const void* high) noexcept {
+#if RAMIE_VALGRIND
+  return VALGRIND_STACK_REGISTER(low, high);
+#else
+  return 0;
+#endif
+}
+inline void valgrind_stack_end([[maybe_unused]] unsigned id) noexcept {
+#if RAMIE_VALGRIND
+  VALGRIND_STACK_DEREGISTER(id);
+#endif
+}
+
+// While one lives, the detector sees neither our accesses nor our synchronisation: scheduler
+// internals, proved by the model checker instead. Without it two fibers that merely spawned
+// something would look ordered.
 class TsanInternal {
  public:
 #if RAMIE_TSAN

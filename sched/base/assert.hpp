@@ -1,5 +1,6 @@
-// Two kinds of checks. RAMIE_CHECK is for what a caller can get wrong: it stays in release builds and stops the program
-// with a message that says who, what was seen and the likely cause. RAMIE_ASSERT is for ourselves, in debug builds.
+// Two kinds of checks. RAMIE_CHECK is for what a caller can get wrong: it stays in release builds
+// and stops the program with a message that says who, what was seen and the likely cause.
+// RAMIE_ASSERT is for ourselves, in debug builds.
 #pragma once
 
 #include <ramie/api.hpp>
@@ -15,7 +16,8 @@ namespace base {
 // Prints `ramie: <message>`: a warning.
 [[gnu::cold, gnu::format(printf, 1, 2)]] void warn(const char* format, ...) noexcept;
 
-// Writes ", fiber 812 'conn'" into `text` when the caller is a fiber; set by the layer that knows fibers.
+// Writes ", fiber 812 'conn'" into `text` when the caller is a fiber; set by the layer that knows
+// fibers.
 using Describe = int (*)(char* text, int size) noexcept;
 void set_describe(Describe describe) noexcept;
 

@@ -1,7 +1,8 @@
-// The one door to atomics: the model checker (tests/model) compiles the very headers that ship against its own.
+// The one door to atomics: the model checker (tests/model) compiles the very headers that ship
+// against its own.
 //
-// RAMIE_MUTANT(n) marks the place of a planted bug. It is `false` in every build but the checker's, which turns the
-// bugs on one by one and must find each.
+// RAMIE_MUTANT(n) marks the place of a planted bug. It is `false` in every build but the checker's,
+// which turns the bugs on one by one and must find each.
 #pragma once
 
 #if defined(RAMIE_MODEL)
@@ -50,7 +51,8 @@ inline void fence(std::memory_order order) noexcept {
 #if !defined(RAMIE_FENCE_UNDER_TSAN)
   std::atomic_thread_fence(order);
 #else
-  // TSan does not know fences. No data of ours travels by a fence alone (only liveness does), so nothing is lost.
+  // TSan does not know fences. No data of ours travels by a fence alone (only liveness does), so
+  // nothing is lost.
   if (order == std::memory_order_seq_cst)
     __asm__ __volatile__("lock; addl $0,(%%rsp)" ::: "memory", "cc");
 #endif

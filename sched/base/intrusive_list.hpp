@@ -1,4 +1,5 @@
-// A doubly linked list whose links live in its elements: O(1) unlink, no allocation, and it dies on misuse.
+// A doubly linked list whose links live in its elements: O(1) unlink, no allocation, and it dies on
+// misuse.
 //
 // Not synchronised: every list of ours has a mutex beside it (F4).
 #pragma once

@@ -1,10 +1,11 @@
-// A mutex of four bytes for short critical sections. Waiting sleeps in the kernel: a spinlock whose holder was
-// preempted would burn the waiter's time slice (measured elsewhere: a wake-up p99 of 3.5 ms).
+// A mutex of four bytes for short critical sections. Waiting sleeps in the kernel: a spinlock whose
+// holder was preempted would burn the waiter's time slice (measured elsewhere: a wake-up p99 of 3.5
+// ms).
 //
 //   0 free    1 held    2 held, and somebody may sleep
 //
-// unlock() does not touch the mutex after its exchange (a futex wake needs only the address), so the next holder may
-// destroy it at once.
+// unlock() does not touch the mutex after its exchange (a futex wake needs only the address), so
+// the next holder may destroy it at once.
 #pragma once
 
 #include "sched/base/atomic.hpp"

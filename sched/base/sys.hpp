@@ -1,5 +1,6 @@
-// The scheduler's system calls: memory, futex, thread attributes. Each is a noinline function that returns -errno and
-// cannot suspend, so neither errno nor its address is ever cached across a switch. (Descriptors: io/sys.)
+// The scheduler's system calls: memory, futex, thread attributes. Each is a noinline function that
+// returns -errno and cannot suspend, so neither errno nor its address is ever cached across a
+// switch. (Descriptors: io/sys.)
 //
 // Every call passes `inject`: a test may plug a plan in and make the nth call fail.
 #pragma once
@@ -15,7 +16,8 @@ namespace ramie {
 inline namespace v0 {
 namespace base {
 
-// A test's plan: 0 lets the call through; -errno makes it fail. Null in production: one load of a constant line.
+// A test's plan: 0 lets the call through; -errno makes it fail. Null in production: one load of a
+// constant line.
 using Injector = int (*)(const char* call) noexcept;
 inline Atomic<Injector> sys_injector{nullptr};
 
@@ -29,7 +31,8 @@ namespace sys {
 inline constexpr int kGuardInstall =
     102;  // MADV_GUARD_INSTALL, Linux 6.13; Debian 12's headers lack it
 
-// Sleeps while `*word == expected`, at most `timeout` (negative: for ever). 0, -EAGAIN, -EINTR, -ETIMEDOUT.
+// Sleeps while `*word == expected`, at most `timeout` (negative: for ever). 0, -EAGAIN, -EINTR,
+// -ETIMEDOUT.
 int futex_wait(const void* word, std::uint32_t expected, std::chrono::nanoseconds timeout) noexcept;
 // Wakes up to `count` sleepers; `word` is only an address and may be gone.
 void futex_wake(const void* word, int count) noexcept;

@@ -86,7 +86,8 @@ void BlockingPool::run(Threads::iterator self) noexcept {
     run_job(*job);
     lock.lock();
   }
-  // Whoever ended before us is joined by us: no thread is left unjoined, and nobody waits for itself.
+  // Whoever ended before us is joined by us: no thread is left unjoined, and nobody waits for
+  // itself.
   Threads before;
   before.splice(before.begin(), gone_);
   gone_.splice(gone_.begin(), threads_, self);

@@ -1,7 +1,8 @@
 // Threads for calls that must block: started on demand, up to a limit, gone after ten idle seconds.
 //
-// One FIFO of intrusive jobs (control blocks) under one mutex. `idle_` counts threads that wait and were not promised a
-// job yet; it is lowered by whoever promises, not by the thread that wakes, so a spurious wake-up breaks no count.
+// One FIFO of intrusive jobs (control blocks) under one mutex. `idle_` counts threads that wait and
+// were not promised a job yet; it is lowered by whoever promises, not by the thread that wakes, so
+// a spurious wake-up breaks no count.
 #pragma once
 
 #include "sched/base/clock.hpp"
@@ -26,11 +27,12 @@ class BlockingPool {
   BlockingPool(const BlockingPool&) = delete;
   BlockingPool& operator=(const BlockingPool&) = delete;
 
-  // Runs the job on one of our threads. If there is none and none can be started, the job ends with an error.
+  // Runs the job on one of our threads. If there is none and none can be started, the job ends with
+  // an error.
   void submit(Fiber& job) noexcept;
 
-  // Jobs that have not started end as cancelled; running ones get until `deadline`. False: some still run, and their
-  // threads are left behind.
+  // Jobs that have not started end as cancelled; running ones get until `deadline`. False: some
+  // still run, and their threads are left behind.
   bool shut_down(base::Instant deadline) noexcept;
 
   std::size_t threads() const noexcept;

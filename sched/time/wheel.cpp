@@ -25,7 +25,8 @@ unsigned TimerWheel::level_for(Tick due) const noexcept {
 }
 
 void TimerWheel::link(TimerEntry& entry, Tick due) noexcept {
-  // 63 slots of the last level, not 64: the slot of the present must not mean a whole turn from now.
+  // 63 slots of the last level, not 64: the slot of the present must not mean a whole turn from
+  // now.
   constexpr Tick kSpan = Tick{kSlots - 1} << ((kLevels - 1) * kBits);
   due = std::max(due, elapsed_ + 1);
   const Tick placed =

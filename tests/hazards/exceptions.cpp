@@ -39,7 +39,8 @@ std::string rethrown() {
   }
 }
 
-// --- on two threads: park in a catch block, in a nested one, in a destructor that unwinds ---------
+// --- on two threads: park in a catch block, in a nested one, in a destructor that unwinds
+//   ---------
 
 template <void (*Hop)()>
 struct ParksInDestructor {
@@ -96,7 +97,7 @@ void naive_migrates() {
   }
 }
 
-// --- on one thread: two fibers that never see each other's exceptions ------------------------------
+// --- on one thread: two fibers that never see each other's exceptions ----------------------------
 
 sched::FiberContext first_fiber;
 sched::FiberContext second_fiber;

@@ -1,5 +1,5 @@
-// Thread-locals and errno over a switch that changes threads. The library's sources are included, so
-// that the compiler sees everything at once, as it would with link-time optimisation.
+// Thread-locals and errno over a switch that changes threads. The library's sources are included,
+// so that the compiler sees everything at once, as it would with link-time optimisation.
 //
 // `ours` must be right with every compiler at every level; `naive` shows that the hazard is real.
 #include "tests/hazards/alternate.hpp"

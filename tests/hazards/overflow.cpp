@@ -1,5 +1,5 @@
-// A fiber that runs over its stack: `deep` by recursion, `big` by one frame that steps over a guard of
-// one page. The process must die of it, naming the fiber; `fits` is what must be possible.
+// A fiber that runs over its stack: `deep` by recursion, `big` by one frame that steps over a guard
+// of one page. The process must die of it, naming the fiber; `fits` is what must be possible.
 //
 // Linked with the library; the guard is chosen by RAMIE_STACK_GUARD.
 #include <ramie/ramie.hpp>

@@ -1,5 +1,5 @@
-// Ends of waits: cancel, deadline, shutdown, in each kind of wait of a socket. The error is the right
-// one, and no byte and no connection is lost.
+// Ends of waits: cancel, deadline, shutdown, in each kind of wait of a socket. The error is the
+// right one, and no byte and no connection is lost.
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
 

@@ -126,7 +126,8 @@ TEST_CASE("P4 a computing fiber holds up nobody's timer", "[sched][fairness]") {
   }
 }
 
-// Goal: the same where everybody slept, and only a pinned fiber's home was woken: it had the driver.
+// Goal: the same where everybody slept, and only a pinned fiber's home was woken: it had the
+// driver.
 TEST_CASE("P4 a pinned fiber that computes leaves no driver unattended", "[sched][fairness]") {
   const Watchdog watchdog;
   const auto workers = GENERATE(std::size_t{2}, std::size_t{4});

@@ -1,4 +1,5 @@
-// Fibers from birth to join: each runs once, wherever it was started, and its end reaches who waits.
+// Fibers from birth to join: each runs once, wherever it was started, and its end reaches who
+// waits.
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/scope.hpp>

@@ -1,5 +1,5 @@
-// Every (state, transition) pair of the three atomic words, as tables. What a pair must not be asked
-// for (the class asserts) stands as "-".
+// Every (state, transition) pair of the three atomic words, as tables. What a pair must not be
+// asked for (the class asserts) stands as "-".
 #include "io/io_state.hpp"
 #include "sched/fiber_word.hpp"
 #include "sched/park_word.hpp"

@@ -1,4 +1,5 @@
-// Programs with and without races between fibers, for the detector's self-test (run.py): `planted MODE`.
+// Programs with and without races between fibers, for the detector's self-test (run.py): `planted
+// MODE`.
 //
 //   race     two fibers write one variable again and again, yielding in between
 //   once     each writes once, far apart

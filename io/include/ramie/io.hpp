@@ -1,4 +1,5 @@
-// Readiness of descriptors: what to wait for, what is there, and the tie between a descriptor and the driver.
+// Readiness of descriptors: what to wait for, what is there, and the tie between a descriptor and
+// the driver.
 #pragma once
 
 #include <ramie/result.hpp>
@@ -64,8 +65,8 @@ class Ready {
   std::uint8_t bits_;
 };
 
-/// Ties a descriptor, which stays the caller's, to the runtime's driver. The descriptor must be non-blocking and must
-/// outlive the registration.
+/// Ties a descriptor, which stays the caller's, to the runtime's driver. The descriptor must be
+/// non-blocking and must outlive the registration.
 class Registration {
  public:
   Registration() noexcept = default;
@@ -83,13 +84,15 @@ class Registration {
 
   /// Registers `fd` with the current runtime, once, edge-triggered.
   /// Returns  the registration.
-  /// Errors   no_runtime, shutting_down; already_registered; not permitted for regular files; not_enough_memory.
+  /// Errors   no_runtime, shutting_down; already_registered; not permitted for regular files;
+  ///          not_enough_memory.
   /// Blocks   never.
   /// Threads  any that runs fibers or has entered a runtime.
   /// Cancel   not a wait.
   [[nodiscard]] RAMIE_API static Result<Registration> create(int fd, Interest interest) noexcept;
 
-  /// Waits until something of `interest` is there. Spurious success is possible: the operation then says EAGAIN.
+  /// Waits until something of `interest` is there. Spurious success is possible: the operation then
+  /// says EAGAIN.
   /// Returns  what is there, masked by `interest`; never empty.
   /// Errors   canceled, timed_out, shutting_down; bad_file_descriptor once deregistered.
   /// Blocks   this fiber; outside a runtime, this thread.

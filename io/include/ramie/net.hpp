@@ -48,7 +48,8 @@ class SocketAddr {
 
 /// All addresses of "host:port"; asks the system's resolver on a thread of the blocking pool.
 /// Returns  at least one address; numbers are not looked up.
-/// Errors   invalid_argument (no port), address_not_available (unknown host), canceled, timed_out, shutting_down.
+/// Errors   invalid_argument (no port), address_not_available (unknown host), canceled, timed_out,
+///          shutting_down.
 /// Blocks   this fiber.
 /// Threads  fibers.
 /// Cancel   safe; the look-up itself goes on in its thread.
@@ -66,7 +67,8 @@ class TcpStream {
 
   /// Connects to `peer`.
   /// Returns  the connection.
-  /// Errors   connection_refused, network_unreachable, ...; canceled, timed_out, shutting_down, no_runtime.
+  /// Errors   connection_refused, network_unreachable, ...; canceled, timed_out, shutting_down,
+  ///          no_runtime.
   /// Blocks   this fiber.
   /// Threads  fibers.
   /// Cancel   the attempt is given up, its descriptor closed.
@@ -75,15 +77,18 @@ class TcpStream {
   [[nodiscard]] RAMIE_API static Result<TcpStream> connect(std::string_view host_and_port);
   /// Takes over a connected, non-blocking socket.
   /// Returns  the stream, which owns `fd`.
-  /// Errors   invalid_argument if `fd` would block; those of Registration::create. `fd` is closed on errors.
+  /// Errors   invalid_argument if `fd` would block; those of Registration::create. `fd` is closed
+  ///          on errors.
   /// Blocks   never.
   /// Threads  any that runs fibers or has entered a runtime.
   /// Cancel   not a wait.
   [[nodiscard]] RAMIE_API static Result<TcpStream> from_fd(int fd) noexcept;
 
   /// Waits until the peer has sent something, then reads at least one byte into `buffer`.
-  /// Returns  bytes read, 1..buffer.size(); 0 only if the peer closed its sending side (or `buffer` is empty).
-  /// Errors   connection_reset; timed_out, canceled, shutting_down; already_waiting. On any error no byte was consumed.
+  /// Returns  bytes read, 1..buffer.size(); 0 only if the peer closed its sending side (or `buffer`
+  ///          is empty).
+  /// Errors   connection_reset; timed_out, canceled, shutting_down; already_waiting. On any error
+  ///          no byte was consumed.
   /// Blocks   this fiber; its worker thread runs others meanwhile.
   /// Threads  one reader and one writer at a time; a second one gets `already_waiting`.
   /// Cancel   safe: may be retried.
@@ -118,7 +123,8 @@ class TcpStream {
   /// Cancel   not safe: how much was sent is lost.
   [[nodiscard]] RAMIE_API Result<void> write_all(std::span<const std::byte> data) noexcept;
 
-  /// Waits until a read would find something (data, end, or an error): for taking a buffer only then.
+  /// Waits until a read would find something (data, end, or an error): for taking a buffer only
+  /// then.
   /// Returns  success; a read may all the same have to wait.
   /// Errors   canceled, timed_out, shutting_down, already_waiting.
   /// Blocks   this fiber.
@@ -135,7 +141,8 @@ class TcpStream {
   [[nodiscard]] RAMIE_API Result<SocketAddr> peer_addr() const noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_nodelay(bool on) noexcept;
   [[nodiscard]] RAMIE_API Result<bool> nodelay() const noexcept;
-  /// How long close() may wait for unsent data; zero resets the connection; nullopt is the kernel's default.
+  /// How long close() may wait for unsent data; zero resets the connection; nullopt is the kernel's
+  /// default.
   [[nodiscard]] RAMIE_API Result<void> set_linger(
       std::optional<std::chrono::seconds> linger) noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_keepalive(bool on) noexcept;
@@ -181,7 +188,8 @@ class TcpListener {
 
   /// Binds and listens; port 0 takes a free one.
   /// Returns  the listener.
-  /// Errors   address_in_use, address_not_available, permission_denied, invalid_argument (bad text), no_runtime.
+  /// Errors   address_in_use, address_not_available, permission_denied, invalid_argument (bad
+  ///          text), no_runtime.
   /// Blocks   never; a host name is not looked up here.
   /// Threads  any that runs fibers or has entered a runtime.
   /// Cancel   not a wait.
@@ -190,9 +198,10 @@ class TcpListener {
   [[nodiscard]] RAMIE_API static Result<TcpListener> bind(
       std::string_view address, const ListenOptions& options = {}) noexcept;
 
-  /// Waits for the next connection. Connections that broke before they were accepted are skipped. When the process has
-  /// no descriptor left, one pending connection is closed (by a descriptor kept in reserve), a line is printed once a
-  /// second, and the listener waits 5 ms to 1 s before it goes on.
+  /// Waits for the next connection. Connections that broke before they were accepted are skipped.
+  /// When the process has no descriptor left, one pending connection is closed (by a descriptor
+  /// kept in reserve), a line is printed once a second, and the listener waits 5 ms to 1 s before
+  /// it goes on.
   /// Returns  the connection and its peer.
   /// Errors   canceled, timed_out, shutting_down; errors of the socket itself.
   /// Blocks   this fiber.

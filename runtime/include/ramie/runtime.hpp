@@ -85,7 +85,8 @@ class Handle {
   }
 
   /// Runs `function()` in a fiber of this runtime with a large stack, and waits for it.
-  /// Returns  what `function` returned; throws what it threw, or std::system_error if it could not be started.
+  /// Returns  what `function` returned; throws what it threw, or std::system_error if it could not
+  ///          be started.
   /// Errors   see above.
   /// Blocks   this thread. Inside a fiber the program stops with a message.
   /// Threads  any plain thread, several at a time.
@@ -141,8 +142,9 @@ class Runtime {
   EnterGuard enter() const noexcept { return handle_.enter(); }
   Metrics metrics() const { return handle_.metrics(); }
 
-  /// Cancels every fiber (their waits return `shutting_down`) and waits until all have run to their end, at most
-  /// `deadline`. Fibers that are left after that are named, and their stacks and threads leaked on purpose.
+  /// Cancels every fiber (their waits return `shutting_down`) and waits until all have run to their
+  /// end, at most `deadline`. Fibers that are left after that are named, and their stacks and
+  /// threads leaked on purpose.
   /// Returns  the stragglers, one line each; empty if all ended.
   /// Errors   none.
   /// Blocks   this thread. Inside a fiber of this runtime the program stops with a message.
@@ -157,8 +159,8 @@ class Runtime {
   Handle handle_;
 };
 
-/// Every knob of a runtime. What the code sets wins over the environment (RAMIE_*), which wins over the automatic
-/// choice; environment_wins(true) exchanges the first two.
+/// Every knob of a runtime. What the code sets wins over the environment (RAMIE_*), which wins over
+/// the automatic choice; environment_wins(true) exchanges the first two.
 class Builder {
  public:
   RAMIE_API Builder();
@@ -182,14 +184,15 @@ class Builder {
   RAMIE_API Builder& blocking_keepalive(std::chrono::nanoseconds time);
   RAMIE_API Builder& drain_timeout(std::chrono::nanoseconds time);
   RAMIE_API Builder& seed(std::uint64_t seed);
-  /// An exception in a detached fiber stops the program where it is thrown, instead of being reported.
+  /// An exception in a detached fiber stops the program where it is thrown, instead of being
+  /// reported.
   RAMIE_API Builder& abort_on_unhandled(bool on);
   /// Names the worker threads `name-0`, `name-1`, ...; at most 11 bytes.
   RAMIE_API Builder& thread_name(std::string name);
   RAMIE_API Builder& on_thread_start(std::function<void()> hook);
   RAMIE_API Builder& on_thread_stop(std::function<void()> hook);
-  /// Signal dispositions and alternate stacks are left alone; signal::* then says `unsupported`, a stack overflow is a
-  /// plain SIGSEGV.
+  /// Signal dispositions and alternate stacks are left alone; signal::* then says `unsupported`, a
+  /// stack overflow is a plain SIGSEGV.
   RAMIE_API Builder& process_wide(bool on);
   RAMIE_API Builder& environment_wins(bool on);
   /// Ignores RAMIE_* altogether: for tests.
@@ -197,8 +200,8 @@ class Builder {
 
   /// Starts the runtime.
   /// Returns  it, running.
-  /// Errors   invalid_argument (a knob out of range, or RAMIE_STRICT and a bad variable); what epoll, eventfd or the
-  ///          creation of threads said. Nothing is left behind.
+  /// Errors   invalid_argument (a knob out of range, or RAMIE_STRICT and a bad variable); what
+  ///          epoll, eventfd or the creation of threads said. Nothing is left behind.
   /// Blocks   never.
   /// Threads  any.
   /// Cancel   not a wait.
@@ -209,9 +212,9 @@ class Builder {
   std::unique_ptr<Knobs> knobs_;
 };
 
-/// Runs `function()` in a new runtime made of the environment's settings: what a server's main() calls. When the
-/// function has returned, detached fibers are cancelled and run to their end within RAMIE_DRAIN_TIMEOUT; stragglers are
-/// named on stderr.
+/// Runs `function()` in a new runtime made of the environment's settings: what a server's main()
+/// calls. When the function has returned, detached fibers are cancelled and run to their end within
+/// RAMIE_DRAIN_TIMEOUT; stragglers are named on stderr.
 /// Returns  what `function` returned; throws what it threw.
 /// Errors   throws std::system_error if the runtime could not be built.
 /// Blocks   this thread. Inside a fiber the program stops with a message.

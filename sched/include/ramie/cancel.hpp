@@ -1,7 +1,8 @@
-// Cancellation: tokens, deadlines and shields. One mechanism, the cancel scope; each name here is a view of it.
+// Cancellation: tokens, deadlines and shields. One mechanism, the cancel scope; each name here is a
+// view of it.
 //
-// A cancel is an error, not an unwinding: the current wait and every later one inside the cancelled part return
-// `canceled` (`timed_out`, `shutting_down`), so destructors run in order, in the fiber.
+// A cancel is an error, not an unwinding: the current wait and every later one inside the cancelled
+// part return `canceled` (`timed_out`, `shutting_down`), so destructors run in order, in the fiber.
 #pragma once
 
 #include <ramie/result.hpp>
@@ -19,7 +20,8 @@ namespace detail {
 class TokenState;
 }
 
-/// A shared flag that ends waits: copy it freely; child tokens are cancelled with their parent, not the other way round.
+/// A shared flag that ends waits: copy it freely; child tokens are cancelled with their parent, not
+/// the other way round.
 class CancellationToken {
  public:
   RAMIE_API CancellationToken();
@@ -61,7 +63,8 @@ class CancellationToken {
   detail::TokenState* state_;
 };
 
-/// One part of a fiber that can be ended on its own. timeout() and until() are made of it; use those.
+/// One part of a fiber that can be ended on its own. timeout() and until() are made of it; use
+/// those.
 class CancelGuard {
  public:
   using Clock = std::chrono::steady_clock;
@@ -84,7 +87,8 @@ class CancelGuard {
   alignas(void*) unsigned char space_[kSpace];
 };
 
-/// While one lives, no cancel, deadline or shutdown from outside ends a wait of this fiber: for clean-up that must wait.
+/// While one lives, no cancel, deadline or shutdown from outside ends a wait of this fiber: for
+/// clean-up that must wait.
 class Shield : private CancelGuard {
  public:
   Shield() noexcept : CancelGuard(Shielded{}) {}
@@ -109,7 +113,8 @@ Flat<std::invoke_result_t<F>> run_guarded(CancelGuard& guard, F&& function) {
 
 /// Runs `function()`; waits inside it end at `deadline`. Nests: the earliest deadline wins.
 /// Returns  what `function` returned; a Result is not nested.
-/// Errors   timed_out if a wait inside was ended by this deadline and `function` does not return a Result itself.
+/// Errors   timed_out if a wait inside was ended by this deadline and `function` does not return a
+///          Result itself.
 /// Blocks   as `function` does.
 /// Threads  a fiber; outside one the deadline has no effect.
 /// Cancel   as `function`.

@@ -1,5 +1,5 @@
-// Ramie's own error codes. System errors keep the system category; these have theirs, so that our `timed_out` can be
-// told from a peer's ETIMEDOUT, while both equal std::errc::timed_out.
+// Ramie's own error codes. System errors keep the system category; these have theirs, so that our
+// `timed_out` can be told from a peer's ETIMEDOUT, while both equal std::errc::timed_out.
 #pragma once
 
 #include <ramie/api.hpp>

@@ -24,7 +24,8 @@ inline constexpr bool kIsResult = false;
 template <class T>
 inline constexpr bool kIsResult<Result<T>> = true;
 
-// What join(), timeout() and until() give back for a function that returns `U`: a Result is not nested.
+// What join(), timeout() and until() give back for a function that returns `U`: a Result is not
+// nested.
 template <class U>
 using Flat = std::conditional_t<kIsResult<U>, U, Result<U>>;
 }  // namespace detail

@@ -19,19 +19,22 @@ enum class on_failure : bool {
   report,  // prints it, and the others run on: for servers
 };
 
-/// A group of fibers that is joined when it ends. Children inherit the deadline in force when the Scope was opened.
+/// A group of fibers that is joined when it ends. Children inherit the deadline in force when the
+/// Scope was opened.
 class Scope {
  public:
   RAMIE_API explicit Scope(on_failure policy = on_failure::cancel);
-  /// Cancels the children if this fiber was cancelled or an exception passes, then waits for all of them; a cancel does
-  /// not end that wait.
+  /// Cancels the children if this fiber was cancelled or an exception passes, then waits for all of
+  /// them; a cancel does not end that wait.
   RAMIE_API ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
-  /// Starts `function(arguments...)` as a child. Its result is dropped; use JoinHandle where one is wanted.
+  /// Starts `function(arguments...)` as a child. Its result is dropped; use JoinHandle where one is
+  /// wanted.
   /// Returns  success if it was started.
-  /// Errors   shutting_down, not_enough_memory, no_runtime. Throws what copying the arguments throws.
+  /// Errors   shutting_down, not_enough_memory, no_runtime. Throws what copying the arguments
+  ///          throws.
   /// Blocks   never.
   /// Threads  any fiber or thread, while the Scope lives.
   /// Cancel   not a wait; a child of a cancelled Scope never runs its body.

@@ -97,7 +97,8 @@ struct TypedTask {
 
 enum class Outcome : std::uint8_t { none, value, exception, canceled, error };
 
-// A new control block in the calling thread's runtime, owned by the caller until submitted; null with the reason.
+// A new control block in the calling thread's runtime, owned by the caller until submitted; null
+// with the reason.
 RAMIE_API Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* site,
                             std::error_code& error) noexcept;
 RAMIE_API void* task_storage(Task& task) noexcept;
@@ -153,10 +154,12 @@ class [[nodiscard]] JoinHandle {
   }
   ~JoinHandle() { detach(); }
 
-  /// Waits for the fiber's end and takes its result; a Result that the fiber returned is not nested.
+  /// Waits for the fiber's end and takes its result; a Result that the fiber returned is not
+  /// nested.
   /// Returns  what the fiber's function returned. An exception that left it is thrown here.
-  /// Errors   task_canceled if its body never ran; not_enough_memory if no stack could be had; canceled, timed_out,
-  ///          shutting_down if *this* wait was ended: then the fiber goes on, and join() may be called again.
+  /// Errors   task_canceled if its body never ran; not_enough_memory if no stack could be had;
+  ///          canceled, timed_out, shutting_down if *this* wait was ended: then the fiber goes on,
+  ///          and join() may be called again.
   /// Blocks   this fiber; outside a runtime, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: nothing is lost.
@@ -184,8 +187,8 @@ class [[nodiscard]] JoinHandle {
     if (task_ != nullptr) detail::task_release(*std::exchange(task_, nullptr));
   }
 
-  /// Asks the fiber to end: its current wait and every later one return `canceled`. Before its first run its body never
-  /// runs; after its end nothing happens.
+  /// Asks the fiber to end: its current wait and every later one return `canceled`. Before its
+  /// first run its body never runs; after its end nothing happens.
   /// Returns  at once; use join() to wait for the end.
   /// Errors   none.
   /// Blocks   never.
@@ -249,10 +252,11 @@ auto start(Where where, const SpawnOptions& options, const void* site, F&& closu
 
 }  // namespace detail
 
-/// Starts `function(arguments...)` in a new fiber of the current runtime. It runs soon, on any worker.
+/// Starts `function(arguments...)` in a new fiber of the current runtime. It runs soon, on any
+/// worker.
 /// Returns  the handle; keep it, or say .detach().
-/// Errors   in join(): no_runtime outside a runtime, shutting_down while it ends, not_enough_memory.
-///          Throws what copying the arguments throws.
+/// Errors   in join(): no_runtime outside a runtime, shutting_down while it ends,
+///          not_enough_memory. Throws what copying the arguments throws.
 /// Blocks   never.
 /// Threads  any thread that runs fibers or has entered a runtime::Handle.
 /// Cancel   not a wait.
@@ -273,8 +277,8 @@ template <class F, class... Args>
       detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
 }
 
-/// Runs `function(arguments...)` on a thread of the blocking pool (at most RAMIE_BLOCKING_THREADS): for calls that would
-/// block a worker, such as getaddrinfo.
+/// Runs `function(arguments...)` on a thread of the blocking pool (at most RAMIE_BLOCKING_THREADS):
+/// for calls that would block a worker, such as getaddrinfo.
 /// Returns  the handle, as spawn() does.
 /// Errors   in join(): task_canceled if the runtime ended before it started; as spawn().
 /// Blocks   never.
@@ -288,7 +292,8 @@ template <class F, class... Args>
       detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
 }
 
-/// Lets other fibers run; this one continues after its worker has looked at the driver and its queue.
+/// Lets other fibers run; this one continues after its worker has looked at the driver and its
+/// queue.
 /// Returns  nothing; a cancel does not refuse it.
 /// Errors   none.
 /// Blocks   this fiber; on a plain thread it is std::this_thread::yield().
@@ -296,7 +301,8 @@ template <class F, class... Args>
 /// Cancel   not a wait that a cancel ends.
 RAMIE_API void yield_now() noexcept;
 
-/// Spends one unit of this fiber's budget (RAMIE_BUDGET); yields when it is spent. For loops that never wait.
+/// Spends one unit of this fiber's budget (RAMIE_BUDGET); yields when it is spent. For loops that
+/// never wait.
 RAMIE_API void consume_budget() noexcept;
 
 /// This fiber.

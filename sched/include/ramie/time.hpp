@@ -1,4 +1,5 @@
-// Time: sleeping and deadlines. Never early; finer than a millisecond; durations that overflow mean "for ever".
+// Time: sleeping and deadlines. Never early; finer than a millisecond; durations that overflow mean
+// "for ever".
 #pragma once
 
 #include <ramie/cancel.hpp>
