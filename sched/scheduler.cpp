@@ -108,10 +108,17 @@ Shard* Scheduler::take_baton(std::size_t worker) noexcept {
   return nullptr;
 }
 
-std::uint64_t Scheduler::activity() const noexcept {
+std::uint64_t Scheduler::activity(const Worker& asker) const noexcept {
   std::uint64_t sum = 0;
-  for (const auto& worker : workers_) sum += worker->published_tick_.load(base::kRelaxed);
+  for (const auto& worker : workers_)
+    if (worker.get() != &asker) sum += worker->published_tick_.load(base::kRelaxed);
   return sum;
+}
+
+bool Scheduler::has_lifo_waiting(const Worker& asker) const noexcept {
+  return std::any_of(workers_.begin(), workers_.end(), [&asker](const auto& worker) {
+    return worker.get() != &asker && worker->lifo_.load(base::kSeqCst) != nullptr;
+  });
 }
 
 // --- timers --------------------------------------------------------------------------------------

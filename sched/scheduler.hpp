@@ -141,7 +141,10 @@ class Scheduler {
   // How long a sleeper in `shard` may sleep: `bound`, or until the earliest timer.
   base::Nanos bound_by_timers(Shard& shard, base::Nanos bound) noexcept;
   void unpark(std::size_t worker) noexcept;
-  std::uint64_t activity() const noexcept;
+  // Steps of all other workers so far: the watcher's own looks are no activity.
+  std::uint64_t activity(const Worker& asker) const noexcept;
+  // A fiber waits in the LIFO slot of a worker, where only its owner or a watcher finds it.
+  bool has_lifo_waiting(const Worker& asker) const noexcept;
   void cancel_all() noexcept;
   bool wait_until_ended(base::Instant deadline) noexcept;
   std::vector<std::string> leak() noexcept;

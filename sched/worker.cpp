@@ -183,7 +183,7 @@ void Worker::submit(Fiber& fiber) noexcept {
     scheduler_.notify_one();
     return;
   }
-  if (Fiber* displaced = lifo_.exchange(&fiber, base::kAcqRel)) {
+  if (Fiber* displaced = lifo_.exchange(&fiber, base::kSeqCst)) {
     push(*displaced);
     scheduler_.notify_one();
   } else if (scheduler_.workers() > 1 && !scheduler_.idle_.is_watched() &&

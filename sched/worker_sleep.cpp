@@ -83,10 +83,12 @@ void Worker::sleep() noexcept {
 base::Nanos Worker::watch_bound() noexcept {
   const base::Nanos watch = scheduler_.options_.watch;
   if (watch.count() == 0 || scheduler_.idle_.sleepers() == scheduler_.workers()) return kForEver;
-  const std::uint64_t activity = scheduler_.activity();
+  const std::uint64_t activity = scheduler_.activity(*this);
   if (activity != watched_activity_) quiet_watches_ = 0;
   watched_activity_ = activity;
-  if (quiet_watches_ >= kQuietWatches || !scheduler_.idle_.try_watch()) return kForEver;
+  // We have announced ourselves: a slot that is filled after this look wakes us (Worker::submit).
+  if (quiet_watches_ >= kQuietWatches && !scheduler_.has_lifo_waiting(*this)) return kForEver;
+  if (!scheduler_.idle_.try_watch()) return kForEver;
   is_watcher_ = true;
   return watch;
 }

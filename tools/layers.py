@@ -20,7 +20,7 @@ LEVEL = {"sched": 0, "io": 1, "signal": 2, "uring": 2, "runtime": 3}
 
 # What the bottom of the bottom may take from the public headers: vocabulary without behaviour.
 BASE_MAY_INCLUDE = {"ramie/api.hpp", "ramie/error.hpp", "ramie/result.hpp"}
-BASE_THIRD_PARTY = {"fmt"}
+BASE_THIRD_PARTY = {"fmt", "sanitizer", "valgrind"}  # the latter two: tool hooks
 
 # Libraries that no public header may show to a user.
 PRIVATE_LIBRARIES = ("boost/", "fmt/", "concurrentqueue/", "moodycamel/", "liburing")
