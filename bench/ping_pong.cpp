@@ -63,12 +63,12 @@ int main(int argc, char** argv) {
   bench::Line line("ping_pong");
   const auto runtime = bench::make_runtime(workers);
   runtime.block_on([&] {
-    line.add("workers", workers)
-        .add("notify_ns", bench::measure(seconds, [](std::uint64_t n) { by_notify(n, {}); }))
-        .add("oneshot_ns", bench::measure(seconds, by_oneshot));
-    if (workers > 1)
-      line.add("pinned_apart_ns",
-               bench::measure(seconds, [](std::uint64_t n) { by_notify(n, {.pinned = true}); }));
+    line.add("workers", workers);
+    const auto anywhere = [](std::uint64_t n) { by_notify(n, {}); };
+    const auto apart = [](std::uint64_t n) { by_notify(n, {.pinned = true}); };
+    bench::measure(seconds, anywhere).add_to(line, "notify");
+    bench::measure(seconds, by_oneshot).add_to(line, "oneshot");
+    if (workers > 1) bench::measure(seconds, apart).add_to(line, "pinned_apart");
   });
   line.print();
   return 0;

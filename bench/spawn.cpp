@@ -45,21 +45,22 @@ int main(int argc, char** argv) {
   bench::Line line("spawn");
   const auto runtime = bench::make_runtime(workers);
   return runtime.block_on([&] {
-    const bench::Spread single = bench::measure(seconds, one_by_one);
-    const bench::Spread burst = bench::measure(seconds, at_once).divided_by(kBurst);
-    std::vector<double> trees;
+    line.add("workers", workers);
+    bench::measure(seconds, one_by_one).add_to(line, "one_by_one");
+    bench::measure(seconds, at_once).divided_by(kBurst).add_to(line, "at_once");
+    std::vector<double> trees, cpu;
     for (std::size_t i = 0; i < bench::kBatches; ++i) {
+      const double before = bench::own_cpu_seconds();
       const auto start = bench::Clock::now();
       if (grow(depth) != std::uint64_t{1} << depth) {
         (void)std::fprintf(stderr, "spawn: the tree lost leaves\n");
         return 1;
       }
       trees.push_back(bench::nanos_since(start) / 1e6);
+      cpu.push_back((bench::own_cpu_seconds() - before) * 1e3);
     }
-    line.add("workers", workers)
-        .add("one_by_one_ns", single)
-        .add("at_once_ns", burst)
-        .add("tree_ms", bench::spread_of(std::move(trees)))
+    line.add("tree_ms", bench::spread_of(std::move(trees)))
+        .add("tree_cpu_ms", bench::spread_of(std::move(cpu)).median)
         .add("peak_rss_mib", bench::peak_resident_mib())
         .print();
     return 0;

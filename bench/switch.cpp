@@ -40,13 +40,14 @@ int main(int argc, char** argv) {
   Echo echo;
   echo.context.prepare(*stack, &switch_back_for_ever, &echo);
   bench::Line line("switch");
-  const bench::Spread round_trip = bench::measure(seconds, [&](std::uint64_t n) {
+  const bench::Cost round_trip = bench::measure(seconds, [&](std::uint64_t n) {
     for (std::uint64_t i = 0; i < n; ++i) switch_in(thread, echo.context, *stack);
   });
   echo.is_over = true;
   switch_in(thread, echo.context, *stack);
   echo.context.release();
   stacks.give_back(stack);
-  line.add("ns", round_trip).print();
+  round_trip.add_to(line, "round_trip");
+  line.print();
   return 0;
 }

@@ -7,13 +7,14 @@
 #include "bench/support/in_process.hpp"
 #include "bench/support/options.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace {
 
 struct Side {
   std::chrono::microseconds watch{0};
-  std::vector<double> p50, p90, p99, per_second, watches;
+  std::vector<double> p50, p90, p99, per_second, cpu, watches, wakes;
 };
 
 void run_once(Side& side, const bench::LoadPlan& shape, std::uint64_t workers,
@@ -22,7 +23,9 @@ void run_once(Side& side, const bench::LoadPlan& shape, std::uint64_t workers,
       ramie::or_throw(ramie::runtime::Builder().workers(workers).watch(side.watch).build()), burn);
   bench::LoadPlan plan = shape;
   plan.server = server.address();
+  const double before = bench::own_cpu_seconds();
   const auto result = bench::run_load_or_exit(plan, plan.rate != 0);
+  const double cpu = bench::own_cpu_seconds() - before;
   const auto micros = [&](double quantile) {
     return static_cast<double>(result.latency.quantile(quantile)) / 1e3;
   };
@@ -30,7 +33,11 @@ void run_once(Side& side, const bench::LoadPlan& shape, std::uint64_t workers,
   side.p90.push_back(micros(0.9));
   side.p99.push_back(micros(0.99));
   side.per_second.push_back(result.per_second());
-  side.watches.push_back(static_cast<double>(server.metrics().watches) / plan.seconds);
+  const auto metrics = server.metrics();
+  const auto requests = static_cast<double>(std::max<std::uint64_t>(1, result.requests));
+  side.cpu.push_back(cpu * 1e6 / requests);
+  side.watches.push_back(static_cast<double>(metrics.watches) / plan.seconds);
+  side.wakes.push_back(static_cast<double>(metrics.wakes) / plan.seconds);
 }
 
 void add(bench::Line& line, const std::string& name, const Side& side) {
@@ -38,7 +45,9 @@ void add(bench::Line& line, const std::string& name, const Side& side) {
       .add(name + "_p90_us", bench::spread_of(side.p90))
       .add(name + "_p99_us", bench::spread_of(side.p99))
       .add(name + "_per_second", bench::spread_of(side.per_second))
-      .add(name + "_watches_per_second", bench::spread_of(side.watches));
+      .add(name + "_cpu_us_per_request", bench::spread_of(side.cpu))
+      .add(name + "_watches_per_second", bench::spread_of(side.watches).median)
+      .add(name + "_wakes_per_second", bench::spread_of(side.wakes).median);
 }
 
 }  // namespace

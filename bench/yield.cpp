@@ -23,18 +23,16 @@ int main(int argc, char** argv) {
   bench::Line line("yield");
   const auto runtime = bench::make_runtime(workers);
   runtime.block_on([&] {
-    const bench::Spread alone = bench::measure(seconds, yield_often);
-    const bench::Spread many = bench::measure(seconds, [&](std::uint64_t n) {
+    line.add("workers", workers).add("fibers", fibers);
+    bench::measure(seconds, yield_often).add_to(line, "alone");
+    const auto take_turns = [&](std::uint64_t n) {
       ramie::Scope scope;
       for (std::uint64_t i = 0; i < fibers; ++i)
         ramie::or_throw(scope.spawn(yield_often, n / fibers + (i < n % fibers ? 1 : 0)));
       ramie::or_throw(scope.join());
-    });
-    line.add("workers", workers)
-        .add("fibers", fibers)
-        .add("ns", many)
-        .add("alone_ns", alone)
-        .print();
+    };
+    bench::measure(seconds, take_turns).add_to(line, "among_many");
+    line.print();
   });
   return 0;
 }

@@ -92,11 +92,16 @@ std::error_code CancelState::find_reason(Fiber& fiber, Marking marking) noexcept
 }
 
 Result<void> CancelState::ask(Fiber& fiber) noexcept {
-  if (auto reason = find_reason(fiber, Marking::yes)) return failure(reason);
-  if ((fiber.word.cancel_bits() & FiberWord::kScope) == 0) return {};
-  refresh(fiber);
-  if (auto reason = find_reason(fiber, Marking::yes)) return failure(reason);
-  return {};
+  auto reason = find_reason(fiber, Marking::yes);
+  if (!reason && (fiber.word.cancel_bits() & FiberWord::kScope) != 0) {
+    refresh(fiber);
+    reason = find_reason(fiber, Marking::yes);
+  }
+  if (!reason) return {};
+  // A deadline sets no bit by itself: from here on every wait is refused on entry, also one that
+  // would not have had to wait.
+  (void)fiber.word.request(FiberWord::kScope);
+  return failure(reason);
 }
 
 // Clear, then look: whoever ends a scope marks it first and sets the bit afterwards.

@@ -9,7 +9,7 @@
 //
 // P4: who sleeps while others run is the watcher, if there is none: it sleeps at most `watch`, then
 //   searches (and takes what lies in the LIFO slot of a worker stuck in one fiber). After 20
-//   watches in which nothing moved it sleeps on.
+//   watches in which nothing moved it sleeps on, unless something lies in such a slot.
 #include "sched/base/sys.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/worker.hpp"
@@ -115,9 +115,11 @@ bool Worker::sleep_in_driver(Shard& shard, base::Nanos bound, FiberList& out) no
   scheduler_.timers_.advance(out);
   shard.baton.release();
   // P4: whoever sleeps on a futex could have the baton now. One wake a busy spell: it becomes the
-  //   watcher.
+  // watcher. (If a producer chose us, stop_searching() does it.)
   base::fence(base::kSeqCst);
-  if (!out.is_empty() && !scheduler_.idle_.is_watched()) scheduler_.notify_one();
+  const bool is_busy =
+      !out.is_empty() || (!is_searching_ && inbox_size_.load(base::kSeqCst) != 0);
+  if (is_busy && !scheduler_.idle_.is_watched()) scheduler_.notify_one();
   return was_notified;
 }
 

@@ -1,6 +1,6 @@
 // Repetition: how long one operation takes, from batches that are long enough to be measured.
 //
-//   double n until a batch takes 1/8 of its share -> scale n -> five batches -> median, low, high
+//   double n until a batch takes 1/8 of its share -> scale n -> five batches -> median and bounds
 //
 // Rejected: one long run (a single disturbance moves it and nobody sees that), and the minimum
 // alone (it shows the machine at its best, not the program).
@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,22 +30,42 @@ inline Spread spread_of(std::vector<double> values) {
   return {values[values.size() / 2], values.front(), values.back()};
 }
 
-/// Nanoseconds per operation of `batch(n)`, which does n operations; about `seconds` in all.
+/// Nanoseconds per operation: on the clock, and of CPU time, all threads together. On a machine
+/// that others use, too, the second is the steadier one.
+struct Cost {
+  Spread wall, cpu;
+
+  Cost divided_by(double divisor) const {
+    return {wall.divided_by(divisor), cpu.divided_by(divisor)};
+  }
+  /// `name`_ns, its bounds, and `name`_cpu_ns.
+  void add_to(Line& line, const std::string& name) const {
+    line.add(name + "_ns", wall).add(name + "_cpu_ns", cpu.median);
+  }
+};
+
+/// What one operation of `batch(n)` costs, which does n of them; about `seconds` in all.
 template <class Batch>
-Spread measure(double seconds, Batch&& batch) {
+Cost measure(double seconds, Batch&& batch) {
   const double share = seconds * 1e9 / static_cast<double>(kBatches + 1);
   const auto run = [&](std::uint64_t n) {
     const auto start = Clock::now();
     batch(n);
     return nanos_since(start);
   };
+  // The quicker of two: a hiccup must not make us believe that a tiny batch is long.
+  const auto at_best = [&](std::uint64_t n) { return std::min(run(n), run(n)); };
   std::uint64_t n = 1;
-  double took = run(n);
-  while (took < share / 8) took = run(n *= 2);
+  double took = at_best(n);
+  while (took < share / 8) took = at_best(n *= 2);
   n = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(static_cast<double>(n) * share / took));
-  std::vector<double> each;
-  for (std::size_t i = 0; i < kBatches; ++i) each.push_back(run(n) / static_cast<double>(n));
-  return spread_of(std::move(each));
+  std::vector<double> wall, cpu;
+  for (std::size_t i = 0; i < kBatches; ++i) {
+    const double before = own_cpu_seconds();
+    wall.push_back(run(n) / static_cast<double>(n));
+    cpu.push_back((own_cpu_seconds() - before) * 1e9 / static_cast<double>(n));
+  }
+  return {spread_of(std::move(wall)), spread_of(std::move(cpu))};
 }
 
 /// A runtime with so many workers; every other knob is the environment's.

@@ -5,6 +5,7 @@
 
 #include <netdb.h>
 #include <sys/socket.h>
+#include <charconv>
 #include <cstring>
 
 namespace ramie {
@@ -21,6 +22,14 @@ std::error_code code_of(int rc, int saved_errno) noexcept {
     case EAI_SERVICE: return std::make_error_code(std::errc::invalid_argument);
     default: return std::make_error_code(std::errc::address_not_available);
   }
+}
+
+// The resolver would take "99999" for 34463, and only see what stands before a NUL.
+bool is_acceptable(std::string_view host, std::string_view port) noexcept {
+  std::uint16_t number = 0;
+  const char* end = port.data() + port.size();
+  const auto [stopped, error] = std::from_chars(port.data(), end, number);
+  return error == std::errc() && stopped == end && !host.empty() && host.find('\0') == std::string_view::npos;
 }
 
 Result<std::vector<SocketAddr>> resolve(const std::string& host, const std::string& port) {
@@ -44,10 +53,10 @@ Result<std::vector<SocketAddr>> resolve(const std::string& host, const std::stri
 Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port) {
   if (auto number = SocketAddr::parse(host_and_port)) return std::vector{*number};
   const std::size_t colon = host_and_port.rfind(':');
-  if (colon == std::string_view::npos || colon == 0 || colon + 1 == host_and_port.size())
-    return failure(std::make_error_code(std::errc::invalid_argument));
-  auto job = spawn_blocking(&resolve, std::string(host_and_port.substr(0, colon)),
-                            std::string(host_and_port.substr(colon + 1)));
+  const std::string_view host = host_and_port.substr(0, colon);
+  const std::string_view port = colon == std::string_view::npos ? "" : host_and_port.substr(colon + 1);
+  if (!is_acceptable(host, port)) return failure(std::make_error_code(std::errc::invalid_argument));
+  auto job = spawn_blocking(&resolve, std::string(host), std::string(port));
   return job.join();
 }
 

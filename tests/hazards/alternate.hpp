@@ -9,11 +9,11 @@
 #include "sched/context.hpp"
 #include "sched/stack.hpp"
 
+#include <pthread.h>
 #include <boost/context/detail/fcontext.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <pthread.h>
 #include <thread>
 
 namespace hazards {
@@ -96,12 +96,13 @@ void alternate_raw(void (*body)(), Setup setup) {
   static void (*run_body)();
   run_body = body;
   sched::Stack& stack = new_stack();
-  raw_fiber = fcontext::make_fcontext(stack.top(), stack.usable(), +[](fcontext::transfer_t from) {
-    raw_thread = from.fctx;
-    run_body();
-    is_over = true;
-    raw_hop();
-  });
+  raw_fiber = fcontext::make_fcontext(
+      stack.top(), stack.usable(), +[](fcontext::transfer_t from) {
+        raw_thread = from.fctx;
+        run_body();
+        is_over = true;
+        raw_hop();
+      });
   alternate(setup, [] { raw_fiber = fcontext::jump_fcontext(raw_fiber, nullptr).fctx; });
 }
 

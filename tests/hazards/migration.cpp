@@ -12,12 +12,12 @@
 #include "sched/current.cpp"
 #include "sched/stack.cpp"
 
-#include <array>
-#include <cstdint>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <array>
+#include <cstdint>
 
 namespace {
 

@@ -3,9 +3,9 @@
 
     run.py LIBRARY CXX [CXX...]     LIBRARY is libramie.a, for the stack overflow
 
-Lines that begin with `ours` must be ok everywhere. Lines that begin with `naive` show that the hazard
-is real: each must be caught as stale at least once with optimisation, else these tests prove nothing.
-A stack overflow must end the process, with a message that names the fiber.
+Lines that begin with `ours` must be ok everywhere. Lines that begin with `naive` show that the
+hazard is real: each must be caught as stale at least once with optimisation, else these tests prove
+nothing. A stack overflow must end the process, with a message that names the fiber.
 """
 import os
 import shutil

@@ -4,16 +4,16 @@
 #include "tests/support/process.hpp"
 #include "tests/support/watchdog.hpp"
 
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
-#include <fcntl.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <string_view>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 namespace {

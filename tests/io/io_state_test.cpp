@@ -32,9 +32,12 @@ TEST_CASE("IoState: a report steps only the ticks of the directions that it conc
     bool steps_read, steps_write;
   };
   const Case cases[] = {
-      {IoState::kReadable, true, false},     {IoState::kWritable, false, true},
-      {IoState::kReadClosed, true, false},   {IoState::kWriteClosed, false, true},
-      {IoState::kPriority, true, false},     {IoState::kError, true, false},
+      {IoState::kReadable, true, false},
+      {IoState::kWritable, false, true},
+      {IoState::kReadClosed, true, false},
+      {IoState::kWriteClosed, false, true},
+      {IoState::kPriority, true, false},
+      {IoState::kError, true, false},
       {IoState::kReadable | IoState::kWritable, true, true},
   };
   for (const Case& one : cases) {

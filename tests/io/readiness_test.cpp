@@ -5,13 +5,13 @@
 #include <ramie/cancel.hpp>
 #include <ramie/io.hpp>
 
-#include <array>
-#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <array>
+#include <catch2/catch.hpp>
 
 namespace {
 
@@ -163,10 +163,11 @@ TEST_CASE("B56 urgent data fires the priority interest, without a reader") {
     RawPair pair = raw_pair();
     const int fd = pair.stream.into_fd();
     {
-      auto registration = ramie::or_throw(
-          Registration::create(fd, Interest::readable | Interest::priority));
-      CHECK(error_of(ramie::timeout(5ms, [&] { return registration.readiness(Interest::priority); })) ==
-            errc::timed_out);
+      auto registration =
+          ramie::or_throw(Registration::create(fd, Interest::readable | Interest::priority));
+      CHECK(error_of(ramie::timeout(5ms, [&] {
+              return registration.readiness(Interest::priority);
+            })) == errc::timed_out);
       REQUIRE(::send(pair.peer.fd(), "!", 1, MSG_OOB) == 1);
       const auto ready = registration.readiness(Interest::priority);
       CHECK(ready->is_priority());
@@ -186,8 +187,8 @@ TEST_CASE("B56 the error queue fires the error interest, without a reader") {
     nobody.sin_port = htons(9);  // nobody there: ICMP answers
     {
       auto registration = ramie::or_throw(Registration::create(fd, Interest::error));
-      CHECK(error_of(ramie::timeout(5ms, [&] { return registration.readiness(Interest::error); })) ==
-            errc::timed_out);
+      CHECK(error_of(ramie::timeout(
+                5ms, [&] { return registration.readiness(Interest::error); })) == errc::timed_out);
       REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&nobody), sizeof nobody) == 0);
       REQUIRE(::send(fd, "x", 1, 0) == 1);
       CHECK(registration.readiness(Interest::error)->is_error());

@@ -6,13 +6,13 @@
 #include <ramie/io.hpp>
 #include <ramie/scope.hpp>
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <array>
 #include <catch2/catch.hpp>
-#include <fcntl.h>
 #include <optional>
-#include <sys/socket.h>
 #include <thread>
-#include <unistd.h>
 
 namespace {
 

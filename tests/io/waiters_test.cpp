@@ -6,12 +6,12 @@
 #include <ramie/io.hpp>
 #include <ramie/scope.hpp>
 
+#include <sys/socket.h>
+#include <unistd.h>
 #include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <memory>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -37,7 +37,8 @@ struct SocketPair {
 // Fills the send buffer of a socket.
 void fill(int fd) {
   const std::array<char, 4096> block{};
-  while (::send(fd, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {}
+  while (::send(fd, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+  }
 }
 
 using Waiting = std::vector<ramie::JoinHandle<Result<Ready>>>;
@@ -83,7 +84,8 @@ TEST_CASE("B54 an event for readers does not wake writers, and the other way rou
     (void)ramie::sleep_for(5ms);
     CHECK(parked(WaitKind::io) == 3);
     std::array<char, 65536> sink;
-    while (::recv(pair.fds[1], sink.data(), sink.size(), 0) > 0) {}
+    while (::recv(pair.fds[1], sink.data(), sink.size(), 0) > 0) {
+    }
     for (auto& one : writers) CHECK(one.join()->is_writable());
   });
 }

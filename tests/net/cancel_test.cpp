@@ -27,8 +27,19 @@ using ramie::sched::WaitKind;
 struct Places {
   Places() : listener(ramie::or_throw(TcpListener::bind("127.0.0.1:0"))), pair(raw_pair()) {
     (void)pair.stream.set_send_buffer_size(4096);
-    const std::string block(1U << 20U, 'x');
-    while (::send(pair.stream.fd(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {}
+    // The kernel goes on moving bytes to the peer for a while.
+    for (int quiet = 0; quiet < 5; ++quiet) {
+      if (fill() > 0) quiet = 0;
+      (void)ramie::sleep_for(1ms);
+    }
+  }
+  std::size_t fill() const {
+    const std::string block(100'000, 'x');
+    std::size_t taken = 0;
+    for (ssize_t n = 0;
+         (n = ::send(pair.stream.fd(), block.data(), block.size(), MSG_NOSIGNAL)) > 0;)
+      taken += static_cast<std::size_t>(n);
+    return taken;
   }
   TcpListener listener;
   RawPair pair;
@@ -48,8 +59,10 @@ Result<void> only_error(const Result<T>& result) {
 }
 
 const Kind kKinds[] = {
-    {"read", WaitKind::readable, [](Places& p) { return only_error(p.pair.stream.read(p.buffer)); }},
-    {"peek", WaitKind::readable, [](Places& p) { return only_error(p.pair.stream.peek(p.buffer)); }},
+    {"read", WaitKind::readable,
+     [](Places& p) { return only_error(p.pair.stream.read(p.buffer)); }},
+    {"peek", WaitKind::readable,
+     [](Places& p) { return only_error(p.pair.stream.peek(p.buffer)); }},
     {"read_vectored", WaitKind::readable,
      [](Places& p) {
        const std::array<std::span<std::byte>, 1> parts{p.buffer};
@@ -58,7 +71,8 @@ const Kind kKinds[] = {
     {"read_exact", WaitKind::readable,
      [](Places& p) { return p.pair.stream.read_exact(p.buffer); }},
     {"readable", WaitKind::readable, [](Places& p) { return p.pair.stream.readable(); }},
-    {"write", WaitKind::writable, [](Places& p) { return only_error(p.pair.stream.write(p.buffer)); }},
+    {"write", WaitKind::writable,
+     [](Places& p) { return only_error(p.pair.stream.write(p.buffer)); }},
     {"write_vectored", WaitKind::writable,
      [](Places& p) {
        const std::array<std::span<const std::byte>, 1> parts{p.buffer};
@@ -108,8 +122,10 @@ TEST_CASE("Waits that are refused before they begin leave nothing behind") {
     token.cancel();
     for (const Kind& kind : kKinds) {
       CAPTURE(kind.name);
-      CHECK(error_of(ramie::until(token, [&] { return kind.operation(places); })) == errc::canceled);
-      CHECK(error_of(ramie::timeout(1ms, [&] { return kind.operation(places); })) == errc::timed_out);
+      CHECK(error_of(ramie::until(token, [&] { return kind.operation(places); })) ==
+            errc::canceled);
+      CHECK(error_of(ramie::timeout(1ms, [&] { return kind.operation(places); })) ==
+            errc::timed_out);
     }
   });
 }

@@ -5,9 +5,9 @@
 
 #include <ramie/cancel.hpp>
 
+#include <sys/socket.h>
 #include <catch2/catch.hpp>
 #include <string>
-#include <sys/socket.h>
 #include <vector>
 
 namespace {
@@ -160,8 +160,10 @@ TEST_CASE("lookup_host: numbers, names, and what is neither") {
     for (const SocketAddr& one : *local) CHECK(one.port() == 443);
     for (const char* bad : {"", ":", "localhost", "localhost:", ":80", "127.0.0.1"})
       CHECK(error_of(lookup_host(bad)) == std::errc::invalid_argument);
-    for (const char* bad : {"localhost:http", "localhost:99999", "localhost:-1"}) {
-      CAPTURE(bad);
+    using namespace std::string_view_literals;
+    for (const std::string_view bad :
+         {"localhost:http"sv, "localhost:99999"sv, "localhost:-1"sv, "localhost\0.org:80"sv}) {
+      CAPTURE(std::string(bad));
       CHECK(error_of(lookup_host(bad)) == std::errc::invalid_argument);
     }
     const auto unknown = lookup_host("no-such-host.invalid:80");

@@ -91,7 +91,7 @@ TEST_CASE("accept: all of many pending connections, each once") {
         REQUIRE(accepted->stream.write_all(bytes("ok")).has_value());
       }
       std::size_t served = 0;
-      for (RawSocket& client : clients) served += client.receive(2) == "ok" ? 1 : 0;
+      for (RawSocket& client : clients) served += client.receive(2) == "ok" ? 1U : 0U;
       CHECK(served == kClients);
       CHECK(error_of(ramie::timeout(2ms, [&] { return listener.accept(); })) == errc::timed_out);
     });

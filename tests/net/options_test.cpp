@@ -2,9 +2,9 @@
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
 
-#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <catch2/catch.hpp>
 
 namespace {
 

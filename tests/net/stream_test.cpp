@@ -5,9 +5,9 @@
 #include <ramie/cancel.hpp>
 #include <ramie/scope.hpp>
 
+#include <fcntl.h>
 #include <array>
 #include <catch2/catch.hpp>
-#include <fcntl.h>
 #include <numeric>
 #include <span>
 #include <string>

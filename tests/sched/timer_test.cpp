@@ -8,7 +8,9 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <memory>
 #include <random>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -152,6 +154,36 @@ TEST_CASE("Timers that race with wake-ups and migration stay sound", "[sched][ti
   }
   for (auto& waiter : waiters) CHECK(waiter.join() == 0);
   for (auto& waker : wakers) CHECK(waker.join().has_value());
+  CHECK(runtime.scheduler().timers().size() == 0);
+}
+
+// Goal: a wheel that puts an entry back for its later deadline does not meet the fiber that arms it
+// anew. Method: waits that end at once, each with a deadline a little later than the last.
+TEST_CASE("Timers: an entry that is put back while its fiber arms again is linked once",
+          "[sched][time]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{2}, std::size_t{4});
+  SchedRuntime runtime(workers);
+  constexpr int kFibers = 4;
+  ramie::sync::Notify bells[kFibers];
+  std::atomic<int> left{kFibers};
+  std::vector<JoinHandle<int>> waiters;
+  for (ramie::sync::Notify& bell : bells)
+    waiters.push_back(spawn([&bell, &left] {
+      int wrong = 0;
+      for (int n = 0; n < 20'000; ++n) {
+        const auto waited = ramie::timeout(60us, [&] { return bell.wait(); });
+        wrong += !waited && waited.error() != errc::timed_out;
+      }
+      --left;
+      return wrong;
+    }));
+  std::thread waker([&] {
+    while (left > 0)
+      for (ramie::sync::Notify& bell : bells) bell.notify_one();
+  });
+  for (auto& waiter : waiters) CHECK(waiter.join() == 0);
+  waker.join();
   CHECK(runtime.scheduler().timers().size() == 0);
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "io/handle.hpp"
+#include "sched/base/annotate.hpp"
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
 #include "signal/handle.hpp"
@@ -42,12 +43,12 @@ class Runtime {
     const Entered entered(*scheduler_);
     return ramie::spawn(std::forward<F>(function));
   }
-  // While it runs this thread sleeps in a call that TSan knows: it holds a handler back as long as
-  // the thread that got the signal is in a futex call of ours.
+  // TSan holds a handler back while the thread that got the signal is in a futex call of ours; so
+  // there this thread sleeps in calls that TSan knows.
   template <class F>
   auto run(F&& function) {
     auto handle = spawn(std::forward<F>(function));
-    while (!handle.is_finished()) std::this_thread::sleep_for(1ms);
+    while (RAMIE_TSAN != 0 && !handle.is_finished()) std::this_thread::sleep_for(1ms);
     return handle.join();
   }
   // On this thread, inside the runtime.

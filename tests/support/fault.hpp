@@ -22,10 +22,10 @@ class Fault {
 
   struct Plan {
     std::vector<std::string_view> calls;
-    int error = 0;          // errno
-    unsigned first = 1;     // the first call that fails, counted over all names of the plan
-    unsigned times = 1;     // so many fail
-    unsigned every = 1;     // of `every` calls one fails
+    int error = 0;       // errno
+    unsigned first = 1;  // the first call that fails, counted over all names of the plan
+    unsigned times = 1;  // so many fail
+    unsigned every = 1;  // of `every` calls one fails
   };
 
   explicit Fault(Plan plan) : plan_(std::move(plan)) {
@@ -35,7 +35,8 @@ class Fault {
   ~Fault() {
     ramie::base::sys_injector.store(nullptr, ramie::base::kRelease);
     active.store(nullptr);
-    while (inside.load() != 0) {}  // another thread may still look at the plan
+    while (inside.load() != 0) {
+    }  // another thread may still look at the plan
   }
   Fault(const Fault&) = delete;
   Fault& operator=(const Fault&) = delete;

@@ -1,11 +1,11 @@
 // What a process holds: descriptors, memory, mappings. For tests that count before and after.
 #pragma once
 
-#include <cstddef>
-#include <cstdio>
 #include <dirent.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <cstddef>
+#include <cstdio>
 
 namespace ramie_test {
 

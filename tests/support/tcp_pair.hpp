@@ -5,14 +5,14 @@
 #include <ramie/net.hpp>
 
 #include <arpa/inet.h>
-#include <cstddef>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
-#include <sys/socket.h>
 #include <system_error>
-#include <unistd.h>
 #include <utility>
 
 namespace ramie_test {

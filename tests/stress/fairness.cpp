@@ -1,0 +1,99 @@
+// 1,000 busy connections on one worker, four times what its queue holds: those that overflow must
+// be served in their turn. Counted: every connection gets near the mean number of replies.
+#include "tests/stress/stress.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <vector>
+
+namespace {
+
+using namespace stress;
+using ramie::net::SocketAddr;
+using ramie::net::TcpListener;
+using ramie::net::TcpStream;
+
+constexpr std::size_t kConnections = 1000;
+
+void serve(TcpStream stream) {
+  std::array<std::byte, 256> buffer;
+  for (;;) {
+    const auto n = stream.read(buffer);
+    if (!n || *n == 0 || !stream.write_all(std::span(buffer).first(*n))) return;
+  }
+}
+
+struct Client {
+  std::uint64_t replies = 0;
+  std::chrono::nanoseconds longest{0};
+};
+
+void ask(const SocketAddr& server, const std::atomic<bool>& is_over, Client& client) {
+  auto stream = TcpStream::connect(server);
+  if (!stream) return;
+  std::array<std::byte, 64> message{};
+  while (!is_over.load(std::memory_order_relaxed)) {
+    const auto begin = Clock::now();
+    if (!stream->write_all(message) || !stream->read_exact(message)) return;
+    client.longest = std::max<std::chrono::nanoseconds>(client.longest, Clock::now() - begin);
+    ++client.replies;
+  }
+}
+
+void judge(std::vector<Client>& clients, double seconds) {
+  const auto by_replies = [](const Client& a, const Client& b) { return a.replies < b.replies; };
+  std::sort(clients.begin(), clients.end(), by_replies);
+  std::uint64_t total = 0;
+  std::chrono::nanoseconds longest{0};
+  for (const Client& client : clients) {
+    total += client.replies;
+    longest = std::max(longest, client.longest);
+  }
+  const double mean = static_cast<double>(total) / static_cast<double>(clients.size());
+  const auto at = [&](std::size_t i) { return static_cast<double>(clients[i].replies); };
+  std::printf(
+      "%zu connections, %.0f replies/s; each: mean %.0f, least %.0f, p1 %.0f, most %.0f; "
+      "longest wait %.1f ms\n",
+      clients.size(), static_cast<double>(total) / seconds, mean, at(0), at(clients.size() / 100),
+      at(clients.size() - 1), std::chrono::duration<double, std::milli>(longest).count());
+  check(mean >= 20, "too few replies to judge: %.0f each", mean);
+  check(at(0) * 3 >= mean, "a connection got %.0f replies, the mean is %.0f", at(0), mean);
+  check(at(clients.size() - 1) <= 3 * mean, "a connection got %.0f replies, the mean is %.0f",
+        at(clients.size() - 1), mean);
+}
+
+}  // namespace
+
+int main() {
+  const ramie_test::Watchdog watchdog(120s);
+  check(ramie_test::raise_descriptor_limit(2 * kConnections + 100), "too few descriptors");
+  const auto server = make_runtime(1);
+  const auto driver = make_runtime(1);
+  auto listener = server.block_on([] { return ramie::or_throw(TcpListener::bind("127.0.0.1:0")); });
+  const SocketAddr address = ramie::or_throw(listener.local_addr());
+  auto serving = server.spawn([&] {
+    ramie::Scope connections(ramie::on_failure::report);
+    while (auto accepted = listener.accept())
+      (void)connections.spawn(serve, std::move(accepted->stream));
+  });
+  std::vector<Client> clients(kConnections);
+  std::atomic<bool> is_over{false};
+  const auto begin = Clock::now();
+  driver.block_on([&] {
+    ramie::Scope scope;
+    for (Client& client : clients) (void)scope.spawn([&] { ask(address, is_over, client); });
+    (void)ramie::sleep_for(std::chrono::seconds(scaled(3, 15)));
+    is_over = true;
+  });
+  judge(clients, seconds_since(begin));
+  serving.cancel();
+  (void)serving.join();
+  listener = TcpListener();
+  const auto metrics = server.metrics();
+  std::printf("server: %lu overflows of the local queue, %lu runs\n",
+              static_cast<unsigned long>(metrics.overflows),
+              static_cast<unsigned long>(metrics.switches));
+  check_balance(server);
+  return failures == 0 ? 0 : 1;
+}

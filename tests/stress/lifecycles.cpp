@@ -1,0 +1,205 @@
+// Runtimes that are made and ended, thousands of times, with fibers parked in every kind of wait:
+// each wait ends, each fiber runs to its end, nothing is left behind.
+#include "tests/stress/stress.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace {
+
+using namespace stress;
+using ramie::net::SocketAddr;
+using ramie::net::TcpListener;
+using ramie::net::TcpStream;
+
+// A plain listener whose queue is full: connecting to it never ends.
+class FullListener {
+ public:
+  FullListener() {
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof any;
+    (void)::bind(fd_, reinterpret_cast<const sockaddr*>(&any), size);
+    (void)::listen(fd_, 0);
+    (void)::getsockname(fd_, reinterpret_cast<sockaddr*>(&any), &size);
+    (void)::connect(queued_, reinterpret_cast<const sockaddr*>(&any), size);
+    address_ = SocketAddr::from_raw(&any, size);
+  }
+  ~FullListener() {
+    ::close(queued_);
+    ::close(fd_);
+  }
+  const SocketAddr& address() const { return address_; }
+
+ private:
+  int fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int queued_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  SocketAddr address_;
+};
+
+// What the fibers of one runtime share; it outlives them, the runtime ends first.
+struct Things {
+  ramie::sync::Mutex mutex, condvar_mutex;
+  ramie::sync::Condvar condvar;
+  ramie::sync::Semaphore semaphore{0};
+  ramie::sync::Notify notify;
+  ramie::CancellationToken token;
+  std::optional<ramie::sync::mpsc::Sender<int>> sender;
+  std::optional<ramie::sync::mpsc::Receiver<int>> receiver;
+  std::atomic<int> started{0};
+  std::atomic<int> ended{0};
+};
+
+// A fiber's first and last words.
+struct Counted {
+  explicit Counted(Things& things) : things_(things) { ++things_.started; }
+  ~Counted() { ++things_.ended; }
+  Things& things_;
+};
+
+template <class F>
+void park(Things& things, F&& function) {
+  ramie::spawn([&things, function = std::forward<F>(function)]() mutable {
+    const Counted counted(things);
+    function();
+  }).detach();
+}
+
+void park_in_sockets(Things& things, const SocketAddr& full) {
+  park(things, [] {
+    auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
+    auto near = ramie::or_throw(TcpStream::connect(ramie::or_throw(listener.local_addr())));
+    auto far = ramie::or_throw(listener.accept());
+    (void)near.set_send_buffer_size(65536);
+    const std::array<std::byte, 65536> block{};
+    auto writer = ramie::spawn([&] {
+      while (near.write_all(block)) {
+      }
+    });
+    std::array<std::byte, 16> buffer;
+    auto reader = ramie::spawn([&] { (void)near.read(buffer); });
+    auto accepting = ramie::spawn([&] { (void)listener.accept(); });
+    (void)far.stream.writable();
+    const ramie::Shield shield;  // the streams stay until the others have ended
+    (void)writer.join();
+    (void)reader.join();
+    (void)accepting.join();
+  });
+  park(things, [full] { (void)TcpStream::connect(full); });
+  park(things, [] {
+    std::array<int, 2> pair{};
+    (void)::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data());
+    {
+      auto registration =
+          ramie::or_throw(ramie::io::Registration::create(pair[0], ramie::io::Interest::readable));
+      (void)registration.readiness(ramie::io::Interest::readable);
+    }
+    for (const int fd : pair) ::close(fd);
+  });
+}
+
+void park_in_primitives(Things& things) {
+  park(things, [&] {
+    const std::lock_guard lock(things.mutex);  // two more wait for it, one of them shielded
+    (void)ramie::sleep_for(1h);
+  });
+  park(things, [&] { const std::lock_guard lock(things.mutex); });
+  park(things, [&] {
+    if (things.mutex.lock_cancelable()) things.mutex.unlock();
+  });
+  park(things, [&] {
+    std::unique_lock lock(things.condvar_mutex);
+    (void)things.condvar.wait(lock);
+  });
+  park(things, [&] { (void)things.semaphore.acquire(3); });
+  park(things, [&] { (void)things.notify.wait(); });
+  park(things, [&] { (void)things.token.wait(); });
+  park(things, [&] { (void)things.receiver->recv(); });
+  park(things, [] {
+    auto [sender, receiver] = ramie::sync::mpsc::channel<int>(1);
+    while (sender.send(1)) {
+    }
+  });
+  park(things, [] {
+    auto [sender, receiver] = ramie::sync::oneshot::channel<int>();
+    (void)receiver.recv();
+  });
+}
+
+void park_in_the_rest(Things& things) {
+  park(things, [] { (void)ramie::sleep_for(1h); });
+  park(things, [] { (void)ramie::timeout(1h, [] { return ramie::sleep_for(2h); }); });
+  park(things, [] { (void)ramie::spawn([] { (void)ramie::sleep_for(1h); }).join(); });
+  park(things, [] { (void)ramie::spawn_blocking([] { ::usleep(300); }).join(); });
+  park(things, [] {
+    ramie::Scope scope;
+    for (int i = 0; i < 3; ++i) (void)scope.spawn([] { (void)ramie::sleep_for(1h); });
+    (void)scope.join();
+  });
+  park(things, [] {
+    auto hangups = ramie::or_throw(ramie::signal::Signal::open(ramie::signal::Kind::hangup()));
+    (void)hangups.recv();
+  });
+  park(things, [] {
+    while (ramie::current::check()) ramie::yield_now();
+  });
+  ramie::spawn({.pinned = true}, [&things] {
+    const Counted counted(things);
+    (void)ramie::sleep_for(1h);
+  }).detach();
+}
+
+void live_and_end(std::size_t workers, const SocketAddr& full, bool is_hasty) {
+  Things things;
+  auto [sender, receiver] = ramie::sync::mpsc::channel<int>(1);
+  things.sender.emplace(std::move(sender));
+  things.receiver.emplace(std::move(receiver));
+  int parked = 0;
+  {
+    auto runtime = make_runtime(workers, true);
+    runtime.block_on([&] {
+      park_in_sockets(things, full);
+      park_in_primitives(things);
+      park_in_the_rest(things);
+      if (!is_hasty) (void)ramie::sleep_for(1ms);  // else some have not even started
+    });
+    const auto stragglers = runtime.shutdown(20s);
+    for (const std::string& one : stragglers) check(false, "straggler: %s", one.c_str());
+    parked = things.started;
+  }
+  check(is_hasty || parked == 21, "only %d of 21 fibers had started", parked);
+  check(things.ended == parked, "%d of %d fibers ended", things.ended.load(), parked);
+}
+
+}  // namespace
+
+int main() {
+  const ramie_test::Watchdog watchdog(is_long() ? 900s : 200s);
+  const std::size_t cycles = scaled(kCountsMemory ? 300 : 60, 10'000);
+  const FullListener full;
+  for (std::size_t i = 0; i < 30; ++i) live_and_end(i % 4 + 1, full.address(), i % 3 == 0);
+  const std::size_t descriptors = ramie_test::open_descriptors();
+  const std::size_t memory = ramie_test::resident_bytes();
+  const std::size_t maps = ramie_test::mappings();
+  const auto begin = Clock::now();
+  for (std::size_t i = 0; i < cycles && failures == 0; ++i)
+    live_and_end(i % 4 + 1, full.address(), i % 3 == 0);
+  const std::size_t after = ramie_test::resident_bytes();
+  std::printf("%zu runtimes in %.1f s; resident %.2f MiB, then %.2f MiB; %zu mappings, then %zu\n",
+              cycles, seconds_since(begin), mebibytes(memory), mebibytes(after), maps,
+              ramie_test::mappings());
+  check(ramie_test::open_descriptors() == descriptors, "%zu descriptors, %zu before",
+        ramie_test::open_descriptors(), descriptors);
+  check(!kCountsMemory || after < memory + (4U << 20U), "memory grows: %.2f MiB to %.2f MiB",
+        mebibytes(memory), mebibytes(after));
+  check(!kCountsMemory || ramie_test::mappings() < maps + 50, "%zu mappings, %zu before",
+        ramie_test::mappings(), maps);
+  return failures == 0 ? 0 : 1;
+}
