@@ -3,6 +3,7 @@
 
     snippet   a code block after the line `<!-- path -->` is that file, to the letter; after
               `<!-- from path -->` it is a part of it, however indented
+    test      a name in quotes in docs/seeds.md is a test case
     link      a relative link leads to a file; `file#part` to a heading in it
 """
 import os
@@ -11,6 +12,7 @@ import sys
 
 SNIPPET = re.compile(r"^<!-- (from )?([\w./-]+) -->\n```\w*\n(.*?)^```$", re.M | re.S)
 BLOCK = re.compile(r"^```.*?^```$", re.M | re.S)
+TEST = re.compile(r'TEST_CASE\(\s*("(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*)')
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -59,6 +61,27 @@ def check_links(root, page, text):
             yield f"{page}:{line}: {path or page} has no heading #{part}"
 
 
+def test_names(root):
+    """The names of all test cases; adjacent literals are one name."""
+    names = set()
+    for folder, _, files in os.walk(os.path.join(root, "tests")):
+        for file in files:
+            if file.endswith(".cpp"):
+                for match in TEST.finditer(read(os.path.join(folder, file))):
+                    names.add("".join(re.findall(r'"((?:[^"\\]|\\.)*)"', match.group(1))))
+    return names
+
+
+def check_tests(root, page, text):
+    if page != os.path.join("docs", "seeds.md"):
+        return
+    names = test_names(root)
+    for match in re.finditer(r'"([^"\n]+)"', text):
+        if match.group(1) not in names:
+            line = text.count("\n", 0, match.start()) + 1
+            yield f"{page}:{line}: no test case is called {match.group(0)}"
+
+
 def pages(root):
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = [name for name in subfolders if name != "build" and name[0] != "."]
@@ -73,7 +96,8 @@ def main():
     for page in pages(root):
         text = read(os.path.join(root, page))
         snippets += len(SNIPPET.findall(text))
-        faults += [*check_snippets(root, page, text), *check_links(root, page, text)]
+        faults += [*check_snippets(root, page, text), *check_links(root, page, text),
+                   *check_tests(root, page, text)]
     if snippets == 0:
         faults.append("README.md:1: no page shows a file: is the mark of snippets spelt wrong?")
     for fault in faults:

@@ -42,6 +42,7 @@ class Driver final : public sched::Driver {
 
   // --- any thread
   void unpark() noexcept override;
+  int poll_fd() const noexcept override { return poller_.fd(); }
   void shut_down(sched::FiberList& out) noexcept override;
   Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;
   Result<void> deregister_source(ScheduledIo& io, int fd) noexcept;

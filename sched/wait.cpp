@@ -64,8 +64,11 @@ bool Wait::arm_timer() noexcept {
   const Tick due = timers.to_tick_up(deadline_);
   if (entry.due.load(base::kSeqCst) <= due) return true;
   if (deadline_ <= base::now()) return false;
-  if (entry.due.load(base::kRelaxed) != kNoTick) entry.wheel.load(base::kRelaxed)->remove(entry);
   TimerWheel& wheel = timers.wheel(self.worker.load(base::kRelaxed)->index());
+  // The last wheel may be firing the entry now, and put it back: it is ours after remove(), which
+  // takes that wheel's lock, whatever `due` says. insert() does the same for its own wheel.
+  TimerWheel* last = entry.wheel.load(base::kRelaxed);
+  if (last != nullptr && last != &wheel) last->remove(entry);
   if (wheel.insert(entry, due)) self.scheduler->notify_timer(due);
   return true;
 }

@@ -279,8 +279,9 @@ void Worker::finish(Fiber& fiber) noexcept {
     fiber.context.release();
     stacks_.give_back(std::exchange(fiber.stack, nullptr));
   }
-  if (fiber.timer.due.load(base::kRelaxed) != kNoTick)
-    fiber.timer.wheel.load(base::kRelaxed)->remove(fiber.timer);
+  // Also when it is not linked: a wheel that is firing it may put it back.
+  if (TimerWheel* wheel = fiber.timer.wheel.exchange(nullptr, base::kRelaxed))
+    wheel->remove(fiber.timer);
   end_task(fiber);
 }
 

@@ -76,6 +76,7 @@ class Worker {
   bool sleep_in_site(base::Nanos bound, FiberList& out) noexcept;
   bool sleep_on_futex(base::Nanos bound) noexcept;
   bool spin(Shard& shard, FiberList& out) noexcept;
+  void release_baton(Shard& shard, FiberList& out) noexcept;
 
   void run_one(Fiber& fiber) noexcept;
   bool attach_stack(Fiber& fiber) noexcept;

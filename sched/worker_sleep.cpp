@@ -112,6 +112,11 @@ bool Worker::sleep_in_driver(Shard& shard, base::Nanos bound, FiberList& out) no
     was_notified = park_word_.leave();
   }
   come_back();
+  release_baton(shard, out);
+  return was_notified;
+}
+
+void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
   scheduler_.timers_.advance(out);
   shard.baton.release();
   // P4: whoever sleeps on a futex could have the baton now. One wake a busy spell: it becomes the
@@ -120,17 +125,26 @@ bool Worker::sleep_in_driver(Shard& shard, base::Nanos bound, FiberList& out) no
   const bool is_busy =
       !out.is_empty() || (!is_searching_ && inbox_size_.load(base::kSeqCst) != 0);
   if (is_busy && !scheduler_.idle_.is_watched()) scheduler_.notify_one();
-  return was_notified;
 }
 
+// With a free baton we also wait for the shard's events and the timers: nobody else may be awake.
 bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
+  Shard* shard = scheduler_.take_baton(index_);
   bool was_notified = true;
   if (park_word_.enter(ParkWord::kRing)) {
-    site_->park(bound, -1);
+    if (shard == nullptr) {
+      site_->park(bound, -1);
+    } else {
+      site_->park(scheduler_.bound_by_timers(*shard, bound), shard->driver->poll_fd());
+      shard->sleeps_until.store(0, base::kSeqCst);
+      metrics_.polls.add();
+      shard->driver->turn(base::Nanos(0), out);
+    }
     was_notified = park_word_.leave();
   }
   come_back();
   site_->reap(out);
+  if (shard != nullptr) release_baton(*shard, out);
   return was_notified;
 }
 

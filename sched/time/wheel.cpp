@@ -41,8 +41,9 @@ void TimerWheel::link(TimerEntry& entry, Tick due) noexcept {
 bool TimerWheel::insert(TimerEntry& entry, Tick due) noexcept {
   const std::lock_guard lock(mutex_);
   entry.wheel.store(this, base::kRelaxed);
+  if (entry.is_linked()) base::List<TimerEntry>::unlink(entry);
+  else size_.fetch_add(1, base::kRelaxed);
   link(entry, due);
-  size_.fetch_add(1, base::kRelaxed);
   if (entry.due.load(base::kRelaxed) >= next_.load(base::kRelaxed)) return false;
   next_.store(entry.due.load(base::kRelaxed), base::kSeqCst);
   return true;

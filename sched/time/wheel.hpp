@@ -32,8 +32,8 @@ class TimerWheel {
  public:
   TimerWheel() noexcept = default;
 
-  // Puts the entry in, unlinked before, to be looked at when `due` has come. True: `due` is now the
-  // earliest.
+  // Puts the entry in, or moves it if it is in this wheel (never in another), to be looked at when
+  // `due` has come. True: `due` is now the earliest.
   bool insert(TimerEntry& entry, Tick due) noexcept;
   void remove(TimerEntry& entry) noexcept;
   // No entry is due before this; kNoTick when empty.

@@ -76,7 +76,7 @@ def fits(build, guard):
     def test(self):
         done = build.run("fits", RAMIE_STACK_GUARD=guard, RAMIE_WORKERS="1")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stdout, "returned 5\n")
+        self.assertEqual(done.stdout, "returned 403\n")
     return test
 
 

@@ -23,26 +23,24 @@ using ramie::net::TcpListener;
 using ramie::net::TcpStream;
 using ramie::sched::WaitKind;
 
-// Something of each kind to wait for that never comes.
+// Something of each kind to wait for that never comes. A Unix socket, since its buffer is full for
+// good when it is full; over TCP the kernel goes on moving bytes for a while.
 struct Places {
-  Places() : listener(ramie::or_throw(TcpListener::bind("127.0.0.1:0"))), pair(raw_pair()) {
-    (void)pair.stream.set_send_buffer_size(4096);
-    // The kernel goes on moving bytes to the peer for a while.
-    for (int quiet = 0; quiet < 5; ++quiet) {
-      if (fill() > 0) quiet = 0;
-      (void)ramie::sleep_for(1ms);
+  Places() : listener(ramie::or_throw(TcpListener::bind("127.0.0.1:0"))) {
+    std::array<int, 2> pair{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()) != 0)
+      throw std::system_error(errno, std::system_category(), "socketpair");
+    peer = RawSocket(pair[1]);
+    stream = ramie::or_throw(TcpStream::from_fd(pair[0]));
+    const std::string block(100'000, 'x');
+    while (::send(stream.fd(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {
+    }
+    while (::send(stream.fd(), block.data(), 1, MSG_NOSIGNAL) > 0) {
     }
   }
-  std::size_t fill() const {
-    const std::string block(100'000, 'x');
-    std::size_t taken = 0;
-    for (ssize_t n = 0;
-         (n = ::send(pair.stream.fd(), block.data(), block.size(), MSG_NOSIGNAL)) > 0;)
-      taken += static_cast<std::size_t>(n);
-    return taken;
-  }
   TcpListener listener;
-  RawPair pair;
+  TcpStream stream;
+  RawSocket peer{-1};
   std::array<std::byte, 16> buffer{};
 };
 
@@ -59,27 +57,23 @@ Result<void> only_error(const Result<T>& result) {
 }
 
 const Kind kKinds[] = {
-    {"read", WaitKind::readable,
-     [](Places& p) { return only_error(p.pair.stream.read(p.buffer)); }},
-    {"peek", WaitKind::readable,
-     [](Places& p) { return only_error(p.pair.stream.peek(p.buffer)); }},
+    {"read", WaitKind::readable, [](Places& p) { return only_error(p.stream.read(p.buffer)); }},
+    {"peek", WaitKind::readable, [](Places& p) { return only_error(p.stream.peek(p.buffer)); }},
     {"read_vectored", WaitKind::readable,
      [](Places& p) {
        const std::array<std::span<std::byte>, 1> parts{p.buffer};
-       return only_error(p.pair.stream.read_vectored(parts));
+       return only_error(p.stream.read_vectored(parts));
      }},
-    {"read_exact", WaitKind::readable,
-     [](Places& p) { return p.pair.stream.read_exact(p.buffer); }},
-    {"readable", WaitKind::readable, [](Places& p) { return p.pair.stream.readable(); }},
-    {"write", WaitKind::writable,
-     [](Places& p) { return only_error(p.pair.stream.write(p.buffer)); }},
+    {"read_exact", WaitKind::readable, [](Places& p) { return p.stream.read_exact(p.buffer); }},
+    {"readable", WaitKind::readable, [](Places& p) { return p.stream.readable(); }},
+    {"write", WaitKind::writable, [](Places& p) { return only_error(p.stream.write(p.buffer)); }},
     {"write_vectored", WaitKind::writable,
      [](Places& p) {
        const std::array<std::span<const std::byte>, 1> parts{p.buffer};
-       return only_error(p.pair.stream.write_vectored(parts));
+       return only_error(p.stream.write_vectored(parts));
      }},
-    {"write_all", WaitKind::writable, [](Places& p) { return p.pair.stream.write_all(p.buffer); }},
-    {"writable", WaitKind::writable, [](Places& p) { return p.pair.stream.writable(); }},
+    {"write_all", WaitKind::writable, [](Places& p) { return p.stream.write_all(p.buffer); }},
+    {"writable", WaitKind::writable, [](Places& p) { return p.stream.writable(); }},
     {"accept", WaitKind::accept, [](Places& p) { return only_error(p.listener.accept()); }},
 };
 

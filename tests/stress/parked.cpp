@@ -57,7 +57,7 @@ void park_all(std::size_t wanted) {
 }  // namespace
 
 int main() {
-  const ramie_test::Watchdog watchdog(300s);
+  must_end_within(300s);
   const auto runtime = make_runtime(2);
   for (int round = 0; round < 2; ++round)  // the second time on used stacks and blocks
     runtime.block_on([] { park_all(kCountsMemory ? 100'000 : 5'000); });

@@ -1,0 +1,303 @@
+// The end of a scheduler: every wait ends, every fiber runs to its end, who does not is named.
+#include "tests/support/child.hpp"
+#include "tests/support/sched_runtime.hpp"
+
+#include <ramie/net.hpp>
+#include <ramie/scope.hpp>
+#include <ramie/sync.hpp>
+#include <ramie/task.hpp>
+#include <ramie/time.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+using ramie::errc;
+using ramie::JoinHandle;
+using ramie::Result;
+using ramie::spawn;
+using ramie_test::SchedRuntime;
+using ramie_test::spin_until;
+using ramie_test::Watchdog;
+
+namespace {
+
+bool is(const std::error_code& code, errc expected) { return code == expected; }
+
+}  // namespace
+
+TEST_CASE("B45 what is spawned during shutdown is refused, its join says so", "[sched][shutdown]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{1}, std::size_t{2});
+  std::atomic<bool> is_in{false};
+  JoinHandle<bool> fiber;
+  {
+    SchedRuntime runtime(workers);
+    fiber = spawn([&is_in] {
+      is_in = true;
+      bool good = ramie::sleep_for(1h).error() == errc::shutting_down;
+      auto child = spawn([] { return 1; });
+      good &= child.join().error() == errc::shutting_down;
+      ramie::Scope scope;
+      good &= scope.spawn([] {}).error() == errc::shutting_down;
+      good &= ramie::spawn_blocking([] { return 1; }).join().error() == errc::shutting_down;
+      return good;
+    });
+    spin_until([&] { return is_in.load(); });
+  }
+  CHECK(fiber.join() == true);  // the handle outlives the scheduler
+}
+
+TEST_CASE("Shutdown: fibers that never ran do not run, their closures are destroyed",
+          "[sched][shutdown]") {
+  const Watchdog watchdog;
+  std::atomic<int> ran{0};
+  const auto counted = std::make_shared<int>(0);
+  std::vector<JoinHandle<void>> handles;
+  {
+    SchedRuntime runtime(1);
+    std::atomic<bool> is_in{false};
+    std::atomic<bool> go{false};
+    auto busy = spawn([&] {
+      is_in = true;
+      while (!go) {
+      }
+    });
+    spin_until([&] { return is_in.load(); });
+    for (int i = 0; i < 1000; ++i) handles.push_back(spawn([&ran, counted] { ++ran; }));
+    std::thread later([&] {
+      spin_until([&] { return runtime.scheduler().is_shutting_down(); });
+      std::this_thread::sleep_for(20ms);  // let step 1 reach all of them
+      go = true;
+    });
+    CHECK(runtime.shut_down(20s).empty());
+    later.join();
+    CHECK(runtime.scheduler().live() == 0);
+    CHECK(runtime.scheduler().stacks().taken() == 0);
+  }
+  CHECK(ran == 0);
+  CHECK(counted.use_count() == 1);
+  for (auto& handle : handles) CHECK(is(handle.join().error(), errc::task_canceled));
+}
+
+TEST_CASE("Shutdown ends every kind of wait with shutting_down", "[sched][shutdown]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});
+  ramie::sync::Mutex mutex;
+  ramie::sync::Condvar condvar;
+  ramie::sync::Mutex other;
+  ramie::sync::Semaphore semaphore(0);
+  ramie::sync::Notify bell;
+  const ramie::CancellationToken token;
+  auto full = ramie::sync::mpsc::channel<int>(1);
+  auto empty = ramie::sync::mpsc::channel<int>(1);
+  auto never = ramie::sync::oneshot::channel<int>();
+  REQUIRE(full.first.try_send(1).has_value());
+  mutex.lock();
+
+  std::atomic<int> in{0};
+  std::vector<JoinHandle<std::error_code>> waits;
+  const auto code = [](const auto& result) {
+    return result ? std::error_code() : result.error();
+  };
+  {
+    SchedRuntime runtime(workers);
+    const auto wait_for = [&](auto operation) {
+      waits.push_back(spawn([&in, operation = std::move(operation), code]() mutable {
+        ++in;
+        return code(operation());
+      }));
+    };
+    wait_for([] { return ramie::sleep_for(1h); });
+    wait_for([] { return ramie::timeout(1h, [] { return ramie::sleep_for(2h); }); });
+    wait_for([&] { return token.wait(); });
+    wait_for([&] { return ramie::until(token, [] { return ramie::sleep_for(2h); }); });
+    wait_for([&] { return mutex.lock_cancelable(); });
+    wait_for([&] { return semaphore.acquire(); });
+    wait_for([&] { return bell.wait(); });
+    wait_for([&] { return full.first.send(2); });
+    wait_for([&] { return empty.second.recv(); });
+    wait_for([&] { return never.second.recv(); });
+    wait_for([&] {
+      std::unique_lock lock(other);
+      return condvar.wait(lock);
+    });
+    wait_for([] {
+      auto child = spawn([] { return ramie::sleep_for(1h); });
+      return child.join();
+    });
+    wait_for([] {
+      ramie::Scope scope;
+      (void)scope.spawn([] { return ramie::sleep_for(1h); });
+      return scope.join();
+    });
+    wait_for([] {
+      auto listener = ramie::net::TcpListener::bind("127.0.0.1:0");
+      return listener ? listener->accept() : ramie::failure(listener.error());
+    });
+    wait_for([]() -> Result<std::size_t> {
+      auto listener = ramie::net::TcpListener::bind("127.0.0.1:0");
+      auto stream = ramie::net::TcpStream::connect(*listener->local_addr());
+      std::byte buffer[16];
+      return stream->read(buffer);
+    });
+    wait_for([]() -> Result<void> {
+      auto listener = ramie::net::TcpListener::bind("127.0.0.1:0");
+      auto stream = ramie::net::TcpStream::connect(*listener->local_addr());
+      static const std::vector<std::byte> much(64 << 20);
+      return stream->write_all(much);
+    });
+    spin_until([&] { return in == static_cast<int>(waits.size()); });
+    std::this_thread::sleep_for(20ms);
+  }
+  mutex.unlock();
+  REQUIRE(waits.size() == 16);
+  for (std::size_t i = 0; i < waits.size(); ++i) {
+    INFO("wait " << i);
+    const auto ended = waits[i].join();
+    REQUIRE(ended.has_value());
+    CHECK(*ended == errc::shutting_down);
+  }
+}
+
+TEST_CASE("B44 destructors that wake each other and share a lock do not deadlock at the end",
+          "[sched][shutdown]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});
+  std::atomic<int> destroyed{0};
+  ramie::sync::Mutex mutex;
+  ramie::sync::Notify bells[50];
+  {
+    SchedRuntime runtime(workers);
+    std::atomic<int> in{0};
+    struct Local {
+      std::atomic<int>& destroyed;
+      ramie::sync::Mutex& mutex;
+      ramie::sync::Notify& next;
+      ~Local() {
+        const std::lock_guard lock(mutex);
+        next.notify_all();
+        ramie::yield_now();
+        (void)ramie::sleep_for(1us);
+        ++destroyed;
+      }
+    };
+    for (std::size_t i = 0; i < 50; ++i)
+      spawn([&, i] {
+        const Local local{destroyed, mutex, bells[(i + 1) % 50]};
+        ++in;
+        (void)bells[i].wait();
+      }).detach();
+    spin_until([&] { return in == 50; });
+  }
+  CHECK(destroyed == 50);
+}
+
+TEST_CASE("Shutdown names who does not end in time, leaks it, and the process goes on",
+          "[sched][shutdown]") {
+  const Watchdog watchdog;
+  const auto end = ramie_test::run_in_child([] {
+    bool good = true;
+    {
+      SchedRuntime runtime(2);
+      std::atomic<int> in{0};
+      auto computing = spawn({.name = "stubborn"}, [&in] {
+        ++in;
+        for (;;) std::this_thread::sleep_for(1ms);
+      });
+      auto shielded = spawn({.name = "shielded"}, [&in] {
+        const ramie::Shield shield;
+        ++in;
+        (void)ramie::sleep_for(1h);
+      });
+      auto obedient = spawn({.name = "obedient"}, [&in] {
+        ++in;
+        (void)ramie::sleep_for(1h);
+      });
+      spin_until([&] { return in == 3; });
+      std::string all;
+      for (const std::string& line : runtime.shut_down(100ms)) all += line + "\n";
+      good &= all.find("'stubborn': running") != std::string::npos;
+      good &= all.find("'shielded': sleep") != std::string::npos;
+      good &= all.find("obedient") == std::string::npos;
+      good &= runtime.scheduler().has_leaked();
+      good &= obedient.join().has_value();
+    }
+    {
+      SchedRuntime next(2);  // another one works
+      good &= spawn([] { return 4; }).join() == 4;
+      (void)next.shut_down(5s);
+    }
+    ::_exit(good ? 0 : 1);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("B48 a blocking job that sleeps does not hold up the end beyond its deadline",
+          "[sched][shutdown]") {
+  const Watchdog watchdog;
+  const auto end = ramie_test::run_in_child([] {
+    const auto start = std::chrono::steady_clock::now();
+    SchedRuntime runtime(2);
+    std::atomic<bool> is_in{false};
+    auto stuck = ramie::spawn_blocking([&is_in] {
+      is_in = true;
+      std::this_thread::sleep_for(10'000s);
+    });
+    spin_until([&] { return is_in.load(); });
+    const auto stragglers = runtime.shut_down(100ms);
+    const bool good = runtime.scheduler().has_leaked() && stragglers.size() == 1 &&
+                      std::chrono::steady_clock::now() - start < 20s;
+    ::_exit(good ? 0 : 1);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("B48 with nothing to wait for the end comes at once, whatever the deadline",
+          "[sched][shutdown]") {
+  const Watchdog watchdog;
+  const auto workers = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});
+  SchedRuntime idle(workers);
+  CHECK(idle.shut_down(10'000s).empty());
+  SchedRuntime parked(workers);
+  auto sleeper = spawn([] { return ramie::sleep_for(1h); });
+  auto job = ramie::spawn_blocking([] {});
+  CHECK(job.join().has_value());
+  CHECK(parked.shut_down(10'000s).empty());  // also with an idle thread in the pool
+}
+
+TEST_CASE("Shutdown while fibers spawn, wake, sleep and end", "[sched][shutdown]") {
+  const Watchdog watchdog(std::chrono::seconds(120));
+  const auto workers = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});
+  std::atomic<int> begun{0};
+  std::atomic<int> ended{0};
+  for (int round = 0; round < 100; ++round) {
+    SchedRuntime runtime(workers);
+    struct Life {
+      std::atomic<int>& ended;
+      ~Life() { ++ended; }
+    };
+    for (int i = 0; i < 8; ++i)
+      spawn([&] {
+        ++begun;
+        const Life life{ended};
+        while (ramie::current::check()) {
+          auto child = spawn([&] {
+            ++begun;
+            const Life inner{ended};
+            (void)ramie::sleep_for(20us);
+          });
+          if (ramie::current::id() % 2 == 0) (void)child.join();
+          ramie::yield_now();
+        }
+      }).detach();
+    std::this_thread::sleep_for(std::chrono::microseconds(round * 20));
+  }
+  CHECK(begun == ended);
+}

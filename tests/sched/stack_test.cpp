@@ -1,0 +1,229 @@
+// Stacks: deep recursion, overflow that names the fiber, memory that goes back, errno and TLS.
+#include "sched/overflow.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/sched_runtime.hpp"
+
+#include <ramie/sync.hpp>
+#include <ramie/task.hpp>
+#include <ramie/time.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+using ramie::JoinHandle;
+using ramie::spawn;
+using ramie::sched::GuardMethod;
+using ramie::sched::StackPool;
+using ramie_test::SchedRuntime;
+using ramie_test::Watchdog;
+using ramie_test::with_workers;
+
+namespace {
+
+// A frame of `kBytes`, all touched; returns how deep it went.
+template <std::size_t kBytes>
+[[gnu::noinline]] int recurse(int depth) {
+  volatile char frame[kBytes];
+  for (std::size_t i = 0; i < kBytes; i += 512) frame[i] = static_cast<char>(depth);
+  const int below = depth == 0 ? 0 : recurse<kBytes>(depth - 1);
+  return below + (frame[0] == static_cast<char>(depth) ? 1 : 0);
+}
+
+thread_local int tls_value = 0;
+
+// Asked anew each time: a compiler may keep a thread_local's address over a wait.
+[[gnu::noinline]] int& tls() {
+  int* address = &tls_value;
+  __asm__ __volatile__("" : "+r"(address)::"memory");
+  return *address;
+}
+[[gnu::noinline]] int read_errno() {
+  __asm__ __volatile__("" ::: "memory");
+  return errno;
+}
+[[gnu::noinline]] void write_errno(int value) {
+  __asm__ __volatile__("" ::: "memory");
+  errno = value;
+}
+
+}  // namespace
+
+TEST_CASE("F06 200 frames and frames of 100 KiB fit a stack of the right size",
+          "[sched][stack]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  CHECK(spawn({.stack_size = 4 << 20}, [] { return recurse<8192>(200); }).join() == 201);
+  CHECK(spawn({.stack_size = 4 << 20}, [] { return recurse<100 * 1024>(20); }).join() == 21);
+  CHECK(spawn({.stack_size = 16 * 1024}, [] { return recurse<512>(4); }).join() == 5);
+  CHECK(spawn([] { return recurse<16 * 1024>(8); }).join() == 9);
+  CHECK(runtime.scheduler().stacks().taken() == 0);
+}
+
+TEST_CASE("Stack sizes of many kinds are mapped, guarded and given back", "[sched][stack]") {
+  const Watchdog watchdog;
+  const auto method = GENERATE(GuardMethod::automatic, GuardMethod::mprotect, GuardMethod::off);
+  ramie::sched::StackOptions options;
+  options.guard = method;
+  StackPool pool(options);
+  std::vector<ramie::sched::Stack*> stacks;
+  for (const std::size_t size : {0U, 1U, 16'384U, 65'536U, 262'144U, 1'000'001U}) {
+    int error = 0;
+    ramie::sched::Stack* stack = pool.take(size, error);
+    REQUIRE(stack != nullptr);
+    CHECK(error == 0);
+    CHECK(stack->usable() + 4096 >= std::max<std::size_t>(size, 16'384));
+    std::memset(const_cast<void*>(stack->low()), 1, stack->usable());
+    const char* low = static_cast<const char*>(stack->low());
+    CHECK(stack->guards(low - 1));
+    CHECK(stack->guards(low - StackPool::kGuard));
+    CHECK_FALSE(stack->guards(low));
+    CHECK_FALSE(stack->guards(low - StackPool::kGuard - 1));
+    stacks.push_back(stack);
+  }
+  CHECK(pool.taken() == 6);
+  for (auto* stack : stacks) pool.give_back(stack);
+  CHECK(pool.taken() == 0);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define RAMIE_TEST_SANITIZED 1
+#endif
+#endif
+#else
+#define RAMIE_TEST_SANITIZED 1
+#endif
+
+#if !defined(RAMIE_TEST_SANITIZED)  // a sanitizer takes SIGSEGV and reports in its own words
+
+// Goal: an overflow hits the guard, small frames or large, and the message names the fiber.
+TEST_CASE("F04 a stack overflow says which fiber, on any kind of guard", "[sched][stack]") {
+  const Watchdog watchdog;
+  const auto method = GENERATE(GuardMethod::automatic, GuardMethod::mprotect);
+  const auto large = GENERATE(false, true);
+  const auto end = ramie_test::run_in_child([&] {
+    ramie::sched::install_overflow_reporter();
+    auto options = with_workers(2);
+    options.stacks.guard = method;
+    SchedRuntime runtime(options);
+    std::vector<JoinHandle<ramie::Result<void>>> others;
+    for (int i = 0; i < 50; ++i) others.push_back(spawn([] { return ramie::sleep_for(1h); }));
+    (void)spawn({.name = "the deep one"}, [large] {
+      return large ? recurse<50'000>(1'000) : recurse<256>(1'000'000);
+    }).join();
+  });
+  CHECK(end.signal == SIGSEGV);
+  CHECK(end.says("stack overflow in fiber"));
+  CHECK(end.says("'the deep one'"));
+}
+
+TEST_CASE("F04 another fault is not called an overflow", "[sched][stack]") {
+  const Watchdog watchdog;
+  const auto end = ramie_test::run_in_child([] {
+    ramie::sched::install_overflow_reporter();
+    SchedRuntime runtime(1);
+    (void)spawn([] {
+      volatile int* nowhere = nullptr;
+      __asm__ __volatile__("" : "+r"(nowhere));
+      *nowhere = 1;
+    }).join();
+  });
+  CHECK(end.signal == SIGSEGV);
+  CHECK_FALSE(end.says("stack overflow"));
+}
+
+TEST_CASE("F06 the memory of a burst of stacks goes back to the kernel", "[sched][stack]") {
+  const Watchdog watchdog;
+  auto options = with_workers(2);
+  options.stacks.cache_bytes = 1 << 20;
+  SchedRuntime runtime(options);
+  constexpr int kFibers = 2000;
+  const std::size_t before = ramie_test::resident_bytes();
+  std::size_t at_peak = 0;
+  {
+    const ramie::CancellationToken go;
+    std::atomic<int> deep{0};
+    std::vector<JoinHandle<void>> fibers;
+    for (int i = 0; i < kFibers; ++i)
+      fibers.push_back(spawn([&] {
+        (void)recurse<8192>(10);
+        ++deep;
+        (void)go.wait();
+      }));
+    ramie_test::spin_until([&] { return deep == kFibers; });
+    at_peak = ramie_test::resident_bytes();
+    CHECK(runtime.scheduler().stacks().taken() == kFibers);
+    go.cancel();
+    for (auto& fiber : fibers) CHECK(fiber.join().has_value());
+  }
+  const std::size_t after = ramie_test::resident_bytes();
+  INFO(before << " -> " << at_peak << " -> " << after << " bytes");
+  CHECK(at_peak - before > kFibers * std::size_t{80'000});
+  CHECK(after - before < (at_peak - before) / 3);
+}
+
+TEST_CASE("F04 60,000 fibers are parked at once, each with a guarded stack", "[sched][stack]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  constexpr int kFibers = 60'000;
+  const ramie::CancellationToken go;
+  std::atomic<int> in{0};
+  std::vector<JoinHandle<void>> fibers;
+  fibers.reserve(kFibers);
+  for (int i = 0; i < kFibers; ++i)
+    fibers.push_back(spawn([&] {
+      ++in;
+      (void)go.wait();
+    }));
+  std::size_t failed = 0;
+  // Where the kernel has no MADV_GUARD_INSTALL the number is bounded: those beyond say so in join().
+  ramie_test::spin_until([&] {
+    failed = 0;
+    for (auto& fiber : fibers) failed += fiber.is_finished();
+    return in + static_cast<int>(failed) == kFibers;
+  });
+  const bool is_madvise = runtime.scheduler().stacks().guard_method() == GuardMethod::madvise;
+  CHECK((failed == 0 || !is_madvise));
+  go.cancel();
+  std::size_t refused = 0;
+  for (auto& fiber : fibers) {
+    const auto joined = fiber.join();
+    refused += !joined && joined.error() == std::errc::not_enough_memory;
+  }
+  CHECK(refused == failed);
+}
+
+#endif
+
+// Goal: after a change of thread a fiber sees the new thread's variables and errno, and libc's calls
+// work on them. Method: compare with what the thread says by other ways.
+TEST_CASE("F03 thread id, TLS and errno are those of the thread that runs the fiber",
+          "[sched][stack]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  std::vector<JoinHandle<int>> fibers;
+  for (int i = 0; i < 16; ++i)
+    fibers.push_back(spawn([] {
+      int wrong = 0;
+      for (int n = 0; n < 300; ++n) {
+        tls() = ramie::current::worker_index() + 100;
+        write_errno(ramie::current::worker_index() + 1000);
+        if (n % 2 == 0) (void)ramie::sleep_for(10us);
+        else ramie::yield_now();
+        const int worker = ramie::current::worker_index();
+        wrong += tls() != worker + 100 && tls() != 0;
+        write_errno(worker + 1000);
+        wrong += read_errno() != worker + 1000;
+      }
+      return wrong;
+    }));
+  for (auto& fiber : fibers) CHECK(fiber.join() == 0);
+}
