@@ -63,8 +63,8 @@ void alternate(Setup setup, Step step) {
   const auto run = [&](int number) {
     setup(number);
     for (int turn = 1;; ++turn) {
-      pthread_barrier_wait(&barrier);
       errno = 1000 + number;  // what other work of this thread left behind
+      pthread_barrier_wait(&barrier);
       if ((turn % 2 == 1) == (number == 1) && !is_over) step();
       pthread_barrier_wait(&barrier);
       if (is_over) return;

@@ -19,6 +19,7 @@ namespace {
 // The lowest byte of its frame lies beyond the 256 KiB, within the 64 KiB of guard.
 [[gnu::noinline]] int big() {
   volatile char frame[300 * 1024];
+  __asm__ __volatile__("" ::"r"(frame) : "memory");  // else it is cut down to the byte in use
   frame[10] = 0x5a;
   return frame[10];
 }

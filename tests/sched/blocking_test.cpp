@@ -59,9 +59,9 @@ TEST_CASE("spawn_blocking: values, exceptions, and never on a worker", "[sched][
   CHECK(spawn_blocking([] { return 7; }).join() == 7);
   CHECK_THROWS_AS(spawn_blocking([] { throw std::out_of_range("x"); }).join(), std::out_of_range);
   const auto inside = runtime.run([] {
-    return spawn_blocking([] {
-             return ramie::current::is_fiber() || ramie::current::worker_index() != -1;
-           }).join();
+    return spawn_blocking(
+               [] { return ramie::current::is_fiber() || ramie::current::worker_index() != -1; })
+        .join();
   });
   CHECK(inside == false);
   // A job may use the runtime: it has entered it.

@@ -31,9 +31,7 @@ namespace {
 
 Result<void> long_sleep() { return ramie::sleep_for(1h); }
 
-bool is(const Result<void>& result, errc expected) {
-  return !result && result.error() == expected;
-}
+bool is(const Result<void>& result, errc expected) { return !result && result.error() == expected; }
 
 }  // namespace
 
@@ -264,9 +262,9 @@ TEST_CASE("B78 timeout: a value at the instant of the deadline is returned or st
     for (int round = 0; round < 300; ++round) {
       auto [sender, receiver] = ramie::sync::mpsc::channel<int>(1);
       const auto deadline = std::chrono::steady_clock::now() + 100us;
-      auto sending = spawn([sender = std::move(sender), deadline, round]() mutable {
+      auto sending = spawn([out = std::move(sender), deadline, round]() mutable {
         (void)ramie::sleep_until(deadline);
-        (void)sender.send(int{round});
+        (void)out.send(int{round});
       });
       const auto got = ramie::timeout_at(deadline, [&] { return receiver.recv(); });
       if (got) wrong += *got != round;
@@ -421,8 +419,8 @@ TEST_CASE("CancellationToken: a waiter's own cancel and deadline end its wait", 
   const Watchdog watchdog;
   SchedRuntime runtime(2);
   const CancellationToken token;
-  CHECK(is(runtime.run([&] { return timeout(1ms, [&] { return token.wait(); }); }),
-           errc::timed_out));
+  CHECK(
+      is(runtime.run([&] { return timeout(1ms, [&] { return token.wait(); }); }), errc::timed_out));
   auto fiber = spawn([&] { return token.wait(); });
   fiber.cancel();
   const auto ended = fiber.join();

@@ -43,7 +43,7 @@ TEST_CASE("B04 a fiber that respawns itself for ever keeps nobody else from runn
   spin_until([&] { return runs > 100; });
   const auto joined = runtime.run([] {
     auto [sender, receiver] = ramie::sync::oneshot::channel<int>();
-    auto other = spawn([sender = std::move(sender)]() mutable { (void)sender.send(5); });
+    auto other = spawn([out = std::move(sender)]() mutable { (void)out.send(5); });
     return receiver.recv();
   });
   stop = true;

@@ -1,7 +1,7 @@
 // A second place to sleep: a mock of the worker's ring. The worker sleeps where its completions
 // arrive, wakes from there by any thread, and takes what is complete.
-#include "sched/fiber.hpp"
 #include "sched/park_site.hpp"
+#include "sched/fiber.hpp"
 #include "sched/wait.hpp"
 #include "tests/support/sched_runtime.hpp"
 
@@ -11,15 +11,15 @@
 
 #include <catch2/catch.hpp>
 
-#include <atomic>
-#include <memory>
-#include <mutex>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;

@@ -163,21 +163,21 @@ TEST_CASE("Scope: join() can be cancelled and repeated; the children run on", "[
     (void)scope.spawn([&] { ended = ramie::sleep_for(20ms).has_value(); });
     const auto first = ramie::timeout(1ms, [&] { return scope.join(); });
     const bool was_running = !ended && scope.size() == 1;
-    return !first && first.error() == errc::timed_out && was_running &&
-           scope.join().has_value() && ended.load();
+    return !first && first.error() == errc::timed_out && was_running && scope.join().has_value() &&
+           ended.load();
   });
   CHECK(good == true);
 }
 
-TEST_CASE("Scope: drain gives a grace, then cancels the rest and says how many",
-          "[sched][scope]") {
+TEST_CASE("Scope: drain gives a grace, then cancels the rest and says how many", "[sched][scope]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
   const auto good = runtime.run([] {
     std::atomic<int> quick{0};
     std::atomic<int> canceled{0};
     Scope scope;
-    for (int i = 0; i < 7; ++i) (void)scope.spawn([&] { quick += ramie::sleep_for(1ms).has_value(); });
+    for (int i = 0; i < 7; ++i)
+      (void)scope.spawn([&] { quick += ramie::sleep_for(1ms).has_value(); });
     for (int i = 0; i < 3; ++i)
       (void)scope.spawn([&] { canceled += long_sleep().error() == errc::canceled; });
     const std::size_t left = scope.drain(100ms);
@@ -239,8 +239,7 @@ TEST_CASE("Scope: cancel() ends every child, now and later", "[sched][scope]") {
   CHECK(good == true);
 }
 
-TEST_CASE("Scope: an exception that no join() asked for is reported, not lost",
-          "[sched][scope]") {
+TEST_CASE("Scope: an exception that no join() asked for is reported, not lost", "[sched][scope]") {
   const Watchdog watchdog;
   const auto end = ramie_test::run_in_child([] {
     SchedRuntime runtime(1);

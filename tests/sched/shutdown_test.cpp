@@ -101,9 +101,7 @@ TEST_CASE("Shutdown ends every kind of wait with shutting_down", "[sched][shutdo
 
   std::atomic<int> in{0};
   std::vector<JoinHandle<std::error_code>> waits;
-  const auto code = [](const auto& result) {
-    return result ? std::error_code() : result.error();
-  };
+  const auto code = [](const auto& result) { return result ? std::error_code() : result.error(); };
   {
     SchedRuntime runtime(workers);
     const auto wait_for = [&](auto operation) {

@@ -55,8 +55,7 @@ TEST_CASE("B01 10,000 one-shot fibers each run exactly once", "[sched][spawn]") 
     SchedRuntime runtime(workers);
     SECTION("spawned by a thread") {
       std::vector<JoinHandle<void>> handles;
-      for (std::size_t i = 0; i < kFibers; ++i)
-        handles.push_back(spawn([&runs, i] { ++runs[i]; }));
+      for (std::size_t i = 0; i < kFibers; ++i) handles.push_back(spawn([&runs, i] { ++runs[i]; }));
       for (auto& handle : handles) CHECK(handle.join().has_value());
     }
     SECTION("spawned by a fiber") {
@@ -266,18 +265,15 @@ TEST_CASE("B27 ids are unique and the same inside, name and site are kept", "[sc
   CHECK_FALSE(ramie::current::is_fiber());
 
   const std::string long_name(40, 'n');
-  const auto named = spawn({.name = long_name}, [] {
-                       return std::string(ramie::current::name());
-                     }).join();
+  const auto named =
+      spawn({.name = long_name}, [] { return std::string(ramie::current::name()); }).join();
   CHECK(named == std::string(31, 'n'));
   const auto renamed = spawn({.name = "before"}, [] {
                          ramie::current::set_name("after");
                          return std::string(ramie::current::name());
                        }).join();
   CHECK(renamed == "after");
-  const auto site = runtime.run([] {
-    return ramie::sched::current_fiber()->spawn_site;
-  });
+  const auto site = runtime.run([] { return ramie::sched::current_fiber()->spawn_site; });
   CHECK(*site != nullptr);
 }
 

@@ -55,8 +55,7 @@ thread_local int tls_value = 0;
 
 }  // namespace
 
-TEST_CASE("F06 200 frames and frames of 100 KiB fit a stack of the right size",
-          "[sched][stack]") {
+TEST_CASE("F06 200 frames and frames of 100 KiB fit a stack of the right size", "[sched][stack]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
   CHECK(spawn({.stack_size = 4 << 20}, [] { return recurse<8192>(200); }).join() == 201);

@@ -135,9 +135,8 @@ TEST_CASE("Timers that race with wake-ups and migration stay sound", "[sched][ti
         for (int n = 0; n < kRounds; ++n) {
           const auto inner = std::chrono::microseconds(random() % 120);
           const auto outer = std::chrono::microseconds(random() % 200);
-          const auto waited = ramie::timeout(outer, [&] {
-            return ramie::timeout(inner, [&] { return bell.wait(); });
-          });
+          const auto waited = ramie::timeout(
+              outer, [&] { return ramie::timeout(inner, [&] { return bell.wait(); }); });
           wrong += !waited && waited.error() != errc::timed_out;
         }
       });

@@ -1,6 +1,6 @@
 // The timer wheel against a naive oracle: a map from fiber to deadline.
-#include "sched/fiber.hpp"
 #include "sched/time/wheel.hpp"
+#include "sched/fiber.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <catch2/catch.hpp>
@@ -136,15 +136,15 @@ TEST_CASE("TimerWheel: agrees with a naive oracle over random operations", "[sch
 
 TEST_CASE("TimerWheel: each level's borders are exact", "[sched][time]") {
   const Watchdog watchdog;
-  for (const Tick start : {Tick{0}, Tick{63}, Tick{64}, Tick{4095}, (Tick{1} << 36U) - 1,
-                           (Tick{1} << 36U) + 12'345}) {
+  for (const Tick start :
+       {Tick{0}, Tick{63}, Tick{64}, Tick{4095}, (Tick{1} << 36U) - 1, (Tick{1} << 36U) + 12'345}) {
     for (unsigned level = 0; level <= 6; ++level) {
       for (const int offset : {-1, 0, 1}) {
         TimerWheel wheel;
         Sleepers sleepers(1);
         sleepers.advance(start, wheel);
-        const Tick delay = (Tick{1} << (6 * level)) + static_cast<Tick>(offset) +
-                           (level == 0 ? Tick{1} : Tick{0});
+        const Tick delay =
+            (Tick{1} << (6 * level)) + static_cast<Tick>(offset) + (level == 0 ? Tick{1} : Tick{0});
         const Tick due = start + std::max<Tick>(delay, 1);
         INFO("from " << start << " to " << due);
         sleepers.sleep(0, due, wheel);
@@ -163,8 +163,7 @@ TEST_CASE("TimerWheel: following next() reaches every deadline", "[sched][time]"
   std::mt19937_64 random(7);
   TimerWheel wheel;
   Sleepers sleepers(100);
-  for (std::size_t i = 0; i < sleepers.size(); ++i)
-    sleepers.sleep(i, random_delay(random), wheel);
+  for (std::size_t i = 0; i < sleepers.size(); ++i) sleepers.sleep(i, random_delay(random), wheel);
   int turns = 0;
   while (sleepers.asleep() != 0) {
     sleepers.advance(wheel.next(), wheel);

@@ -2,12 +2,12 @@
 // laws whose defence is the end of the program. Fork before any thread of the test is started.
 #pragma once
 
-#include <csignal>
-#include <cstdlib>
-#include <string>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
+#include <cstdlib>
+#include <string>
 
 namespace ramie_test {
 

@@ -81,7 +81,7 @@ class SchedRuntime {
 
   ramie::sched::Scheduler& scheduler() noexcept { return *scheduler_; }
 
-  std::uint64_t sum(ramie::sched::Counter ramie::sched::WorkerMetrics::*counter) {
+  std::uint64_t sum(ramie::sched::Counter ramie::sched::WorkerMetrics::* counter) {
     std::uint64_t total = 0;
     for (std::size_t i = 0; i < scheduler_->workers(); ++i)
       total += (scheduler_->worker(i).metrics().*counter).get();

@@ -1,0 +1,181 @@
+// A bug in the caller stops the program with a message that says which fiber and what to do.
+#include "tests/support/child.hpp"
+#include "tests/support/watchdog.hpp"
+
+#include <ramie/ramie.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+
+using namespace std::chrono_literals;
+using ramie::spawn;
+using ramie::runtime::Builder;
+using ramie::runtime::Handle;
+using ramie::runtime::Runtime;
+using ramie_test::run_in_child;
+using ramie_test::Watchdog;
+
+namespace {
+
+Builder quiet() {
+  Builder builder;
+  builder.ignore_environment(true).process_wide(false).workers(2);
+  return builder;
+}
+
+}  // namespace
+
+TEST_CASE("B29 block_on inside a fiber is refused with a message", "[runtime][misuse]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    Runtime runtime = ramie::or_throw(quiet().build());
+    (void)spawn([] {});  // no runtime here: an error, not a crash
+    runtime.block_on([&runtime] {
+      (void)spawn({.name = "nesting"}, [&runtime] { runtime.block_on([] {}); }).join();
+    });
+  });
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("block_on inside a fiber"));
+  CHECK(end.says("'nesting'"));
+}
+
+TEST_CASE("B33 a runtime that one of its own fibers ends is diagnosed", "[runtime][misuse]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    Runtime runtime = ramie::or_throw(quiet().build());
+    runtime.block_on([&runtime] { (void)runtime.shutdown(1s); });
+  });
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("cannot be ended by one of its own fibers"));
+  CHECK(end.says("'block_on'"));
+}
+
+TEST_CASE("B30 guards that end in the wrong order are diagnosed", "[runtime][misuse]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    Runtime one = ramie::or_throw(quiet().build());
+    Runtime two = ramie::or_throw(quiet().build());
+    std::optional first(one.enter());
+    std::optional second(two.enter());
+    first.reset();
+  });
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("reverse order"));
+}
+
+TEST_CASE("B31 what needs a runtime says so", "[runtime][misuse]") {
+  const Watchdog watchdog;
+  CHECK(spawn([] {}).join().error() == ramie::errc::no_runtime);
+  CHECK(ramie::sleep_for(1ms).error() == ramie::errc::no_runtime);
+  CHECK(ramie::net::TcpListener::bind("127.0.0.1:0").error() == ramie::errc::no_runtime);
+  CHECK(std::error_code(ramie::errc::no_runtime).message().find("block_on") != std::string::npos);
+  const auto end = run_in_child([] { (void)Handle::current(); });
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("outside a runtime"));
+}
+
+TEST_CASE("A fiber that joins itself, and a hook that blocks its worker, are diagnosed",
+          "[runtime][misuse]") {
+  const Watchdog watchdog;
+  const auto self = run_in_child([] {
+    Runtime runtime = ramie::or_throw(quiet().build());
+    runtime.block_on([] {
+      ramie::JoinHandle<void> own;
+      std::atomic<bool> is_set{false};
+      own = spawn([&] {
+        while (!is_set) ramie::yield_now();
+        (void)own.join();
+      });
+      is_set = true;
+      (void)ramie::sleep_for(10s);
+    });
+  });
+  CHECK(self.signal == SIGABRT);
+  CHECK(self.says("joins itself"));
+  const auto hook = run_in_child([] {
+    Runtime runtime = ramie::or_throw(
+        quiet().on_thread_start([] { (void)ramie::CancellationToken().wait(); }).build());
+    runtime.block_on([] {});
+  });
+  CHECK(hook.signal == SIGABRT);
+  CHECK(hook.says("a worker thread must not block"));
+}
+
+TEST_CASE("An exception that nobody joins is reported with name and site; abort is a choice",
+          "[runtime][misuse]") {
+  const Watchdog watchdog;
+  const auto reported = run_in_child([] {
+    Runtime runtime = ramie::or_throw(quiet().build());
+    runtime.block_on([] {
+      spawn({.name = "loose"}, [] { throw std::runtime_error("end"); }).detach();
+      (void)ramie::sleep_for(5ms);
+    });
+  });
+  CHECK(reported.exit_status == 0);
+  CHECK(reported.says("'loose'"));
+  CHECK(reported.says("spawned at"));
+  const auto aborted = run_in_child([] {
+    Runtime runtime = ramie::or_throw(quiet().abort_on_unhandled(true).build());
+    runtime.block_on([] {
+      spawn([] { throw std::runtime_error("end"); }).detach();
+      (void)ramie::sleep_for(1s);
+    });
+  });
+  CHECK(aborted.signal == SIGABRT);
+}
+
+TEST_CASE("F04 a stack overflow in a runtime names the fiber; process_wide(false) does not",
+          "[runtime][misuse]") {
+  const Watchdog watchdog;
+  const bool is_wide = GENERATE(true, false);
+  const auto end = run_in_child([is_wide] {
+    // A sanitizer's own handler would answer first; the plain message is what is tested.
+    Runtime runtime = ramie::or_throw(quiet().process_wide(is_wide).build());
+    runtime.block_on([] {
+      (void)spawn({.name = "bottomless"}, [] {
+        struct Recursion {
+          [[gnu::noinline]] static int go(int n) {
+            volatile char frame[1024];
+            frame[0] = static_cast<char>(n);
+            return n == 0 ? 0 : go(n - 1) + frame[0];
+          }
+        };
+        return Recursion::go(100'000'000);
+      }).join();
+    });
+  });
+  CHECK((end.signal == SIGSEGV || end.exit_status == 1));
+  if (is_wide) CHECK(end.says("'bottomless'"));
+  else CHECK_FALSE(end.says("'bottomless'"));
+}
+
+TEST_CASE("Stragglers of a Runtime are named on stderr, and the process goes on",
+          "[runtime][misuse]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    {
+      Runtime runtime = ramie::or_throw(quiet().drain_timeout(100ms).build());
+      std::atomic<bool> is_in{false};
+      runtime
+          .spawn([&is_in] {
+            ramie::current::set_name("stayer");
+            is_in = true;
+            const ramie::Shield shield;
+            (void)ramie::sleep_for(1h);
+          })
+          .detach();
+      runtime.block_on([&is_in] {
+        while (!is_in) ramie::yield_now();
+      });
+    }
+    const int again = ramie::block_on([] { return 5; });
+    ::_exit(again == 5 ? 0 : 1);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("'stayer'"));
+  CHECK(end.says("did not end within"));
+}
