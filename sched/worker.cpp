@@ -202,8 +202,10 @@ void Worker::submit_batch(FiberList& batch) noexcept {
     while (n < chunk.size()) {
       Fiber* fiber = batch.pop_front();
       if (fiber == nullptr) break;
-      if (fiber->home == nullptr) chunk[n++] = fiber;
-      else fiber->home->submit_pinned(*fiber);
+      // A fiber of another runtime may wait for a descriptor of ours.
+      if (fiber->scheduler != &scheduler_) fiber->scheduler->submit(*fiber);
+      else if (fiber->home != nullptr) fiber->home->submit_pinned(*fiber);
+      else chunk[n++] = fiber;
     }
     const std::size_t kept = queue_.push_batch(std::span(chunk).first(n));
     if (kept == n) continue;

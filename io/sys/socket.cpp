@@ -2,6 +2,7 @@
 #include "io/sys/socket.hpp"
 
 #include "io/sys/fd.hpp"
+#include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
 
 #include <fcntl.h>
@@ -18,7 +19,8 @@ namespace sys {
 
 namespace {
 
-Bytes outcome(ssize_t rc) noexcept { return rc < 0 ? -errno : rc; }
+// Not for the race detector: it does not know that errno is another variable after a migration.
+RAMIE_NO_TSAN Bytes outcome(ssize_t rc) noexcept { return rc < 0 ? -errno : rc; }
 
 // Empty parts are left out: a call with nothing but those would look like the end of the stream.
 template <class Part>
