@@ -36,8 +36,9 @@ struct Request {
 
 // Each round trip sends a request that carries the sender of its answer.
 void by_oneshot(std::uint64_t n) {
-  auto [requests, inbox] = ramie::sync::mpsc::channel<Request>(1);
-  auto answers = ramie::spawn([inbox = std::move(inbox), n]() mutable {
+  auto channel = ramie::sync::mpsc::channel<Request>(1);
+  auto requests = std::move(channel.first);
+  auto answers = ramie::spawn([inbox = std::move(channel.second), n]() mutable {
     for (std::uint64_t i = 0; i < n; ++i) {
       Request request = ramie::or_throw(inbox.recv());
       ramie::or_throw(request.answer.send(i));

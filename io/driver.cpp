@@ -2,6 +2,7 @@
 #include "io/driver.hpp"
 
 #include "sched/base/assert.hpp"
+#include "sched/base/sys.hpp"
 
 #include <cerrno>
 #include <new>
@@ -36,6 +37,10 @@ void Driver::turn(base::Nanos max_wait, sched::FiberList& out) noexcept {
   registrations_.release_pending();
   for (std::size_t i = 1; i <= extension_count_; ++i) extensions_[i]->before_wait();
   const int error = poller_.wait(max_wait, events_);
+  if (error != 0) {  // do not spin over what lasts
+    const std::uint32_t nobody = 0;
+    (void)base::sys::futex_wait(&nobody, 0, std::chrono::milliseconds(1));
+  }
   if (error != 0 && !std::exchange(has_failed_, true))
     base::warn("the driver's epoll failed (%s): sockets of this runtime no longer wake anybody",
                system_error(error).message().c_str());

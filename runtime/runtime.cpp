@@ -23,6 +23,10 @@ std::size_t root_stack_size(RuntimeState& state) noexcept { return state.config(
 
 }  // namespace detail
 
+namespace detail {
+bool is_running(RuntimeState& state) noexcept { return state.scheduler() != nullptr; }
+}  // namespace detail
+
 EnterGuard::EnterGuard(std::shared_ptr<RuntimeState> state) noexcept : state_(std::move(state)) {
   own_ = state_->scheduler();
   before_ = sched::exchange_entered(static_cast<sched::Scheduler*>(own_));
@@ -54,7 +58,10 @@ Handle Handle::current() {
   return *std::move(handle);
 }
 
-EnterGuard Handle::enter() const noexcept { return EnterGuard(state_); }
+EnterGuard Handle::enter() const noexcept {
+  RAMIE_CHECK(sched::current_fiber() == nullptr,
+              "Handle::enter() inside a fiber: use Handle::spawn, which needs no guard");
+ return EnterGuard(state_); }
 
 Metrics Handle::metrics() const { return state_->metrics(); }
 
@@ -73,6 +80,7 @@ Runtime::~Runtime() {
 }
 
 std::vector<std::string> Runtime::shutdown(std::chrono::nanoseconds deadline) {
+  if (handle_.state_ == nullptr) return {};
   return handle_.state_->shut_down(deadline);
 }
 

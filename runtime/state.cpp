@@ -78,12 +78,16 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
     if (!signals) return failure(signals.error());
     state->signals_ = std::move(*signals);
   }
+  options.on_fibers_ended = [&ending = *state] {
+    if (ending.signals_ != nullptr) ending.signals_->shut_down();
+    ending.io_->shut_down();
+  };
   state->scheduler_.reset(new sched::Scheduler(std::move(options), state->io_->as_shards()));
   state->scheduler_->env = {state->io_.get(), state->signals_.get(), state.get()};
   if (auto started = state->scheduler_->start(); !started) {
-    state->is_ended_ = true;
     return failure(started.error());
   }
+  state->is_ended_.store(false, base::kRelease);
   return state;
 }
 
@@ -95,13 +99,12 @@ void RuntimeState::end() {
 }
 
 std::vector<std::string> RuntimeState::shut_down(std::chrono::nanoseconds deadline) {
-  if (std::exchange(is_ended_, true)) return {};
+  if (is_ended_.exchange(true, base::kAcqRel)) return {};
   RAMIE_CHECK(sched::current_scheduler() != scheduler_.get() || sched::current_fiber() == nullptr,
               "a runtime cannot be ended by one of its own fibers: it would wait for itself");
   std::vector<std::string> stragglers = scheduler_->shut_down(deadline);
-  if (signals_ != nullptr) signals_->shut_down();
-  io_->shut_down();
-  if (scheduler_->has_leaked()) {  // threads may still use them
+  if (scheduler_->has_leaked()) {
+    leaked_self_ = weak_from_this().lock();  // threads may still use them
     (void)io_.release();
     (void)signals_.release();
     (void)scheduler_.release();
@@ -111,7 +114,7 @@ std::vector<std::string> RuntimeState::shut_down(std::chrono::nanoseconds deadli
 
 Metrics RuntimeState::metrics() const {
   Metrics sum;
-  if (is_ended_) return sum;
+  if (scheduler() == nullptr) return sum;
   sched::Scheduler& scheduler = *scheduler_;
   sum.workers = scheduler.workers();
   for (std::size_t i = 0; i < sum.workers; ++i) {

@@ -34,7 +34,9 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState> {
   ~RuntimeState();
 
   // Null once the runtime has ended.
-  sched::Scheduler* scheduler() const noexcept { return is_ended_ ? nullptr : scheduler_.get(); }
+  sched::Scheduler* scheduler() const noexcept {
+    return is_ended_.load(base::kAcquire) ? nullptr : scheduler_.get();
+  }
   const Config& config() const noexcept { return config_; }
   Metrics metrics() const;
   std::vector<std::string> shut_down(std::chrono::nanoseconds deadline);
@@ -48,7 +50,8 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState> {
   std::unique_ptr<io::Handle> io_;
   std::unique_ptr<signal::Handle> signals_;
   sched::Scheduler::Owner scheduler_;
-  bool is_ended_ = false;
+  base::Atomic<bool> is_ended_{true};       // until all parts run
+  std::shared_ptr<RuntimeState> leaked_self_;  // stragglers still find us through their scheduler
 };
 
 }  // namespace runtime

@@ -20,10 +20,11 @@ CancelScope::CancelScope(Fiber* fiber, base::Instant deadline, Shielding shieldi
   if (fiber_ != nullptr) push(deadline);
 }
 
-CancelScope::CancelScope(Fiber* fiber, detail::TokenState& token) noexcept : fiber_(fiber) {
+CancelScope::CancelScope(Fiber* fiber, detail::TokenState* token) noexcept : fiber_(fiber) {
   if (fiber_ == nullptr) return;
   push(base::kNever);
-  token_ = &token;
+  if (token == nullptr) return;  // of a token that was moved from: never cancelled
+  token_ = token;
   token_->retain();
   if (token_->link(*this)) return;
   fired_.store(true, base::kRelaxed);
@@ -174,6 +175,7 @@ bool TokenState::cancel_some(sched::WakeList& wakes, base::List<TokenNode>& chil
 }
 
 void TokenState::cancel() noexcept {
+  retain();  // a waiter of the first round may drop the last token
   base::List<TokenNode> children;
   for (bool is_done = false; !is_done;) {
     sched::WakeList wakes;
@@ -184,6 +186,7 @@ void TokenState::cancel() noexcept {
     child->cancel();
     child->release();
   }
+  release();
 }
 
 Result<void> TokenState::wait() noexcept {
@@ -216,7 +219,10 @@ void CancellationToken::cancel() const noexcept {
 bool CancellationToken::is_canceled() const noexcept {
   return state_ != nullptr && state_->is_canceled();
 }
-Result<void> CancellationToken::wait() const noexcept { return state_->wait(); }
+Result<void> CancellationToken::wait() const noexcept {
+  RAMIE_CHECK(state_ != nullptr, "CancellationToken::wait() on a token that was moved from");
+  return state_->wait();
+}
 
 CancelGuard::CancelGuard(Clock::time_point deadline) noexcept {
   static_assert(sizeof(sched::CancelScope) <= kSpace);
@@ -224,8 +230,7 @@ CancelGuard::CancelGuard(Clock::time_point deadline) noexcept {
       sched::CancelScope(sched::current_fiber(), deadline, sched::CancelScope::Shielding::no);
 }
 CancelGuard::CancelGuard(const CancellationToken& token) noexcept {
-  ::new (space_)
-      sched::CancelScope(token.state_ == nullptr ? nullptr : sched::current_fiber(), *token.state_);
+  ::new (space_) sched::CancelScope(sched::current_fiber(), token.state_);
 }
 CancelGuard::CancelGuard(Shielded) noexcept {
   ::new (space_)

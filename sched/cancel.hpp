@@ -42,7 +42,7 @@ class CancelScope : public TokenNode {
 
   // Becomes the innermost scope of `fiber`.
   CancelScope(Fiber* fiber, base::Instant deadline, Shielding shielding) noexcept;
-  CancelScope(Fiber* fiber, detail::TokenState& token) noexcept;
+  CancelScope(Fiber* fiber, detail::TokenState* token) noexcept;
   ~CancelScope();
 
   // By the token, under its lock.

@@ -41,9 +41,11 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
   return *opaque(static_cast<Sleeper*>(&this_thread));
 }
 [[gnu::noinline]] RAMIE_NO_TSAN Scheduler* current_scheduler() noexcept {
+  // Entered first: Handle::spawn enters its runtime for the moment, also inside another's fiber.
+  if (Scheduler* scheduler = opaque(entered); scheduler != nullptr) return scheduler;
   if (Fiber* fiber = current_fiber(); fiber != nullptr) return fiber->scheduler;
-  if (Worker* worker = current_worker(); worker != nullptr) return &worker->scheduler();
-  return opaque(entered);
+  Worker* worker = current_worker();
+  return worker == nullptr ? nullptr : &worker->scheduler();
 }
 [[gnu::noinline]] RAMIE_NO_TSAN void set_current_fiber(Fiber* fiber) noexcept {
   this_fiber = opaque(fiber);

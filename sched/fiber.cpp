@@ -90,8 +90,11 @@ void fiber_main(void* argument) noexcept {
   } else {
     run_body(fiber);
   }
-  // Nobody will join: the result's destructor runs here, where it may wait.
-  if (fiber.references.load(base::kAcquire) == 1 && fiber.group == nullptr) drop_task_result(fiber);
+  // Nobody will take the result: its destructor runs here, where it may wait. (A Scope takes
+  // exceptions.)
+  const bool is_value = fiber.outcome.load(base::kRelaxed) == detail::Outcome::value;
+  if (fiber.references.load(base::kAcquire) == 1 && (fiber.group == nullptr || is_value))
+    drop_task_result(fiber);
   fiber.leaving.store(Leaving::ended, base::kRelaxed);
   if (fiber.group != nullptr) base::tsan_release(fiber.group);
   base::tsan_release(fiber.end_edge());

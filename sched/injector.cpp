@@ -23,6 +23,7 @@ struct Injector::Queue {
   explicit Queue(std::size_t workers) : fibers(kPreallocated, workers + 1, 0), outside(fibers) {
     producers.reserve(workers);
     consumers.reserve(workers);
+    spill_first.resize(workers);
     for (std::size_t i = 0; i < workers; ++i) {
       producers.emplace_back(fibers);
       consumers.emplace_back(fibers);
@@ -33,6 +34,7 @@ struct Injector::Queue {
   moodycamel::ProducerToken outside;
   std::vector<moodycamel::ProducerToken> producers;
   std::vector<moodycamel::ConsumerToken> consumers;
+  std::vector<unsigned char> spill_first;  // by worker: whose turn it is
 };
 
 Injector::Injector(std::size_t workers) : queue_(std::make_unique<Queue>(workers)) {}
@@ -57,17 +59,23 @@ void Injector::push(std::span<Fiber* const> batch, std::size_t producer) noexcep
   count_.add(batch.size());
 }
 
+Fiber* Injector::take_spilled() noexcept {
+  if (spilled_size_.load(base::kAcquire) == 0) return nullptr;
+  const std::lock_guard lock(spill_mutex_);
+  Fiber* fiber = spilled_.pop_front();
+  if (fiber != nullptr) spilled_size_.fetch_sub(1, base::kRelaxed);
+  return fiber;
+}
+
+// The list and the queue in turn: while thousands wait, the list fills as fast as it drains.
 Fiber* Injector::take(std::size_t worker) noexcept {
   if (!count_.has_work()) return nullptr;
-  Fiber* fiber = nullptr;
-  if (spilled_size_.load(base::kAcquire) != 0) {
-    const std::lock_guard lock(spill_mutex_);
-    fiber = spilled_.pop_front();
-    if (fiber != nullptr) spilled_size_.fetch_sub(1, base::kRelaxed);
-  }
+  unsigned char& spill_first = queue_->spill_first[worker];
+  spill_first ^= 1U;
+  Fiber* fiber = spill_first != 0 ? take_spilled() : nullptr;
   if (fiber == nullptr && !queue_->fibers.try_dequeue(queue_->consumers[worker], fiber))
-    return nullptr;
-  count_.subtract(1);
+    fiber = take_spilled();
+  if (fiber != nullptr) count_.subtract(1);
   return fiber;
 }
 

@@ -42,6 +42,7 @@ class Injector {
   struct Queue;
 
   void spill(std::span<Fiber* const> batch) noexcept;
+  Fiber* take_spilled() noexcept;
 
   std::unique_ptr<Queue> queue_;
   InjectCount count_;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <system_error>
+#include <thread>
 
 namespace ramie {
 inline namespace v0 {
@@ -70,13 +71,17 @@ void Scheduler::submit(Fiber& fiber) noexcept {
     worker->submit(fiber);
     return;
   }
+  // As soon as others can see the fiber it may run and end, and the runtime with it: retire() waits
+  // until we are out.
+  submitters_outside_.fetch_add(1, base::kSeqCst);
   if (fiber.home != nullptr) {
     fiber.home->submit_pinned(fiber);
-    return;
+  } else {
+    Fiber* one = &fiber;
+    injector_.push(std::span<Fiber* const>(&one, 1), Injector::kOutside);
+    notify_one();
   }
-  Fiber* one = &fiber;
-  injector_.push(std::span<Fiber* const>(&one, 1), Injector::kOutside);
-  notify_one();
+  submitters_outside_.fetch_sub(1, base::kSeqCst);
 }
 
 void Scheduler::submit_batch(FiberList& batch) noexcept {
@@ -96,6 +101,11 @@ bool Scheduler::has_work_anywhere(const Worker&) const noexcept {
   if (injector_.has_work()) return true;
   return std::any_of(workers_.begin(), workers_.end(),
                      [](const auto& worker) { return worker->has_stealable_work(); });
+}
+
+bool Scheduler::has_unattended_shard() const noexcept {
+  return std::any_of(shards_.begin(), shards_.end(),
+                     [](const auto& shard) { return !shard->baton.is_taken(); });
 }
 
 // Our own shard first, then any free one.
@@ -188,8 +198,22 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
   }
   fiber->references.store(2, base::kSeqCst);
   // Step 1 walks the blocks after it has set the flag: either it sees ours, or we see the flag.
-  if (is_shutting_down()) (void)fiber->word.request(FiberWord::kShutdown);
-  return fiber;
+  if (!is_shutting_down()) return fiber;
+  if (worker != nullptr) {  // its fiber is alive, so the workers are
+    (void)fiber->word.request(FiberWord::kShutdown);
+    return fiber;
+  }
+  abandon(*fiber);
+  error = errc::shutting_down;
+  return nullptr;
+}
+
+void Scheduler::abandon(Fiber& fiber) noexcept {
+  (void)fiber.word.start();
+  fiber.word.finish();
+  on_ended();
+  fiber.release();
+  fiber.release();
 }
 
 void Scheduler::recycle(Fiber& fiber) noexcept {
@@ -212,6 +236,7 @@ void Scheduler::recycle(Fiber& fiber) noexcept {
 void Scheduler::retire() noexcept {
   const base::TsanInternal internal;
   if (leaked_) return;
+  while (submitters_outside_.load(base::kSeqCst) != 0) std::this_thread::yield();
   std::int64_t taken = 0;
   for (const auto& worker : workers_)
     taken +=
@@ -241,8 +266,8 @@ std::int64_t Scheduler::live() const noexcept {
 void Scheduler::on_ended() noexcept {
   if (Worker* worker = own_worker()) worker->metrics_.finished.add();
   else ended_outside_.fetch_add(1, base::kSeqCst);
-  base::fence(
-      base::kSeqCst);  // count, then look for who waits; wait_until_ended() announces, then counts
+  // Count, then look for who waits; wait_until_ended() announces, then counts.
+  base::fence(base::kSeqCst);
   if (!is_shutting_down()) return;
   ended_signal_.fetch_add(1, base::kSeqCst);
   base::sys::futex_wake(&ended_signal_, 1);
@@ -258,11 +283,12 @@ void Scheduler::cancel_all() noexcept {
   });
 }
 
-// Step 2.
-bool Scheduler::wait_until_ended(base::Instant deadline) noexcept {
+// Step 2. `with_jobs`: also those on threads of the blocking pool.
+bool Scheduler::wait_until_ended(base::Instant deadline, bool with_jobs) noexcept {
   for (;;) {
     const std::uint32_t seen = ended_signal_.load(base::kSeqCst);
-    if (live() == 0) return true;
+    const std::int64_t alive = live();  // first: a job that ends meanwhile must not hide a fiber
+    if (alive <= (with_jobs ? 0 : static_cast<std::int64_t>(blocking_->running()))) return true;
     base::Nanos left{-1};
     if (deadline != base::kNever) {
       left = deadline - base::now();
@@ -276,8 +302,12 @@ std::vector<std::string> Scheduler::shut_down(base::Nanos grace) noexcept {
   const base::Instant deadline = base::saturating_add(base::now(), grace);
   is_shutting_down_.store(true, base::kSeqCst);
   cancel_all();
-  bool has_ended = blocking_->shut_down(deadline);
-  has_ended = wait_until_ended(deadline) && has_ended;
+  blocking_->cancel_queued();
+  bool has_ended = wait_until_ended(deadline, false);
+  // A job knows no cancel: what it may wait for must end.
+  if (options_.on_fibers_ended) options_.on_fibers_ended();
+  has_ended = blocking_->shut_down(deadline) && has_ended;
+  has_ended = wait_until_ended(deadline, true) && has_ended;
   std::vector<std::string> stragglers;
   if (!has_ended) stragglers = leak();
   injector_.close();

@@ -56,6 +56,7 @@ struct SchedulerOptions {
   bool abort_on_unhandled = false;
   std::function<void()> on_thread_start;
   std::function<void()> on_thread_stop;
+  std::function<void()> on_fibers_ended;  // in shutdown: end what blocking jobs may wait for
   std::string thread_name = "ramie";
   bool alternate_stacks = true;  // for signal handlers: a stack overflow can then be reported
 };
@@ -92,6 +93,8 @@ class Scheduler {
   Fiber* create(const detail::TaskOps& ops, const SpawnOptions& options, const void* site,
                 std::error_code& error) noexcept;
   void recycle(Fiber& fiber) noexcept;
+  // Ends a created fiber that was never submitted and holds no closure.
+  void abandon(Fiber& fiber) noexcept;
   // A fiber or blocking job has ended; its block may be gone.
   void on_ended() noexcept;
   // The runtime lets go of us after shut_down(). JoinHandles may outlive it: the last one ends us.
@@ -146,7 +149,8 @@ class Scheduler {
   // A fiber waits in the LIFO slot of a worker, where only its owner or a watcher finds it.
   bool has_lifo_waiting(const Worker& asker) const noexcept;
   void cancel_all() noexcept;
-  bool wait_until_ended(base::Instant deadline) noexcept;
+  bool wait_until_ended(base::Instant deadline, bool with_jobs) noexcept;
+  bool has_unattended_shard() const noexcept;
   std::vector<std::string> leak() noexcept;
 
   const SchedulerOptions options_;
@@ -161,6 +165,7 @@ class Scheduler {
   // Workers count for themselves (WorkerMetrics); these are for all other threads.
   base::Atomic<std::uint64_t> spawned_outside_{0};
   base::Atomic<std::uint64_t> ended_outside_{0};
+  base::Atomic<std::uint32_t> submitters_outside_{0};
   base::Atomic<std::int64_t> blocks_outside_{
       kNotRetired};  // taken - given back; reaches 0 only once retired
   base::Atomic<std::uint32_t> next_home_{0};

@@ -99,7 +99,7 @@ Fiber* Worker::next_from_injector() noexcept {
 }
 
 Fiber* Worker::next_local() noexcept {
-  if (inbox_size_.load(base::kAcquire) != 0 && ((tick_ & 1U) != 0 || queue_.is_empty())) {
+  if (inbox_size_.load(base::kAcquire) != 0 && (tick_ % 4 == 1 || queue_.is_empty())) {
     const std::lock_guard lock(inbox_mutex_);
     inbox_size_.fetch_sub(1, base::kRelaxed);
     return inbox_.pop_front();
@@ -159,10 +159,11 @@ Fiber* Worker::steal_aged_lifo(Worker& victim) noexcept {
   return fiber;
 }
 
+// Before we run a fiber: who was the last searcher, or the watcher, hands the role on.
 void Worker::stop_searching() noexcept {
-  if (!is_searching_) return;
-  is_searching_ = false;
-  if (scheduler_.idle_.end_search()) scheduler_.notify_one();
+  bool hands_on = std::exchange(gave_up_watch_, false);
+  if (std::exchange(is_searching_, false)) hands_on |= scheduler_.idle_.end_search();
+  if (hands_on) scheduler_.notify_one();
 }
 
 // --- making fibers runnable ----------------------------------------------------------------------
@@ -186,10 +187,15 @@ void Worker::submit(Fiber& fiber) noexcept {
   if (Fiber* displaced = lifo_.exchange(&fiber, base::kSeqCst)) {
     push(*displaced);
     scheduler_.notify_one();
-  } else if (scheduler_.workers() > 1 && !scheduler_.idle_.is_watched() &&
-             scheduler_.idle_.has_sleepers()) {
-    scheduler_.notify_one();  // P4: somebody must be able to rescue the slot
+  } else {
+    ensure_watcher();  // somebody must be able to rescue the slot
   }
+}
+
+// P4: work waits here, and we may be busy for long.
+void Worker::ensure_watcher() noexcept {
+  if (scheduler_.workers() == 1 || scheduler_.idle_.is_watched()) return;
+  if (scheduler_.idle_.has_sleepers()) scheduler_.notify_one();
 }
 
 void Worker::submit_batch(FiberList& batch) noexcept {
@@ -228,7 +234,9 @@ void Worker::submit_pinned(Fiber& fiber) noexcept {
 }
 
 void Worker::release_deferred() noexcept {
+  if (deferred_.is_empty()) return;
   while (Fiber* fiber = deferred_.pop_front()) push(*fiber);
+  ensure_watcher();
 }
 
 // --- running -------------------------------------------------------------------------------------
@@ -251,7 +259,9 @@ void Worker::run_one(Fiber& fiber) noexcept {
   set_current_fiber(nullptr);
   switch (fiber.leaving.load(base::kRelaxed)) {  // F1: only now may anybody else run it
     case Leaving::parking:
-      if (fiber.word.commit() == FiberWord::Commit::queue) push(fiber);
+      if (fiber.word.commit() == FiberWord::Commit::parked) return;
+      push(fiber);
+      ensure_watcher();
       return;
     case Leaving::yielding:
       metrics_.yields.add();

@@ -76,12 +76,14 @@ class Worker {
   bool sleep_in_site(base::Nanos bound, FiberList& out) noexcept;
   bool sleep_on_futex(base::Nanos bound) noexcept;
   bool spin(Shard& shard, FiberList& out) noexcept;
+  base::Nanos look_at_other_shards(base::Nanos bound, FiberList& out) noexcept;
   void release_baton(Shard& shard, FiberList& out) noexcept;
 
   void run_one(Fiber& fiber) noexcept;
   bool attach_stack(Fiber& fiber) noexcept;
   void finish(Fiber& fiber) noexcept;
   void push(Fiber& fiber) noexcept;
+  void ensure_watcher() noexcept;
   void overflow(std::span<Fiber*> batch) noexcept;
 
   Scheduler& scheduler_;
@@ -92,6 +94,7 @@ class Worker {
   std::uint32_t lifo_streak_ = 0;
   bool is_searching_ = false;
   bool is_watcher_ = false;
+  bool gave_up_watch_ = false;  // we were the watcher, and have not slept since
   bool watch_expired_ = false;  // we woke because the bound ran out
   std::uint32_t quiet_watches_ = 0;
   std::uint64_t watched_activity_ = 0;

@@ -23,6 +23,7 @@ namespace sched {
 namespace {
 constexpr std::uint32_t kQuietWatches = 20;
 constexpr base::Nanos kForEver{-1};
+constexpr base::Nanos kLeastWatch{200'000};
 }  // namespace
 
 // A look at the driver without sleeping, between two fibers.
@@ -31,8 +32,7 @@ void Worker::poll() noexcept {
   if (Shard* shard = scheduler_.take_baton(index_)) {
     metrics_.polls.add();
     shard->driver->turn(base::Nanos(0), out);
-    scheduler_.timers_.advance(out);
-    shard->baton.release();
+    release_baton(*shard, out);
   }
   if (site_ != nullptr) site_->reap(out);
   submit_batch(out);
@@ -66,6 +66,7 @@ void Worker::come_back() noexcept {
 
 void Worker::sleep() noexcept {
   metrics_.parks.add();
+  gave_up_watch_ = false;
   const base::Nanos bound = watch_bound();
   FiberList out;
   bool was_notified = false;
@@ -96,6 +97,7 @@ base::Nanos Worker::watch_bound() noexcept {
 void Worker::end_watch(bool had_reason) noexcept {
   if (!std::exchange(is_watcher_, false)) return;
   scheduler_.idle_.stop_watching();
+  gave_up_watch_ = true;
   if (had_reason) return;
   metrics_.watches.add();
   ++quiet_watches_;
@@ -107,6 +109,7 @@ bool Worker::sleep_in_driver(Shard& shard, base::Nanos bound, FiberList& out) no
   bool was_notified = true;
   if (park_word_.enter(ParkWord::kEpoll, shard.index)) {
     metrics_.polls.add();
+    bound = look_at_other_shards(bound, out);
     if (!spin(shard, out)) shard.driver->turn(scheduler_.bound_by_timers(shard, bound), out);
     shard.sleeps_until.store(0, base::kSeqCst);
     was_notified = park_word_.leave();
@@ -114,6 +117,20 @@ bool Worker::sleep_in_driver(Shard& shard, base::Nanos bound, FiberList& out) no
   come_back();
   release_baton(shard, out);
   return was_notified;
+}
+
+// More shards than sleepers: those that nobody drives are polled here, again and again. Returns the
+// longest that we may sleep.
+base::Nanos Worker::look_at_other_shards(base::Nanos bound, FiberList& out) noexcept {
+  if (!scheduler_.has_unattended_shard()) return bound;
+  for (const auto& shard : scheduler_.shards_) {
+    if (!shard->baton.try_take()) continue;
+    shard->driver->turn(base::Nanos(0), out);
+    shard->baton.release();
+  }
+  if (!out.is_empty()) return base::Nanos(0);
+  const base::Nanos watch = std::max(scheduler_.options_.watch, kLeastWatch);
+  return bound.count() < 0 ? watch : std::min(bound, watch);
 }
 
 void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
@@ -166,7 +183,8 @@ bool Worker::spin(Shard& shard, FiberList& out) noexcept {
   do {
     shard.driver->turn(base::Nanos(0), out);
     scheduler_.timers_.advance(out);
-    if (!out.is_empty() || park_word_.is_notified() || scheduler_.has_work_anywhere(*this))
+    if (!out.is_empty() || park_word_.is_notified() || !may_sleep() ||
+        lifo_.load(base::kRelaxed) != nullptr)
       return true;
   } while (base::now() < end);
   return false;

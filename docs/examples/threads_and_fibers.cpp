@@ -24,10 +24,10 @@ std::string first_line_of(std::string path) {
 
 int main() {
   auto runtime = ramie::or_throw(ramie::runtime::Builder().workers(2).build());
-  auto [sender, receiver] = mpsc::channel<int>(16);
+  auto channel = mpsc::channel<int>(16);  // a sender and a receiver
 
   // A thread that was there before the runtime: while it has entered, it may spawn, bind, ...
-  std::thread producer([&runtime, sender = std::move(sender)]() mutable {
+  std::thread producer([&runtime, sender = std::move(channel.first)]() mutable {
     const auto entered = runtime.enter();
     auto fiber = ramie::spawn([sender]() mutable {
       for (int i = 1; i <= 3 && sender.send(i); ++i) (void)ramie::sleep_for(1ms);
@@ -37,7 +37,7 @@ int main() {
   });
 
   // main() runs a function as a fiber and waits for it; so may other threads, at the same time.
-  const int sum = runtime.block_on([receiver = std::move(receiver)]() mutable {
+  const int sum = runtime.block_on([receiver = std::move(channel.second)]() mutable {
     int total = 0;
     while (auto value = receiver.recv()) total += *value;  // ends when the last sender is gone
     return total;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <charconv>
 #include <cstring>
+#include <memory>
 
 namespace ramie {
 inline namespace v0 {
@@ -40,10 +41,10 @@ Result<std::vector<SocketAddr>> resolve(const std::string& host, const std::stri
   addrinfo* found = nullptr;
   const int rc = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
   if (rc != 0) return failure(code_of(rc, static_cast<int>(std::errc::io_error)));
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(found, &::freeaddrinfo);
   std::vector<SocketAddr> addresses;
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next)
     addresses.push_back(SocketAddr::from_raw(one->ai_addr, one->ai_addrlen));
-  ::freeaddrinfo(found);
   if (addresses.empty()) return failure(std::make_error_code(std::errc::address_not_available));
   return addresses;
 }

@@ -82,6 +82,10 @@ void report_shortage(int error) noexcept {
   base::warn("accept: %s; the listener pauses and goes on", system_error(error).message().c_str());
 }
 
+bool is_shortage(const std::error_code& code) noexcept {
+  return code == std::errc::not_enough_memory || code == std::errc::no_space_on_device;
+}
+
 bool lacks_resources(int error) noexcept {
   return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
@@ -154,7 +158,12 @@ Result<Accepted> TcpListener::accept() noexcept {
     if (!fd) return failure(fd.error());
     if (error == 0) {
       auto stream = TcpStream::from_fd(static_cast<int>(*fd));
-      if (!stream) return failure(stream.error());
+      if (!stream && !is_shortage(stream.error())) return failure(stream.error());
+      if (!stream) {  // the kernel watches no more descriptors, or there is no memory
+        if (auto survived = survive(-ENOMEM, failures++); !survived)
+          return failure(survived.error());
+        continue;
+      }
       return Accepted{std::move(*stream), SocketAddr::from_raw(&raw, size)};
     }
     if (concerns_one_connection(error)) continue;

@@ -53,7 +53,7 @@ std::uint8_t ready_of(std::uint32_t events) noexcept {
     limit.tv_nsec = max_wait.count() % 1'000'000'000;
     const int n = ::epoll_pwait2(epoll, events, capacity, &limit, nullptr);
     if (n >= 0) return n;
-    if (errno != ENOSYS) return -errno;
+    if (errno != ENOSYS && errno != EPERM) return -errno;  // EPERM: an old seccomp profile
     has_pwait2 = false;
   }
   const auto millis = std::chrono::ceil<std::chrono::milliseconds>(max_wait).count();

@@ -97,6 +97,7 @@ void BlockingPool::run(Threads::iterator self) noexcept {
 }
 
 void BlockingPool::run_job(Fiber& job) noexcept {
+  running_.fetch_add(1, base::kSeqCst);
   const std::uint64_t cancel_bits = job.word.start();
   base::tsan_acquire(job.wake_edge());
   if ((cancel_bits & FiberWord::kCancel) != 0) {
@@ -107,6 +108,7 @@ void BlockingPool::run_job(Fiber& job) noexcept {
   }
   base::tsan_release(job.end_edge());
   job.word.finish();
+  running_.fetch_sub(1, base::kSeqCst);  // before end_task(): it counts as ended there
   end_task(job);
 }
 
@@ -120,7 +122,7 @@ void BlockingPool::end_unrun(Fiber& job, std::error_code error) noexcept {
   end_task(job);
 }
 
-bool BlockingPool::shut_down(base::Instant deadline) noexcept {
+void BlockingPool::cancel_queued() noexcept {
   FiberList unrun;
   {
     const std::lock_guard lock(mutex_);
@@ -129,6 +131,10 @@ bool BlockingPool::shut_down(base::Instant deadline) noexcept {
     job_came_.notify_all();
   }
   while (Fiber* job = unrun.pop_front()) end_unrun(*job, {});
+}
+
+bool BlockingPool::shut_down(base::Instant deadline) noexcept {
+  cancel_queued();
   std::unique_lock lock(mutex_);
   const auto all_gone = [this] { return threads_.empty(); };
   bool has_ended = all_gone();

@@ -31,11 +31,14 @@ class BlockingPool {
   // an error.
   void submit(Fiber& job) noexcept;
 
-  // Jobs that have not started end as cancelled; running ones get until `deadline`. False: some
-  // still run, and their threads are left behind.
+  // Refuses new jobs; those that have not started end as cancelled.
+  void cancel_queued() noexcept;
+  // Does that, and gives running jobs until `deadline`. False: some still run, and their threads
+  // are left behind.
   bool shut_down(base::Instant deadline) noexcept;
 
   std::size_t threads() const noexcept;
+  std::size_t running() const noexcept { return running_.load(base::kSeqCst); }
   std::size_t queued() const noexcept;
 
  private:
@@ -59,6 +62,7 @@ class BlockingPool {
   std::size_t idle_ = 0;
   std::size_t promised_ = 0;  // wake-ups on their way
   bool is_shut_down_ = false;
+  base::Atomic<std::size_t> running_{0};  // jobs
 };
 
 }  // namespace sched

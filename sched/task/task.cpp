@@ -35,12 +35,7 @@ void* task_storage(Task& task) noexcept { return task.storage; }
 
 void task_abandon(Task& task) noexcept {
   const base::TsanInternal internal;
-  (void)task.word.start();
-  task.word.finish();
-  sched::Scheduler& scheduler = *task.scheduler;
-  task.release();
-  task.release();
-  scheduler.on_ended();
+  task.scheduler->abandon(task);
 }
 
 void task_submit(Task& task) noexcept {

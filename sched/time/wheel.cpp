@@ -85,12 +85,13 @@ void TimerWheel::fire(TimerEntry& entry, base::Instant instant, FiberList& out) 
   if (deadline > instant) {
     if (!wait.armed) return;  // the next wait inserts again
     const auto later = (deadline - instant).count() >> TimerSet::kTickShift;
-    link(entry, elapsed_ + static_cast<Tick>(later) + 1);
+    link(entry, advancing_to_ + static_cast<Tick>(later) + 1);
     size_.fetch_add(1, base::kRelaxed);
     return;
   }
   if (!wait.armed) {
-    (void)fiber.word.request(FiberWord::kScope);  // it runs: its next wait asks the scopes
+    // It runs: its next wait asks the scopes. Or it has just parked in a wait without a deadline.
+    if (fiber.word.request(FiberWord::kScope)) out.push_back(fiber);
     return;
   }
   if (fiber.word.claim(wait.epoch, FiberWord::kByTimer) == FiberWord::Claim::won_and_queue)
@@ -118,6 +119,7 @@ void TimerWheel::publish_next() noexcept {
 
 void TimerWheel::advance(Tick now, base::Instant instant, FiberList& out) noexcept {
   const std::lock_guard lock(mutex_);
+  advancing_to_ = now;
   Position position{};
   while (find_next(position) && position.start <= now) {
     elapsed_ = std::max(elapsed_, position.start);

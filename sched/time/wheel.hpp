@@ -66,7 +66,8 @@ class TimerWheel {
   void publish_next() noexcept;
 
   alignas(base::kCacheLine) base::Mutex mutex_;
-  Tick elapsed_ = 0;  // everything up to here was looked at
+  Tick elapsed_ = 0;       // everything up to here was looked at
+  Tick advancing_to_ = 0;  // by the advance() in progress
   base::Atomic<Tick> next_{kNoTick};
   base::Atomic<std::size_t> size_{0};
   std::array<Level, kLevels> levels_;

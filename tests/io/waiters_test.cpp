@@ -200,7 +200,7 @@ TEST_CASE("B64 data for a fiber on an idle runtime costs one turn and one wake")
     const auto after = ramie::runtime::Handle::current().metrics();
     CHECK(after.io_ready - before.io_ready == 1);
     CHECK(after.switches - before.switches <= 2);
-    CHECK(after.polls - before.polls <= 3);
+    CHECK(after.polls - before.polls <= 3 + (after.watches - before.watches));
     CHECK(*reader.join() == 1);
   });
 }

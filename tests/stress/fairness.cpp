@@ -25,7 +25,7 @@ void serve(TcpStream stream) {
 }
 
 struct Client {
-  std::uint64_t replies = 0;
+  std::atomic<std::uint64_t> replies{0};
   std::chrono::nanoseconds longest{0};
 };
 
@@ -53,17 +53,23 @@ void ask(Race& race, Client& client) {
   }
 }
 
-void judge(std::vector<Client>& clients, double seconds) {
-  const auto by_replies = [](const Client& a, const Client& b) { return a.replies < b.replies; };
-  std::sort(clients.begin(), clients.end(), by_replies);
+std::uint64_t total_replies(const std::vector<Client>& clients) {
   std::uint64_t total = 0;
+  for (const Client& client : clients) total += client.replies;
+  return total;
+}
+
+void judge(const std::vector<Client>& clients, double seconds) {
+  const std::uint64_t total = total_replies(clients);
+  std::vector<std::uint64_t> sorted;
   std::chrono::nanoseconds longest{0};
   for (const Client& client : clients) {
-    total += client.replies;
+    sorted.push_back(client.replies);
     longest = std::max(longest, client.longest);
   }
+  std::sort(sorted.begin(), sorted.end());
   const double mean = static_cast<double>(total) / static_cast<double>(clients.size());
-  const auto at = [&](std::size_t i) { return static_cast<double>(clients[i].replies); };
+  const auto at = [&](std::size_t i) { return static_cast<double>(sorted[i]); };
   std::printf(
       "%zu connections, %.0f replies/s; each: mean %.0f, least %.0f, p1 %.0f, most %.0f; "
       "longest wait %.1f ms\n",
@@ -97,6 +103,9 @@ int main() {
     const auto begin = Clock::now();
     race.start.cancel();
     (void)ramie::sleep_for(std::chrono::seconds(scaled(3, 15)));
+    // A loaded or sanitized machine takes longer for as many replies as a judgement needs.
+    while (total_replies(clients) < 40 * kConnections && seconds_since(begin) < 60)
+      (void)ramie::sleep_for(100ms);
     race.is_over = true;
     (void)scope.join();
     judge(clients, seconds_since(begin));

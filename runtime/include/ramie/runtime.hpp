@@ -49,7 +49,7 @@ class [[nodiscard]] EnterGuard {
 
  private:
   friend class Handle;
-  explicit EnterGuard(std::shared_ptr<RuntimeState> state) noexcept;
+  RAMIE_API explicit EnterGuard(std::shared_ptr<RuntimeState> state) noexcept;
   std::shared_ptr<RuntimeState> state_;
   void* before_ = nullptr;
   void* own_ = nullptr;
@@ -58,6 +58,7 @@ class [[nodiscard]] EnterGuard {
 namespace detail {
 RAMIE_API void check_may_block_on();
 RAMIE_API std::size_t root_stack_size(RuntimeState& state) noexcept;
+RAMIE_API bool is_running(RuntimeState& state) noexcept;
 }  // namespace detail
 
 /// A reference to a runtime, to be copied freely; it does not keep the runtime running.
@@ -75,12 +76,16 @@ class Handle {
   /// ramie::spawn() into this runtime, from any thread; join() says runtime_gone if it has ended.
   template <class F, class... Args>
   [[nodiscard]] auto spawn(F&& function, Args&&... arguments) const {
-    auto entered = enter();
+    using Joined = JoinHandle<ramie::detail::SpawnResult<F, Args...>>;
+    if (!detail::is_running(*state_)) return Joined(nullptr, errc::runtime_gone);
+    const EnterGuard entered(state_);
     return ramie::spawn(std::forward<F>(function), std::forward<Args>(arguments)...);
   }
   template <class F, class... Args>
   [[nodiscard]] auto spawn_blocking(F&& function, Args&&... arguments) const {
-    auto entered = enter();
+    using Joined = JoinHandle<ramie::detail::SpawnResult<F, Args...>>;
+    if (!detail::is_running(*state_)) return Joined(nullptr, errc::runtime_gone);
+    const EnterGuard entered(state_);
     return ramie::spawn_blocking(std::forward<F>(function), std::forward<Args>(arguments)...);
   }
 
@@ -113,6 +118,7 @@ class Handle {
     }
   }
 
+  /// Inside a fiber the program stops with a message: the guard would stay with the thread.
   RAMIE_API EnterGuard enter() const noexcept;
   RAMIE_API Metrics metrics() const;
 
