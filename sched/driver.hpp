@@ -19,7 +19,8 @@ class Driver {
   virtual void turn(base::Nanos max_wait, FiberList& out) noexcept = 0;
   // Makes the turn() in progress, or else the next one, return at once. Any thread.
   virtual void unpark() noexcept = 0;
-  // Readable when a turn would find something; for whoever sleeps elsewhere with the baton. -1: none.
+  // Readable when a turn would find something: for whoever sleeps elsewhere with the baton. -1: no
+  // such descriptor.
   virtual int poll_fd() const noexcept { return -1; }
   // Ends every wait with `shutting_down`, now and later.
   virtual void shut_down(FiberList& out) noexcept = 0;

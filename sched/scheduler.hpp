@@ -151,6 +151,8 @@ class Scheduler {
   void cancel_all() noexcept;
   bool wait_until_ended(base::Instant deadline, bool with_jobs) noexcept;
   bool has_unattended_shard() const noexcept;
+  // RAMIE_WATCH_US=0 means: none is wanted.
+  bool lacks_watcher() const noexcept { return options_.watch.count() != 0 && !idle_.is_watched(); }
   std::vector<std::string> leak() noexcept;
 
   const SchedulerOptions options_;

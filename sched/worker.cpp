@@ -113,7 +113,10 @@ Fiber* Worker::next_local() noexcept {
     }
   }
   lifo_streak_ = 0;
-  return queue_.pop();
+  if (Fiber* fiber = queue_.pop()) return fiber;
+  // Thieves may have emptied the queue since we looked. Who sleeps with a full slot is not woken
+  // for it, and nobody else may take it: it has its turn now.
+  return lifo_.load(base::kRelaxed) == nullptr ? nullptr : lifo_.exchange(nullptr, base::kAcqRel);
 }
 
 Fiber* Worker::steal() noexcept {
@@ -194,7 +197,7 @@ void Worker::submit(Fiber& fiber) noexcept {
 
 // P4: work waits here, and we may be busy for long.
 void Worker::ensure_watcher() noexcept {
-  if (scheduler_.workers() == 1 || scheduler_.idle_.is_watched()) return;
+  if (scheduler_.workers() == 1 || !scheduler_.lacks_watcher()) return;
   if (scheduler_.idle_.has_sleepers()) scheduler_.notify_one();
 }
 
@@ -221,7 +224,7 @@ void Worker::submit_batch(FiberList& batch) noexcept {
   }
   if (scheduler_.workers() == 1) return;
   const bool is_eager = !scheduler_.options_.lazy_notify && total > 1;
-  if (is_eager || is_outside || !scheduler_.idle_.is_watched()) scheduler_.notify_one();
+  if (is_eager || is_outside || scheduler_.lacks_watcher()) scheduler_.notify_one();
 }
 
 void Worker::submit_pinned(Fiber& fiber) noexcept {

@@ -95,6 +95,7 @@ class Worker {
   bool is_searching_ = false;
   bool is_watcher_ = false;
   bool gave_up_watch_ = false;  // we were the watcher, and have not slept since
+  bool watch_ran_out_ = false;  // our last sleep was a watch, and nothing came
   bool watch_expired_ = false;  // we woke because the bound ran out
   std::uint32_t quiet_watches_ = 0;
   std::uint64_t watched_activity_ = 0;

@@ -7,9 +7,9 @@
 //   in our site     operations of ours are in flight
 //   on a futex      others hold the batons
 //
-// P4: who sleeps while others run is the watcher, if there is none: it sleeps at most `watch`, then
-//   searches (and takes what lies in the LIFO slot of a worker stuck in one fiber). After 20
-//   watches in which nothing moved it sleeps on, unless something lies in such a slot.
+// P4: who goes to sleep is the watcher, if there is none: it sleeps at most `watch`, then searches
+//   (and takes what lies in the LIFO slot of a worker stuck in one fiber), then takes a free baton.
+//   After 20 watches in which nothing moved it sleeps on, unless something lies in such a slot.
 #include "sched/base/sys.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/worker.hpp"
@@ -67,10 +67,16 @@ void Worker::come_back() noexcept {
 void Worker::sleep() noexcept {
   metrics_.parks.add();
   gave_up_watch_ = false;
+  const bool has_watched = std::exchange(watch_ran_out_, false);
   const base::Nanos bound = watch_bound();
+  // A new watcher leaves the baton to those who run: taking it at once would hand the sockets to
+  // and fro between two workers, with a wake-up for each event.
+  const bool leaves_baton =
+      is_watcher_ && !has_watched && scheduler_.idle_.sleepers() < scheduler_.workers();
   FiberList out;
   bool was_notified = false;
   if (site_ != nullptr && site_->has_inflight()) was_notified = sleep_in_site(bound, out);
+  else if (leaves_baton) was_notified = sleep_on_futex(bound);
   else if (Shard* shard = scheduler_.take_baton(index_))
     was_notified = sleep_in_driver(*shard, bound, out);
   else was_notified = sleep_on_futex(bound);
@@ -83,7 +89,7 @@ void Worker::sleep() noexcept {
 // Returns the longest that this sleep may last.
 base::Nanos Worker::watch_bound() noexcept {
   const base::Nanos watch = scheduler_.options_.watch;
-  if (watch.count() == 0 || scheduler_.idle_.sleepers() == scheduler_.workers()) return kForEver;
+  if (watch.count() == 0 || scheduler_.workers() == 1) return kForEver;
   const std::uint64_t activity = scheduler_.activity(*this);
   if (activity != watched_activity_) quiet_watches_ = 0;
   watched_activity_ = activity;
@@ -101,7 +107,7 @@ void Worker::end_watch(bool had_reason) noexcept {
   if (had_reason) return;
   metrics_.watches.add();
   ++quiet_watches_;
-  watch_expired_ = true;
+  watch_expired_ = watch_ran_out_ = true;
 }
 
 // We hold the shard's baton.
@@ -141,7 +147,7 @@ void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
   base::fence(base::kSeqCst);
   const bool is_busy =
       !out.is_empty() || (!is_searching_ && inbox_size_.load(base::kSeqCst) != 0);
-  if (is_busy && !scheduler_.idle_.is_watched()) scheduler_.notify_one();
+  if (is_busy && scheduler_.lacks_watcher()) scheduler_.notify_one();
 }
 
 // With a free baton we also wait for the shard's events and the timers: nobody else may be awake.

@@ -11,7 +11,7 @@ namespace sync::mpsc::detail {
 
 using sched::Line;
 
-std::uint32_t check_capacity(std::size_t capacity) noexcept {
+RAMIE_API std::uint32_t check_capacity(std::size_t capacity) noexcept {
   RAMIE_CHECK(capacity >= 1 && capacity <= ChannelCore::kMaxCapacity,
               "an mpsc channel of capacity %zu: want 1 to %u", capacity, ChannelCore::kMaxCapacity);
   return static_cast<std::uint32_t>(capacity);

@@ -1,8 +1,8 @@
 // The end of a scheduler: every wait ends, every fiber runs to its end, who does not is named.
 #include "tests/support/child.hpp"
+#include "tests/support/endless_io.hpp"
 #include "tests/support/sched_runtime.hpp"
 
-#include <ramie/net.hpp>
 #include <ramie/scope.hpp>
 #include <ramie/sync.hpp>
 #include <ramie/task.hpp>
@@ -13,6 +13,8 @@
 #include <atomic>
 #include <mutex>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -27,6 +29,78 @@ using ramie_test::Watchdog;
 namespace {
 
 bool is(const std::error_code& code, errc expected) { return code == expected; }
+
+// One fiber for each kind of wait; each ends with the error of its wait.
+class EveryWait {
+ public:
+  EveryWait() { mutex_.lock(); }
+  ~EveryWait() { mutex_.unlock(); }
+  EveryWait(const EveryWait&) = delete;
+  EveryWait& operator=(const EveryWait&) = delete;
+
+  void wait_for_time_and_fibers() {
+    start([] { return ramie::sleep_for(1h); });
+    start([] { return ramie::timeout(1h, [] { return ramie::sleep_for(2h); }); });
+    start([this] { return token_.wait(); });
+    start([this] { return ramie::until(token_, [] { return ramie::sleep_for(2h); }); });
+    start([] {
+      auto child = spawn([] { return ramie::sleep_for(1h); });
+      return child.join();
+    });
+    start([] {
+      ramie::Scope scope;
+      (void)scope.spawn([] { return ramie::sleep_for(1h); });
+      return scope.join();
+    });
+  }
+  void wait_for_sync() {
+    (void)full_.first.try_send(1);
+    start([this] { return mutex_.lock_cancelable(); });
+    start([this] { return semaphore_.acquire(); });
+    start([this] { return bell_.wait(); });
+    start([this] { return full_.first.send(2); });
+    start([this] { return empty_.second.recv(); });
+    start([this] { return never_.second.recv(); });
+    start([this] {
+      std::unique_lock lock(other_);
+      return condvar_.wait(lock);
+    });
+  }
+  void wait_for_io() {
+    start([] { return ramie_test::accept_nobody(); });
+    start([] { return ramie_test::read_from_silence(); });
+    start([] { return ramie_test::write_to_silence(); });
+  }
+
+  bool all_in() const { return in_ == static_cast<int>(waits_.size()); }
+  std::vector<JoinHandle<std::error_code>>& waits() { return waits_; }
+
+ private:
+  template <class Operation>
+  void start(Operation operation) {
+    waits_.push_back(spawn([this, operation = std::move(operation)]() mutable {
+      ++in_;
+      const auto result = operation();
+      if constexpr (std::is_same_v<decltype(result), const std::error_code>) return result;
+      else return ramie_test::error_of(result);
+    }));
+  }
+
+  ramie::sync::Mutex mutex_;
+  ramie::sync::Condvar condvar_;
+  ramie::sync::Mutex other_;
+  ramie::sync::Semaphore semaphore_{0};
+  ramie::sync::Notify bell_;
+  const ramie::CancellationToken token_;
+  std::pair<ramie::sync::mpsc::Sender<int>, ramie::sync::mpsc::Receiver<int>> full_ =
+      ramie::sync::mpsc::channel<int>(1);
+  std::pair<ramie::sync::mpsc::Sender<int>, ramie::sync::mpsc::Receiver<int>> empty_ =
+      ramie::sync::mpsc::channel<int>(1);
+  std::pair<ramie::sync::oneshot::Sender<int>, ramie::sync::oneshot::Receiver<int>> never_ =
+      ramie::sync::oneshot::channel<int>();
+  std::atomic<int> in_{0};
+  std::vector<JoinHandle<std::error_code>> waits_;
+};
 
 }  // namespace
 
@@ -87,76 +161,19 @@ TEST_CASE("Shutdown: fibers that never ran do not run, their closures are destro
 TEST_CASE("Shutdown ends every kind of wait with shutting_down", "[sched][shutdown]") {
   const Watchdog watchdog;
   const auto workers = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});
-  ramie::sync::Mutex mutex;
-  ramie::sync::Condvar condvar;
-  ramie::sync::Mutex other;
-  ramie::sync::Semaphore semaphore(0);
-  ramie::sync::Notify bell;
-  const ramie::CancellationToken token;
-  auto full = ramie::sync::mpsc::channel<int>(1);
-  auto empty = ramie::sync::mpsc::channel<int>(1);
-  auto never = ramie::sync::oneshot::channel<int>();
-  REQUIRE(full.first.try_send(1).has_value());
-  mutex.lock();
-
-  std::atomic<int> in{0};
-  std::vector<JoinHandle<std::error_code>> waits;
-  const auto code = [](const auto& result) { return result ? std::error_code() : result.error(); };
+  EveryWait every;
   {
     SchedRuntime runtime(workers);
-    const auto wait_for = [&](auto operation) {
-      waits.push_back(spawn([&in, operation = std::move(operation), code]() mutable {
-        ++in;
-        return code(operation());
-      }));
-    };
-    wait_for([] { return ramie::sleep_for(1h); });
-    wait_for([] { return ramie::timeout(1h, [] { return ramie::sleep_for(2h); }); });
-    wait_for([&] { return token.wait(); });
-    wait_for([&] { return ramie::until(token, [] { return ramie::sleep_for(2h); }); });
-    wait_for([&] { return mutex.lock_cancelable(); });
-    wait_for([&] { return semaphore.acquire(); });
-    wait_for([&] { return bell.wait(); });
-    wait_for([&] { return full.first.send(2); });
-    wait_for([&] { return empty.second.recv(); });
-    wait_for([&] { return never.second.recv(); });
-    wait_for([&] {
-      std::unique_lock lock(other);
-      return condvar.wait(lock);
-    });
-    wait_for([] {
-      auto child = spawn([] { return ramie::sleep_for(1h); });
-      return child.join();
-    });
-    wait_for([] {
-      ramie::Scope scope;
-      (void)scope.spawn([] { return ramie::sleep_for(1h); });
-      return scope.join();
-    });
-    wait_for([] {
-      auto listener = ramie::net::TcpListener::bind("127.0.0.1:0");
-      return listener ? listener->accept() : ramie::failure(listener.error());
-    });
-    wait_for([]() -> Result<std::size_t> {
-      auto listener = ramie::net::TcpListener::bind("127.0.0.1:0");
-      auto stream = ramie::net::TcpStream::connect(*listener->local_addr());
-      std::byte buffer[16];
-      return stream->read(buffer);
-    });
-    wait_for([]() -> Result<void> {
-      auto listener = ramie::net::TcpListener::bind("127.0.0.1:0");
-      auto stream = ramie::net::TcpStream::connect(*listener->local_addr());
-      static const std::vector<std::byte> much(64 << 20);
-      return stream->write_all(much);
-    });
-    spin_until([&] { return in == static_cast<int>(waits.size()); });
+    every.wait_for_time_and_fibers();
+    every.wait_for_sync();
+    every.wait_for_io();
+    spin_until([&] { return every.all_in(); });
     std::this_thread::sleep_for(20ms);
   }
-  mutex.unlock();
-  REQUIRE(waits.size() == 16);
-  for (std::size_t i = 0; i < waits.size(); ++i) {
+  REQUIRE(every.waits().size() == 16);
+  for (std::size_t i = 0; i < every.waits().size(); ++i) {
     INFO("wait " << i);
-    const auto ended = waits[i].join();
+    const auto ended = every.waits()[i].join();
     REQUIRE(ended.has_value());
     CHECK(*ended == errc::shutting_down);
   }

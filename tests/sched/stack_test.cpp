@@ -183,7 +183,7 @@ TEST_CASE("F04 60,000 fibers are parked at once, each with a guarded stack", "[s
       (void)go.wait();
     }));
   std::size_t failed = 0;
-  // Where the kernel has no MADV_GUARD_INSTALL the number is bounded: those beyond say so in join().
+  // Without MADV_GUARD_INSTALL the number is bounded: those beyond say so in join().
   ramie_test::spin_until([&] {
     failed = 0;
     for (auto& fiber : fibers) failed += fiber.is_finished();
@@ -202,8 +202,8 @@ TEST_CASE("F04 60,000 fibers are parked at once, each with a guarded stack", "[s
 
 #endif
 
-// Goal: after a change of thread a fiber sees the new thread's variables and errno, and libc's calls
-// work on them. Method: compare with what the thread says by other ways.
+// Goal: after a change of thread a fiber sees the new thread's variables and errno. Method: each
+// fiber writes what belongs to its worker, so the thread's value tells the worker.
 TEST_CASE("F03 thread id, TLS and errno are those of the thread that runs the fiber",
           "[sched][stack]") {
   const Watchdog watchdog;

@@ -168,8 +168,8 @@ TEST_CASE("Condvar: a queue with cancelled consumers loses no item", "[sync]") {
       for (int i = 0; i < 40; ++i) {
         std::unique_lock lock(mutex);
         const auto patience = std::chrono::microseconds((id * 11 + i * 17) % 80);
-        auto waited = ramie::timeout(
-            patience, [&] { return changed.wait(lock, [&] { return items > 0; }); });
+        auto waited =
+            ramie::timeout(patience, [&] { return changed.wait(lock, [&] { return items > 0; }); });
         if (!waited) continue;
         --items;
         ++taken;

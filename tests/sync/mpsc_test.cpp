@@ -39,7 +39,8 @@ void start_senders(Crowd& crowd, mpsc::Sender<Item> sender, int each) {
 std::vector<Item> receive_all(mpsc::Receiver<Item>& receiver, bool in_batches) {
   std::vector<Item> items;
   if (in_batches) {
-    while (receiver.recv_many(items, 10)) {}
+    while (receiver.recv_many(items, 10)) {
+    }
   } else {
     while (auto item = receiver.recv()) items.push_back(*item);
   }
@@ -295,7 +296,8 @@ TEST_CASE("mpsc: the receiver may go while senders send", "[sync]") {
       auto [sender, receiver] = mpsc::channel<Counted>(2);
       Crowd crowd;
       const auto body = [mine = std::move(sender)](int) mutable {
-        for (int i = 0; mine.send(Counted(i)); ++i) {}
+        for (int i = 0; mine.send(Counted(i)); ++i) {
+        }
       };
       crowd.add_fibers(3, body);
       crowd.add_threads(1, body);

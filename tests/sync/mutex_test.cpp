@@ -1,10 +1,10 @@
 // Laws of sync::Mutex.
 #include "tests/sync/support.hpp"
 
-#include <csignal>
-#include <memory>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
+#include <memory>
 
 using namespace ramie_test;
 using ramie::errc;
@@ -120,8 +120,8 @@ TEST_CASE("Mutex: lock_cancelable() ends by cancel, deadline, and leaves the lin
     mutex.lock();
     auto first = ramie::spawn([&] { return mutex.lock_cancelable(); });
     REQUIRE(park_comes_true(runtime, WaitKind::mutex, 1));
-    auto second = ramie::spawn(
-        [&] { return ramie::timeout(2ms, [&] { return mutex.lock_cancelable(); }); });
+    auto second =
+        ramie::spawn([&] { return ramie::timeout(2ms, [&] { return mutex.lock_cancelable(); }); });
     auto third = ramie::spawn([&] {
       auto locked = mutex.lock_cancelable();
       if (locked) mutex.unlock();

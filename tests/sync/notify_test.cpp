@@ -10,8 +10,7 @@ namespace {
 
 // Whether a wait would be served at once.
 bool is_stored(Notify& notify) {
-  auto fiber = ramie::spawn(
-      [&] { return ramie::timeout(0ms, [&] { return notify.wait(); }); });
+  auto fiber = ramie::spawn([&] { return ramie::timeout(0ms, [&] { return notify.wait(); }); });
   return fiber.join().has_value();
 }
 
@@ -103,8 +102,7 @@ TEST_CASE("Notify: a wait that ends by cancel passes its notification on", "[syn
   });
 }
 
-TEST_CASE("Notify: a notification that only cancelled waiters could have had is stored",
-          "[sync]") {
+TEST_CASE("Notify: a notification that only cancelled waiters could have had is stored", "[sync]") {
   with_workers([](MiniRuntime& runtime) {
     for (int round = 0; round < 100; ++round) {
       Notify notify;

@@ -16,7 +16,8 @@ TEST_CASE("Semaphore: never more owners than permits, and all come back", "[sync
       for (int i = 0; i < 200; ++i) {
         (void)semaphore.acquire();
         const int now = inside.fetch_add(1) + 1;
-        for (int seen = most.load(); now > seen && !most.compare_exchange_weak(seen, now);) {}
+        for (int seen = most.load(); now > seen && !most.compare_exchange_weak(seen, now);) {
+        }
         if (i % 10 == 0) ramie::yield_now();
         inside.fetch_sub(1);
         semaphore.release();
