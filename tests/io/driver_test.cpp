@@ -14,6 +14,7 @@
 #include <chrono>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -227,6 +228,16 @@ TEST_CASE("Driver: an interrupted wait is a turn without events") {
   turn(*driver);
   CHECK(io->state().load().ready() == IoState::kWritable);
   CHECK(driver->deregister_source(*io, pair.fds[0]).has_value());
+}
+
+TEST_CASE("Poller: an interruption is no error, anything else is") {
+  auto poller = ramie::or_throw(ramie::io::sys::Poller::create(16));
+  std::vector<ramie::io::sys::Event> events;
+  for (const auto& [error, said] : {std::pair{EINTR, 0}, std::pair{EBADF, -EBADF}}) {
+    const Fault fault({.calls = {"epoll_wait"}, .error = error});
+    CHECK(poller.wait(Nanos(-1), events) == said);
+    CHECK(events.empty());
+  }
 }
 
 TEST_CASE("Driver: creation fails cleanly, whatever call fails") {

@@ -10,9 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <array>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <optional>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -161,6 +163,25 @@ TEST_CASE("Registration: it may outlive its runtime; waits then say shutting_dow
     CHECK(kept->deregister().has_value());
   }
   CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("B53 more plain threads than one batch takes all wake on one event") {
+  open_reserve();
+  const Watchdog watchdog(std::chrono::seconds(20));
+  SocketPair pair;
+  auto runtime = make_runtime(1);
+  auto registration =
+      runtime.block_on([&] { return ramie::or_throw(Registration::create(pair.fds[0], kBoth)); });
+  std::atomic<int> woken{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 70; ++i)
+    threads.emplace_back([&] {
+      if (registration.readiness(Interest::readable)) ++woken;
+    });
+  std::this_thread::sleep_for(20ms);
+  REQUIRE(::write(pair.fds[1], "x", 1) == 1);
+  for (std::thread& thread : threads) thread.join();
+  CHECK(woken == 70);
 }
 
 TEST_CASE("Registration: a plain thread waits by blocking, and is woken by data and by the end") {

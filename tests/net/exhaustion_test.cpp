@@ -1,5 +1,5 @@
-// A process without descriptors: a child with a limit of 64 meets 1,000 connections. It tries rarely,
-// says so once a second, closes some politely, and serves again when descriptors come back.
+// A process without descriptors: a child with a limit of 64 meets 1,000 connections. It tries
+// rarely, says so once a second, closes some politely, and serves again when descriptors come back.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"

@@ -102,8 +102,8 @@ class TlsLint(unittest.TestCase):
     def test_an_archive_without_a_switch_is_the_wrong_one(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "empty.o")
-            subprocess.run(["g++", "-x", "c++", "-", "-c", "-o", path], input="int x() { return 1; }",
-                           text=True, check=True)
+            subprocess.run(["g++", "-x", "c++", "-", "-c", "-o", path], text=True, check=True,
+                           input="int one() { return 1; }")
             with contextlib.redirect_stdout(io.StringIO()):
                 self.assertEqual(tls_lint.main([path]), 1)
 
