@@ -50,7 +50,8 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
   // Work that waits lazily is found by the watcher, so its bound is the age that may be reached.
   const bool is_eager = config.notify_lazy && config.notify_lazy->count() == 0;
   options.lazy_notify = !is_eager && config.watch.count() != 0;
-  if (config.notify_lazy && !is_eager) options.watch = std::min<base::Nanos>(config.watch, *config.notify_lazy);
+  if (config.notify_lazy && !is_eager)
+    options.watch = std::min<base::Nanos>(config.watch, *config.notify_lazy);
   options.seed = config.seed.value_or(base::sys::random_seed());
   options.stacks = {config.stack_size, guard_of(config.stack_guard), config.stack_cache};
   options.blocking_threads = config.blocking_threads;

@@ -30,7 +30,8 @@ bool is_acceptable(std::string_view host, std::string_view port) noexcept {
   std::uint16_t number = 0;
   const char* end = port.data() + port.size();
   const auto [stopped, error] = std::from_chars(port.data(), end, number);
-  return error == std::errc() && stopped == end && !host.empty() && host.find('\0') == std::string_view::npos;
+  return error == std::errc() && stopped == end && !host.empty() &&
+         host.find('\0') == std::string_view::npos;
 }
 
 Result<std::vector<SocketAddr>> resolve(const std::string& host, const std::string& port) {
@@ -55,7 +56,8 @@ Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port) {
   if (auto number = SocketAddr::parse(host_and_port)) return std::vector{*number};
   const std::size_t colon = host_and_port.rfind(':');
   const std::string_view host = host_and_port.substr(0, colon);
-  const std::string_view port = colon == std::string_view::npos ? "" : host_and_port.substr(colon + 1);
+  const std::string_view port =
+      colon == std::string_view::npos ? "" : host_and_port.substr(colon + 1);
   if (!is_acceptable(host, port)) return failure(std::make_error_code(std::errc::invalid_argument));
   auto job = spawn_blocking(&resolve, std::string(host), std::string(port));
   return job.join();

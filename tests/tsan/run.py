@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The race detector's self-test: planted races must be seen every time, clean programs never reported.
+"""The race detector's self-test: planted races are seen every time, clean programs never.
 
 Usage: run.py path/to/planted [runs]. Closes with `N passed, N failed`.
 """
