@@ -215,7 +215,7 @@ TEST_CASE("Cpus: the affinity mask of the thread counts") {
   cpu_set_t before;
   REQUIRE(::sched_getaffinity(0, sizeof before, &before) == 0);
   CHECK(affinity_count() == static_cast<unsigned>(CPU_COUNT(&before)));
-  int first = 0;
+  std::size_t first = 0;
   while (!CPU_ISSET(first, &before)) ++first;
   cpu_set_t one;
   CPU_ZERO(&one);
