@@ -53,7 +53,7 @@ bool Mutex::try_lock() {
   Execution& run = Execution::current();
   run.point({.object = &footprint_, .access = Access::kWrite});
   touch();
-  run.trace("try_lock", &footprint_, owner_ < 0 ? 1 : 0);
+  run.trace("try_lock", &footprint_, owner_ < 0 ? 1U : 0U);
   if (owner_ >= 0) return false;
   owner_ = run.self();
   run.thread().now.join(released_);
