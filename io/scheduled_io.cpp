@@ -46,14 +46,8 @@ void ScheduledIo::go() noexcept {
 }
 
 void ScheduledIo::take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexcept {
-  while (!take_some(ready, wakes)) wakes.fire();
-}
-
-// One round under the lock; false if `wakes` is full.
-bool ScheduledIo::take_some(std::uint8_t ready, sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   for (sched::Waiter* waiter = waiters_.front(); waiter != nullptr;) {
-    if (wakes.is_full()) return false;
     sched::Waiter* following = waiters_.next(*waiter);
     if ((waiter->amount & ready) != 0) {
       waiters_.erase(*waiter);
@@ -61,7 +55,6 @@ bool ScheduledIo::take_some(std::uint8_t ready, sched::WakeList& wakes) noexcept
     }
     waiter = following;
   }
-  return true;
 }
 
 bool ScheduledIo::has_waiter(std::uint8_t mask) noexcept {

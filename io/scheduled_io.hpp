@@ -54,7 +54,6 @@ class alignas(base::kCacheLine) ScheduledIo {
 
  private:
   void take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexcept;
-  bool take_some(std::uint8_t ready, sched::WakeList& wakes) noexcept;
   bool has_waiter(std::uint8_t mask) noexcept;
 
   IoState state_;

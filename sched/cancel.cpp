@@ -156,31 +156,22 @@ void TokenState::unlink(TokenNode& node) noexcept {
   if (node.is_linked()) nodes_.erase(node);
 }
 
-// One round under the lock; true when nothing is left.
-bool TokenState::cancel_some(sched::WakeList& wakes, base::List<TokenNode>& children) noexcept {
+void TokenState::cancel_own(sched::WakeList& wakes, base::List<TokenNode>& children) noexcept {
   const std::lock_guard lock(mutex_);
   canceled_.store(true, base::kSeqCst);
-  while (!wakes.is_full()) {
-    TokenNode* node = nodes_.pop_front();
-    if (node == nullptr) break;
+  while (TokenNode* node = nodes_.pop_front()) {
     if (node->kind == TokenNode::Kind::scope) static_cast<sched::CancelScope*>(node)->fire(wakes);
     else if (static_cast<TokenState*>(node)->try_retain()) children.push_back(*node);
   }
-  while (!wakes.is_full()) {
-    sched::Waiter* waiter = waiters_.pop_front();
-    if (waiter == nullptr) return nodes_.is_empty();
-    (void)wakes.claim(*waiter);
-  }
-  return false;
+  while (sched::Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);
 }
 
 void TokenState::cancel() noexcept {
-  retain();  // a waiter of the first round may drop the last token
+  retain();  // who is woken may drop the last token
   base::List<TokenNode> children;
-  for (bool is_done = false; !is_done;) {
-    sched::WakeList wakes;
-    is_done = cancel_some(wakes, children);
-  }
+  sched::WakeList wakes;
+  cancel_own(wakes, children);
+  wakes.fire();
   while (TokenNode* node = children.pop_front()) {
     auto* child = static_cast<TokenState*>(node);
     child->cancel();

@@ -106,7 +106,7 @@ class TokenState : public sched::TokenNode {
 
  private:
   bool try_retain() noexcept;
-  bool cancel_some(sched::WakeList& wakes, base::List<sched::TokenNode>& children) noexcept;
+  void cancel_own(sched::WakeList& wakes, base::List<sched::TokenNode>& children) noexcept;
 
   base::Mutex mutex_;
   base::List<sched::TokenNode> nodes_;

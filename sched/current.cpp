@@ -15,15 +15,6 @@ thread_local Fiber* this_fiber = nullptr;
 thread_local Worker* this_worker = nullptr;
 thread_local Scheduler* entered = nullptr;
 
-// A plain thread that waits. Its word starts as RUNNING.
-class ThreadSleeper final : public Sleeper {
- public:
-  ThreadSleeper() noexcept : Sleeper(true) {
-    word.reset();
-    (void)word.start();
-  }
-};
-
 thread_local ThreadSleeper this_thread;
 
 template <class T>

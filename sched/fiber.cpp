@@ -90,32 +90,26 @@ void fiber_main(void* argument) noexcept {
   } else {
     run_body(fiber);
   }
-  // Nobody will take the result: its destructor runs here, where it may wait. (A Scope takes
-  // exceptions.)
-  const bool is_value = fiber.outcome.load(base::kRelaxed) == detail::Outcome::value;
-  if (fiber.references.load(base::kAcquire) == 1 && (fiber.group == nullptr || is_value))
-    drop_task_result(fiber);
+  if (fiber.group != nullptr) fiber.group->child_returned(fiber);
+  leave_result(fiber);
   fiber.leaving.store(Leaving::ended, base::kRelaxed);
-  if (fiber.group != nullptr) base::tsan_release(fiber.group);
-  base::tsan_release(fiber.end_edge());
 }
 
-// One round under the lock; true when no joiner is left.
-static bool publish_end(Fiber& fiber, WakeList& wakes) noexcept {
-  const std::lock_guard lock(fiber.join_mutex);
-  fiber.has_ended.store(true, base::kRelease);
-  while (!wakes.is_full() && !fiber.joiners.is_empty())
-    (void)wakes.claim(*fiber.joiners.pop_front());
-  return fiber.joiners.is_empty();
+void leave_result(Fiber& fiber) noexcept {
+  base::tsan_release(fiber.end_edge());
+  if (has_result(fiber) && fiber.hand_over(Fiber::kLeft)) drop_task_result(fiber);
 }
 
 void end_task(Fiber& fiber) noexcept {
   Scheduler& scheduler = *fiber.scheduler;
   ScopeCore* group = std::exchange(fiber.group, nullptr);
-  for (bool is_done = false; !is_done;) {
-    WakeList wakes;
-    is_done = publish_end(fiber, wakes);
+  WakeList wakes;
+  {
+    const std::lock_guard lock(fiber.join_mutex);
+    fiber.has_ended.store(true, base::kRelease);
+    while (Waiter* joiner = fiber.joiners.pop_front()) (void)wakes.claim(*joiner);
   }
+  wakes.fire();
   if (group != nullptr) group->child_ended(fiber);
   fiber.release();
   scheduler.on_ended();
@@ -124,32 +118,34 @@ void end_task(Fiber& fiber) noexcept {
 // --- waking --------------------------------------------------------------------------------------
 
 bool WakeList::claim(Sleeper& sleeper, std::uint32_t epoch, std::uint8_t by) noexcept {
-  const bool is_thread = sleeper.is_thread();
-  const void* futex = sleeper.word.futex();
   base::tsan_release(sleeper.wake_edge());
   const FiberWord::Claim claim = sleeper.word.claim(epoch, by);
-  if (claim == FiberWord::Claim::won_and_queue) add(sleeper, is_thread, futex);
+  if (claim == FiberWord::Claim::won_and_queue) add(sleeper);
   return claim != FiberWord::Claim::lost;
 }
 
 void WakeList::request(Sleeper& sleeper, std::uint64_t bits) noexcept {
   base::tsan_release(sleeper.wake_edge());
-  if (sleeper.word.request(bits)) add(sleeper, sleeper.is_thread(), sleeper.word.futex());
+  if (sleeper.word.request(bits)) add(sleeper);
 }
 
-// A thread may run, and end, as soon as its word says so: only the address is kept.
-void WakeList::add(Sleeper& sleeper, bool is_thread, const void* futex) noexcept {
-  if (!is_thread) {
+void WakeList::add(Sleeper& sleeper) noexcept {
+  if (!sleeper.is_thread()) {
     fibers_.push_back(static_cast<Fiber&>(sleeper));
     return;
   }
-  RAMIE_ASSERT(threads_ < kThreads);
-  futexes_[threads_++] = futex;
+  auto& thread = static_cast<ThreadSleeper&>(sleeper);
+  thread.wake_next = threads_;
+  threads_ = &thread;
 }
 
 void WakeList::fire() noexcept {
-  for (std::size_t i = 0; i < threads_; ++i) base::sys::futex_wake(futexes_[i], 1);
-  threads_ = 0;
+  while (ThreadSleeper* thread = threads_) {
+    threads_ = thread->wake_next;
+    const void* futex = thread->word.futex();
+    (void)thread->word.start();  // from here on it may run, and end
+    base::sys::futex_wake(futex, 1);
+  }
   if (fibers_.is_empty()) return;
   const base::TsanInternal internal;
   while (Fiber* fiber = fibers_.pop_front()) fiber->scheduler->submit(*fiber);

@@ -91,6 +91,7 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   base::Atomic<detail::Outcome> outcome{detail::Outcome::none};
   std::error_code error;
   std::exception_ptr exception;
+  base::Atomic<std::uint8_t> result_flags{0};
   bool skip_body = false;      // cancelled before the first run
   ScopeCore* group = nullptr;  // the Scope it belongs to
 
@@ -109,6 +110,14 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   // For whoever finds the block without owning a reference (the registry's walk).
   bool try_retain() noexcept;
   void release() noexcept;
+
+  // A result that nobody takes is destroyed by whoever comes second, the task that left it or the
+  // handle that is dropped: both may wait in its destructor. True: we are the second.
+  static constexpr std::uint8_t kLeft = 1;
+  static constexpr std::uint8_t kUnwanted = 2;
+  [[nodiscard]] bool hand_over(std::uint8_t flag) noexcept {
+    return result_flags.fetch_or(flag, base::kAcqRel) != 0;
+  }
 
   // The edge "end happens before join, and before the block's next fiber".
   const void* end_edge() const noexcept { return &id; }

@@ -14,6 +14,9 @@ void fiber_main(void* argument) noexcept;
 // be gone afterwards.
 void end_task(Fiber& fiber) noexcept;
 
+// After run_body(): the result is the handle's, or is destroyed here if the handle is gone.
+void leave_result(Fiber& fiber) noexcept;
+
 // Runs the closure; stores its result or exception.
 void run_body(Fiber& fiber) noexcept;
 

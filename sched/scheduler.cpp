@@ -4,7 +4,6 @@
 #include "sched/base/sys.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
-#include "sched/unhandled.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -188,6 +187,7 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
   fiber->ops = &ops;
   fiber->outcome.store(detail::Outcome::none, base::kRelaxed);
   fiber->error = {};
+  fiber->result_flags.store(0, base::kRelaxed);
   fiber->has_ended.store(false, base::kRelaxed);
   fiber->word.reset();
   if (worker != nullptr) {
@@ -217,9 +217,6 @@ void Scheduler::abandon(Fiber& fiber) noexcept {
 }
 
 void Scheduler::recycle(Fiber& fiber) noexcept {
-  base::tsan_acquire(fiber.end_edge());
-  drop_task_result(fiber);
-  fiber.exception = nullptr;
   const base::TsanInternal internal;
   if (Worker* worker = own_worker()) {
     worker->metrics_.recycled.add();

@@ -29,19 +29,26 @@ void ScopeCore::adopt(Fiber& child) noexcept {
   if (is_canceled) (void)child.word.request(FiberWord::kCancel);
 }
 
-void ScopeCore::child_ended(Fiber& child) noexcept {
+void ScopeCore::child_returned(Fiber& child) noexcept {
+  base::tsan_release(this);
   const bool has_failed = child.outcome.load(base::kRelaxed) == detail::Outcome::exception;
-  if (has_failed && policy_ == on_failure::report) drop_task_result(child);
-  const bool must_cancel = has_failed && policy_ == on_failure::cancel;
+  if (!has_failed || policy_ != on_failure::cancel) return;
   WakeList wakes;
-  mutex_.lock();
-  if (must_cancel && first_exception_ == nullptr) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (first_exception_ != nullptr) return;
     first_exception_ = std::exchange(child.exception, nullptr);
     child.outcome.store(detail::Outcome::none, base::kRelaxed);
     is_canceled_ = true;
     for (Fiber* other = children_.front(); other != nullptr; other = children_.next(*other))
       if (other != &child) wakes.request(*other, FiberWord::kCancel);
   }
+  wakes.fire();
+}
+
+void ScopeCore::child_ended(Fiber& child) noexcept {
+  WakeList wakes;
+  mutex_.lock();
   children_.erase(child);
   if (size_.fetch_sub(1, base::kAcqRel) == 1)
     while (Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);  // one: the owner
@@ -121,7 +128,7 @@ std::size_t Scope::size() const noexcept { return core_->size(); }
 void Scope::adopt(detail::Task& task) noexcept {
   core_->adopt(task);
   detail::task_submit(task);
-  detail::task_release(task);  // no handle: the scope is the joiner
+  detail::task_detach(task);  // no handle: the scope is the joiner
 }
 
 }  // namespace v0

@@ -20,6 +20,8 @@ class ScopeCore {
       : policy_(policy), deadline_(deadline) {}
 
   void adopt(Fiber& child) noexcept;
+  // In the child, after its body; then, on its worker's stack, when it has ended.
+  void child_returned(Fiber& child) noexcept;
   void child_ended(Fiber& child) noexcept;
   void cancel() noexcept;
   Result<void> join(FiberWord::Shield shield) noexcept;

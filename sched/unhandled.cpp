@@ -37,9 +37,19 @@ void report_lost_exception(const std::exception_ptr& exception) noexcept {
   }
 }
 
+bool has_result(const Fiber& fiber) noexcept {
+  switch (fiber.outcome.load(base::kRelaxed)) {
+    case detail::Outcome::value: return fiber.ops->drop_result != nullptr;
+    case detail::Outcome::exception: return true;
+    default: return false;
+  }
+}
+
 void drop_task_result(Fiber& fiber) noexcept {
   switch (fiber.outcome.exchange(detail::Outcome::none, base::kAcqRel)) {
-    case detail::Outcome::value: fiber.ops->drop_result(fiber.storage); return;
+    case detail::Outcome::value:
+      if (fiber.ops->drop_result != nullptr) fiber.ops->drop_result(fiber.storage);
+      return;
     case detail::Outcome::exception: {
       report_exception(fiber);
       if (fiber.scheduler->options().abort_on_unhandled) base::fatal("RAMIE_UNHANDLED=abort");

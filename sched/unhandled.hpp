@@ -9,6 +9,8 @@ namespace sched {
 
 class Fiber;
 
+// Is there something to destroy or report? The task itself asks.
+bool has_result(const Fiber& fiber) noexcept;
 // Destroys an unjoined result; reports an unjoined exception on stderr, or aborts
 // (RAMIE_UNHANDLED).
 void drop_task_result(Fiber& fiber) noexcept;

@@ -94,14 +94,15 @@ std::uint8_t Wait::park() noexcept {
 
 void Wait::park_thread() noexcept {
   FiberWord& word = sleeper_.word;
-  if (word.commit() == FiberWord::Commit::parked) {
-    for (;;) {
-      const std::uint32_t value = word.futex_value();
-      if (word.state() != FiberWord::kParked) break;
-      (void)base::sys::futex_wait(word.futex(), value, base::Nanos(-1));
-    }
+  if (word.commit() == FiberWord::Commit::queue) {
+    (void)word.start();
+    return;
   }
-  (void)word.start();
+  for (;;) {  // until WakeList::fire() has started us
+    const std::uint32_t value = word.futex_value();
+    if (word.state() == FiberWord::kRunning) return;
+    (void)base::sys::futex_wait(word.futex(), value, base::Nanos(-1));
+  }
 }
 
 Result<void> Wait::verdict() noexcept {

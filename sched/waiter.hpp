@@ -17,7 +17,6 @@
 #include "sched/base/mutex.hpp"
 #include "sched/fiber_word.hpp"
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -41,6 +40,17 @@ class Sleeper {
 
  private:
   alignas(8) const bool is_thread_;
+};
+
+// A plain thread that waits. Claimed while it sleeps it is QUEUED, and sleeps on until its waker,
+// the lock dropped, has started it: so it stays where it is while it is linked here.
+class ThreadSleeper final : public Sleeper {
+ public:
+  ThreadSleeper() noexcept : Sleeper(true) {
+    word.reset();
+    (void)word.start();
+  }
+  ThreadSleeper* wake_next = nullptr;
 };
 
 struct Waiter : base::Link {
@@ -87,20 +97,16 @@ class WakeList {
   // Turns cancel bits on. The caller holds a reference, or a lock that keeps the fiber.
   void request(Sleeper& sleeper, std::uint64_t bits) noexcept;
 
-  // No room for another thread: drop the lock, fire, go on.
-  bool is_full() const noexcept { return threads_ == kThreads; }
   // Makes all runnable. No lock of a waiter list is held.
   void fire() noexcept;
 
   FiberList& fibers() noexcept { return fibers_; }
 
  private:
-  static constexpr std::size_t kThreads = 32;
-  void add(Sleeper& sleeper, bool is_thread, const void* futex) noexcept;
+  void add(Sleeper& sleeper) noexcept;
 
   FiberList fibers_;
-  std::array<const void*, kThreads> futexes_;
-  std::size_t threads_ = 0;
+  ThreadSleeper* threads_ = nullptr;
 };
 
 }  // namespace sched

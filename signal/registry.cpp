@@ -51,33 +51,24 @@ void Listeners::count(SignalSet arrived) noexcept {
     ++arrivals_[static_cast<std::size_t>(__builtin_ctzll(arrived))];
 }
 
-bool Listeners::wake(SignalSet arrived, const Wakes& wakes) noexcept {
+void Listeners::wake(SignalSet arrived, const Wakes& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   for (sched::Waiter* waiter = waiters_.front(); waiter != nullptr;) {
     sched::Waiter* next = waiters_.next(*waiter);
     if ((waiter->amount & arrived) != 0) {
-      if (wakes.others.is_full()) return false;
       waiters_.erase(*waiter);
       const bool is_own = runs_in(*waiter->sleeper, wakes.here);
       (void)(is_own ? wakes.own : wakes.others).claim(*waiter);
     }
     waiter = next;
   }
-  return true;
-}
-
-bool Listeners::claim_all(sched::WakeList& wakes) noexcept {
-  const std::lock_guard lock(mutex_);
-  is_shut_down_ = true;
-  while (!wakes.is_full() && !waiters_.is_empty()) (void)wakes.claim(*waiters_.pop_front());
-  return waiters_.is_empty();
 }
 
 void Listeners::shut_down() noexcept {
-  for (bool is_done = false; !is_done;) {
-    sched::WakeList wakes;
-    is_done = claim_all(wakes);
-  }
+  sched::WakeList wakes;  // fires when the lock is free again
+  const std::lock_guard lock(mutex_);
+  is_shut_down_ = true;
+  while (sched::Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);
 }
 
 // --- everybody's --------------------------------------------------------------------------------
@@ -101,17 +92,11 @@ void Registry::broadcast(const sched::Scheduler* here, sched::WakeList& own) noe
   const SignalSet arrived = pipe::take();
   if (arrived == 0) return;
   if (pipe::is_shutdown_requested()) shutdown_token_.cancel();
-  {
-    const std::lock_guard lock(mutex_);
-    for (Listeners* each = runtimes_.front(); each != nullptr; each = runtimes_.next(*each))
-      each->count(arrived);
-  }
-  for (bool is_done = false; !is_done;) {
-    sched::WakeList others;  // fires when both locks are free again
-    const std::lock_guard lock(mutex_);
-    is_done = true;
-    for (Listeners* each = runtimes_.front(); each != nullptr; each = runtimes_.next(*each))
-      is_done = each->wake(arrived, {here, own, others}) && is_done;
+  sched::WakeList others;  // fires when both locks are free again
+  const std::lock_guard lock(mutex_);
+  for (Listeners* each = runtimes_.front(); each != nullptr; each = runtimes_.next(*each)) {
+    each->count(arrived);
+    each->wake(arrived, {here, own, others});
   }
 }
 

@@ -48,15 +48,12 @@ class Listeners : public base::Link {
 
   // --- the registry
   void count(SignalSet arrived) noexcept;
-  // False: `wakes.others` is full; fire it without locks and call again.
-  [[nodiscard]] bool wake(SignalSet arrived, const Wakes& wakes) noexcept;
+  void wake(SignalSet arrived, const Wakes& wakes) noexcept;
 
   // --- the driver
   void shut_down() noexcept;
 
  private:
-  bool claim_all(sched::WakeList& wakes) noexcept;
-
   base::Mutex mutex_;
   sched::WaiterList waiters_;  // Waiter::amount is the SignalSet it waits for
   std::array<std::uint64_t, kMaxSignal> arrivals_{};

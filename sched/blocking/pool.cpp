@@ -106,7 +106,7 @@ void BlockingPool::run_job(Fiber& job) noexcept {
   } else {
     run_body(job);
   }
-  base::tsan_release(job.end_edge());
+  leave_result(job);
   job.word.finish();
   running_.fetch_sub(1, base::kSeqCst);  // before end_task(): it counts as ended there
   end_task(job);

@@ -58,18 +58,16 @@ Result<void> ChannelCore::wait_room() noexcept {
 // Gives permits to those in line, as far as there is room.
 void ChannelCore::let_senders_in() noexcept {
   Line& line = Line::of(senders_line_);
-  sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
-    while (!line.waiters.is_empty()) {
-      const std::uint32_t head = position_of(head_.load(base::kAcquire));
-      if (!has_room(tail_.load(base::kAcquire), head)) return true;
-      if (wakes.is_full()) return false;
-      sched::Waiter& first = *line.waiters.pop_front();
-      if (line.serve(wakes, first, Line::kServed, Line::kPassedOver))
-        tail_.fetch_add(kPermitUnit, base::kAcqRel);
-    }
-    clear_line_if_empty();
-    return true;
-  });
+  sched::WakeList wakes;
+  const std::lock_guard lock(line.mutex);
+  while (!line.waiters.is_empty()) {
+    const std::uint32_t head = position_of(head_.load(base::kAcquire));
+    if (!has_room(tail_.load(base::kAcquire), head)) return;
+    sched::Waiter& first = *line.waiters.pop_front();
+    if (line.serve(wakes, first, Line::kServed, Line::kPassedOver))
+      tail_.fetch_add(kPermitUnit, base::kAcqRel);
+  }
+  clear_line_if_empty();
 }
 
 ChannelCore::Place ChannelCore::use_permit() noexcept {
@@ -164,17 +162,16 @@ void ChannelCore::wake_receiver() noexcept {
 
 void ChannelCore::close() noexcept {
   add_flags(kClosed);
-  Line& senders = Line::of(senders_line_);
-  sched::serve_in_batches(senders, [&](sched::WakeList& wakes) {
-    const bool is_done =
-        senders.serve_all(wakes, senders.waiters, Line::kClosed, Line::kPassedOver);
+  sched::WakeList wakes;
+  {
+    Line& senders = Line::of(senders_line_);
+    const std::lock_guard lock(senders.mutex);
+    senders.serve_all(wakes, Line::kClosed, Line::kPassedOver);
     clear_line_if_empty();
-    return is_done;
-  });
+  }
   Line& watchers = Line::of(closed_line_);
-  sched::serve_in_batches(watchers, [&](sched::WakeList& wakes) {
-    return watchers.serve_all(wakes, watchers.waiters, Line::kServed, Line::kTold);
-  });
+  const std::lock_guard lock(watchers.mutex);
+  watchers.serve_all(wakes, Line::kServed, Line::kTold);
 }
 
 void ChannelCore::begin_drop() noexcept {

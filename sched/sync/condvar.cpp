@@ -27,25 +27,17 @@ Result<void> Condvar::wait(std::unique_lock<Mutex>& lock) noexcept {
 void Condvar::notify_one_slow() noexcept {
   Line& line = Line::of(line_);
   sched::WakeList wakes;
-  {
-    const std::lock_guard lock(line.mutex);
-    (void)line.serve_one(wakes, Line::kServed, Line::kTold);
-    if (line.waiters.is_empty()) has_waiters_.store(false, base::kRelaxed);
-  }
-  wakes.fire();
+  const std::lock_guard lock(line.mutex);
+  (void)line.serve_one(wakes, Line::kServed, Line::kTold);
+  if (line.waiters.is_empty()) has_waiters_.store(false, base::kRelaxed);
 }
 
 void Condvar::notify_all_slow() noexcept {
   Line& line = Line::of(line_);
-  sched::WaiterList present;
-  bool is_first = true;
-  sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
-    if (std::exchange(is_first, false)) {
-      present.splice_back(line.waiters);
-      has_waiters_.store(false, base::kRelaxed);
-    }
-    return line.serve_all(wakes, present, Line::kServed, Line::kTold);
-  });
+  sched::WakeList wakes;
+  const std::lock_guard lock(line.mutex);
+  line.serve_all(wakes, Line::kServed, Line::kTold);
+  has_waiters_.store(false, base::kRelaxed);
 }
 
 }  // namespace sync

@@ -42,14 +42,9 @@ class Line {
       if (serve(wakes, *waiter, by, mark)) return true;
     return false;
   }
-  // Claims as many of `list`, in which waiters of this line stand, as the batch holds. True: all.
-  bool serve_all(WakeList& wakes, WaiterList& list, std::uint8_t by, Mark mark) noexcept {
-    while (!wakes.is_full()) {
-      Waiter* waiter = list.pop_front();
-      if (waiter == nullptr) return true;
-      (void)serve(wakes, *waiter, by, mark);
-    }
-    return list.is_empty();
+  // Claims all.
+  void serve_all(WakeList& wakes, std::uint8_t by, Mark mark) noexcept {
+    while (Waiter* waiter = waiters.pop_front()) (void)serve(wakes, *waiter, by, mark);
   }
   // `waiter` was popped.
   bool serve(WakeList& wakes, Waiter& waiter, std::uint8_t by, Mark mark) noexcept {
@@ -110,19 +105,6 @@ class Line {
     waiter.interest = kNone;
   }
 };
-
-// Serves in batches: `some(wakes)` runs under the line's lock and returns true when it is done.
-template <class Some>
-void serve_in_batches(Line& line, Some&& some) noexcept {
-  for (bool is_done = false; !is_done;) {
-    WakeList wakes;
-    {
-      const std::lock_guard lock(line.mutex);
-      is_done = some(wakes);
-    }
-    wakes.fire();
-  }
-}
 
 }  // namespace sched
 }  // namespace v0

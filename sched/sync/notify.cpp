@@ -35,34 +35,32 @@ Result<void> Notify::wait() noexcept {
   return failure(by.error());
 }
 
+// A wait() that finds kStored passes no lock and may destroy us at once: storing is the last touch.
 void Notify::notify_one() noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
-  // Also from kStored to kStored: whoever takes it must see what we did before.
-  while (state != kWaiting)
-    if (state_.compare_exchange_weak(state, kStored, base::kAcqRel, base::kRelaxed)) return;
-  Line& line = Line::of(line_);
-  sched::WakeList wakes;
-  {
+  for (;;) {
+    // Also from kStored to kStored: whoever takes it must see what we did before.
+    while (state != kWaiting)
+      if (state_.compare_exchange_weak(state, kStored, base::kAcqRel, base::kRelaxed)) return;
+    Line& line = Line::of(line_);
+    sched::WakeList wakes;
     const std::lock_guard lock(line.mutex);
-    if (!line.serve_one(wakes)) state_.store(kStored, base::kRelease);
-    else if (line.waiters.is_empty()) state_.store(kEmpty, base::kRelease);
+    const bool is_served = line.serve_one(wakes);
+    if (line.waiters.is_empty() && state_.load(base::kRelaxed) == kWaiting)
+      state_.store(kEmpty, base::kRelease);
+    if (is_served) return;
+    state = kEmpty;
   }
-  wakes.fire();
 }
 
 void Notify::notify_all() noexcept {
   if (state_.load(base::kAcquire) != kWaiting) return;
   Line& line = Line::of(line_);
-  sched::WaiterList present;
-  bool is_first = true;
-  sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
-    if (std::exchange(is_first, false)) {
-      present.splice_back(line.waiters);
-      std::uint32_t waiting = kWaiting;
-      state_.compare_exchange_strong(waiting, kEmpty, base::kAcqRel, base::kRelaxed);
-    }
-    return line.serve_all(wakes, present, Line::kServed, Line::kTold);
-  });
+  sched::WakeList wakes;
+  const std::lock_guard lock(line.mutex);
+  line.serve_all(wakes, Line::kServed, Line::kTold);
+  std::uint32_t waiting = kWaiting;
+  state_.compare_exchange_strong(waiting, kEmpty, base::kAcqRel, base::kRelaxed);
 }
 
 }  // namespace sync

@@ -1,5 +1,8 @@
 // See ramie/sync/semaphore.hpp. Whoever leaves the line lets those behind it in: it may have been
 // the big request that held them up.
+//
+// Whoever serves the line leaves WAITERS on, even if nobody stands in it any more: so the next to
+// take a permit passes the lock, and may destroy us, because the one who gave it is out by then.
 #include <ramie/sync/semaphore.hpp>
 
 #include "sched/sync/line.hpp"
@@ -20,7 +23,7 @@ Semaphore::Taken Semaphore::take(std::uint64_t n) noexcept {
   }
 }
 
-// Under the line's lock. No: WAITERS is on, and the caller stands in line.
+// Under the line's lock. No: WAITERS is on, and the caller may stand in line.
 Semaphore::Taken Semaphore::take_or_queue(std::uint64_t n) noexcept {
   const bool is_first = Line::of(line_).waiters.is_empty();
   std::uint64_t word = word_.load(base::kAcquire);
@@ -44,13 +47,21 @@ Result<void> Semaphore::acquire(std::uint64_t n) noexcept {
       serve(0);
       return failure(by.error());
     }
-    if (*by == Line::kClosed) taken = Taken::closed;
+    if (*by != Line::kReady) taken = *by == Line::kClosed ? Taken::closed : Taken::yes;
   }
-  if (taken == Taken::closed) return failure(errc::closed);
-  return {};
+  if (taken == Taken::yes) return {};
+  const std::lock_guard lock(Line::of(line_).mutex);  // close() is out
+  return failure(errc::closed);
 }
 
-bool Semaphore::try_acquire(std::uint64_t n) noexcept { return take(n) == Taken::yes; }
+bool Semaphore::try_acquire(std::uint64_t n) noexcept {
+  const Taken taken = take(n);
+  if (taken != Taken::no || (word_.load(base::kRelaxed) & kWaiters) == 0)
+    return taken == Taken::yes;
+  Line& line = Line::of(line_);
+  const std::lock_guard lock(line.mutex);
+  return line.waiters.is_empty() && take_or_queue(n) == Taken::yes;
+}
 
 void Semaphore::release(std::uint64_t n) noexcept {
   RAMIE_CHECK(n <= kMaxPermits, "a Semaphore got more than 2^61 - 1 permits");
@@ -66,32 +77,24 @@ void Semaphore::release(std::uint64_t n) noexcept {
 // Adds `released`, then gives as many of those in line what they ask for as permits suffice.
 void Semaphore::serve(std::uint64_t released) noexcept {
   Line& line = Line::of(line_);
-  sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
-    const std::uint64_t more = std::exchange(released, 0);
-    std::uint64_t permits = (word_.fetch_add(more << kShift, base::kAcqRel) >> kShift) + more;
-    RAMIE_CHECK(permits <= kMaxPermits, "a Semaphore got more than 2^61 - 1 permits");
-    while (!line.waiters.is_empty()) {
-      sched::Waiter& first = *line.waiters.front();
-      if (first.amount > permits) return true;
-      if (wakes.is_full()) return false;
-      line.waiters.erase(first);
-      if (!line.serve(wakes, first, Line::kServed, Line::kPassedOver)) continue;
-      permits -= first.amount;
-      word_.fetch_sub(first.amount << kShift, base::kAcqRel);
-    }
-    word_.fetch_and(~kWaiters, base::kRelease);
-    return true;
-  });
+  sched::WakeList wakes;
+  const std::lock_guard lock(line.mutex);
+  const std::uint64_t word = word_.fetch_or(kWaiters, base::kAcqRel);  // from now on it is ours
+  std::uint64_t permits = (word >> kShift) + released;
+  RAMIE_CHECK(permits <= kMaxPermits, "a Semaphore got more than 2^61 - 1 permits");
+  while (!line.waiters.is_empty() && line.waiters.front()->amount <= permits) {
+    sched::Waiter& first = *line.waiters.pop_front();
+    if (line.serve(wakes, first, Line::kServed, Line::kPassedOver)) permits -= first.amount;
+  }
+  word_.store((permits << kShift) | (word & kClosed) | kWaiters, base::kRelease);
 }
 
 void Semaphore::close() noexcept {
-  word_.fetch_or(kClosed, base::kAcqRel);
   Line& line = Line::of(line_);
-  sched::serve_in_batches(line, [&](sched::WakeList& wakes) {
-    if (!line.serve_all(wakes, line.waiters, Line::kClosed, Line::kPassedOver)) return false;
-    word_.fetch_and(~kWaiters, base::kRelease);
-    return true;
-  });
+  sched::WakeList wakes;
+  const std::lock_guard lock(line.mutex);
+  word_.fetch_or(kClosed, base::kAcqRel);
+  line.serve_all(wakes, Line::kClosed, Line::kPassedOver);
 }
 
 }  // namespace sync

@@ -4,6 +4,7 @@
 #include "sched/current.hpp"
 #include "sched/fiber.hpp"
 #include "sched/scheduler.hpp"
+#include "sched/unhandled.hpp"
 #include "sched/wait.hpp"
 #include "sched/worker.hpp"
 
@@ -77,6 +78,14 @@ std::error_code task_error(Task& task) noexcept { return task.error; }
 void task_consumed(Task& task) noexcept { task.outcome.store(Outcome::none, base::kRelaxed); }
 
 void task_release(Task& task) noexcept { task.release(); }
+
+void task_detach(Task& task) noexcept {
+  if (task.hand_over(Fiber::kUnwanted)) {
+    base::tsan_acquire(task.end_edge());
+    sched::drop_task_result(task);
+  }
+  task.release();
+}
 
 std::uint64_t task_id(const Task& task) noexcept { return task.id; }
 

@@ -165,7 +165,7 @@ TEST_CASE("Registration: it may outlive its runtime; waits then say shutting_dow
   CHECK(open_descriptors() == before);
 }
 
-TEST_CASE("B53 more plain threads than one batch takes all wake on one event") {
+TEST_CASE("B53 many plain threads all wake on one event") {
   open_reserve();
   const Watchdog watchdog(std::chrono::seconds(20));
   SocketPair pair;

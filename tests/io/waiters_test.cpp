@@ -54,7 +54,7 @@ Waiting wait_for(Registration& registration, Interest interest, std::size_t n) {
 
 }  // namespace
 
-TEST_CASE("B53 all waiters of a direction wake on one event, around the size of a batch") {
+TEST_CASE("B53 all waiters of a direction wake on one event, whatever their number") {
   for (const std::size_t workers : kWorkerCounts) {
     for (const std::size_t n : {10UL, 31UL, 32UL, 33UL, 64UL, 65UL, 300UL}) {
       CAPTURE(workers, n);

@@ -38,9 +38,9 @@ TEST_CASE("B04 a fiber that respawns itself for ever keeps nobody else from runn
   const Watchdog watchdog;
   auto options = with_workers(1);
   options.lifo = GENERATE(std::uint32_t{0}, std::uint32_t{1}, std::uint32_t{3});
-  SchedRuntime runtime(options);
   std::atomic<bool> stop{false};
   std::atomic<int> runs{0};
+  SchedRuntime runtime(options);  // after what its last, detached fiber looks at
   spawn(respawn, std::ref(stop), std::ref(runs)).detach();
   spin_until([&] { return runs > 100; });
   const auto joined = runtime.run([] {

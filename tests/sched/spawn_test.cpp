@@ -223,6 +223,41 @@ TEST_CASE("B26 join, drop and cancel that race with the end leak nothing", "[sch
   CHECK(Counted::alive == 0);
 }
 
+// Goal: the result of a fiber whose handle is dropped in the very moment of the end is destroyed
+//   where its destructor may wait: in the fiber or by the dropper, never on a worker's own stack.
+TEST_CASE("B26 a dropped result may wait in its destructor", "[sched][spawn]") {
+  const Watchdog watchdog;
+  static std::atomic<int> destroyed{0};
+  static std::atomic<int> failed{0};
+  struct Sleepy {
+    bool is_owner = true;
+    Sleepy() = default;
+    Sleepy(Sleepy&& other) noexcept : is_owner(std::exchange(other.is_owner, false)) {}
+    ~Sleepy() {
+      if (!is_owner) return;
+      failed += !ramie::sleep_for(1us).has_value();
+      ++destroyed;
+    }
+  };
+  destroyed = failed = 0;
+  constexpr int kRounds = 2'000;
+  {
+    SchedRuntime runtime(2);
+    const auto ended = runtime.run([] {
+      for (int round = 0; round < kRounds; ++round) {
+        auto handle = spawn([] { return Sleepy(); });
+        for (int i = 0; i < round % 40; ++i) ramie::base::cpu_pause();
+        if (round % 3 == 0) ramie::yield_now();
+        handle.detach();
+      }
+    });
+    CHECK(ended.has_value());
+    spin_until([&] { return runtime.scheduler().live() == 0; });
+  }
+  CHECK(destroyed == kRounds);
+  CHECK(failed == 0);
+}
+
 TEST_CASE("B26 a join that was cancelled can be repeated, and loses nothing", "[sched][spawn]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);

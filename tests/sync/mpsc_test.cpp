@@ -143,7 +143,7 @@ TEST_CASE("mpsc: the last permit of a closed channel ends the receiver's wait", 
   });
 }
 
-TEST_CASE("mpsc: close wakes every waiting sender, in any batch", "[sync]") {
+TEST_CASE("mpsc: close wakes every waiting sender, whatever their number", "[sync]") {
   with_workers([](MiniRuntime& runtime) {
     for (const int threads : {1, 31, 32, 33, 65}) {
       auto [sender, receiver] = mpsc::channel<Counted>(1);

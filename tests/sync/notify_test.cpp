@@ -157,3 +157,21 @@ TEST_CASE("Notify: what was done before notify_one is seen after wait", "[sync]"
     REQUIRE(data == 2000);
   });
 }
+
+// Goal: whoever gets the notification may destroy the object, also the one who finds it stored
+//   because the waiter that it was meant for has just been cancelled.
+// Method: one waiter with a deadline of nothing and one that comes late; ASan sees a late touch.
+TEST_CASE("Notify: who is notified may destroy it", "[sync]") {
+  with_workers([](MiniRuntime&) {
+    for (int round = 0; round < 300; ++round) {
+      auto notify = std::make_unique<Notify>();
+      Notify* object = notify.get();
+      auto hasty = ramie::spawn(
+          [object, round] { return ramie::timeout(round * 1us, [&] { return object->wait(); }); });
+      auto notifier = ramie::spawn([object] { object->notify_one(); });
+      if (!hasty.join()) REQUIRE(ramie::spawn([object] { return object->wait(); }).join());
+      notify.reset();
+      REQUIRE(notifier.join());
+    }
+  });
+}

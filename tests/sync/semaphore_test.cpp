@@ -75,7 +75,7 @@ TEST_CASE("Semaphore: a big request that leaves lets those behind it in", "[sync
   });
 }
 
-TEST_CASE("Semaphore: one release serves all that it suffices for, in any batch", "[sync]") {
+TEST_CASE("Semaphore: one release serves all that it suffices for, whatever their number", "[sync]") {
   with_workers([](MiniRuntime& runtime) {
     for (const int threads : {31, 32, 33, 64, 65}) {
       Semaphore semaphore(0);
@@ -164,4 +164,37 @@ TEST_CASE("Semaphore: a request for nothing waits in line all the same", "[sync]
   semaphore.release(1);
   REQUIRE(one.join());
   REQUIRE(none.join());
+}
+
+// As for Notify. Nobody else is inside when the permit is there: the one who gave it has left.
+TEST_CASE("Semaphore: who gets the last permit may destroy it", "[sync]") {
+  with_workers([](MiniRuntime&) {
+    for (int round = 0; round < 300; ++round) {
+      auto semaphore = std::make_unique<Semaphore>(0);
+      Semaphore* object = semaphore.get();
+      auto hasty = ramie::spawn([object, round] {
+        return ramie::timeout(round * 1us, [&] { return object->acquire(2); });
+      });
+      auto giver = ramie::spawn([object] { object->release(2); });
+      if (!hasty.join()) {
+        for (int i = 0; i < 2; ++i)
+          while (!object->try_acquire()) std::this_thread::yield();
+      }
+      semaphore.reset();
+      REQUIRE(giver.join());
+    }
+  });
+}
+
+TEST_CASE("Semaphore: who sees it closed may destroy it", "[sync]") {
+  with_workers([](MiniRuntime&) {
+    for (int round = 0; round < 300; ++round) {
+      auto semaphore = std::make_unique<Semaphore>(0);
+      Semaphore* object = semaphore.get();
+      auto closer = ramie::spawn([object] { object->close(); });
+      REQUIRE(code_of(object->acquire()) == errc::closed);
+      semaphore.reset();
+      REQUIRE(closer.join());
+    }
+  });
 }

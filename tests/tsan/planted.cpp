@@ -82,9 +82,9 @@ void pass_by_join() {
 void pass_by_oneshot() {
   for (int i = 0; i < 50; ++i) {
     auto [sender, receiver] = ramie::sync::oneshot::channel<int>();
-    auto handle = ramie::spawn([sender = std::move(sender)]() mutable {
+    auto handle = ramie::spawn([out = std::move(sender)]() mutable {
       ++shared_value;
-      (void)sender.send(1);
+      (void)out.send(1);
     });
     (void)receiver.recv();
     ++shared_value;
@@ -103,10 +103,10 @@ void pass_by_scope() {
 
 void pass_by_channel() {
   auto [sender, receiver] = ramie::sync::mpsc::channel<int>(4);
-  auto handle = ramie::spawn([sender = std::move(sender)]() mutable {
+  auto handle = ramie::spawn([out = std::move(sender)]() mutable {
     for (int i = 0; i < 50; ++i) {
       if (i == 49) ++shared_value;
-      (void)sender.send(int{i});
+      (void)out.send(int{i});
     }
   });
   while (receiver.recv()) {

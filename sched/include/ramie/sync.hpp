@@ -6,8 +6,7 @@
 // would have got goes to the next in line.
 //
 // An object may be destroyed as soon as nobody is inside one of its functions; who was just woken
-// may do it, although its waker has not returned yet. More than 32 plain threads in one line are
-// woken in batches: then the waker must have returned too.
+// may do it, although its waker has not returned yet.
 #pragma once
 
 #include <ramie/sync/condvar.hpp>

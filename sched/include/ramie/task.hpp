@@ -39,7 +39,7 @@ using Task = sched::Fiber;
 struct TaskOps {
   void (*run)(void* storage);  // in the fiber: closure -> result; throws what the closure throws
   void (*drop_closure)(void* storage) noexcept;  // never ran
-  void (*drop_result)(void* storage) noexcept;   // nobody joined
+  void (*drop_result)(void* storage) noexcept;   // nobody joined; null: there is nothing to do
 };
 
 // TSan must see fresh memory for each closure and result, not a control block that was used before.
@@ -97,10 +97,10 @@ struct TypedTask {
     else Slot<R>::construct(storage, [&]() -> R { return std::move(closure)(); });
   }
   static void drop_closure(void* storage) noexcept { Slot<F>::destroy(storage); }
-  static void drop_result([[maybe_unused]] void* storage) noexcept {
-    if constexpr (!std::is_void_v<R>) Slot<R>::destroy(storage);
-  }
-  static constexpr TaskOps kOps{&run, &drop_closure, &drop_result};
+  static void drop_result(void* storage) noexcept { Slot<Stored>::destroy(storage); }
+  static constexpr bool kNeedsDrop =
+      !std::is_void_v<R> && !(Slot<Stored>::kIsInline && std::is_trivially_destructible_v<Stored>);
+  static constexpr TaskOps kOps{&run, &drop_closure, kNeedsDrop ? &drop_result : nullptr};
 };
 
 enum class Outcome : std::uint8_t { none, value, exception, canceled, error };
@@ -123,7 +123,9 @@ RAMIE_API std::exception_ptr task_take_exception(Task& task) noexcept;
 RAMIE_API std::error_code task_error(Task& task) noexcept;
 // The result was moved out: the block must not drop it again.
 RAMIE_API void task_consumed(Task& task) noexcept;
+// Gives a handle's reference back: after the result was taken, and without.
 RAMIE_API void task_release(Task& task) noexcept;
+RAMIE_API void task_detach(Task& task) noexcept;
 RAMIE_API std::uint64_t task_id(const Task& task) noexcept;
 
 // A closure with its arguments, called once.
@@ -192,7 +194,7 @@ class [[nodiscard]] JoinHandle {
   /// Threads  any, one at a time.
   /// Cancel   not a wait.
   void detach() noexcept {
-    if (task_ != nullptr) detail::task_release(*std::exchange(task_, nullptr));
+    if (task_ != nullptr) detail::task_detach(*std::exchange(task_, nullptr));
   }
 
   /// Asks the fiber to end: its current wait and every later one return `canceled`. Before its
