@@ -64,10 +64,6 @@ Result<void> CancelScope::verdict() const noexcept {
   return failure(ended_by_us_);
 }
 
-base::Instant CancelState::deadline() const noexcept {
-  return innermost == nullptr ? inherited : innermost->effective_;
-}
-
 std::error_code CancelState::find_reason(Fiber& fiber, Marking marking) noexcept {
   base::Instant now{};
   const auto has_passed = [&now](base::Instant deadline) {

@@ -71,7 +71,9 @@ struct CancelState {
   base::Instant inherited = base::kNever;  // the deadline of the Scope that spawned the fiber
 
   // When the waits that start now must end.
-  base::Instant deadline() const noexcept;
+  base::Instant deadline() const noexcept {
+    return innermost == nullptr ? inherited : innermost->effective_;
+  }
   bool is_shielded() const noexcept { return innermost != nullptr && innermost->is_shielded_; }
   // Asks the whole chain and the fiber's own bits; success if nothing has ended.
   Result<void> ask(Fiber& fiber) noexcept;

@@ -26,6 +26,9 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
 }  // namespace
 
 [[gnu::noinline]] RAMIE_NO_TSAN Fiber* current_fiber() noexcept { return opaque(this_fiber); }
+[[gnu::noinline]] RAMIE_NO_TSAN Fiber*& current_fiber_slot() noexcept {
+  return *opaque(&this_fiber);
+}
 [[gnu::noinline]] RAMIE_NO_TSAN Worker* current_worker() noexcept { return opaque(this_worker); }
 [[gnu::noinline]] Sleeper& current_sleeper() noexcept {
   if (Fiber* fiber = current_fiber(); fiber != nullptr) return *fiber;
@@ -37,9 +40,6 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
   if (Fiber* fiber = current_fiber(); fiber != nullptr) return fiber->scheduler;
   Worker* worker = current_worker();
   return worker == nullptr ? nullptr : &worker->scheduler();
-}
-[[gnu::noinline]] RAMIE_NO_TSAN void set_current_fiber(Fiber* fiber) noexcept {
-  this_fiber = opaque(fiber);
 }
 [[gnu::noinline]] RAMIE_NO_TSAN void set_current_worker(Worker* worker) noexcept {
   this_worker = opaque(worker);

@@ -21,7 +21,8 @@ Sleeper& current_sleeper() noexcept;  // the fiber, or this thread's own
 // The runtime of the fiber or worker, else the one that the thread has entered, else null.
 Scheduler* current_scheduler() noexcept;
 
-void set_current_fiber(Fiber* fiber) noexcept;
+// Where this thread's current fiber stands: for the loop of a worker, which never changes threads.
+Fiber*& current_fiber_slot() noexcept;
 void set_current_worker(Worker* worker) noexcept;
 // Returns what was entered before.
 Scheduler* exchange_entered(Scheduler* scheduler) noexcept;

@@ -14,7 +14,7 @@ class Driver {
   virtual ~Driver() = default;
 
   // Waits for events at most `max_wait` (negative: for ever), publishes all of them, and appends
-  // the fibers that they woke to `out`; they are QUEUED and the caller's. Only the holder of the
+  // the fibers that they woke to `out`; they are the caller's. Only the holder of the
   // shard's baton calls this.
   virtual void turn(base::Nanos max_wait, FiberList& out) noexcept = 0;
   // Makes the turn() in progress, or else the next one, return at once. Any thread.

@@ -104,9 +104,8 @@ void end_task(Fiber& fiber) noexcept {
   Scheduler& scheduler = *fiber.scheduler;
   ScopeCore* group = std::exchange(fiber.group, nullptr);
   WakeList wakes;
-  {
+  if ((fiber.join_flags.fetch_or(Fiber::kEnded, base::kAcqRel) & Fiber::kJoiners) != 0) {
     const std::lock_guard lock(fiber.join_mutex);
-    fiber.has_ended.store(true, base::kRelease);
     while (Waiter* joiner = fiber.joiners.pop_front()) (void)wakes.claim(*joiner);
   }
   wakes.fire();
@@ -143,7 +142,7 @@ void WakeList::fire() noexcept {
   while (ThreadSleeper* thread = threads_) {
     threads_ = thread->wake_next;
     const void* futex = thread->word.futex();
-    (void)thread->word.start();  // from here on it may run, and end
+    thread->word.start();
     base::sys::futex_wake(futex, 1);
   }
   if (fibers_.is_empty()) return;

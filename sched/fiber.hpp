@@ -7,9 +7,9 @@
 // canceller.
 //
 // Who owns which fields:
-//   QUEUED   whoever turned it on, until the fiber is in a queue, then that queue: `queue_next`
-//   RUNNING  its worker (context, stack) and the fiber itself (budget, scope, wait)
-//   PARKED   nobody; wakers go through `word`
+//   woken    whoever woke it, until the fiber is in a queue, then that queue: `queue_next`
+//   running  its worker (context, stack) and the fiber itself (budget, scope, wait)
+//   parked   nobody; wakers go through `word`
 #pragma once
 
 #include "sched/base/clock.hpp"
@@ -96,13 +96,16 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   ScopeCore* group = nullptr;  // the Scope it belongs to
 
   // --- the end
+  static constexpr std::uint8_t kEnded = 1;
+  static constexpr std::uint8_t kJoiners = 2;  // somebody stood in the line
+  base::Atomic<std::uint8_t> join_flags{0};
   base::Mutex join_mutex;
   WaiterList joiners;
-  base::Atomic<bool> has_ended{false};
   base::Atomic<std::uint32_t> references{0};
 
   alignas(16) std::byte storage[detail::kTaskStorage];
 
+  bool has_ended() const noexcept { return (join_flags.load(base::kAcquire) & kEnded) != 0; }
   void set_name(std::string_view text) noexcept;
   std::string_view view_name() const noexcept { return name; }
 

@@ -3,13 +3,17 @@
 //   bit 63..32 epoch | 31..16 unused | 15..8 claim | 6 SCOPE | 5 SHUTDOWN | 4 CANCEL | 3 SHIELDED |
 //     2 ARMED | 1..0 state
 //
-//              start()                       commit() and the wait is still armed
-//   QUEUED ------------------> RUNNING ------------------------------------------> PARKED
-//     ^  ^                       |   |                                               |
-//     |  +-----------------------+   +--> DONE  (finish)                             |
-//     |     commit(): claimed meanwhile, or a yield                                  |
-//     +------------------------------------------------------------------------------+
-//           claim() or request(): the winner owns the fiber until it is in a queue
+//                       commit() and the wait is still armed
+//   LIVE or WOKEN --------------------------------------------> PARKED
+//    |  ^      ^                                                  |
+//    |  |      +-- WOKEN -----------------------------------------+
+//    |  +-- arm(): LIVE     claim() or request(): the winner owns the fiber until it is in a queue
+//    +----> DONE  (finish)
+//
+// LIVE and WOKEN fibers run or stand in a queue: who does which is no business of wakers, so no
+// step of a switch that nobody else needs to see is a read-modify-write. WOKEN stays on until the
+// next wait: it says that the wait was ended while the fiber was PARKED, so that its waker had left
+// every lock before the fiber went on.
 //
 // A wait is armed with a fresh epoch; whoever wants to end it (readiness, timer, cancel, an arm of
 // a select) races by one compare-and-swap on {ARMED, epoch}. The one that turns ARMED off has won,
@@ -17,16 +21,16 @@
 // no-op. Control blocks are reused, never freed, and `epoch` only grows: a late wake-up cannot hit
 // the block's next fiber.
 //
-// F1 Only the worker that ran the fiber leaves RUNNING, after the switch: start, commit and finish
-//   are the worker's.
-// F2 Who turns PARKED into QUEUED must put the fiber into a queue, once; claim() and request() say
+// F1 A fiber is PARKED or DONE only once its registers are saved: commit and finish are the
+//   worker's, after the switch.
+// F2 Who turns PARKED into WOKEN must put the fiber into a queue, once; claim() and request() say
 //   so by `true`.
-// F3 A fiber claimed while it is RUNNING is queued by its worker in commit().
+// F3 A fiber claimed before it is PARKED is queued by its worker: commit() says so.
 // F7 arm() fails if a cancel came first, in the same compare-and-swap.
 //
-// Writers: start/commit/finish/reset the worker (reset: the spawner), arm/disarm/clear_scope the
-// fiber itself, claim any waker, request any canceller. All are read-modify-write, so all are in
-// one total order.
+// Writers: commit/finish/reset the worker (reset: the spawner), arm/disarm/clear_scope the fiber
+// itself, claim any waker, request any canceller. All but reset and finish are read-modify-write,
+// so they are in one total order; before reset and after finish nobody has a wait to end.
 #pragma once
 
 #include "sched/base/assert.hpp"
@@ -40,7 +44,7 @@ namespace sched {
 
 class FiberWord {
  public:
-  enum State : std::uint64_t { kRunning = 0, kParked = 1, kQueued = 2, kDone = 3 };
+  enum State : std::uint64_t { kLive = 0, kParked = 1, kWoken = 2, kDone = 3 };
 
   // The cancel bits: this fiber was cancelled (sticky); the runtime is ending (sticky); look at the
   // cancel scopes, one may have ended.
@@ -64,38 +68,26 @@ class FiberWord {
 
   // --- the worker --------------------------------------------------------------------------------
 
-  // QUEUED -> RUNNING. Returns the cancel bits, so that a fiber cancelled before its first run
-  // never runs its body.
-  std::uint64_t start() noexcept {
-    const std::uint64_t old = word_.fetch_and(~kStateMask, kAcqRel_);  // kRunning is 0
-    RAMIE_ASSERT((old & kStateMask) == kQueued);
-    return old & kAnyCancel;
-  }
-
   // After the switch out of a fiber that wants to wait.
   [[nodiscard]] Commit commit() noexcept {
-    std::uint64_t old = word_.load(base::kRelaxed);
-    for (;;) {
-      const bool armed = (old & kArmed) != 0 || RAMIE_MUTANT(1);
-      const std::uint64_t next = (old & ~kStateMask) | (armed ? kParked : kQueued);
+    const auto order = RAMIE_MUTANT(6) ? base::kRelaxed : base::kAcqRel;
+    std::uint64_t old = word_.load(base::kAcquire);
+    while ((old & kArmed) != 0 || RAMIE_MUTANT(1)) {
+      const std::uint64_t next = (old & ~kStateMask) | kParked;
       if (RAMIE_MUTANT(5)) word_.store(old = next, base::kRelease);
-      const auto order = RAMIE_MUTANT(6) ? base::kRelaxed : kAcqRel_;
-      if (word_.compare_exchange_weak(old, next, order, base::kRelaxed))
-        return armed ? Commit::parked : Commit::queue;
+      if (word_.compare_exchange_weak(old, next, order, base::kAcquire)) return Commit::parked;
     }
+    return Commit::queue;
   }
 
-  // After the switch out of a fiber that yields: RUNNING -> QUEUED; the worker queues it.
-  void commit_yield() noexcept { word_.fetch_or(kQueued, kAcqRel_); }
+  // After the last switch out. A cancel that comes meanwhile may be lost: it has nobody to reach.
+  void finish() noexcept { word_.store(word_.load(base::kRelaxed) | kDone, base::kRelease); }
 
-  // After the last switch out: RUNNING -> DONE.
-  void finish() noexcept { word_.fetch_or(kDone, kAcqRel_); }
-
-  // DONE -> QUEUED with a new epoch: the block gets its next fiber.
+  // DONE -> LIVE with a new epoch: the block gets its next fiber.
   void reset() noexcept {
     const std::uint64_t old = word_.load(base::kRelaxed);
     const std::uint64_t epoch = RAMIE_MUTANT(2) ? (old >> kEpochShift) : (old >> kEpochShift) + 1;
-    word_.store((epoch << kEpochShift) | kQueued, base::kRelease);
+    word_.store((epoch << kEpochShift) | kLive, base::kRelease);
   }
 
   // --- the fiber itself --------------------------------------------------------------------------
@@ -105,7 +97,7 @@ class FiberWord {
   [[nodiscard]] Armed arm(Shield shield, std::uint64_t known = 0) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     for (;;) {
-      RAMIE_ASSERT((old & (kStateMask | kArmed)) == kRunning);
+      RAMIE_ASSERT((old & kArmed) == 0 && (old & 1U) == 0);  // LIVE or WOKEN
       if (shield == Shield::no && (old & kAnyCancel & ~known) != 0 && !RAMIE_MUTANT(3))
         return {false, 0};
       const std::uint64_t epoch = ((old >> kEpochShift) + 1) & 0xffff'ffffU;
@@ -120,12 +112,16 @@ class FiberWord {
   // claimed_by() tells by whom.
   [[nodiscard]] bool disarm() noexcept {
     if (RAMIE_MUTANT(11)) return word_.store(word_.load() & ~kArmed), true;
-    return (word_.fetch_and(~(kArmed | kShielded), kAcqRel_) & kArmed) != 0;
+    return (word_.fetch_and(~(kArmed | kShielded), base::kAcqRel) & kArmed) != 0;
   }
 
   // A scope ended: the hint may be stale. The caller looks at its remaining scopes afterwards.
   void clear_scope() noexcept { word_.fetch_and(~kScope, base::kSeqCst); }
 
+  // After a park: had the waker left every lock before we went on?
+  bool was_woken() const noexcept {
+    return (word_.load(base::kRelaxed) & kStateMask) == kWoken || RAMIE_MUTANT(12);
+  }
   bool is_armed() const noexcept { return (word_.load(base::kAcquire) & kArmed) != 0; }
   std::uint8_t claimed_by() const noexcept {
     return static_cast<std::uint8_t>(word_.load(base::kAcquire) >> kClaimShift);
@@ -172,14 +168,20 @@ class FiberWord {
     return static_cast<State>(word_.load(base::kAcquire) & kStateMask);
   }
 
-  // For threads, which sleep on the lower half of the word (x86-64: at its address).
+  // --- threads, which sleep on the lower half of the word (x86-64: at its address) ---------------
+
+  // WOKEN -> LIVE, by whoever woke it: from here on the thread may run, and end.
+  void start() noexcept {
+    const std::uint64_t old = word_.fetch_and(~kStateMask, base::kAcqRel);  // kLive is 0
+    RAMIE_ASSERT((old & kStateMask) == kWoken);
+    (void)old;
+  }
   const void* futex() const noexcept { return &word_; }
   std::uint32_t futex_value() const noexcept {
     return static_cast<std::uint32_t>(word_.load(base::kAcquire));
   }
 
  private:
-  static constexpr auto kAcqRel_ = base::kAcqRel;
   static constexpr std::uint64_t kStateMask = 3;
   static constexpr std::uint64_t kArmed = 1U << 2U;
   static constexpr std::uint64_t kShielded = 1U << 3U;
@@ -187,12 +189,12 @@ class FiberWord {
   static constexpr std::uint64_t kClaimMask = 0xffU << kClaimShift;
   static constexpr unsigned kEpochShift = 32;
 
-  // old -> `bits` with the wait closed in favour of `by`; a parked fiber becomes QUEUED, owned by
+  // old -> `bits` with the wait closed in favour of `by`; a parked fiber becomes WOKEN, owned by
   // the caller.
   bool try_claim(std::uint64_t& old, std::uint64_t bits, std::uint8_t by) noexcept {
     std::uint64_t next = bits & ~(kArmed | kShielded | kClaimMask);
     next |= std::uint64_t{by} << kClaimShift;
-    if ((old & kStateMask) == kParked && !RAMIE_MUTANT(8)) next = (next & ~kStateMask) | kQueued;
+    if ((old & kStateMask) == kParked && !RAMIE_MUTANT(8)) next = (next & ~kStateMask) | kWoken;
     if (RAMIE_MUTANT(7)) {
       word_.store(next, base::kRelease);
       return true;

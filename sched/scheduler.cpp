@@ -16,7 +16,18 @@ namespace sched {
 
 namespace {
 
+constexpr base::Nanos kLookAgain{1'000'000};
+
 base::Atomic<std::uint64_t> next_fiber_id{1};
+
+}  // namespace
+
+// The first of `count` ids that nobody else gets.
+std::uint64_t new_fiber_ids(std::uint64_t count) noexcept {
+  return next_fiber_id.fetch_add(count, base::kRelaxed);
+}
+
+namespace {
 
 int describe_current_fiber(char* text, int size) noexcept {
   const Fiber* fiber = current_fiber();
@@ -173,7 +184,7 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
     error = std::make_error_code(std::errc::not_enough_memory);
     return nullptr;
   }
-  fiber->id = next_fiber_id.fetch_add(1, base::kRelaxed);
+  fiber->id = worker == nullptr ? new_fiber_ids(1) : worker->take_id();
   fiber->spawn_site = site;
   fiber->set_name(options.name);
   fiber->scheduler = this;
@@ -188,7 +199,7 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
   fiber->outcome.store(detail::Outcome::none, base::kRelaxed);
   fiber->error = {};
   fiber->result_flags.store(0, base::kRelaxed);
-  fiber->has_ended.store(false, base::kRelaxed);
+  fiber->join_flags.store(0, base::kRelaxed);
   fiber->word.reset();
   if (worker != nullptr) {
     worker->metrics_.created.add();
@@ -209,7 +220,6 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
 }
 
 void Scheduler::abandon(Fiber& fiber) noexcept {
-  (void)fiber.word.start();
   fiber.word.finish();
   on_ended();
   fiber.release();
@@ -263,8 +273,7 @@ std::int64_t Scheduler::live() const noexcept {
 void Scheduler::on_ended() noexcept {
   if (Worker* worker = own_worker()) worker->metrics_.finished.add();
   else ended_outside_.fetch_add(1, base::kSeqCst);
-  // Count, then look for who waits; wait_until_ended() announces, then counts.
-  base::fence(base::kSeqCst);
+  // No fence: who waits looks again after a while if we have not seen it yet.
   if (!is_shutting_down()) return;
   ended_signal_.fetch_add(1, base::kSeqCst);
   base::sys::futex_wake(&ended_signal_, 1);
@@ -286,9 +295,9 @@ bool Scheduler::wait_until_ended(base::Instant deadline, bool with_jobs) noexcep
     const std::uint32_t seen = ended_signal_.load(base::kSeqCst);
     const std::int64_t alive = live();  // first: a job that ends meanwhile must not hide a fiber
     if (alive <= (with_jobs ? 0 : static_cast<std::int64_t>(blocking_->running()))) return true;
-    base::Nanos left{-1};
+    base::Nanos left = kLookAgain;
     if (deadline != base::kNever) {
-      left = deadline - base::now();
+      left = std::min(left, deadline - base::now());
       if (left.count() <= 0) return false;
     }
     (void)base::sys::futex_wait(&ended_signal_, seen, left);
@@ -324,7 +333,7 @@ std::vector<std::string> Scheduler::leak() noexcept {
   slab_.leak();
   std::vector<std::string> stragglers;
   for_each_fiber([&](Fiber& fiber) {
-    if (fiber.has_ended.load(base::kAcquire)) return;
+    if (fiber.has_ended()) return;
     std::string text = "fiber " + std::to_string(fiber.id) + " '" + fiber.name + "': ";
     text += to_string(fiber.waits_for.load(base::kRelaxed));
     stragglers.push_back(std::move(text));

@@ -77,6 +77,8 @@ struct Shard {
       0};  // the timer that its sleeper waits for; 0: nobody sleeps in it
 };
 
+std::uint64_t new_fiber_ids(std::uint64_t count) noexcept;
+
 class Scheduler {
  public:
   Scheduler(SchedulerOptions options, std::vector<Driver*> shards);

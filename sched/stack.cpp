@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <mutex>
 #include <new>
 
 namespace ramie {
@@ -200,6 +201,26 @@ void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
   mutex_.unlock();
 }
 
+std::int64_t StackPool::taken() const noexcept {
+  std::int64_t sum = taken_.load(base::kRelaxed);
+  const std::lock_guard lock(mutex_);
+  for (const StackCache* cache = caches_.front(); cache != nullptr; cache = caches_.next(*cache))
+    sum += cache->lent_.load(base::kRelaxed);
+  return sum;
+}
+
+StackCache::StackCache(StackPool& pool) noexcept : pool_(pool) {
+  const std::lock_guard lock(pool_.mutex_);
+  pool_.caches_.push_back(*this);
+}
+
+StackCache::~StackCache() {
+  flush();
+  const std::lock_guard lock(pool_.mutex_);
+  pool_.caches_.erase(*this);
+  pool_.taken_.fetch_add(lent_.load(base::kRelaxed), base::kRelaxed);
+}
+
 Stack* StackCache::take(std::size_t size, int& error) noexcept {
   if (!kReuses || (size != 0 && size != pool_.options_.size)) return pool_.take(size, error);
   if (top_ == nullptr) {
@@ -209,7 +230,7 @@ Stack* StackCache::take(std::size_t size, int& error) noexcept {
   Stack* stack = top_;
   top_ = stack->next_;
   --size_;
-  pool_.taken_.fetch_add(1, base::kRelaxed);
+  count(1);
   return stack;
 }
 
@@ -219,7 +240,7 @@ void StackCache::give_back(Stack* stack) noexcept {
     return;
   }
   base::asan_unpoison(stack->low(), stack->size());
-  pool_.taken_.fetch_sub(1, base::kRelaxed);
+  count(-1);
   stack->next_ = top_;
   top_ = stack;
   if (++size_ <= kMax) return;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "sched/base/atomic.hpp"
+#include "sched/base/intrusive_list.hpp"
 #include "sched/base/mutex.hpp"
 
 #include <cstddef>
@@ -56,6 +57,8 @@ struct StackOptions {
   std::size_t cache_bytes = 64 * 1024 * 1024;
 };
 
+class StackCache;
+
 // All stacks of one runtime.
 class StackPool {
  public:
@@ -73,7 +76,7 @@ class StackPool {
   std::size_t default_size() const noexcept { return options_.size; }
   GuardMethod guard_method() const noexcept { return guard_.load(base::kRelaxed); }
   // Stacks taken and not given back; zero when every fiber has ended.
-  std::int64_t taken() const noexcept { return taken_.load(base::kRelaxed); }
+  std::int64_t taken() const noexcept;
 
   // Past a shutdown deadline the stragglers' stacks stay mapped on purpose (F6).
   void leak() noexcept { leaked_ = true; }
@@ -98,17 +101,18 @@ class StackPool {
   base::Atomic<std::uint32_t> next_colour_{0};
   bool leaked_ = false;
 
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
+  base::List<StackCache> caches_;
   Stack* depot_ = nullptr;
   std::size_t depot_size_ = 0;
   Slab* slabs_ = nullptr;
 };
 
 // A worker's own stacks, the hottest on top. Used by its worker only.
-class StackCache {
+class StackCache : public base::Link {
  public:
-  explicit StackCache(StackPool& pool) noexcept : pool_(pool) {}
-  ~StackCache() { flush(); }
+  explicit StackCache(StackPool& pool) noexcept;
+  ~StackCache();
   StackCache(const StackCache&) = delete;
   StackCache& operator=(const StackCache&) = delete;
 
@@ -117,9 +121,15 @@ class StackCache {
   void flush() noexcept;
 
  private:
+  friend class StackPool;
   static constexpr std::size_t kMax = 64;
 
+  void count(std::int64_t change) noexcept {
+    lent_.store(lent_.load(base::kRelaxed) + change, base::kRelaxed);
+  }
+
   StackPool& pool_;
+  base::Atomic<std::int64_t> lent_{0};  // taken here, less given back here; we alone write it
   Stack* top_ = nullptr;
   std::size_t size_ = 0;
 };

@@ -94,13 +94,10 @@ std::uint8_t Wait::park() noexcept {
 
 void Wait::park_thread() noexcept {
   FiberWord& word = sleeper_.word;
-  if (word.commit() == FiberWord::Commit::queue) {
-    (void)word.start();
-    return;
-  }
+  if (word.commit() == FiberWord::Commit::queue) return;
   for (;;) {  // until WakeList::fire() has started us
     const std::uint32_t value = word.futex_value();
-    if (word.state() == FiberWord::kRunning) return;
+    if (word.state() == FiberWord::kLive) return;
     (void)base::sys::futex_wait(word.futex(), value, base::Nanos(-1));
   }
 }

@@ -34,6 +34,9 @@ class Wait {
   // Gives an armed wait up; false if it was claimed meanwhile.
   [[nodiscard]] bool disarm() noexcept { return sleeper_.word.disarm(); }
   [[nodiscard]] std::uint8_t park() noexcept;
+  // After park() by an arm: true if the last lock can be skipped, for the waiter is unlinked and
+  // its waker gone.
+  bool waker_is_out() const noexcept { return sleeper_.word.was_woken(); }
   [[nodiscard]] Result<void> verdict() noexcept;
 
   bool is_thread() const noexcept { return sleeper_.is_thread(); }
@@ -61,6 +64,7 @@ class Wait {
         }
       }
       const std::uint8_t by = park();
+      if (by < FiberWord::kByTimer && waker_is_out()) return {};
       {
         const std::lock_guard lock(mutex);
         if (waiter.is_linked()) list.erase(waiter);

@@ -10,7 +10,8 @@
 //
 // The claim is made under the lock while the waiter is linked, so its owner cannot have left. A
 // fiber that was PARKED is ours after a won claim: nobody else can run it until fire() has queued
-// it.
+// it. So a fiber that was woken so (FiberWord::was_woken) may skip the last lock: its waker has
+// left it, and has unlinked the waiter.
 #pragma once
 
 #include "sched/base/intrusive_list.hpp"
@@ -42,14 +43,11 @@ class Sleeper {
   alignas(8) const bool is_thread_;
 };
 
-// A plain thread that waits. Claimed while it sleeps it is QUEUED, and sleeps on until its waker,
+// A plain thread that waits. Claimed while it sleeps it is WOKEN, and sleeps on until its waker,
 // the lock dropped, has started it: so it stays where it is while it is linked here.
 class ThreadSleeper final : public Sleeper {
  public:
-  ThreadSleeper() noexcept : Sleeper(true) {
-    word.reset();
-    (void)word.start();
-  }
+  ThreadSleeper() noexcept : Sleeper(true) { word.reset(); }
   ThreadSleeper* wake_next = nullptr;
 };
 
@@ -63,8 +61,7 @@ struct Waiter : base::Link {
 
 using WaiterList = base::List<Waiter>;
 
-// Fibers in a row, linked through their control blocks. Owned by one thread; every fiber in it is
-// QUEUED.
+// Fibers in a row, linked through their control blocks. Owned by one thread, as every fiber in it.
 class FiberList {
  public:
   FiberList() noexcept = default;

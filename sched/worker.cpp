@@ -20,6 +20,7 @@ namespace sched {
 
 namespace {
 constexpr std::size_t kBlockCache = 64;
+constexpr std::uint64_t kIdBlock = 256;
 }
 
 Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
@@ -40,6 +41,7 @@ void Worker::run() noexcept {
   const base::TsanInternal
       internal;  // fibers have contexts of their own: this is the loop around them
   set_current_worker(this);
+  running_ = &current_fiber_slot();
   context_.attach();
   AlternateStack signal_stack;
   if (scheduler_.options().alternate_stacks) signal_stack.install();
@@ -246,9 +248,8 @@ void Worker::release_deferred() noexcept {
 
 void Worker::run_one(Fiber& fiber) noexcept {
   fiber.worker.store(this, base::kRelaxed);
-  const std::uint64_t cancel_bits = fiber.word.start();
   if (fiber.stack == nullptr) {
-    fiber.skip_body = (cancel_bits & (FiberWord::kCancel | FiberWord::kShutdown)) != 0;
+    fiber.skip_body = (fiber.word.cancel_bits() & (FiberWord::kCancel | FiberWord::kShutdown)) != 0;
     if (!attach_stack(fiber)) {
       finish(fiber);
       return;
@@ -257,9 +258,9 @@ void Worker::run_one(Fiber& fiber) noexcept {
   const std::uint32_t budget = scheduler_.options_.budget;
   fiber.budget.store(budget == 0 ? ~0U : budget, base::kRelaxed);
   metrics_.runs.add();
-  set_current_fiber(&fiber);
+  *running_ = &fiber;
   switch_in(context_, fiber.context, *fiber.stack);
-  set_current_fiber(nullptr);
+  *running_ = nullptr;
   switch (fiber.leaving.load(base::kRelaxed)) {  // F1: only now may anybody else run it
     case Leaving::parking:
       if (fiber.word.commit() == FiberWord::Commit::parked) return;
@@ -268,7 +269,6 @@ void Worker::run_one(Fiber& fiber) noexcept {
       return;
     case Leaving::yielding:
       metrics_.yields.add();
-      fiber.word.commit_yield();
       deferred_.push_back(fiber);
       return;
     case Leaving::ended: finish(fiber); return;
@@ -301,6 +301,14 @@ void Worker::finish(Fiber& fiber) noexcept {
 }
 
 // --- control blocks ------------------------------------------------------------------------------
+
+std::uint64_t Worker::take_id() noexcept {
+  if (next_id_ == end_of_ids_) {
+    next_id_ = new_fiber_ids(kIdBlock);
+    end_of_ids_ = next_id_ + kIdBlock;
+  }
+  return next_id_++;
+}
 
 Fiber* Worker::take_block() noexcept {
   if (blocks_.is_empty() && !scheduler_.slab_.withdraw(blocks_, kBlockCache / 2)) return nullptr;

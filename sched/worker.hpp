@@ -40,6 +40,8 @@ class Worker {
   // --- from this worker's thread (a fiber on it, or its own loop)
   void submit(Fiber& fiber) noexcept;
   void submit_batch(FiberList& batch) noexcept;
+  // Unique in the process.
+  std::uint64_t take_id() noexcept;
   // A control block from this worker's cache, or null.
   Fiber* take_block() noexcept;
   void give_block_back(Fiber& fiber) noexcept;
@@ -89,7 +91,10 @@ class Worker {
   Scheduler& scheduler_;
   const std::size_t index_;
   ThreadContext context_;
+  Fiber** running_ = nullptr;  // our thread's current_fiber()
   base::Random random_;
+  std::uint64_t next_id_ = 0;
+  std::uint64_t end_of_ids_ = 0;
   std::uint32_t tick_ = 0;
   std::uint32_t lifo_streak_ = 0;
   bool is_searching_ = false;

@@ -98,7 +98,7 @@ void BlockingPool::run(Threads::iterator self) noexcept {
 
 void BlockingPool::run_job(Fiber& job) noexcept {
   running_.fetch_add(1, base::kSeqCst);
-  const std::uint64_t cancel_bits = job.word.start();
+  const std::uint64_t cancel_bits = job.word.cancel_bits();
   base::tsan_acquire(job.wake_edge());
   if ((cancel_bits & FiberWord::kCancel) != 0) {
     job.ops->drop_closure(job.storage);
@@ -113,7 +113,6 @@ void BlockingPool::run_job(Fiber& job) noexcept {
 }
 
 void BlockingPool::end_unrun(Fiber& job, std::error_code error) noexcept {
-  (void)job.word.start();
   job.ops->drop_closure(job.storage);
   job.error = error;
   job.outcome.store(error ? detail::Outcome::error : detail::Outcome::canceled, base::kRelaxed);

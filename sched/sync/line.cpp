@@ -10,20 +10,17 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-Line& Line::of(detail::WaitLine& storage) noexcept {
+void Line::make(detail::WaitLine& storage) noexcept {
   static_assert(sizeof(Line) <= sizeof storage.space_);
   static_assert(alignof(Line) <= alignof(void*));
-  auto* line = reinterpret_cast<Line*>(storage.space_);
-  if (storage.made_.load(base::kAcquire) == detail::WaitLine::kDone) return *std::launder(line);
   std::uint32_t made = detail::WaitLine::kNot;
   if (storage.made_.compare_exchange_strong(made, detail::WaitLine::kBeing, base::kAcquire,
                                             base::kAcquire)) {
-    line = ::new (storage.space_) Line;
+    ::new (storage.space_) Line;
     storage.made_.store(detail::WaitLine::kDone, base::kRelease);
-    return *line;
+    return;
   }
   while (storage.made_.load(base::kAcquire) != detail::WaitLine::kDone) std::this_thread::yield();
-  return *std::launder(line);
 }
 
 void Line::destroy(detail::WaitLine& storage) noexcept { of(storage).~Line(); }

@@ -5,8 +5,8 @@
 //   park()                                        claim it: won? then, and only then, give
 //   lock; unlock                                  lost (a cancel was faster): leave a mark, go on
 //
-// The last lock of the waiting side is why a woken waiter may destroy the primitive: its waker has
-// left the lock by then and touches nothing any more.
+// The last lock of the waiting side (needless if it had parked: waiter.hpp) is why a woken waiter
+// may destroy the primitive: its waker has left the lock by then and touches nothing any more.
 //
 // A cancel that a Shield hides ends a wait, but concerns somebody else. Such a waiter keeps its
 // place; if it was passed over meanwhile it was the first, and goes back to the front.
@@ -17,6 +17,7 @@
 #include <ramie/sync/wait_line.hpp>
 
 #include <mutex>
+#include <new>
 
 namespace ramie {
 inline namespace v0 {
@@ -33,7 +34,11 @@ class Line {
   // What a waiter learns that was popped but could not be claimed.
   enum Mark : std::uint32_t { kNone, kPassedOver, kTold };
 
-  static Line& of(detail::WaitLine& storage) noexcept;
+  static Line& of(detail::WaitLine& storage) noexcept {
+    if (storage.made_.load(base::kAcquire) != detail::WaitLine::kDone) [[unlikely]]
+      make(storage);
+    return *std::launder(reinterpret_cast<Line*>(storage.space_));
+  }
   static void destroy(detail::WaitLine& storage) noexcept;
 
   // Claims the first that can be claimed. Under the lock.
@@ -76,7 +81,7 @@ class Line {
         if (!std::exchange(was_linked, true)) on_linked();
         const std::uint8_t by = wait.park();
         if (by < FiberWord::kByTimer) {
-          const std::lock_guard lock(mutex);  // the waker is out
+          if (!wait.waker_is_out()) const std::lock_guard until_it_is(mutex);
           return by;
         }
       }
@@ -97,6 +102,7 @@ class Line {
   WaiterList waiters;
 
  private:
+  static void make(detail::WaitLine& storage) noexcept;
   void take_place(Wait& wait, Waiter& waiter, Seat seat) noexcept {
     wait.bind(waiter);
     if (waiter.is_linked()) return;

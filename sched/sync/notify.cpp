@@ -24,7 +24,8 @@ Result<void> Notify::wait() noexcept {
   sched::Wait wait(sched::WaitKind::notify, this);
   if (auto entered = wait.enter(); !entered) return entered;
   std::uint32_t stored = kStored;
-  if (state_.compare_exchange_strong(stored, kEmpty, base::kAcqRel, base::kRelaxed)) return {};
+  if (state_.load(base::kRelaxed) == kStored &&
+      state_.compare_exchange_strong(stored, kEmpty, base::kAcqRel, base::kRelaxed)) return {};
   Line& line = Line::of(line_);
   auto by = line.wait(wait, [this] { return take_or_queue(); });
   if (by) return {};

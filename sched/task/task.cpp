@@ -53,13 +53,14 @@ void task_submit_blocking(Task& task) noexcept {
 Result<void> task_join(Task& task) noexcept {
   RAMIE_CHECK(sched::current_fiber() != &task, "a fiber joins itself: it would wait for ever");
   sched::Wait wait(sched::WaitKind::join, &task);
-  auto joined =
-      wait.run(task.join_mutex, task.joiners, [&] { return task.has_ended.load(base::kAcquire); });
+  auto joined = wait.run(task.join_mutex, task.joiners, [&] {
+    return (task.join_flags.fetch_or(Fiber::kJoiners, base::kAcqRel) & Fiber::kEnded) != 0;
+  });
   if (joined) base::tsan_acquire(task.end_edge());
   return joined;
 }
 
-bool task_is_finished(const Task& task) noexcept { return task.has_ended.load(base::kAcquire); }
+bool task_is_finished(const Task& task) noexcept { return task.has_ended(); }
 
 void task_cancel(Task& task) noexcept {
   sched::WakeList wakes;

@@ -60,12 +60,12 @@ void accessors() {
   {
     int one = 0;
     auto* mine = reinterpret_cast<sched::Fiber*>(&one);
-    sched::set_current_fiber(mine);
+    sched::current_fiber_slot() = mine;
     hop();
     const bool is_other_empty = sched::current_fiber() == nullptr;
     hop();
     const bool is_kept = sched::current_fiber() == mine;
-    sched::set_current_fiber(nullptr);
+    sched::current_fiber_slot() = nullptr;
     report("ours", "current_fiber", is_other_empty && is_kept);
   }
   {
@@ -162,7 +162,7 @@ int main() {
   (void)std::setvbuf(stdout, nullptr, _IONBF, 0);
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets) != 0) return 2;
   const auto ours = [](int number) {
-    sched::set_current_fiber(nullptr);
+    sched::current_fiber_slot() = nullptr;
     sched::set_current_worker(worker(number));
     (void)sched::exchange_entered(scheduler(number));
   };

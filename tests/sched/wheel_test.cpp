@@ -38,7 +38,6 @@ class Sleepers {
   void sleep(std::size_t i, Tick due, TimerWheel& wheel) {
     Fiber& fiber = *fibers_[i];
     fiber.word.reset();
-    (void)fiber.word.start();
     fiber.timer.deadline.store(at(due).time_since_epoch().count());
     REQUIRE(fiber.word.arm(FiberWord::Shield::no).armed);
     REQUIRE(fiber.word.commit() == FiberWord::Commit::parked);
@@ -85,7 +84,6 @@ class Sleepers {
  private:
   void finish(std::size_t i) {
     CHECK_FALSE(fibers_[i]->timer.is_linked());
-    (void)fibers_[i]->word.start();
     fibers_[i]->word.finish();
   }
 
@@ -180,7 +178,6 @@ TEST_CASE("TimerWheel: an entry whose wait moved to a later deadline is looked a
   Fiber fiber;
   fiber.timer.owner = &fiber;
   fiber.word.reset();
-  (void)fiber.word.start();
   fiber.timer.deadline.store(at(100).time_since_epoch().count());
   REQUIRE(fiber.word.arm(FiberWord::Shield::no).armed);
   REQUIRE(wheel.insert(fiber.timer, 100));
@@ -207,7 +204,6 @@ TEST_CASE("TimerWheel: a fiber without an open wait is not woken, only told to l
   Fiber fiber;
   fiber.timer.owner = &fiber;
   fiber.word.reset();
-  (void)fiber.word.start();
   fiber.timer.deadline.store(at(10).time_since_epoch().count());
   (void)wheel.insert(fiber.timer, 10);
   FiberList out;

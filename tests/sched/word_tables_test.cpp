@@ -21,20 +21,18 @@ using Shield = FiberWord::Shield;
 
 // --- FiberWord
 
-const std::array<std::string, 8> kFiberStates{"done",     "queued", "running",  "armed",
-                                              "shielded", "parked", "parked-s", "claimed"};
+const std::array<std::string, 8> kFiberStates{"done",   "live",     "armed",   "shielded",
+                                              "parked", "parked-s", "claimed", "woken"};
 
 // Brings a fresh word into `state`; returns the epoch of its wait.
 std::uint32_t put(FiberWord& word, const std::string& state) {
   if (state == "done") return word.epoch();
   word.reset();
-  if (state == "queued") return word.epoch();
-  (void)word.start();
-  if (state == "running") return word.epoch();
+  if (state == "live") return word.epoch();
   const bool shielded = state == "shielded" || state == "parked-s";
   const FiberWord::Armed wait = word.arm(shielded ? Shield::yes : Shield::no);
-  if (state == "claimed") (void)word.claim(wait.epoch, 7);
-  if (state == "parked" || state == "parked-s") (void)word.commit();
+  if (state == "parked" || state == "parked-s" || state == "woken") (void)word.commit();
+  if (state == "claimed" || state == "woken") (void)word.claim(wait.epoch, 7);
   return wait.epoch;
 }
 
@@ -48,18 +46,17 @@ std::string look(FiberWord& word) {
   const bool shielded = armed && word.is_armed();
   switch (state) {
     case FiberWord::kDone: return "done" + suffix;
-    case FiberWord::kQueued: return (armed ? "queued-armed" : "queued") + suffix;
+    case FiberWord::kWoken: return (armed ? "woken-armed" : "woken") + suffix;
     case FiberWord::kParked: return (shielded ? "parked-s" : armed ? "parked" : "lost") + suffix;
-    case FiberWord::kRunning: break;
+    case FiberWord::kLive: break;
   }
   if (armed) return (shielded ? "shielded" : "armed") + suffix;
-  return "running" + suffix;
+  return "live" + suffix;
 }
 
 std::string apply(FiberWord& word, const std::string& name, std::uint32_t epoch) {
-  if (name == "start") return std::to_string(word.start());
+  if (name == "start") return word.start(), "";
   if (name == "commit") return word.commit() == FiberWord::Commit::parked ? "parked" : "queue";
-  if (name == "yield") return word.commit_yield(), "";
   if (name == "finish") return word.finish(), "";
   if (name == "reset") return word.reset(), "";
   if (name == "arm") return word.arm(Shield::no).armed ? "armed" : "refused";
@@ -83,48 +80,48 @@ struct FiberRow {
 
 // clang-format off
 const FiberRow kFiberTable[] = {
-  // done               queued              running             armed
-  // shielded           parked              parked-s            claimed
-  {"start",   {"-", "0 -> running", "-", "-",
+  // done               live                armed               shielded
+  // parked             parked-s            claimed             woken
+  {"commit",  {"-", "queue -> live", "parked -> parked", "parked -> parked-s",
+               "-", "-", "queue -> live", "queue -> woken"}},
+  {"finish",  {"-", " -> done", "-", "-",
+               "-", "-", " -> done", " -> done"}},
+  {"reset",   {" -> live", "-", "-", "-",
                "-", "-", "-", "-"}},
-  {"commit",  {"-", "-", "queue -> queued", "parked -> parked",
-               "parked -> parked-s", "-", "-", "queue -> queued"}},
-  {"yield",   {"-", "-", " -> queued", "-",
-               "-", "-", "-", " -> queued"}},
-  {"finish",  {"-", "-", " -> done", "-",
-               "-", "-", "-", " -> done"}},
-  {"reset",   {" -> queued", "-", "-", "-",
-               "-", "-", "-", "-"}},
-  {"arm",     {"-", "-", "armed -> armed", "-",
-               "-", "-", "-", "armed -> armed"}},
-  {"arm-s",   {"-", "-", "armed -> shielded", "-",
-               "-", "-", "-", "armed -> shielded"}},
-  {"disarm",  {"-", "-", "theirs -> running", "ours -> running",
-               "ours -> running", "-", "-", "theirs -> running"}},
-  {"claim",   {"lost -> done", "lost -> queued", "lost -> running", "won -> running",
-               "won -> running", "queue -> queued", "queue -> queued", "lost -> running"}},
-  {"late",    {"lost -> done", "lost -> queued", "lost -> running", "lost -> armed",
-               "lost -> shielded", "lost -> parked", "lost -> parked-s", "lost -> running"}},
-  {"cancel",  {"no -> done", "no -> queued+c", "no -> running+c", "no -> running+c",
-               "no -> shielded+c", "queue -> queued+c", "no -> parked-s+c", "no -> running+c"}},
+  {"start",   {"-", "-", "-", "-",
+               "-", "-", "-", " -> live"}},
+  {"arm",     {"-", "armed -> armed", "-", "-",
+               "-", "-", "armed -> armed", "armed -> armed"}},
+  {"arm-s",   {"-", "armed -> shielded", "-", "-",
+               "-", "-", "armed -> shielded", "armed -> shielded"}},
+  {"disarm",  {"-", "theirs -> live", "ours -> live", "ours -> live",
+               "-", "-", "theirs -> live", "theirs -> woken"}},
+  {"claim",   {"lost -> done", "lost -> live", "won -> live", "won -> live",
+               "queue -> woken", "queue -> woken", "lost -> live", "lost -> woken"}},
+  {"late",    {"lost -> done", "lost -> live", "lost -> armed", "lost -> shielded",
+               "lost -> parked", "lost -> parked-s", "lost -> live", "lost -> woken"}},
+  {"cancel",  {"no -> done", "no -> live+c", "no -> live+c", "no -> shielded+c",
+               "queue -> woken+c", "no -> parked-s+c", "no -> live+c", "no -> woken+c"}},
 };
 
 // The same with the cancel bit on before (a wait that is open then is shielded).
 const FiberRow kCancelledTable[] = {
-  {"start",   {"-", "16 -> running+c", "-", "-", "-", "-", "-", "-"}},
-  {"commit",  {"-", "-", "queue -> queued+c", "-",
-               "parked -> parked-s+c", "-", "-", "queue -> queued+c"}},
-  {"yield",   {"-", "-", " -> queued+c", "-", "-", "-", "-", " -> queued+c"}},
-  {"finish",  {"-", "-", " -> done+c", "-", "-", "-", "-", " -> done+c"}},
-  {"arm",     {"-", "-", "refused -> running+c", "-", "-", "-", "-", "refused -> running+c"}},
-  {"arm-k",   {"-", "-", "armed -> armed+c", "-", "-", "-", "-", "armed -> armed+c"}},
-  {"arm-s",   {"-", "-", "armed -> shielded+c", "-", "-", "-", "-", "armed -> shielded+c"}},
-  {"disarm",  {"-", "-", "theirs -> running+c", "-",
-               "ours -> running+c", "-", "-", "theirs -> running+c"}},
-  {"claim",   {"-", "lost -> queued+c", "lost -> running+c", "-",
-               "won -> running+c", "-", "queue -> queued+c", "lost -> running+c"}},
-  {"cancel",  {"-", "no -> queued+c", "no -> running+c", "-",
-               "no -> shielded+c", "-", "no -> parked-s+c", "no -> running+c"}},
+  {"commit",  {"-", "queue -> live+c", "-", "parked -> parked-s+c",
+               "-", "-", "queue -> live+c", "queue -> woken+c"}},
+  {"finish",  {"-", " -> done+c", "-", "-", "-", "-", " -> done+c", " -> done+c"}},
+  {"start",   {"-", "-", "-", "-", "-", "-", "-", " -> live+c"}},
+  {"arm",     {"-", "refused -> live+c", "-", "-",
+               "-", "-", "refused -> live+c", "refused -> woken+c"}},
+  {"arm-k",   {"-", "armed -> armed+c", "-", "-",
+               "-", "-", "armed -> armed+c", "armed -> armed+c"}},
+  {"arm-s",   {"-", "armed -> shielded+c", "-", "-",
+               "-", "-", "armed -> shielded+c", "armed -> shielded+c"}},
+  {"disarm",  {"-", "theirs -> live+c", "-", "ours -> live+c",
+               "-", "-", "theirs -> live+c", "theirs -> woken+c"}},
+  {"claim",   {"-", "lost -> live+c", "-", "won -> live+c",
+               "-", "queue -> woken+c", "lost -> live+c", "lost -> woken+c"}},
+  {"cancel",  {"-", "no -> live+c", "-", "no -> shielded+c",
+               "-", "no -> parked-s+c", "no -> live+c", "no -> woken+c"}},
 };
 // clang-format on
 
@@ -208,8 +205,8 @@ void apply(IoState& state, const std::string& name) {
 // Goal: each transition does in each state what the header says. Method: two tables, one for words
 // with the cancel bit.
 TEST_CASE("FiberWord: every transition in every state", "[sched][word]") {
-  CHECK(walk(kFiberTable, false) == 42);
-  CHECK(walk(kCancelledTable, true) == 27);
+  CHECK(walk(kFiberTable, false) == 45);
+  CHECK(walk(kCancelledTable, true) == 31);
 }
 
 TEST_CASE("FiberWord: the claim's number stays readable, the epoch only grows", "[sched][word]") {
@@ -217,7 +214,6 @@ TEST_CASE("FiberWord: the claim's number stays readable, the epoch only grows", 
   std::uint32_t last = 0;
   for (int life = 0; life < 3; ++life) {
     word.reset();
-    (void)word.start();
     for (std::uint8_t by : {std::uint8_t{0}, std::uint8_t{7}, FiberWord::kByTimer}) {
       const FiberWord::Armed wait = word.arm(Shield::no);
       CHECK(wait.epoch > last);
@@ -245,10 +241,9 @@ TEST_CASE("FiberWord: a wake between arm and switch leaves the fiber to its work
   FiberWord word;
   const std::uint32_t epoch = put(word, "armed");
   CHECK(word.claim(epoch, 0) == FiberWord::Claim::won);
-  CHECK(word.state() == FiberWord::kRunning);
+  CHECK(word.state() == FiberWord::kLive);
   CHECK(word.commit() == FiberWord::Commit::queue);
-  CHECK(word.state() == FiberWord::kQueued);
-  CHECK(word.start() == 0);
+  CHECK_FALSE(word.was_woken());  // its waker may still be under the lock
 }
 
 TEST_CASE("ParkWord: every transition in every state", "[sched][word]") {

@@ -75,7 +75,8 @@ TEST_CASE("Semaphore: a big request that leaves lets those behind it in", "[sync
   });
 }
 
-TEST_CASE("Semaphore: one release serves all that it suffices for, whatever their number", "[sync]") {
+TEST_CASE("Semaphore: one release serves all that it suffices for, whatever their number",
+          "[sync]") {
   with_workers([](MiniRuntime& runtime) {
     for (const int threads : {31, 32, 33, 64, 65}) {
       Semaphore semaphore(0);
