@@ -53,6 +53,7 @@ RAMIE_NO_TSAN void leave(FiberContext& fiber, [[maybe_unused]] bool last) noexce
   __sanitizer_finish_switch_fiber(fiber.fake_stack, &thread->stack_low, &thread->stack_size);
 #endif
   exchange_exceptions(*thread->live, thread->exceptions, fiber.exceptions);
+  base::tsan_acquire(thread);
 }
 
 }  // namespace
@@ -73,6 +74,7 @@ RAMIE_NO_TSAN void first_frame(fcontext::transfer_t from) noexcept {
   __sanitizer_finish_switch_fiber(nullptr, &thread->stack_low, &thread->stack_size);
 #endif
   exchange_exceptions(*thread->live, thread->exceptions, fiber.exceptions);
+  base::tsan_acquire(thread);
   enter_first_frame(fiber);
   leave(fiber, true);
   std::abort();  // nobody switches into a fiber that has ended
@@ -85,6 +87,7 @@ void ThreadContext::attach() noexcept {
 #if RAMIE_TSAN
   tsan = __tsan_get_current_fiber();
 #endif
+  base::tsan_release(this);  // the thread's start, with it the first values of its thread-locals
 }
 
 void FiberContext::prepare(Stack& stack, void (*main)(void*) noexcept, void* argument) noexcept {

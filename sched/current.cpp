@@ -44,7 +44,7 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
 [[gnu::noinline]] RAMIE_NO_TSAN void set_current_worker(Worker* worker) noexcept {
   this_worker = opaque(worker);
 }
-[[gnu::noinline]] Scheduler* exchange_entered(Scheduler* scheduler) noexcept {
+[[gnu::noinline]] RAMIE_NO_TSAN Scheduler* exchange_entered(Scheduler* scheduler) noexcept {
   Scheduler* before = opaque(entered);
   entered = opaque(scheduler);
   return before;

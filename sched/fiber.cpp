@@ -97,6 +97,7 @@ void fiber_main(void* argument) noexcept {
 
 void leave_result(Fiber& fiber) noexcept {
   base::tsan_release(fiber.end_edge());
+  base::tsan_release(fiber.scheduler);  // shut_down() comes after all of us
   if (has_result(fiber) && fiber.hand_over(Fiber::kLeft)) drop_task_result(fiber);
 }
 

@@ -314,6 +314,7 @@ std::vector<std::string> Scheduler::shut_down(base::Nanos grace) noexcept {
   if (options_.on_fibers_ended) options_.on_fibers_ended();
   has_ended = blocking_->shut_down(deadline) && has_ended;
   has_ended = wait_until_ended(deadline, true) && has_ended;
+  base::tsan_acquire(this);
   std::vector<std::string> stragglers;
   if (!has_ended) stragglers = leak();
   injector_.close();

@@ -98,7 +98,8 @@ void Wait::park_thread() noexcept {
   for (;;) {  // until WakeList::fire() has started us
     const std::uint32_t value = word.futex_value();
     if (word.state() == FiberWord::kLive) return;
-    (void)base::sys::futex_wait(word.futex(), value, base::Nanos(-1));
+    (void)base::sys::futex_wait(word.futex(), value, base::Nanos(base::kTsanNap));
+    base::tsan_let_signals_in();
   }
 }
 

@@ -38,11 +38,10 @@ void Worker::start() {
 }
 
 void Worker::run() noexcept {
-  const base::TsanInternal
-      internal;  // fibers have contexts of their own: this is the loop around them
+  context_.attach();
+  const base::TsanInternal internal;  // of the loop: fibers have contexts of their own
   set_current_worker(this);
   running_ = &current_fiber_slot();
-  context_.attach();
   AlternateStack signal_stack;
   if (scheduler_.options().alternate_stacks) signal_stack.install();
   base::sys::no_timer_slack();

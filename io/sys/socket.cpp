@@ -133,8 +133,8 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
 }
 
 [[gnu::noinline]] int is_nonblocking(int fd) noexcept {
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0) return -errno;
+  const auto flags = static_cast<int>(outcome(::fcntl(fd, F_GETFL)));
+  if (flags < 0) return flags;
   return (flags & O_NONBLOCK) != 0 ? 1 : 0;
 }
 

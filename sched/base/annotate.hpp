@@ -42,6 +42,7 @@
 #include <cstddef>
 
 #if RAMIE_TSAN
+#include <unistd.h>
 #if defined(__clang__)
 #define RAMIE_NO_TSAN __attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
 #else
@@ -74,6 +75,15 @@ inline void tsan_release([[maybe_unused]] const void* edge) noexcept {
 inline void tsan_acquire([[maybe_unused]] const void* edge) noexcept {
 #if RAMIE_TSAN
   __tsan_acquire(const_cast<void*>(edge));
+#endif
+}
+
+// The detector holds signals back until the thread calls something that it knows: who sleeps on a
+// futex must come up for air.
+inline constexpr long kTsanNap = RAMIE_TSAN != 0 ? 20'000'000 : -1;  // ns; -1: none is needed
+inline void tsan_let_signals_in() noexcept {
+#if RAMIE_TSAN
+  (void)::usleep(0);
 #endif
 }
 

@@ -100,6 +100,7 @@ void BlockingPool::run_job(Fiber& job) noexcept {
   running_.fetch_add(1, base::kSeqCst);
   const std::uint64_t cancel_bits = job.word.cancel_bits();
   base::tsan_acquire(job.wake_edge());
+  base::tsan_acquire(job.end_edge());  // of the task that had the block before
   if ((cancel_bits & FiberWord::kCancel) != 0) {
     job.ops->drop_closure(job.storage);
     job.outcome.store(detail::Outcome::canceled, base::kRelaxed);
@@ -113,6 +114,8 @@ void BlockingPool::run_job(Fiber& job) noexcept {
 }
 
 void BlockingPool::end_unrun(Fiber& job, std::error_code error) noexcept {
+  base::tsan_acquire(job.wake_edge());
+  base::tsan_acquire(job.end_edge());
   job.ops->drop_closure(job.storage);
   job.error = error;
   job.outcome.store(error ? detail::Outcome::error : detail::Outcome::canceled, base::kRelaxed);

@@ -187,7 +187,7 @@ TEST_CASE("B19 a loop over waits that never wait lets others run", "[sched][fair
   const Watchdog watchdog;
   SchedRuntime runtime(1);
   const auto joined = runtime.run([&] {
-    bool ran = false;
+    std::atomic<bool> ran{false};
     auto other = spawn([&ran] { ran = true; });
     int rounds = 0;
     SECTION("acquiring a free semaphore") {
@@ -219,7 +219,7 @@ TEST_CASE("Refused waits spend budget: a loop over them starves nobody", "[sched
   const Watchdog watchdog;
   SchedRuntime runtime(1);
   const auto joined = runtime.run([] {
-    bool ran = false;
+    std::atomic<bool> ran{false};
     const ramie::CancellationToken token;
     token.cancel();
     auto other = spawn([&ran] { ran = true; });

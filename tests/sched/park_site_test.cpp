@@ -50,6 +50,7 @@ class MockRing final : public ParkSite {
       ++inflight_;
     }
     (void)wait.park();
+    const std::lock_guard lock(mutex_);  // who completed it is out
   }
 
   // On a test thread: completes the oldest operation.

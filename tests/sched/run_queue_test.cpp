@@ -150,7 +150,7 @@ TEST_CASE("B06 an overflowing worker loses nothing and counts one overflow", "[s
   auto options = ramie_test::with_workers(1);
   options.lifo = 0;
   ramie_test::SchedRuntime runtime(options);
-  int ran = 0;
+  std::atomic<int> ran{0};
   std::uint64_t before = 0;
   std::uint64_t after = 0;
   const auto joined = runtime.run([&] {
