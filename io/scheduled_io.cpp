@@ -15,6 +15,7 @@ constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kGenerationShift) - 
 
 void ScheduledIo::open(Driver& driver) noexcept {
   driver_ = &driver;
+  // First the generation: who sees the new state sees that it is another registration's.
   generation_.store(static_cast<std::uint16_t>(generation() + 1), base::kRelaxed);
   state_.reset();
 }
@@ -67,12 +68,16 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
                                             Sharing sharing) noexcept {
   const std::uint8_t mask = Ready::mask_of(interest);
   sched::Wait wait(kind, this);
+  // Who was woken by the end may run when the slot has its next owner: GONE is off by then.
+  const std::uint16_t own_generation = generation();
+  IoState::Snapshot now;
+  const auto is_gone = [&] { return now.is_gone() || generation() != own_generation; };
   for (;;) {
-    IoState::Snapshot now = state_.load();
+    now = state_.load();
     bool is_taken = false;
     const auto is_over = [&] {
       now = state_.load();  // I6
-      if ((now.ready() & mask) != 0 || now.is_shut_down() || now.is_gone()) return true;
+      if ((now.ready() & mask) != 0 || now.is_shut_down() || is_gone()) return true;
       is_taken = sharing == Sharing::one_waiter && has_waiter(mask);
       return is_taken;
     };
@@ -80,7 +85,7 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
       return failure(waited.error());
     if (is_taken) return failure(errc::already_waiting);
     now = state_.load();
-    if (now.is_gone()) return failure(errc::canceled);
+    if (is_gone()) return failure(errc::canceled);
     if (now.is_shut_down()) return failure(errc::shutting_down);
     if ((now.ready() & mask) != 0) return now;
   }

@@ -112,8 +112,8 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .above = Outside::clamp,
      .automatic = "auto",
      .example = "20",
-     .effect = "How long an idle worker spins before it sleeps. `auto`: 0 when the quota is less "
-               "than the cores."},
+     .effect = "How long an idle worker polls before it sleeps. `auto`: not at all; a number helps "
+               "only where cores are idle and the microseconds of a wake-up count."},
     {.name = "RAMIE_BLOCKING_THREADS",
      .field = Field::blocking_threads,
      .slot = &Config::blocking_threads,
@@ -146,7 +146,7 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .kind = Kind::choice,
      .words = "auto|madvise|mprotect|off",
      .effect = "How the end of a stack is guarded. `madvise` needs Linux 6.13; `mprotect` costs "
-               "two mappings a stack, about 32,000 fibers with the usual `vm.max_map_count`."},
+               "two mappings a stack, about 14,700 fibers with the usual `vm.max_map_count`."},
     {.name = "RAMIE_STACK_CACHE",
      .field = Field::stack_cache,
      .slot = &Config::stack_cache,

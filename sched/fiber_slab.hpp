@@ -26,7 +26,7 @@ class FiberSlab {
   // Calls `visit(Fiber&)` for every block in use, with a reference held meanwhile.
   template <class Visit>
   void for_each(Visit&& visit) noexcept {
-    for (Chunk* chunk = chunks_.load(base::kAcquire); chunk != nullptr; chunk = chunk->next)
+    for (Chunk* chunk = chunks_.load(base::kSeqCst); chunk != nullptr; chunk = chunk->next)
       for (Fiber& fiber : chunk->fibers) {
         if (!fiber.try_retain()) continue;
         visit(fiber);

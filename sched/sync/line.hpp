@@ -17,6 +17,7 @@
 #include <ramie/sync/wait_line.hpp>
 
 #include <mutex>
+#include <utility>
 #include <new>
 
 namespace ramie {
@@ -51,16 +52,17 @@ class Line {
   void serve_all(WakeList& wakes, std::uint8_t by, Mark mark) noexcept {
     while (Waiter* waiter = waiters.pop_front()) (void)serve(wakes, *waiter, by, mark);
   }
-  // `waiter` was popped.
+  // `waiter` was popped, or is unlinked now if it was claimed.
   bool serve(WakeList& wakes, Waiter& waiter, std::uint8_t by, Mark mark) noexcept {
     if (wakes.claim(*waiter.sleeper, waiter.epoch, by)) return true;
     waiter.interest = mark;
     return false;
   }
 
-  // Stands in line until served. `is_ready()` runs under the lock before we are linked; `on_linked`
-  // runs once, unlocked, between the first link and the park. wait.enter() is the caller's.
-  // Returns who ended it. On an error the caller tidies up what its is_ready() announced.
+  // Stands in line until served. `is_ready()` runs under the lock before we are linked, and again
+  // when we have been passed over, linked or not; `on_linked` runs once, unlocked, between the
+  // first link and the park. wait.enter() is the caller's. Returns who ended it. On an error the
+  // caller tidies up what its is_ready() announced.
   template <class IsReady, class OnLinked>
   [[nodiscard]] Result<std::uint8_t> wait(Wait& wait, IsReady&& is_ready, OnLinked&& on_linked,
                                           std::uint64_t amount = 0,
@@ -73,7 +75,11 @@ class Line {
       {
         const std::lock_guard lock(mutex);
         if (waiter.interest == kTold) return kServed;
-        if (!waiter.is_linked() && is_ready()) return kReady;
+        const bool looks = !waiter.is_linked() || waiter.interest == kPassedOver;
+        if (looks && is_ready()) {
+          if (waiter.is_linked()) waiters.erase(waiter);
+          return kReady;
+        }
         is_armed = wait.arm();
         if (is_armed) take_place(wait, waiter, seat);
       }
@@ -105,10 +111,10 @@ class Line {
   static void make(detail::WaitLine& storage) noexcept;
   void take_place(Wait& wait, Waiter& waiter, Seat seat) noexcept {
     wait.bind(waiter);
+    const bool was_passed_over = std::exchange(waiter.interest, kNone) == kPassedOver;
     if (waiter.is_linked()) return;
-    if (seat == Seat::front || waiter.interest == kPassedOver) waiters.push_front(waiter);
+    if (seat == Seat::front || was_passed_over) waiters.push_front(waiter);
     else waiters.push_back(waiter);
-    waiter.interest = kNone;
   }
 };
 

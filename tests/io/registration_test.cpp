@@ -148,6 +148,37 @@ TEST_CASE("Registration: its end ends the waits of others with canceled") {
   }
 }
 
+// Goal: who was woken by the end, and runs only when the slot belongs to somebody else, still sees
+//   the end, and does not wait for a stranger's events.
+// Method: a look at the driver before every fiber, so that the slot is free again at once; the first
+//   of those that waited takes it.
+TEST_CASE("Registration: its end is seen, although its slot has the next owner already") {
+  const Watchdog watchdog(std::chrono::seconds(60));
+  ramie::runtime::Builder builder;
+  builder.ignore_environment(true).process_wide(false).workers(1).event_interval(1);
+  auto runtime = ramie::or_throw(builder.build());
+  runtime.block_on([] {
+    SocketPair pair;
+    std::array<SocketPair, 8> others;
+    std::vector<Registration> next_owners;
+    auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
+    std::vector<ramie::JoinHandle<ramie::Result<Ready>>> waiting;
+    for (std::size_t i = 0; i < others.size(); ++i)
+      waiting.push_back(ramie::spawn([&, i] {
+        auto seen = registration.readiness(Interest::readable);
+        next_owners.push_back(ramie::or_throw(Registration::create(others[i].fds[0], kBoth)));
+        return seen;
+      }));
+    REQUIRE(until_parked(WaitKind::io, others.size()));
+    REQUIRE(registration.deregister().has_value());
+    for (auto& one : waiting) {
+      const auto seen = ramie::timeout(2s, [&] { return one.join(); });
+      CHECK(error_of(seen) == errc::canceled);
+      one.cancel();
+    }
+  });
+}
+
 TEST_CASE("Registration: it may outlive its runtime; waits then say shutting_down") {
   open_reserve();
   const std::size_t before = open_descriptors();

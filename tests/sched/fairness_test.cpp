@@ -215,6 +215,23 @@ TEST_CASE("B19 a loop over waits that never wait lets others run", "[sched][fair
   CHECK(joined.value_or(10'000) <= 2 * 128);
 }
 
+TEST_CASE("B17 draining 1,000 messages that are there lets others run", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(1);
+  const auto before_other = runtime.run([] {
+    auto [sender, receiver] = ramie::sync::mpsc::channel<int>(1'000);
+    for (int i = 0; i < 1'000; ++i) (void)sender.try_send(int{i});
+    std::atomic<int> drained{0};
+    std::atomic<int> seen{-1};
+    auto other = spawn([&] { seen = drained.load(); });
+    while (drained < 1'000 && receiver.recv()) ++drained;
+    (void)other.join();
+    return drained == 1'000 ? seen.load() : -2;
+  });
+  CHECK(before_other.value_or(-3) >= 0);
+  CHECK(before_other.value_or(1'000) <= 128);
+}
+
 TEST_CASE("Refused waits spend budget: a loop over them starves nobody", "[sched][fairness]") {
   const Watchdog watchdog;
   SchedRuntime runtime(1);

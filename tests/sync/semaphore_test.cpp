@@ -199,3 +199,65 @@ TEST_CASE("Semaphore: who sees it closed may destroy it", "[sync]") {
     }
   });
 }
+
+// Goal: a waiter whose wait was ended by a cancel that its Shield hides stays the first: what is
+//   released meanwhile is neither lost to it nor taken by others.
+// Method: one worker, so that cancel and release both come before the waiter runs again.
+TEST_CASE("Semaphore: a hidden cancel costs neither the permits nor the place", "[sync]") {
+  MiniRuntime runtime(1);
+  const auto shielded = [](Semaphore& semaphore, std::uint64_t n) {
+    return ramie::spawn([&semaphore, n] {
+      const ramie::Shield shield;
+      return semaphore.acquire(n);
+    });
+  };
+  const auto until_parked = [&](std::size_t count) {
+    while (parked(runtime, ramie::sched::WaitKind::semaphore) != count) ramie::yield_now();
+  };
+  const auto in_time = [](auto& handle) {
+    return ramie::timeout(5s, [&] { return handle.join(); }).has_value();
+  };
+  SECTION("a bigger request stands behind it") {
+    auto served = ramie::spawn([&] {
+      Semaphore semaphore(0);
+      auto first = shielded(semaphore, 1);
+      until_parked(1);
+      auto second = ramie::spawn([&] { return semaphore.acquire(5); });
+      until_parked(2);
+      first.cancel();
+      semaphore.release(1);
+      const bool is_served = in_time(first);
+      semaphore.release(6);
+      return is_served && in_time(second) && semaphore.available() == 1;
+    });
+    REQUIRE(served.join() == true);
+  }
+  SECTION("a smaller request comes") {
+    auto served = ramie::spawn([&] {
+      Semaphore semaphore(0);
+      auto first = shielded(semaphore, 5);
+      until_parked(1);
+      first.cancel();
+      semaphore.release(5);
+      const bool is_overtaken = semaphore.try_acquire(1);
+      return in_time(first) && !is_overtaken && semaphore.available() == 0;
+    });
+    REQUIRE(served.join() == true);
+  }
+}
+
+TEST_CASE("Semaphore: try_acquire takes what is there, also after a line has ended", "[sync]") {
+  with_workers([](MiniRuntime&) {
+    for (int round = 0; round < 200; ++round) {
+      Semaphore semaphore(0);
+      auto waiting = ramie::spawn([&] { return semaphore.acquire(1); });
+      if (round % 2 == 0) std::this_thread::sleep_for(20us);
+      semaphore.release(3);
+      REQUIRE(waiting.join());
+      auto other = ramie::spawn([&] { return semaphore.try_acquire(); });
+      REQUIRE(semaphore.try_acquire());
+      REQUIRE(other.join() == true);
+      REQUIRE(semaphore.available() == 0);
+    }
+  });
+}

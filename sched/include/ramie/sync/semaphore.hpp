@@ -13,8 +13,10 @@ class Semaphore {
  public:
   static constexpr std::uint64_t kMaxPermits = ~std::uint64_t{0} >> 3U;
 
-  /// `permits` may be taken at first.
-  constexpr explicit Semaphore(std::uint64_t permits) noexcept : word_(permits << kShift) {}
+  /// `permits` may be taken at first; more than kMaxPermits stop the program.
+  constexpr explicit Semaphore(std::uint64_t permits) noexcept : word_(permits << kShift) {
+    if (permits > kMaxPermits) refuse(permits);
+  }
   Semaphore(const Semaphore&) = delete;
   Semaphore& operator=(const Semaphore&) = delete;
 
@@ -63,11 +65,12 @@ class Semaphore {
   static constexpr std::uint64_t kClosed = 1;
   static constexpr std::uint64_t kWaiters = 2;
   static constexpr unsigned kShift = 2;
-  enum class Taken : std::uint8_t { yes, no, closed };
+  enum class Taken : std::uint8_t { yes, no, line, closed };
 
   Taken take(std::uint64_t n) noexcept;
-  Taken take_or_queue(std::uint64_t n) noexcept;
+  Taken take_or_queue(std::uint64_t n, bool stands_first) noexcept;
   void serve(std::uint64_t released) noexcept;
+  RAMIE_API static void refuse(std::uint64_t permits) noexcept;
 
   std::atomic<std::uint64_t> word_;
   detail::WaitLine line_;
