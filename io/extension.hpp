@@ -13,8 +13,8 @@ class Extension {
 
   // Before each wait for events; must be short.
   virtual void before_wait() noexcept {}
-  // The descriptor is readable (edge-triggered: drain it). Fibers that can go on are added to
-  // `wakes`.
+  // The descriptor is readable: drain it, it may be edge-triggered. Fibers that can go on are
+  // added to `wakes`.
   virtual void on_ready(sched::WakeList& wakes) noexcept = 0;
   // The runtime ends: every wait of this extension ends with `shutting_down`.
   virtual void shut_down() noexcept = 0;

@@ -18,7 +18,7 @@ class Worker;
 Fiber* current_fiber() noexcept;      // null on plain threads and on a worker's own stack
 Worker* current_worker() noexcept;    // null on threads that run no fibers
 Sleeper& current_sleeper() noexcept;  // the fiber, or this thread's own
-// The runtime of the fiber or worker, else the one that the thread has entered, else null.
+// The runtime that the thread has entered, else the one of the fiber or worker, else null.
 Scheduler* current_scheduler() noexcept;
 
 // Where this thread's current fiber stands: for the loop of a worker, which never changes threads.

@@ -23,14 +23,15 @@
 //
 // F1 A fiber is PARKED or DONE only once its registers are saved: commit and finish are the
 //   worker's, after the switch.
-// F2 Who turns PARKED into WOKEN must put the fiber into a queue, once; claim() and request() say
-//   so by `true`.
+// F2 Who turns PARKED into WOKEN must put the fiber into a queue, once; claim() says
+//   so by `won_and_queue`, request() by `true`.
 // F3 A fiber claimed before it is PARKED is queued by its worker: commit() says so.
 // F7 arm() fails if a cancel came first, in the same compare-and-swap.
 //
-// Writers: commit/finish/reset the worker (reset: the spawner), arm/disarm/clear_scope the fiber
-// itself, claim any waker, request any canceller. All but reset and finish are read-modify-write,
-// so they are in one total order; before reset and after finish nobody has a wait to end.
+// Writers: commit and finish the worker, reset the spawner, start (of a thread) its waker, arm,
+// disarm and clear_scope the fiber itself, claim any waker, request any canceller. All but reset
+// and finish are read-modify-write, so they are in one total order; before reset and after finish
+// nobody has a wait to end.
 #pragma once
 
 #include "sched/base/assert.hpp"

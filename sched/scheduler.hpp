@@ -145,7 +145,6 @@ class Scheduler {
   Shard* take_baton(std::size_t worker) noexcept;
   // How long a sleeper in `shard` may sleep: `bound`, or until the earliest timer.
   base::Nanos bound_by_timers(Shard& shard, base::Nanos bound) noexcept;
-  void unpark(std::size_t worker) noexcept;
   // Steps of all other workers so far: the watcher's own looks are no activity.
   std::uint64_t activity(const Worker& asker) const noexcept;
   // A fiber waits in the LIFO slot of a worker, where only its owner or a watcher finds it.

@@ -3,7 +3,7 @@
 //   enter()   spends budget; refused if the fiber was cancelled
 //   lock; is it there already? arm(); link the waiter; unlock
 //   park()    -> the arm that won, or kByTimer, or kByCancel
-//   lock; unlink if still linked; unlock
+//   lock; unlink if still linked; unlock        (needless if woken while parked)
 //   verdict() after a timer or a cancel: the error; success means that it concerned somebody else:
 //   wait again
 //

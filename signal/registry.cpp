@@ -28,7 +28,7 @@ std::uint64_t Listeners::arrivals(int number) noexcept {
 }
 
 // The count is read again after the wait: what came while the fiber was on its way back belongs to
-// this recv(). A claim in vain (the broadcast goes in rounds) waits again.
+// this recv().
 Result<void> Listeners::wait(int number, std::uint64_t& seen) noexcept {
   const std::uint64_t& arrivals = arrivals_[index_of(number)];
   sched::Wait wait(sched::WaitKind::signal, this);

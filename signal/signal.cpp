@@ -4,6 +4,7 @@
 #include "signal/registry.hpp"
 
 #include "sched/base/assert.hpp"
+#include "sched/current.hpp"
 
 #include <ramie/signal.hpp>
 
@@ -32,7 +33,8 @@ Signal::Signal(Kind kind, std::shared_ptr<Listeners> listeners) noexcept
 Result<Signal> Signal::open(Kind kind) noexcept {
   if (!can_be_heard(kind.raw())) return failure(std::make_error_code(std::errc::invalid_argument));
   Handle* handle = Handle::current();
-  if (handle == nullptr) return failure(errc::no_runtime);
+  if (handle == nullptr)
+    return failure(sched::current_scheduler() == nullptr ? errc::no_runtime : errc::unsupported);
   Signal listener(kind, handle->listeners());
   if (auto installed = pipe::install(kind.raw()); !installed) return failure(installed.error());
   return listener;

@@ -2,7 +2,8 @@
 //
 // RAMIE_TSAN_PRECISE is the mode that sees races between fibers: switches do not synchronise, the
 // scheduler's own atomics do not either (TsanInternal), and the only edges are the ones that a
-// program may rely on: spawn -> first run, wake -> resume, end -> join. With synchronising switches
+// program may rely on: spawn -> first run, wake -> resume, end -> join, end -> end of the runtime,
+// start of a worker -> the fibers on it. With synchronising switches
 // everything that one worker runs would look ordered, and nearly every race would stay unseen.
 #pragma once
 

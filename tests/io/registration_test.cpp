@@ -150,8 +150,8 @@ TEST_CASE("Registration: its end ends the waits of others with canceled") {
 
 // Goal: who was woken by the end, and runs only when the slot belongs to somebody else, still sees
 //   the end, and does not wait for a stranger's events.
-// Method: a look at the driver before every fiber, so that the slot is free again at once; the first
-//   of those that waited takes it.
+// Method: a look at the driver before every fiber, so that the slot is free again at once; the
+//   first of those that waited takes it.
 TEST_CASE("Registration: its end is seen, although its slot has the next owner already") {
   const Watchdog watchdog(std::chrono::seconds(60));
   ramie::runtime::Builder builder;

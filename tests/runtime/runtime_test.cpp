@@ -282,3 +282,10 @@ TEST_CASE("A Runtime is moved; the old one is ended by assignment", "[runtime]")
   CHECK(three.metrics().workers == 2);
   CHECK(three.block_on([] { return 3; }) == 3);
 }
+
+TEST_CASE("process_wide(false): there are no signals, and they say so") {
+  auto runtime = make(1);
+  const auto error = runtime.block_on(
+      [] { return ramie::signal::Signal::open(ramie::signal::Kind::user1()).error(); });
+  CHECK(error == errc::unsupported);
+}

@@ -343,7 +343,7 @@ TEST_CASE("CancellationToken: a child outlives its parent's handle, a parent its
   CHECK(moved.is_canceled());
 }
 
-TEST_CASE("CancellationToken: one cancel wakes all waiters, fibers and threads, in any batch",
+TEST_CASE("CancellationToken: one cancel wakes all waiters, fibers and threads, any number",
           "[sched][cancel]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);

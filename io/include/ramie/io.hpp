@@ -84,7 +84,8 @@ class Registration {
 
   /// Registers `fd` with the current runtime, once, edge-triggered.
   /// Returns  the registration.
-  /// Errors   no_runtime, shutting_down; already_registered; not permitted for regular files;
+  /// Errors   no_runtime, shutting_down; already_registered (among the descriptors of one epoll
+  ///          instance); not permitted for regular files;
   ///          not_enough_memory.
   /// Blocks   never.
   /// Threads  any that runs fibers or has entered a runtime.
@@ -95,14 +96,16 @@ class Registration {
   /// says EAGAIN.
   /// Returns  what is there, masked by `interest`; never empty.
   /// Errors   canceled, timed_out, shutting_down; bad_file_descriptor once deregistered.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any number of waiters.
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<Ready> readiness(Interest interest) noexcept;
 
-  /// Calls `operation()` until it does not say EAGAIN, waiting for `interest` in between.
+  /// Calls `operation()` until it does not say EAGAIN (of the system category), waiting for
+  /// `interest` in between.
   /// Returns  what `operation` returned, a Result.
-  /// Errors   those of `operation`; canceled, timed_out, shutting_down.
+  /// Errors   those of `operation`; bad_file_descriptor if nothing is registered; canceled,
+  ///          timed_out, shutting_down.
   /// Blocks   this fiber.
   /// Threads  any number.
   /// Cancel   safe between two calls of `operation`.

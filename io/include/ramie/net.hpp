@@ -48,8 +48,9 @@ class SocketAddr {
 
 /// All addresses of "host:port"; asks the system's resolver on a thread of the blocking pool.
 /// Returns  at least one address; numbers are not looked up.
-/// Errors   invalid_argument (no port), address_not_available (unknown host), canceled, timed_out,
-///          shutting_down.
+/// Errors   invalid_argument (no port), address_not_available (unknown host),
+///          resource_unavailable_try_again, not_enough_memory, no_runtime, canceled, timed_out,
+///          shutting_down. Throws std::bad_alloc.
 /// Blocks   this fiber.
 /// Threads  fibers.
 /// Cancel   safe; the look-up itself goes on in its thread.
@@ -85,8 +86,8 @@ class TcpStream {
   [[nodiscard]] RAMIE_API static Result<TcpStream> from_fd(int fd) noexcept;
 
   /// Waits until the peer has sent something, then reads at least one byte into `buffer`.
-  /// Returns  bytes read, 1..buffer.size(); 0 only if the peer closed its sending side (or `buffer`
-  ///          is empty).
+  /// Returns  bytes read, 1..buffer.size(); 0 only if the peer closed its sending side, we shut our
+  ///          receiving one, or `buffer` is empty.
   /// Errors   connection_reset; timed_out, canceled, shutting_down; already_waiting. On any error
   ///          no byte was consumed.
   /// Blocks   this fiber; its worker thread runs others meanwhile.
@@ -141,8 +142,8 @@ class TcpStream {
   [[nodiscard]] RAMIE_API Result<SocketAddr> peer_addr() const noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_nodelay(bool on) noexcept;
   [[nodiscard]] RAMIE_API Result<bool> nodelay() const noexcept;
-  /// How long close() may wait for unsent data; zero resets the connection; nullopt is the kernel's
-  /// default.
+  /// How long close() may wait for unsent data, and its worker thread with it; zero resets the
+  /// connection; nullopt is the kernel's default.
   [[nodiscard]] RAMIE_API Result<void> set_linger(
       std::optional<std::chrono::seconds> linger) noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_keepalive(bool on) noexcept;

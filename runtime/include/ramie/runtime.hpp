@@ -73,7 +73,8 @@ class Handle {
   RAMIE_API static Handle current();
   RAMIE_API static std::optional<Handle> try_current() noexcept;
 
-  /// ramie::spawn() into this runtime, from any thread; join() says runtime_gone if it has ended.
+  /// ramie::spawn() into this runtime, from any thread; join() says runtime_gone once its shutdown
+  /// has begun.
   template <class F, class... Args>
   [[nodiscard]] auto spawn(F&& function, Args&&... arguments) const {
     using Joined = JoinHandle<ramie::detail::SpawnResult<F, Args...>>;
@@ -190,8 +191,8 @@ class Builder {
   RAMIE_API Builder& blocking_keepalive(std::chrono::nanoseconds time);
   RAMIE_API Builder& drain_timeout(std::chrono::nanoseconds time);
   RAMIE_API Builder& seed(std::uint64_t seed);
-  /// An exception in a detached fiber stops the program where it is thrown, instead of being
-  /// reported.
+  /// An exception that nobody joins stops the program instead of being reported: where it is thrown
+  /// if the fiber was detached before it began, else where it would be reported.
   RAMIE_API Builder& abort_on_unhandled(bool on);
   /// Names the worker threads `name-0`, `name-1`, ...; at most 11 bytes.
   RAMIE_API Builder& thread_name(std::string name);

@@ -51,7 +51,7 @@ class CancellationToken {
   /// Waits until the token is cancelled.
   /// Returns  success once it is.
   /// Errors   canceled, timed_out, shutting_down if the *waiting* fiber was ended.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any.
   /// Cancel   safe.
   [[nodiscard]] RAMIE_API Result<void> wait() const noexcept;

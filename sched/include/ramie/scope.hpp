@@ -24,17 +24,17 @@ enum class on_failure : bool {
 class Scope {
  public:
   RAMIE_API explicit Scope(on_failure policy = on_failure::cancel);
-  /// Cancels the children if this fiber was cancelled or an exception passes, then waits for all of
-  /// them; a cancel does not end that wait.
+  /// Cancels the children if this fiber was or is cancelled or an exception passes, and waits for
+  /// all of them. An exception that no join() asked for is reported.
   RAMIE_API ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
   /// Starts `function(arguments...)` as a child. Its result is dropped; use JoinHandle where one is
   /// wanted.
-  /// Returns  success if it was started.
+  /// Returns  success if it was queued. Without memory for its stack it ends before it began.
   /// Errors   shutting_down, not_enough_memory, no_runtime. Throws what copying the arguments
-  ///          throws.
+  ///          throws, and std::bad_alloc.
   /// Blocks   never.
   /// Threads  any fiber or thread, while the Scope lives.
   /// Cancel   not a wait; a child of a cancelled Scope never runs its body.
@@ -53,8 +53,8 @@ class Scope {
   /// Waits until no child is left.
   /// Returns  success; throws the first exception of a child unless the policy is `report`.
   /// Errors   canceled, timed_out, shutting_down if this wait was ended; the children run on.
-  /// Blocks   this fiber.
-  /// Threads  the fiber that opened the Scope.
+  /// Blocks   this fiber; outside a fiber, this thread.
+  /// Threads  the fiber or thread that opened the Scope.
   /// Cancel   safe: may be called again.
   [[nodiscard]] RAMIE_API Result<void> join();
 

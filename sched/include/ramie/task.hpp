@@ -167,10 +167,10 @@ class [[nodiscard]] JoinHandle {
   /// Waits for the fiber's end and takes its result; a Result that the fiber returned is not
   /// nested.
   /// Returns  what the fiber's function returned. An exception that left it is thrown here.
-  /// Errors   task_canceled if its body never ran; not_enough_memory if no stack could be had;
-  ///          canceled, timed_out, shutting_down if *this* wait was ended: then the fiber goes on,
-  ///          and join() may be called again.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Errors   task_canceled if its body never ran, or there is nothing to join; not_enough_memory
+  ///          if no stack could be had; canceled, timed_out, shutting_down if *this* wait was
+  ///          ended: then the fiber goes on, and join() may be called again.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: nothing is lost.
   [[nodiscard]] detail::Flat<T> join() {
@@ -187,10 +187,11 @@ class [[nodiscard]] JoinHandle {
     }
   }
 
-  /// Lets the fiber go on by itself. An exception that leaves it is then reported on stderr.
+  /// Lets the fiber go on by itself. An exception that leaves it is then reported on stderr, or
+  /// stops the program (RAMIE_UNHANDLED).
   /// Returns  nothing.
   /// Errors   none.
-  /// Blocks   never.
+  /// Blocks   never, but a result that is there already is destroyed here.
   /// Threads  any, one at a time.
   /// Cancel   not a wait.
   void detach() noexcept {
@@ -202,7 +203,7 @@ class [[nodiscard]] JoinHandle {
   /// Returns  at once; use join() to wait for the end.
   /// Errors   none.
   /// Blocks   never.
-  /// Threads  any.
+  /// Threads  any, one at a time.
   /// Cancel   not a wait.
   void cancel() noexcept {
     if (task_ != nullptr) detail::task_cancel(*task_);
@@ -266,7 +267,7 @@ auto start(Where where, const SpawnOptions& options, const void* site, F&& closu
 /// worker.
 /// Returns  the handle; keep it, or say .detach().
 /// Errors   in join(): no_runtime outside a runtime, shutting_down while it ends,
-///          not_enough_memory. Throws what copying the arguments throws.
+///          not_enough_memory. Throws what copying the arguments throws, and std::bad_alloc.
 /// Blocks   never.
 /// Threads  any thread that runs fibers or has entered a runtime::Handle.
 /// Cancel   not a wait.
@@ -290,7 +291,8 @@ template <class F, class... Args>
 /// Runs `function(arguments...)` on a thread of the blocking pool (at most RAMIE_BLOCKING_THREADS):
 /// for calls that would block a worker, such as getaddrinfo.
 /// Returns  the handle, as spawn() does.
-/// Errors   in join(): task_canceled if the runtime ended before it started; as spawn().
+/// Errors   in join(): task_canceled if the runtime ended before it started;
+///          resource_unavailable_try_again if no thread could be had; as spawn().
 /// Blocks   never.
 /// Threads  as spawn().
 /// Cancel   before it started; a running call cannot be interrupted.

@@ -22,15 +22,15 @@ class Condvar {
   /// that a Shield hides: prefer the form with a predicate.
   /// Returns  success after a notification; the lock is held, as it always is afterwards.
   /// Errors   canceled, timed_out, shutting_down: no notification was used up.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any; all that wait at a time use one mutex.
   /// Cancel   safe; locking again is not ended by it.
   [[nodiscard]] RAMIE_API Result<void> wait(std::unique_lock<Mutex>& lock) noexcept;
 
   /// Waits until `is_ready()`, which runs with the lock held.
   /// Returns  success: it was true.
-  /// Errors   canceled, timed_out, shutting_down: it was not.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Errors   canceled, timed_out, shutting_down: it was not when last asked.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any; all that wait at a time use one mutex.
   /// Cancel   safe; the lock is held afterwards.
   template <class Predicate>

@@ -164,7 +164,7 @@ class Sender {
   /// Waits until there is room, then sends.
   /// Returns  success: the receiver will find it, unless it goes first.
   /// Errors   closed; canceled, timed_out, shutting_down. On any error `value` is untouched.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, also several on one Sender.
   /// Cancel   safe: nothing was sent, and the place in the line is given up.
   [[nodiscard]] Result<void> send(T&& value) noexcept {
@@ -207,7 +207,7 @@ class Sender {
   /// Waits until there is room and keeps it for one value: to be sure before making the value.
   /// Returns  the permit; it keeps the channel open as a Sender does.
   /// Errors   closed; canceled, timed_out, shutting_down.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, also several on one Sender.
   /// Cancel   safe: may be retried, at the end of the line.
   [[nodiscard]] Result<Permit<T>> reserve() noexcept {
@@ -231,7 +231,7 @@ class Sender {
   /// Waits until the receiver is gone or closed.
   /// Returns  success.
   /// Errors   canceled, timed_out, shutting_down.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, also several on one Sender.
   /// Cancel   safe: may be retried.
   [[nodiscard]] Result<void> closed() noexcept {
@@ -268,7 +268,7 @@ class Receiver {
   /// Returns  the value; values of one sender come in its order.
   /// Errors   closed if the channel is empty and all senders are gone, or it was closed and no
   ///          permit is left; canceled, timed_out, shutting_down.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: no value is lost.
   [[nodiscard]] Result<T> recv() noexcept {
@@ -293,7 +293,7 @@ class Receiver {
   /// Waits for a value, then appends all that are there to `values`, at most `limit`.
   /// Returns  how many, at least 1; 0 if `limit` is 0.
   /// Errors   as recv(). Throws std::bad_alloc; on any error no value was taken.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: no value is lost.
   [[nodiscard]] Result<std::size_t> recv_many(std::vector<T>& values, std::size_t limit) {

@@ -6,9 +6,9 @@
 // directly. So a waiter is overtaken during one wake-up at most.
 //
 // Rejected: handing over at every unlock. Each lock of a contended mutex then costs two switches
-// and a wake of another worker (over 100 ns where this costs less than 25), and critical sections
-// of a few nanoseconds queue up behind it. Rejected: no bound at all, as in most thread mutexes; a
-// loop that locks again at once starves the others.
+// and a wake of another worker, and critical sections of a few nanoseconds queue up behind it.
+// Rejected: no bound at all, as in most thread mutexes; a loop that locks again at once starves the
+// others.
 #pragma once
 
 #include <ramie/sync/wait_line.hpp>
@@ -33,7 +33,7 @@ class Mutex {
   /// Waits until nobody holds the mutex, then takes it.
   /// Returns  when this fiber holds it.
   /// Errors   none; locking twice in one fiber waits for ever.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any.
   /// Cancel   does not end it: see lock_cancelable().
   void lock() noexcept {
@@ -61,7 +61,7 @@ class Mutex {
   /// lock() for a fiber that would rather go home.
   /// Returns  success: the caller holds the mutex.
   /// Errors   canceled, timed_out, shutting_down: the caller does not hold it.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any.
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<void> lock_cancelable() noexcept;

@@ -17,7 +17,7 @@ class Notify {
   /// Waits for a notification, or takes the stored one.
   /// Returns  success: one notification was used up.
   /// Errors   canceled, timed_out, shutting_down: none was.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any.
   /// Cancel   safe: a notification meant for this wait goes to the next in line, or is stored.
   [[nodiscard]] RAMIE_API Result<void> wait() noexcept;

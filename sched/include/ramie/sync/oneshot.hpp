@@ -104,7 +104,7 @@ class Sender {
   /// Waits until the receiver is gone or closed: nobody wants the value any more.
   /// Returns  success; at once if this sender is spent.
   /// Errors   canceled, timed_out, shutting_down.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: may be retried.
   [[nodiscard]] Result<void> closed() noexcept {
@@ -148,7 +148,7 @@ class Receiver {
   /// Returns  the value, once.
   /// Errors   closed if the sender went without sending, or the value was taken before; canceled,
   ///          timed_out, shutting_down.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: the value is not lost, recv() may be called again.
   [[nodiscard]] Result<T> recv() noexcept {

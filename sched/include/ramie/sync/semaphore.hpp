@@ -23,7 +23,7 @@ class Semaphore {
   /// Waits until `n` permits are there and nobody stands before us, then takes them, all at once.
   /// Returns  success: they are the caller's.
   /// Errors   closed; canceled, timed_out, shutting_down. On any error no permit was taken.
-  /// Blocks   this fiber; outside a runtime, this thread.
+  /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any.
   /// Cancel   safe: may be retried, at the end of the line.
   [[nodiscard]] RAMIE_API Result<void> acquire(std::uint64_t n = 1) noexcept;
