@@ -17,10 +17,12 @@ struct Side {
   std::vector<double> p50, p90, p99, per_second, cpu, watches, wakes;
 };
 
-void run_once(Side& side, const bench::LoadPlan& shape, std::uint64_t workers,
+void run_once(Side& side, const bench::LoadPlan& shape, std::uint64_t workers, bool is_pinned,
               std::chrono::microseconds burn) {
-  bench::InProcessServer server(
-      ramie::or_throw(ramie::runtime::Builder().workers(workers).watch(side.watch).build()), burn);
+  ramie::runtime::Builder builder;
+  builder.workers(workers).watch(side.watch);
+  if (is_pinned) builder.affinity(ramie::runtime::Affinity::spread);
+  bench::InProcessServer server(ramie::or_throw(builder.build()), burn);
   bench::LoadPlan plan = shape;
   plan.server = server.address();
   const double before = bench::own_cpu_seconds();
@@ -56,13 +58,14 @@ int main(int argc, char** argv) {
   bench::LoadPlan plan;
   plan.rate = 10'000;
   plan.seconds = 1;
-  std::uint64_t workers = 2, rounds = 5, watch = 500, burn = 2000;
+  std::uint64_t workers = 2, rounds = 5, watch = 500, burn = 2000, pinned = 1;
   bench::Options("watcher: latencies and requests/s with and without the watcher")
       .whole("--workers", workers, 1, 1024, "worker threads of the server")
       .whole("--connections", plan.connections, 2, 100'000, "all at once")
       .whole("--rate", plan.rate, 0, 10'000'000, "messages/s, open loop; 0: closed, no burner")
       .whole("--burn-us", burn, 0, 1'000'000, "CPU time of each message of one connection")
       .whole("--watch-us", watch, 50, 100'000, "the bound of the watcher's sleep")
+      .whole("--pinned", pinned, 0, 1, "each worker on a CPU of its own")
       .whole("--rounds", rounds, 1, 1000, "pairs")
       .real("--seconds", plan.seconds, 0.01, 3600, "each run")
       .parse(argc, argv);
@@ -74,7 +77,7 @@ int main(int argc, char** argv) {
   sides[0].watch = std::chrono::microseconds(watch);
   for (std::uint64_t round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < 2; ++i)
-      run_once(sides[(i + round) % 2], plan, workers, std::chrono::microseconds(burn));
+      run_once(sides[(i + round) % 2], plan, workers, pinned != 0, std::chrono::microseconds(burn));
   std::vector<double> ratio;
   for (std::size_t i = 0; i < sides[0].per_second.size(); ++i)
     ratio.push_back(sides[0].per_second[i] / sides[1].per_second[i]);
@@ -83,6 +86,7 @@ int main(int argc, char** argv) {
       .add("rate", plan.rate)
       .add("burn_us", burn)
       .add("watch_us", watch)
+      .add("pinned", pinned)
       .add("rounds", rounds);
   add(line, "on", sides[0]);
   add(line, "off", sides[1]);

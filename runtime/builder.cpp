@@ -59,6 +59,10 @@ Builder& Builder::io_shards(std::size_t count) {
   knobs_->put(&Config::io_shards, count, Field::io_shards);
   return *this;
 }
+Builder& Builder::affinity(Affinity where) {
+  knobs_->put(&Config::affinity, where, Field::affinity);
+  return *this;
+}
 Builder& Builder::event_interval(std::uint32_t switches) {
   knobs_->is_invalid |= switches == 0;
   knobs_->put(&Config::event_interval, switches, Field::event_interval);

@@ -22,6 +22,8 @@
 #include <string>
 #include <vector>
 
+#include <ramie/runtime.hpp>
+
 namespace ramie {
 inline namespace v0 {
 namespace runtime {
@@ -37,6 +39,7 @@ enum class Unhandled : std::uint8_t { report, abort };
 struct Config {
   unsigned workers = 0;  // 0: automatic
   bool cpu_quota = true;
+  Affinity affinity = Affinity::none;
   unsigned io_shards = 0;  // 0: automatic
   unsigned event_interval = 61;
   unsigned global_interval = 0;                   // 0: automatic
@@ -60,6 +63,7 @@ struct Config {
 enum class Field : std::uint8_t {
   workers,
   cpu_quota,
+  affinity,
   io_shards,
   event_interval,
   global_interval,
@@ -80,7 +84,7 @@ enum class Field : std::uint8_t {
   strict,
   help
 };
-inline constexpr std::size_t kFieldCount = 21;
+inline constexpr std::size_t kFieldCount = 22;
 
 constexpr std::uint32_t bit(Field field) {
   return std::uint32_t{1} << static_cast<unsigned>(field);

@@ -33,7 +33,8 @@ using Slot =
     std::variant<std::monostate, unsigned Config::*, bool Config::*, std::size_t Config::*,
                  std::chrono::nanoseconds Config::*, std::chrono::microseconds Config::*,
                  std::optional<std::chrono::microseconds> Config::*,
-                 std::optional<std::uint64_t> Config::*, StackGuard Config::*, Unhandled Config::*>;
+                 std::optional<std::uint64_t> Config::*, StackGuard Config::*, Unhandled Config::*,
+                 Affinity Config::*>;
 
 struct Row {
   std::string_view name;
@@ -73,6 +74,14 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .kind = Kind::flag,
      .effect = "Whether `auto` looks at the cgroup's CPU quota. `off` opens no file in `/proc` or "
                "`/sys` for it, which confined programs may need."},
+    {.name = "RAMIE_AFFINITY",
+     .field = Field::affinity,
+     .slot = &Config::affinity,
+     .kind = Kind::choice,
+     .words = "none|spread|compact",
+     .effect = "Pins each worker to a CPU of the process's affinity mask: far apart, or the first "
+               "ones. It keeps the kernel from queueing one worker behind another that computes; "
+               "not for machines whose CPUs other programs use, too."},
     {.name = "RAMIE_IO_SHARDS",
      .field = Field::io_shards,
      .slot = &Config::io_shards,

@@ -166,20 +166,38 @@ std::optional<std::string> read_file(const std::string& path) {
   return file.bad() ? std::nullopt : std::optional(std::move(text));
 }
 
-unsigned affinity_count() {
+std::vector<unsigned> allowed_cpus() {
   // The kernel refuses a mask that is shorter than its own, and does not say how long that is.
   constexpr std::size_t kMostCpus = std::size_t{1} << 20;
-  for (std::size_t cpus = CPU_SETSIZE; cpus <= kMostCpus; cpus *= 2) {
-    cpu_set_t* mask = CPU_ALLOC(cpus);
+  std::vector<unsigned> cpus;
+  for (std::size_t most = CPU_SETSIZE; most <= kMostCpus && cpus.empty(); most *= 2) {
+    cpu_set_t* mask = CPU_ALLOC(most);
     if (mask == nullptr) break;
-    const std::size_t size = CPU_ALLOC_SIZE(cpus);
+    const std::size_t size = CPU_ALLOC_SIZE(most);
     CPU_ZERO_S(size, mask);
-    const bool is_known = ::sched_getaffinity(0, size, mask) == 0;
-    const int count = is_known ? CPU_COUNT_S(size, mask) : 0;
+    if (::sched_getaffinity(0, size, mask) == 0) {
+      for (unsigned cpu = 0; cpu < most; ++cpu)
+        if (CPU_ISSET_S(cpu, size, mask)) cpus.push_back(cpu);
+    }
     CPU_FREE(mask);
-    if (is_known && count > 0) return static_cast<unsigned>(count);
   }
-  return std::max(1U, std::thread::hardware_concurrency());
+  return cpus;
+}
+
+unsigned affinity_count() {
+  const std::size_t count = allowed_cpus().size();
+  return count != 0 ? static_cast<unsigned>(count)
+                    : std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::vector<unsigned> place_workers(Affinity how, std::size_t workers,
+                                    const std::vector<unsigned>& allowed) {
+  std::vector<unsigned> places;
+  if (how == Affinity::none || allowed.empty()) return places;
+  const bool is_spread = how == Affinity::spread && workers < allowed.size();
+  for (std::size_t i = 0; i < workers; ++i)
+    places.push_back(allowed[is_spread ? i * allowed.size() / workers : i % allowed.size()]);
+  return places;
 }
 
 std::optional<unsigned> cgroup_quota(const FileReader& read) {

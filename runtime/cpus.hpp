@@ -16,6 +16,9 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include <ramie/runtime.hpp>
 
 namespace ramie {
 inline namespace v0 {
@@ -29,6 +32,13 @@ using FileReader = std::function<std::optional<std::string>(const std::string& p
 
 /// CPUs in the affinity mask of the calling thread; the machine's if that cannot be told; >= 1.
 [[nodiscard]] unsigned affinity_count();
+
+/// Their numbers, in order; empty if that cannot be told.
+[[nodiscard]] std::vector<unsigned> allowed_cpus();
+
+/// The CPU of each worker; empty: the kernel's choice. More workers than CPUs share them.
+[[nodiscard]] std::vector<unsigned> place_workers(Affinity how, std::size_t workers,
+                                                  const std::vector<unsigned>& allowed);
 
 /// The tightest CPU quota on our cgroup's path, v1 and v2, rounded up; nothing: no limit found.
 [[nodiscard]] std::optional<unsigned> cgroup_quota(const FileReader& read);

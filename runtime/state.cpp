@@ -41,6 +41,7 @@ std::size_t shards_of(const Config& config, std::size_t workers) {
 sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hooks& hooks) {
   sched::SchedulerOptions options;
   options.workers = workers_of(config);
+  options.cpus = place_workers(config.affinity, options.workers, allowed_cpus());
   options.event_interval = config.event_interval;
   options.global_interval = config.global_interval;
   options.budget = config.budget;

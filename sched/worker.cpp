@@ -45,6 +45,8 @@ void Worker::run() noexcept {
   AlternateStack signal_stack;
   if (scheduler_.options().alternate_stacks) signal_stack.install();
   base::sys::no_timer_slack();
+  if (const auto& cpus = scheduler_.options().cpus; !cpus.empty())
+    base::sys::pin_thread(cpus[index_ % cpus.size()]);
   char name[16];
   std::snprintf(name, sizeof name, "%.11s-%u", scheduler_.options().thread_name.c_str(),
                 static_cast<unsigned>(index_));

@@ -70,7 +70,7 @@ class Worker {
   void park() noexcept;
   void sleep() noexcept;
   bool may_sleep() noexcept;
-  base::Nanos watch_bound() noexcept;
+  base::Nanos watch_bound(bool others_move) noexcept;
   void end_watch(bool had_reason) noexcept;
   void come_back() noexcept;
   // Each returns whether an unpark ended the sleep.
@@ -103,7 +103,7 @@ class Worker {
   bool watch_ran_out_ = false;  // our last sleep was a watch, and nothing came
   bool watch_expired_ = false;  // we woke because the bound ran out
   std::uint32_t quiet_watches_ = 0;
-  std::uint64_t watched_activity_ = 0;
+  std::uint64_t seen_activity_ = 0;  // of the others, when we last went to sleep
   ParkSite* site_ = nullptr;
   StackCache stacks_;
   FiberList blocks_;    // unused control blocks

@@ -68,11 +68,14 @@ void Worker::sleep() noexcept {
   metrics_.parks.add();
   gave_up_watch_ = false;
   const bool has_watched = std::exchange(watch_ran_out_, false);
-  const base::Nanos bound = watch_bound();
+  const std::uint64_t activity = scheduler_.activity(*this);
+  const bool others_move = std::exchange(seen_activity_, activity) != activity;
+  const base::Nanos bound = watch_bound(others_move);
   // A new watcher leaves the baton to those who run: taking it at once would hand the sockets to
-  // and fro between two workers, with a wake-up for each event.
-  const bool leaves_baton =
-      is_watcher_ && !has_watched && scheduler_.idle_.sleepers() < scheduler_.workers();
+  // and fro between two workers, with a wake-up for each event. After a watch, and as long as
+  // nobody else moves, it drives.
+  const bool leaves_baton = is_watcher_ && others_move && !has_watched &&
+                            scheduler_.idle_.sleepers() < scheduler_.workers();
   FiberList out;
   bool was_notified = false;
   if (site_ != nullptr && site_->has_inflight()) was_notified = sleep_in_site(bound, out);
@@ -87,12 +90,10 @@ void Worker::sleep() noexcept {
 }
 
 // Returns the longest that this sleep may last.
-base::Nanos Worker::watch_bound() noexcept {
+base::Nanos Worker::watch_bound(bool others_move) noexcept {
   const base::Nanos watch = scheduler_.options_.watch;
   if (watch.count() == 0 || scheduler_.workers() == 1) return kForEver;
-  const std::uint64_t activity = scheduler_.activity(*this);
-  if (activity != watched_activity_) quiet_watches_ = 0;
-  watched_activity_ = activity;
+  if (others_move) quiet_watches_ = 0;
   // We have announced ourselves: a slot that is filled after this look wakes us (Worker::submit).
   if (quiet_watches_ >= kQuietWatches && !scheduler_.has_lifo_waiting(*this)) return kForEver;
   if (!scheduler_.idle_.try_watch()) return kForEver;

@@ -5,6 +5,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -70,6 +71,16 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 void no_timer_slack() noexcept { (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); }
 
 void name_thread(const char* name) noexcept { (void)::pthread_setname_np(::pthread_self(), name); }
+
+void pin_thread(unsigned cpu) noexcept {
+  const std::size_t size = CPU_ALLOC_SIZE(cpu + 1);
+  cpu_set_t* mask = CPU_ALLOC(cpu + 1);
+  if (mask == nullptr) return;
+  CPU_ZERO_S(size, mask);
+  CPU_SET_S(cpu, size, mask);
+  (void)::sched_setaffinity(0, size, mask);
+  CPU_FREE(mask);
+}
 
 [[gnu::noinline]] void write_stderr(const char* text, std::size_t size) noexcept {
   while (size > 0) {

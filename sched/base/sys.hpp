@@ -47,6 +47,8 @@ int thread_id() noexcept;
 // Takes the kernel's 50 us timer slack off the calling thread.
 void no_timer_slack() noexcept;
 void name_thread(const char* name) noexcept;
+// Best effort: the CPU may have been taken away since.
+void pin_thread(unsigned cpu) noexcept;
 void write_stderr(const char* text, std::size_t size) noexcept;
 std::uint64_t random_seed() noexcept;
 

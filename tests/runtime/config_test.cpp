@@ -57,6 +57,7 @@ bool same(const Config& a, const Config& b) {
 const Env& other_values() {
   static const Env env{
       {"RAMIE_WORKERS", "3"},           {"RAMIE_CPU_QUOTA", "off"},
+      {"RAMIE_AFFINITY", "spread"},
       {"RAMIE_IO_SHARDS", "64"},        {"RAMIE_EVENT_INTERVAL", "1"},
       {"RAMIE_GLOBAL_INTERVAL", "65536"}, {"RAMIE_BUDGET", "0"},
       {"RAMIE_SPIN_US", "0"},           {"RAMIE_BLOCKING_THREADS", "7"},
@@ -91,6 +92,7 @@ TEST_CASE("Config: every variable reaches its own field") {
   CHECK(result.set == kAll);
   CHECK(c.workers == 3);
   CHECK_FALSE(c.cpu_quota);
+  CHECK(c.affinity == Affinity::spread);
   CHECK(c.io_shards == 64);
   CHECK(c.event_interval == 1);
   CHECK(c.global_interval == 65536);
@@ -185,6 +187,7 @@ TEST_CASE("Config: a bad value is one line, and what the code said stays") {
       {"RAMIE_SPIN_US", {"", "-1", "10ns", "us", "10us "}},
       {"RAMIE_SEED", {"", "auto", "0x", "x5", "-1", "18446744073709551616", "0x1ffffffffffffffff"}},
       {"RAMIE_STACK_GUARD", {"", "madvice", "auto|madvise", "|", "Off"}},
+      {"RAMIE_AFFINITY", {"", "0-3", "auto", "None"}},
       {"RAMIE_UNHANDLED", {"", "ignore", "report "}},
   };
   Config base;
@@ -193,6 +196,7 @@ TEST_CASE("Config: a bad value is one line, and what the code said stays") {
   base.spin = 3us;
   base.seed = 4;
   base.stack_guard = StackGuard::off;
+  base.affinity = Affinity::compact;
   base.unhandled = Unhandled::abort;
   for (const auto& [name, values] : bad) {
     for (const std::string& value : values) {

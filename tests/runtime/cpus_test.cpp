@@ -11,7 +11,10 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include <ramie/ramie.hpp>
 
 #include "runtime/config.hpp"
 #include "runtime/cpus.hpp"
@@ -227,4 +230,33 @@ TEST_CASE("Cpus: the affinity mask of the thread counts") {
   REQUIRE(::sched_setaffinity(0, sizeof before, &before) == 0);
   CHECK(worker_count(true) <= worker_count(false));
   CHECK(worker_count(true) >= 1);
+}
+
+TEST_CASE("Cpus: where workers are placed") {
+  using ramie::runtime::Affinity;
+  const std::vector<unsigned> eight{0, 1, 2, 3, 8, 9, 10, 11};
+  using Places = std::vector<unsigned>;
+  CHECK(place_workers(Affinity::none, 4, eight).empty());
+  CHECK(place_workers(Affinity::compact, 3, eight) == Places{0, 1, 2});
+  CHECK(place_workers(Affinity::spread, 4, eight) == Places{0, 2, 8, 10});
+  CHECK(place_workers(Affinity::spread, 3, eight) == Places{0, 2, 9});
+  CHECK(place_workers(Affinity::spread, 8, eight) == eight);
+  CHECK(place_workers(Affinity::spread, 3, {5, 6}) == Places{5, 6, 5});
+  CHECK(place_workers(Affinity::compact, 3, {}).empty());
+}
+
+TEST_CASE("RAMIE_AFFINITY: each worker runs on its CPU, and only there") {
+  const std::vector<unsigned> allowed = allowed_cpus();
+  REQUIRE(allowed.size() == affinity_count());
+  auto runtime = ramie::or_throw(ramie::runtime::Builder()
+                                     .ignore_environment(true)
+                                     .process_wide(false)
+                                     .workers(allowed.size())
+                                     .affinity(ramie::runtime::Affinity::spread)
+                                     .build());
+  const auto seen = runtime.block_on([] {
+    return std::pair(ramie::current::worker_index(), allowed_cpus());
+  });
+  CHECK(seen.second == std::vector<unsigned>{allowed[static_cast<std::size_t>(seen.first)]});
+  CHECK(allowed_cpus() == allowed);
 }

@@ -166,6 +166,13 @@ class Runtime {
   Handle handle_;
 };
 
+/// Where the workers run. The CPUs are those of the affinity mask of the thread that builds.
+enum class Affinity : std::uint8_t {
+  none,    // where the kernel puts them
+  spread,  // each on a CPU of its own, as far apart as their numbers allow
+  compact  // each on a CPU of its own, the first ones
+};
+
 /// Every knob of a runtime. What the code sets wins over the environment (RAMIE_*), which wins over
 /// the automatic choice; environment_wins(true) exchanges the first two.
 class Builder {
@@ -176,6 +183,7 @@ class Builder {
   RAMIE_API ~Builder();
 
   RAMIE_API Builder& workers(std::size_t count);
+  RAMIE_API Builder& affinity(Affinity where);
   RAMIE_API Builder& io_shards(std::size_t count);
   RAMIE_API Builder& event_interval(std::uint32_t switches);
   RAMIE_API Builder& global_interval(std::uint32_t switches);
