@@ -14,6 +14,7 @@ import sys
 
 CATCH_ALL = re.compile(r"All tests passed \(.*? in (\d+) test cases?\)")
 CATCH_SOME = re.compile(r"^test cases:(.*)$", re.M)
+OWN = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
 CATCH_NONE = re.compile(r"^No tests ran", re.M)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)(?: \((.*)\))?", re.M)
 
@@ -49,6 +50,8 @@ def count(text, succeeded):
         skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", match.group(2) or ""))
         passed, failed = int(match.group(1)) - bad - skipped, bad
         succeeded = succeeded and (passed + skipped) > 0
+    elif match := last(OWN, text):
+        passed, failed = int(match.group(1)), int(match.group(2))
     elif CATCH_NONE.search(text):
         passed, succeeded = 0, False
     if not succeeded and failed == 0:

@@ -32,6 +32,7 @@ enum : int {
   kNobodyWatches = 38,
   kWatchKept = 39,
   kFoundAtLastIsSilent = 40,
+  kWatcherNeverDrives = 41,
 };
 
 constexpr int kEvents = 2;
@@ -43,6 +44,8 @@ struct Crew {
     ParkWord word;
     bool is_searching = false;
     bool is_watcher = false;
+    bool watch_ran_out = false;
+    int seen_activity = 0;
   };
 
   const std::size_t workers;
@@ -56,7 +59,9 @@ struct Crew {
   Atomic<int> ready{0};   // socket events that the kernel has and nobody has polled
   Atomic<int> polled{0};  // those that were polled
   Event all_polled;
-  int watchers = 0;  // invisible to the checker: it orders nothing
+  // Invisible to the checker: they order nothing.
+  int watchers = 0;
+  int steps[3] = {};  // the published ticks
 
   // --- any thread
 
@@ -124,14 +129,27 @@ struct Crew {
     if (!idle.retract(id)) members[id].is_searching = true;
   }
 
+  int activity(std::size_t asker) const {
+    int sum = 0;
+    for (std::size_t id = 0; id < workers; ++id) sum += id == asker ? 0 : steps[id];
+    return sum;
+  }
+
+  // The real watcher watches on for a while when all sleep; nothing can happen then.
   void sleep(std::size_t id) {
     Member& me = members[id];
+    const bool has_watched = std::exchange(me.watch_ran_out, false);
+    const int now = activity(id);
+    const bool others_move = std::exchange(me.seen_activity, now) != now;
     if (idle.sleepers() != workers && !is_mutant(kNobodyWatches)) {
       me.is_watcher = idle.try_watch();
       if (me.is_watcher) check(std::exchange(watchers, watchers + 1) == 0, "two watchers");
     }
+    const bool leaves_baton =
+        me.is_watcher && ((others_move && !has_watched && idle.sleepers() < workers) ||
+                          is_mutant(kWatcherNeverDrives));
     int woken = 0;
-    if (!is_mutant(kNoBatonRetry) && baton.try_take()) {
+    if (!leaves_baton && !is_mutant(kNoBatonRetry) && baton.try_take()) {
       woken = sleep_in_driver(id);
     } else {
       sleep_on_futex(id);
@@ -139,6 +157,7 @@ struct Crew {
     if (std::exchange(me.is_watcher, false) && !is_mutant(kWatchKept)) {
       --watchers;
       idle.stop_watching();
+      me.watch_ran_out = woken == 0;
     }
     submit_batch(woken);
   }
@@ -197,6 +216,7 @@ struct Crew {
   template <class Run>
   void run(std::size_t id, Run&& run_one) {
     while (!is_closing.load(Order::seq_cst)) {
+      ++steps[id];
       if (find_work(id)) {
         stop_searching(id);
         run_one();
@@ -294,5 +314,6 @@ TEST_CASE("Idle model: a worker stuck in one fiber leaves the sockets to another
   }, {{kNoBatonRetry, "who goes to sleep does not try the baton"},
       {kHandOverIsSilent, "who releases the baton with work wakes nobody"},
       {kNobodyWatches, "no sleep is bounded"},
+      {kWatcherNeverDrives, "the watcher leaves the baton for ever"},
       {kWatchKept, "the watcher keeps the role when it has work"}}, {.preemptions = 2});
 }

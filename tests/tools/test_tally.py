@@ -45,6 +45,11 @@ class Count(unittest.TestCase):
 
 
 class Log(unittest.TestCase):
+    def test_programs_of_our_own(self):
+        self.assertEqual(tally.count("ok test_a 0.1 s\n24 passed, 0 failed\n", True), (24, 0))
+        self.assertEqual(tally.count("FAIL test_a\n23 passed, 1 failed\n", False), (23, 1))
+        self.assertEqual(tally.count("24 passed, 0 failed\nkilled\n", False), (24, 1))
+
     def test_a_log_is_summed(self):
         runs = [("a", "OK", PASSED), ("b", "FAIL", MIXED), ("c", "TIMEOUT", ""), ("d", "SKIP", "")]
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as log:
