@@ -160,13 +160,13 @@ TEST_CASE("Registration: its end is seen, although its slot has the next owner a
   runtime.block_on([] {
     SocketPair pair;
     std::array<SocketPair, 8> others;
-    std::vector<Registration> next_owners;
+    std::array<std::optional<Registration>, 8> next_owners;
     auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
     std::vector<ramie::JoinHandle<ramie::Result<Ready>>> waiting;
     for (std::size_t i = 0; i < others.size(); ++i)
       waiting.push_back(ramie::spawn([&, i] {
         auto seen = registration.readiness(Interest::readable);
-        next_owners.push_back(ramie::or_throw(Registration::create(others[i].fds[0], kBoth)));
+        next_owners[i] = ramie::or_throw(Registration::create(others[i].fds[0], kBoth));
         return seen;
       }));
     REQUIRE(until_parked(WaitKind::io, others.size()));
