@@ -90,12 +90,12 @@ void fiber_main(void* argument) noexcept {
   } else {
     run_body(fiber);
   }
-  if (fiber.group != nullptr) fiber.group->child_returned(fiber);
   leave_result(fiber);
   fiber.leaving.store(Leaving::ended, base::kRelaxed);
 }
 
 void leave_result(Fiber& fiber) noexcept {
+  if (fiber.group != nullptr) fiber.group->child_returned(fiber);
   base::tsan_release(fiber.end_edge());
   base::tsan_release(fiber.scheduler);  // shut_down() comes after all of us
   if (has_result(fiber) && fiber.hand_over(Fiber::kLeft)) drop_task_result(fiber);

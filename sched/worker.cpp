@@ -4,6 +4,7 @@
 
 #include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
 #include "sched/fiber_main.hpp"
 #include "sched/overflow.hpp"
@@ -251,10 +252,7 @@ void Worker::run_one(Fiber& fiber) noexcept {
   fiber.worker.store(this, base::kRelaxed);
   if (fiber.stack == nullptr) {
     fiber.skip_body = (fiber.word.cancel_bits() & (FiberWord::kCancel | FiberWord::kShutdown)) != 0;
-    if (!attach_stack(fiber)) {
-      finish(fiber);
-      return;
-    }
+    if (!attach_stack(fiber)) return;
   }
   const std::uint32_t budget = scheduler_.options_.budget;
   fiber.budget.store(budget == 0 ? ~0U : budget, base::kRelaxed);
@@ -276,13 +274,14 @@ void Worker::run_one(Fiber& fiber) noexcept {
   }
 }
 
+// Without a stack the closure goes to a thread of the pool: its destructor may wait.
 bool Worker::attach_stack(Fiber& fiber) noexcept {
   int error = 0;
   fiber.stack = stacks_.take(fiber.stack_size, error);
   if (fiber.stack == nullptr) {
-    fiber.ops->drop_closure(fiber.storage);
+    fiber.skip_body = true;
     fiber.error = std::error_code(-error, std::system_category());
-    fiber.outcome.store(detail::Outcome::error, base::kRelaxed);
+    scheduler_.blocking().submit(fiber);
     return false;
   }
   fiber.context.prepare(*fiber.stack, &fiber_main, &fiber);

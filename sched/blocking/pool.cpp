@@ -96,14 +96,18 @@ void BlockingPool::run(Threads::iterator self) noexcept {
   for (std::thread& thread : before) thread.join();
 }
 
+void BlockingPool::drop_unrun(Fiber& job) noexcept {
+  job.ops->drop_closure(job.storage);
+  job.outcome.store(job.error ? detail::Outcome::error : detail::Outcome::canceled, base::kRelaxed);
+}
+
 void BlockingPool::run_job(Fiber& job) noexcept {
   running_.fetch_add(1, base::kSeqCst);
   const std::uint64_t cancel_bits = job.word.cancel_bits();
   base::tsan_acquire(job.wake_edge());
   base::tsan_acquire(job.end_edge());  // of the task that had the block before
-  if ((cancel_bits & FiberWord::kCancel) != 0) {
-    job.ops->drop_closure(job.storage);
-    job.outcome.store(detail::Outcome::canceled, base::kRelaxed);
+  if ((cancel_bits & FiberWord::kCancel) != 0 || job.skip_body) {
+    drop_unrun(job);
   } else {
     run_body(job);
   }
@@ -116,10 +120,9 @@ void BlockingPool::run_job(Fiber& job) noexcept {
 void BlockingPool::end_unrun(Fiber& job, std::error_code error) noexcept {
   base::tsan_acquire(job.wake_edge());
   base::tsan_acquire(job.end_edge());
-  job.ops->drop_closure(job.storage);
-  job.error = error;
-  job.outcome.store(error ? detail::Outcome::error : detail::Outcome::canceled, base::kRelaxed);
-  base::tsan_release(job.end_edge());
+  if (!job.error) job.error = error;
+  drop_unrun(job);
+  leave_result(job);
   job.word.finish();
   end_task(job);
 }

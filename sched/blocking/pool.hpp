@@ -27,8 +27,8 @@ class BlockingPool {
   BlockingPool(const BlockingPool&) = delete;
   BlockingPool& operator=(const BlockingPool&) = delete;
 
-  // Runs the job on one of our threads. If there is none and none can be started, the job ends with
-  // an error.
+  // Runs the job on one of our threads, or only drops its closure if the body is to be skipped. If
+  // there is no thread and none can be started, the job ends with an error.
   void submit(Fiber& job) noexcept;
 
   // Refuses new jobs; those that have not started end as cancelled.
@@ -47,6 +47,7 @@ class BlockingPool {
   void run(Threads::iterator self) noexcept;
   bool start_thread() noexcept;
   void run_job(Fiber& job) noexcept;
+  static void drop_unrun(Fiber& job) noexcept;
   void end_unrun(Fiber& job, std::error_code error) noexcept;
   Fiber* wait_for_job(std::unique_lock<std::mutex>& lock);
 

@@ -3,6 +3,7 @@
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/scope.hpp>
+#include <ramie/sync.hpp>
 #include <ramie/task.hpp>
 #include <ramie/time.hpp>
 
@@ -256,6 +257,39 @@ TEST_CASE("B26 a dropped result may wait in its destructor", "[sched][spawn]") {
   }
   CHECK(destroyed == kRounds);
   CHECK(failed == 0);
+}
+
+// Goal: without memory for its stack a fiber ends with an error, and what its closure holds is
+//   destroyed where the destructor may wait.
+TEST_CASE("A fiber without a stack: join says so, and its closure may wait in its destructor",
+          "[sched][spawn]") {
+  const Watchdog watchdog;
+  struct Locks {
+    ramie::sync::Mutex* mutex;
+    std::atomic<int>* destroyed;
+    Locks(ramie::sync::Mutex& m, std::atomic<int>& d) : mutex(&m), destroyed(&d) {}
+    Locks(Locks&& other) noexcept
+        : mutex(std::exchange(other.mutex, nullptr)), destroyed(other.destroyed) {}
+    ~Locks() {
+      if (mutex == nullptr) return;
+      const std::lock_guard lock(*mutex);
+      ++*destroyed;
+    }
+  };
+  ramie::sync::Mutex mutex;
+  std::atomic<int> destroyed{0};
+  {
+    SchedRuntime runtime(1);
+    mutex.lock();
+    auto handle = spawn({.stack_size = std::size_t{1} << 50},
+                        [held = Locks(mutex, destroyed)] { return held.mutex != nullptr; });
+    std::this_thread::sleep_for(2ms);
+    mutex.unlock();
+    const auto joined = handle.join();
+    CHECK(joined.error() == std::errc::not_enough_memory);
+    CHECK(spawn([] { return 7; }).join() == 7);
+  }
+  CHECK(destroyed == 1);
 }
 
 TEST_CASE("B26 a join that was cancelled can be repeated, and loses nothing", "[sched][spawn]") {
