@@ -281,6 +281,7 @@ bool Worker::attach_stack(Fiber& fiber) noexcept {
   if (fiber.stack == nullptr) {
     fiber.skip_body = true;
     fiber.error = std::error_code(-error, std::system_category());
+    const base::TsanVisible visible;
     scheduler_.blocking().submit(fiber);
     return false;
   }

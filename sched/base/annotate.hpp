@@ -135,6 +135,28 @@ class TsanInternal {
   TsanInternal& operator=(const TsanInternal&) = delete;
 };
 
+// Within a TsanInternal: seen again, for a call out of the scheduler's internals.
+class TsanVisible {
+ public:
+#if RAMIE_TSAN
+  TsanVisible() noexcept {
+    AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  }
+  ~TsanVisible() {
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    AnnotateIgnoreSyncBegin(__FILE__, __LINE__);
+  }
+#else
+  TsanVisible() noexcept {}
+  ~TsanVisible() {}
+#endif
+  TsanVisible(const TsanVisible&) = delete;
+  TsanVisible& operator=(const TsanVisible&) = delete;
+};
+
 }  // namespace base
 }  // namespace v0
 }  // namespace ramie
