@@ -41,7 +41,10 @@ std::size_t shards_of(const Config& config, std::size_t workers) {
 sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hooks& hooks) {
   sched::SchedulerOptions options;
   options.workers = workers_of(config);
-  options.cpus = place_workers(config.affinity, options.workers, allowed_cpus());
+  if (config.affinity != Affinity::none) {
+    options.blocking_cpus = allowed_cpus();
+    options.cpus = place_workers(config.affinity, options.workers, options.blocking_cpus);
+  }
   options.event_interval = config.event_interval;
   options.global_interval = config.global_interval;
   options.budget = config.budget;

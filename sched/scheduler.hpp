@@ -58,6 +58,7 @@ struct SchedulerOptions {
   std::function<void()> on_thread_stop;
   std::function<void()> on_fibers_ended;  // in shutdown: end what blocking jobs may wait for
   std::vector<unsigned> cpus;  // where each worker runs; empty: where the kernel puts it
+  std::vector<unsigned> blocking_cpus;  // of the pool's threads, if the workers are pinned
   std::string thread_name = "ramie";
   bool alternate_stacks = true;  // for signal handlers: a stack overflow can then be reported
 };

@@ -47,7 +47,7 @@ void Worker::run() noexcept {
   if (scheduler_.options().alternate_stacks) signal_stack.install();
   base::sys::no_timer_slack();
   if (const auto& cpus = scheduler_.options().cpus; !cpus.empty())
-    base::sys::pin_thread(cpus[index_ % cpus.size()]);
+    base::sys::pin_thread({&cpus[index_ % cpus.size()], 1});
   char name[16];
   std::snprintf(name, sizeof name, "%.11s-%u", scheduler_.options().thread_name.c_str(),
                 static_cast<unsigned>(index_));

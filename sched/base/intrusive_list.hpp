@@ -63,11 +63,11 @@ class List {
   const T* front() const noexcept {
     return is_empty() ? nullptr : static_cast<const T*>(head_.next_);
   }
+  // The element after `element`, or null.
   const T* next(const T& element) const noexcept {
     const Link* link = static_cast<const Link&>(element).next_;
     return link == &head_ ? nullptr : static_cast<const T*>(link);
   }
-  // The element after `element`, or null.
   T* next(T& element) noexcept {
     Link* link = static_cast<Link&>(element).next_;
     return link == &head_ ? nullptr : static_cast<T*>(link);

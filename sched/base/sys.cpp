@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 
 namespace ramie {
@@ -72,12 +73,14 @@ void no_timer_slack() noexcept { (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL,
 
 void name_thread(const char* name) noexcept { (void)::pthread_setname_np(::pthread_self(), name); }
 
-void pin_thread(unsigned cpu) noexcept {
-  const std::size_t size = CPU_ALLOC_SIZE(cpu + 1);
-  cpu_set_t* mask = CPU_ALLOC(cpu + 1);
+void pin_thread(std::span<const unsigned> cpus) noexcept {
+  if (cpus.empty()) return;
+  const unsigned most = *std::max_element(cpus.begin(), cpus.end()) + 1;
+  const std::size_t size = CPU_ALLOC_SIZE(most);
+  cpu_set_t* mask = CPU_ALLOC(most);
   if (mask == nullptr) return;
   CPU_ZERO_S(size, mask);
-  CPU_SET_S(cpu, size, mask);
+  for (const unsigned cpu : cpus) CPU_SET_S(cpu, size, mask);
   (void)::sched_setaffinity(0, size, mask);
   CPU_FREE(mask);
 }

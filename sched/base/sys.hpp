@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace ramie {
 inline namespace v0 {
@@ -48,7 +49,7 @@ int thread_id() noexcept;
 void no_timer_slack() noexcept;
 void name_thread(const char* name) noexcept;
 // Best effort: the CPU may have been taken away since.
-void pin_thread(unsigned cpu) noexcept;
+void pin_thread(std::span<const unsigned> cpus) noexcept;
 void write_stderr(const char* text, std::size_t size) noexcept;
 std::uint64_t random_seed() noexcept;
 

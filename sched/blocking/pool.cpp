@@ -79,6 +79,7 @@ Fiber* BlockingPool::wait_for_job(std::unique_lock<std::mutex>& lock) {
 
 void BlockingPool::run(Threads::iterator self) noexcept {
   base::sys::name_thread("ramie-blocking");
+  base::sys::pin_thread(scheduler_.options().blocking_cpus);  // not to its starter's, a worker's
   exchange_entered(&scheduler_);
   std::unique_lock lock(mutex_);
   while (Fiber* job = wait_for_job(lock)) {

@@ -259,4 +259,7 @@ TEST_CASE("RAMIE_AFFINITY: each worker runs on its CPU, and only there") {
   });
   CHECK(seen.second == std::vector<unsigned>{allowed[static_cast<std::size_t>(seen.first)]});
   CHECK(allowed_cpus() == allowed);
+  // A thread inherits the CPUs of the one that starts it: the pool's must not stay on the worker's.
+  const auto blocking = runtime.block_on([] { return ramie::spawn_blocking(allowed_cpus).join(); });
+  CHECK(blocking == allowed);
 }

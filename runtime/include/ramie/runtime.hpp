@@ -166,7 +166,8 @@ class Runtime {
   Handle handle_;
 };
 
-/// Where the workers run. The CPUs are those of the affinity mask of the thread that builds.
+/// Where the workers run. The CPUs are those of the affinity mask of the thread that builds. A
+/// thread or process that a fiber starts itself inherits its worker's CPU; spawn_blocking's do not.
 enum class Affinity : std::uint8_t {
   none,    // where the kernel puts them
   spread,  // each on a CPU of its own, as far apart as their numbers allow
