@@ -122,6 +122,10 @@ Builder& Builder::seed(std::uint64_t seed) {
   knobs_->put(&Config::seed, seed, Field::seed);
   return *this;
 }
+Builder& Builder::chaos(std::uint64_t seed) {
+  knobs_->put(&Config::chaos, seed, Field::chaos);
+  return *this;
+}
 Builder& Builder::abort_on_unhandled(bool on) {
   knobs_->put(&Config::unhandled, on ? Unhandled::abort : Unhandled::report, Field::unhandled);
   return *this;

@@ -57,6 +57,7 @@ struct Config {
   unsigned lifo = 3;  // 0: off
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
   Unhandled unhandled = Unhandled::report;
+  std::optional<std::uint64_t> chaos;  // nullopt: off
 };
 
 /// One per variable, in the order of the table. `strict` and `help` have no place in Config.
@@ -81,10 +82,11 @@ enum class Field : std::uint8_t {
   lifo,
   drain_timeout,
   unhandled,
+  chaos,
   strict,
   help
 };
-inline constexpr std::size_t kFieldCount = 22;
+inline constexpr std::size_t kFieldCount = 23;
 
 constexpr std::uint32_t bit(Field field) {
   return std::uint32_t{1} << static_cast<unsigned>(field);

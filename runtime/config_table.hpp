@@ -224,6 +224,15 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .kind = Kind::choice,
      .words = "report|abort",
      .effect = "What happens to an exception that leaves a detached fiber."},
+    {.name = "RAMIE_CHAOS",
+     .field = Field::chaos,
+     .slot = &Config::chaos,
+     .kind = Kind::seed,
+     .automatic = "off",
+     .example = "42",
+     .effect = "Test mode, with this seed: fibers migrate at every park, queues look full, workers "
+               "dawdle and wake for nothing, budgets are tiny. A program that is right stays right, "
+               "only slower."},
     {.name = "RAMIE_STRICT",
      .field = Field::strict,
      .kind = Kind::flag,

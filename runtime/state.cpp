@@ -57,6 +57,7 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
   if (config.notify_lazy && !is_eager)
     options.watch = std::min<base::Nanos>(config.watch, *config.notify_lazy);
   options.seed = config.seed.value_or(base::sys::random_seed());
+  options.chaos = config.chaos;
   options.stacks = {config.stack_size, guard_of(config.stack_guard), config.stack_cache};
   options.blocking_threads = config.blocking_threads;
   options.blocking_keepalive = config.blocking_keepalive;

@@ -50,6 +50,7 @@ struct SchedulerOptions {
   base::Nanos spin{0};                // polls this long before sleeping
   bool lazy_notify = true;            // readiness of a few fibers wakes no second worker
   std::uint64_t seed = 0;
+  std::optional<std::uint64_t> chaos;  // see chaos.hpp
   StackOptions stacks;
   std::size_t blocking_threads = 512;
   base::Nanos blocking_keepalive{10'000'000'000};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sched/base/random.hpp"
+#include "sched/chaos.hpp"
 #include "sched/context.hpp"
 #include "sched/fiber.hpp"
 #include "sched/metrics.hpp"
@@ -12,6 +13,7 @@
 #include "sched/run_queue.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -60,13 +62,13 @@ class Worker {
 
   void step() noexcept;
   Fiber* next() noexcept;
+  Fiber* next_in_chaos() noexcept;
   Fiber* next_from_injector() noexcept;
   Fiber* next_local() noexcept;
   Fiber* steal() noexcept;
   Fiber* steal_aged_lifo(Worker& victim) noexcept;
   void stop_searching() noexcept;
   void poll() noexcept;
-  void release_deferred() noexcept;
   void park() noexcept;
   void sleep() noexcept;
   bool may_sleep() noexcept;
@@ -85,6 +87,7 @@ class Worker {
   bool attach_stack(Fiber& fiber) noexcept;
   void finish(Fiber& fiber) noexcept;
   void push(Fiber& fiber) noexcept;
+  void requeue(Fiber& fiber) noexcept;
   void ensure_watcher() noexcept;
   void overflow(std::span<Fiber*> batch) noexcept;
 
@@ -93,6 +96,7 @@ class Worker {
   ThreadContext context_;
   Fiber** running_ = nullptr;  // our thread's current_fiber()
   base::Random random_;
+  Chaos chaos_;
   std::uint64_t next_id_ = 0;
   std::uint64_t end_of_ids_ = 0;
   std::uint32_t tick_ = 0;
@@ -107,7 +111,7 @@ class Worker {
   ParkSite* site_ = nullptr;
   StackCache stacks_;
   FiberList blocks_;    // unused control blocks
-  FiberList deferred_;  // yielded: they run after the next poll
+  std::optional<std::uint32_t> polls_at_;  // the place in the queue of the first that yielded
 
   Queue queue_;
   alignas(base::kCacheLine) base::Atomic<Fiber*> lifo_{nullptr};

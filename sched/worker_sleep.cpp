@@ -28,6 +28,7 @@ constexpr base::Nanos kLeastWatch{200'000};
 
 // A look at the driver without sleeping, between two fibers.
 void Worker::poll() noexcept {
+  polls_at_.reset();
   FiberList out;
   if (Shard* shard = scheduler_.take_baton(index_)) {
     metrics_.polls.add();
@@ -36,7 +37,6 @@ void Worker::poll() noexcept {
   }
   if (site_ != nullptr) site_->reap(out);
   submit_batch(out);
-  release_deferred();
 }
 
 void Worker::park() noexcept {
@@ -47,7 +47,9 @@ void Worker::park() noexcept {
     was_last = scheduler_.idle_.end_search();
   }
   base::fence(base::kSeqCst);  // P3
+  chaos_.stumble();
   if (may_sleep()) {
+    chaos_.stumble();
     sleep();
     return;
   }
@@ -142,6 +144,7 @@ base::Nanos Worker::look_at_other_shards(base::Nanos bound, FiberList& out) noex
 
 void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
   scheduler_.timers_.advance(out);
+  chaos_.stumble();
   shard.baton.release();
   // P4: whoever sleeps on a futex could have the baton now. One wake a busy spell: it becomes the
   // watcher. (If a producer chose us, stop_searching() does it.)

@@ -200,6 +200,8 @@ class Builder {
   RAMIE_API Builder& blocking_keepalive(std::chrono::nanoseconds time);
   RAMIE_API Builder& drain_timeout(std::chrono::nanoseconds time);
   RAMIE_API Builder& seed(std::uint64_t seed);
+  /// Test mode: orders, queues, budgets and delays that would be rare, all the time (RAMIE_CHAOS).
+  RAMIE_API Builder& chaos(std::uint64_t seed);
   /// An exception that nobody joins stops the program instead of being reported: where it is thrown
   /// if the fiber was detached before it began, else where it would be reported.
   RAMIE_API Builder& abort_on_unhandled(bool on);
