@@ -89,7 +89,8 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
     ending.io_->shut_down();
   };
   state->scheduler_.reset(new sched::Scheduler(std::move(options), state->io_->as_shards()));
-  state->scheduler_->env = {state->io_.get(), state->signals_.get(), state.get()};
+  state->scheduler_->env = {state->io_.get(), state->signals_.get(), state.get(),
+                            &io::describe_wait};
   if (auto started = state->scheduler_->start(); !started) {
     return failure(started.error());
   }

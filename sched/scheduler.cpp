@@ -195,6 +195,7 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
   fiber->skip_body = false;
   fiber->cancel = {};
   fiber->group = nullptr;
+  fiber->waits_for.store(WaitKind::none, base::kRelaxed);
   fiber->ops = &ops;
   fiber->outcome.store(detail::Outcome::none, base::kRelaxed);
   fiber->error = {};

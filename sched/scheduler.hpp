@@ -69,6 +69,8 @@ struct Env {
   io::Handle* io = nullptr;
   signal::Handle* signals = nullptr;
   runtime::RuntimeState* runtime = nullptr;
+  // What a fiber waits on, as text; empty if it is nothing that the layer above knows.
+  std::string (*describe)(WaitKind kind, const void* object) = nullptr;
 };
 
 // One driver and the right to drive it.
@@ -128,6 +130,7 @@ class Scheduler {
   BlockingPool& blocking() noexcept { return *blocking_; }
   std::size_t workers() const noexcept { return workers_.size(); }
   Worker& worker(std::size_t i) noexcept { return *workers_[i]; }
+  bool is_asleep(std::size_t worker) const noexcept { return idle_.is_asleep(worker); }
   // Fibers created and not ended.
   std::int64_t live() const noexcept;
   std::uint64_t spawned() const noexcept;

@@ -43,6 +43,8 @@ void Worker::run() noexcept {
   context_.attach();
   const base::TsanInternal internal;  // of the loop: fibers have contexts of their own
   set_current_worker(this);
+  thread_id_.store(base::sys::thread_id(), base::kRelaxed);
+  look_at_clock();
   running_ = &current_fiber_slot();
   AlternateStack signal_stack;
   if (scheduler_.options().alternate_stacks) signal_stack.install();
@@ -264,6 +266,10 @@ void Worker::requeue(Fiber& fiber) noexcept {
 // --- running -------------------------------------------------------------------------------------
 
 void Worker::run_one(Fiber& fiber) noexcept {
+  if (fiber.word.is_held()) {  // F9
+    requeue(fiber);
+    return;
+  }
   fiber.worker.store(this, base::kRelaxed);
   if (fiber.stack == nullptr) {
     fiber.skip_body = (fiber.word.cancel_bits() & (FiberWord::kCancel | FiberWord::kShutdown)) != 0;
@@ -274,11 +280,15 @@ void Worker::run_one(Fiber& fiber) noexcept {
   fiber.budget.store(budget == 0 ? ~0U : budget, base::kRelaxed);
   metrics_.runs.add();
   *running_ = &fiber;
+  runs_since_.store(clock_.load(base::kRelaxed), base::kRelaxed);
+  runs_.store(&fiber, base::kRelease);
   switch_in(context_, fiber.context, *fiber.stack);
   *running_ = nullptr;
+  runs_.store(nullptr, base::kRelaxed);
   chaos_.stumble();
   switch (fiber.leaving.load(base::kRelaxed)) {  // F1: only now may anybody else run it
     case Leaving::parking:
+      fiber.parked_at.store(clock_.load(base::kRelaxed), base::kRelaxed);
       if (fiber.word.commit() == FiberWord::Commit::parked) return;
       push(fiber);
       ensure_watcher();

@@ -54,6 +54,12 @@ class Worker {
   bool has_stealable_work() const noexcept { return !queue_.is_empty(); }
   void set_park_site(ParkSite* site) noexcept { site_ = site; }
 
+  // --- from any thread, for dumps and the watchdog: a moment's truth
+  Fiber* runs() const noexcept { return runs_.load(base::kAcquire); }
+  base::Nanos runs_since() const noexcept { return base::Nanos(runs_since_.load(base::kRelaxed)); }
+  std::uint32_t tick() const noexcept { return published_tick_.load(base::kRelaxed); }
+  int thread_id() const noexcept { return thread_id_.load(base::kRelaxed); }
+
  private:
   friend class Scheduler;
   using Queue = RunQueue<Fiber>;
@@ -83,6 +89,9 @@ class Worker {
   base::Nanos look_at_other_shards(base::Nanos bound, FiberList& out) noexcept;
   void release_baton(Shard& shard, FiberList& out) noexcept;
 
+  void look_at_clock() noexcept {
+    clock_.store(base::now().time_since_epoch().count(), base::kRelaxed);
+  }
   void run_one(Fiber& fiber) noexcept;
   bool attach_stack(Fiber& fiber) noexcept;
   void finish(Fiber& fiber) noexcept;
@@ -115,8 +124,12 @@ class Worker {
 
   Queue queue_;
   alignas(base::kCacheLine) base::Atomic<Fiber*> lifo_{nullptr};
-  base::Atomic<std::uint32_t> published_tick_{
-      0};  // so that others see whether we are stuck in one fiber
+  // For others: what we do, and whether we are stuck in one fiber.
+  base::Atomic<std::uint32_t> published_tick_{0};
+  base::Atomic<int> thread_id_{0};
+  base::Atomic<Fiber*> runs_{nullptr};
+  base::Atomic<std::int64_t> runs_since_{0};
+  base::Atomic<std::int64_t> clock_{0};  // ns: our last look, at a poll or after a sleep
   alignas(base::kCacheLine) ParkWord park_word_;
   base::Mutex inbox_mutex_;
   FiberList inbox_;  // pinned fibers

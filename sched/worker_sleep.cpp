@@ -29,6 +29,7 @@ constexpr base::Nanos kLeastWatch{200'000};
 // A look at the driver without sleeping, between two fibers.
 void Worker::poll() noexcept {
   polls_at_.reset();
+  look_at_clock();
   FiberList out;
   if (Shard* shard = scheduler_.take_baton(index_)) {
     metrics_.polls.add();
@@ -85,6 +86,7 @@ void Worker::sleep() noexcept {
   else if (Shard* shard = scheduler_.take_baton(index_))
     was_notified = sleep_in_driver(*shard, bound, out);
   else was_notified = sleep_on_futex(bound);
+  look_at_clock();
   metrics_.unparks.add();
   if (was_notified) metrics_.notified.add();
   end_watch(was_notified || !out.is_empty());

@@ -123,6 +123,18 @@ class Handle {
   RAMIE_API EnterGuard enter() const noexcept;
   RAMIE_API Metrics metrics() const;
 
+  /// What every fiber does: id, name, state, what it waits for and since when, where it was spawned,
+  /// its stack; fibers with the same stack stand together. The format is for people and may change.
+  /// Fibers go on meanwhile; one that is parked is kept from running while its own stack is read. A
+  /// worker that runs a fiber is interrupted by SIGURG for that fiber's stack.
+  /// Returns  the text; empty once the runtime has ended.
+  /// Errors   throws std::bad_alloc.
+  /// Blocks   this thread: the first time for a while, since it reads the program's symbols. In a
+  ///          fiber: call it in spawn_blocking().
+  /// Threads  any.
+  /// Cancel   not a wait.
+  RAMIE_API std::string dump() const;
+
  private:
   friend class Runtime;
   explicit Handle(std::shared_ptr<RuntimeState> state) noexcept : state_(std::move(state)) {}
