@@ -6,8 +6,10 @@
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
 #include "sched/overflow.hpp"
+#include "signal/pipe.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <new>
 
 namespace ramie {
@@ -26,6 +28,25 @@ sched::GuardMethod guard_of(StackGuard guard) noexcept {
     case StackGuard::off: return sched::GuardMethod::off;
   }
   return sched::GuardMethod::automatic;
+}
+
+sched::OnDeadlock on_deadlock_of(Deadlock what) noexcept {
+  switch (what) {
+    case Deadlock::off: return sched::OnDeadlock::off;
+    case Deadlock::report: return sched::OnDeadlock::report;
+    case Deadlock::abort: return sched::OnDeadlock::abort;
+  }
+  return sched::OnDeadlock::report;
+}
+
+bool install_dump_signal(DumpSignal signal) noexcept {
+  switch (signal) {
+    case DumpSignal::none: return false;
+    case DumpSignal::quit: return signal::pipe::install_dump(SIGQUIT);
+    case DumpSignal::usr1: return signal::pipe::install_dump(SIGUSR1);
+    case DumpSignal::usr2: return signal::pipe::install_dump(SIGUSR2);
+  }
+  return false;
 }
 
 std::size_t workers_of(const Config& config) {
@@ -66,6 +87,10 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
   options.on_thread_start = hooks.on_thread_start;
   options.on_thread_stop = hooks.on_thread_stop;
   options.alternate_stacks = hooks.is_process_wide;
+  options.watchdog.stall = std::chrono::milliseconds(config.stall_ms);
+  options.watchdog.on_deadlock = on_deadlock_of(config.deadlock);
+  options.watchdog.dumps_on_signal =
+      hooks.is_process_wide && install_dump_signal(config.dump_signal);
   return options;
 }
 
@@ -90,7 +115,7 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
   };
   state->scheduler_.reset(new sched::Scheduler(std::move(options), state->io_->as_shards()));
   state->scheduler_->env = {state->io_.get(), state->signals_.get(), state.get(),
-                            &io::describe_wait};
+                            &io::describe_wait, &signal::pipe::is_in_use};
   if (auto started = state->scheduler_->start(); !started) {
     return failure(started.error());
   }
@@ -150,6 +175,11 @@ Metrics RuntimeState::metrics() const {
     sum.io_ready += one.ready.load(base::kRelaxed);
     sum.io_stale += one.stale.load(base::kRelaxed);
     sum.io_unparks += one.unparks.load(base::kRelaxed);
+  }
+  if (const sched::Watchdog* watchdog = scheduler.watchdog()) {
+    sum.stalls = watchdog->stalls();
+    sum.deadlocks = watchdog->deadlocks();
+    sum.rescues = watchdog->rescues();
   }
   sum.timers = scheduler.timers().size();
   sum.stacks = scheduler.stacks().taken();

@@ -65,6 +65,7 @@ bool Worker::may_sleep() noexcept {
 
 void Worker::come_back() noexcept {
   if (!scheduler_.idle_.retract(index_)) is_searching_ = true;  // a waker counted us
+  if (scheduler_.watchdog_ != nullptr) scheduler_.watchdog_->on_work();  // ORDER(watchdog-1)
 }
 
 void Worker::sleep() noexcept {

@@ -134,7 +134,8 @@ TEST_CASE("A handle used after the end gives an error, and never a hang", "[runt
 TEST_CASE("Sockets outlive their runtime: operations say so, the descriptors close",
           "[runtime][lifetime]") {
   const Watchdog watchdog;
-  (void)make_runtime(1).block_on([] { return ramie::net::TcpListener::bind("127.0.0.1:0").has_value(); });
+  (void)make_runtime(1).block_on(
+      [] { return ramie::net::TcpListener::bind("127.0.0.1:0").has_value(); });
   const std::size_t before = ramie_test::open_descriptors();
   {
     std::optional<ramie::net::TcpListener> listener;
