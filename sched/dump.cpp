@@ -209,9 +209,9 @@ std::string dump(Scheduler& scheduler) {
   std::string text = title(scheduler, groups) + workers_text(scheduler);
   std::vector<const Groups::value_type*> order;
   for (const auto& group : groups) order.push_back(&group);
-  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return std::tuple(std::get<State>(a->first), -static_cast<long>(a->second.size())) <
-           std::tuple(std::get<State>(b->first), -static_cast<long>(b->second.size()));
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+    return std::tuple(std::get<State>(a->first), -std::ssize(a->second), a->second.front().id) <
+           std::tuple(std::get<State>(b->first), -std::ssize(b->second), b->second.front().id);
   });
   Symbols symbols;
   for (const auto* group : order) append_group(text, group->first, group->second, symbols);

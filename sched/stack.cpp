@@ -101,6 +101,7 @@ Stack* StackPool::place(std::byte* low, std::size_t size, bool pooled, int& erro
   std::byte* record = low + kGuard + size - kRecord;
   auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled);
   stack->valgrind_id_ = base::valgrind_stack_begin(stack->low(), record);
+  base::lsan_root_begin(stack->low(), stack->size());
   return stack;
 }
 
@@ -163,6 +164,7 @@ void StackPool::give_back(Stack* stack) noexcept {
     return;
   }
   base::valgrind_stack_end(stack->valgrind_id_);
+  base::lsan_root_end(stack->low(), stack->size());
   if (guard_method() == GuardMethod::mprotect) protected_.fetch_sub(1, base::kRelaxed);
   auto* base = reinterpret_cast<std::byte*>(stack) - stack->size_ - stack->guard_;
   (void)sys::unmap(base, stack->guard_ + stack->size_ + kRecord);

@@ -130,7 +130,7 @@ class Handle {
 
   /// What every fiber does: id, name, state, what it waits for and since when, where it was
   /// spawned, its stack; fibers with the same stack stand together. The format is for people and
-  /// may change. Fibers go on meanwhile; one that is parked is kept from running while its own stack
+  /// may change. Fibers go on meanwhile; a parked one is kept from running while its own stack
   /// is read. A worker that runs a fiber is interrupted by SIGURG for that fiber's stack.
   /// Returns  the text; empty once the runtime has ended.
   /// Errors   throws std::bad_alloc.
