@@ -69,6 +69,10 @@ StackPool::~StackPool() {
   while (slabs_ != nullptr) {
     Slab* slab = slabs_;
     slabs_ = slab->next;
+    for (std::size_t i = 0; i < slab->used; ++i) {
+      const std::byte* low = slab->base + i * (kGuard + options_.size) + kGuard;
+      base::lsan_root_end(low, options_.size - kRecord);
+    }
     (void)sys::unmap(slab->base, slab->bytes);
     delete slab;
   }

@@ -204,7 +204,7 @@ TEST_CASE("ParkSite: a shutdown waits for the completion of what is in flight", 
   Rings rings;
   SchedRuntime runtime(ramie_test::with_workers(2), rings.prepare());
   auto operating = spawn([&] { rings.here().operate(); });
-  std::this_thread::sleep_for(2ms);
+  spin_until([&] { return rings.all[0]->has_inflight() || rings.all[1]->has_inflight(); });
   std::thread kernel([&] {
     spin_until([&] { return runtime.scheduler().is_shutting_down(); });
     std::this_thread::sleep_for(2ms);
