@@ -226,9 +226,13 @@ std::string describe_running(Worker& worker, Fiber& fiber) {
       fmt::format("worker {} has run fiber {} '{}' for {} without a break{}{}\n", worker.index(),
                   fiber.id, fiber.name, age(worker.runs_since()),
                   call.empty() ? "" : "; it is in ", call);
+  return has_answered ? text + frames_text(frames) : text;
+}
+
+std::string frames_text(const Frames& frames) {
+  std::string text;
   Symbols symbols;
-  if (has_answered)
-    append_frames(text, Addresses(frames.view().begin(), frames.view().end()), symbols, "      ");
+  append_frames(text, Addresses(frames.view().begin(), frames.view().end()), symbols, "      ");
   return text;
 }
 

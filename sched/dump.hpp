@@ -21,6 +21,10 @@ class Worker;
 
 std::string dump(Scheduler& scheduler);
 
+struct Frames;
+// One line a frame, indented; without the frames that every fiber has.
+std::string frames_text(const Frames& frames);
+
 // What a worker does: "runs fiber 12 'conn' for 1.3 s, in read", and the frames below, indented.
 std::string describe_running(Worker& worker, Fiber& fiber);
 

@@ -15,6 +15,7 @@
 #include "sched/base/clock.hpp"
 #include "sched/cancel.hpp"
 #include "sched/context.hpp"
+#include "sched/hold_check.hpp"
 #include "sched/time/timer_entry.hpp"
 #include "sched/waiter.hpp"
 
@@ -86,6 +87,7 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   base::Atomic<std::int64_t> parked_at{0};  // ns, by its worker's last look at the clock
   TimerEntry timer;
   CancelState cancel;
+  [[no_unique_address]] Holds holds;
 
   // --- the task
   const detail::TaskOps* ops = nullptr;

@@ -88,6 +88,11 @@ void unwind(const FiberContext& fiber, Frames& frames) noexcept {
   (void)ramie_unwind_from(end, &visit, &walk);
 }
 
+[[gnu::noinline]] void unwind_here(Frames& frames) noexcept {
+  Walk walk{frames, 0, 2};
+  (void)::_Unwind_Backtrace(&visit, &walk);
+}
+
 void unwind_interrupted(std::uintptr_t at, Frames& frames) noexcept {
   Walk walk{frames, at, 0};
   (void)::_Unwind_Backtrace(&visit, &walk);

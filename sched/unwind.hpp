@@ -32,6 +32,8 @@ struct Frames {
 
 // The fiber is switched out and stays so meanwhile.
 void unwind(const FiberContext& fiber, Frames& frames) noexcept;
+// The caller of the caller, and so on.
+void unwind_here(Frames& frames) noexcept;
 // In a signal handler: what the signal has interrupted. Takes no lock and allocates nothing
 // (glibc 2.35 finds the tables without), once unwind_ahead() has run.
 void unwind_interrupted(std::uintptr_t at, Frames& frames) noexcept;

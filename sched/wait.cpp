@@ -17,6 +17,7 @@ base::Atomic<std::size_t> threads_in_waits{0};
 
 // Out of the fiber and, some time later, back in; perhaps on another thread.
 void leave(Fiber& fiber, Leaving leaving) noexcept {
+  fiber.holds.refuse_if_any(fiber, leaving == Leaving::parking ? "parks" : "yields");
   fiber.leaving.store(leaving, base::kRelaxed);
   switch_out(fiber.context);
   base::tsan_acquire(fiber.wake_edge());

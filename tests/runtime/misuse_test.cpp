@@ -1,4 +1,5 @@
 // A bug in the caller stops the program with a message that says which fiber and what to do.
+#include "sched/hold_check.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/watchdog.hpp"
@@ -171,3 +172,79 @@ TEST_CASE("Stragglers of a Runtime are named on stderr, and the process goes on"
   CHECK(end.says("'stayer'"));
   CHECK(end.says("did not end within"));
 }
+
+#if RAMIE_HOLD_CHECK
+
+namespace misuse_test {
+
+[[gnu::noinline]] void park_with(std::mutex& mutex) {
+  const std::lock_guard lock(mutex);
+  (void)ramie::sleep_for(1ms);
+}
+
+[[gnu::noinline]] int initialise() {
+  ramie::yield_now();
+  return 1;
+}
+
+[[gnu::noinline]] int lazy() {
+  static const int value = initialise();
+  return value;
+}
+
+}  // namespace misuse_test
+
+TEST_CASE("F07 parking with a std::mutex held is diagnosed, with both stacks", "[misuse]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    Runtime runtime = ramie::or_throw(quiet_builder(1).build());
+    std::mutex mutex;
+    runtime.block_on([&] { misuse_test::park_with(mutex); });
+  });
+  INFO(end.messages);
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("'block_on' parks here:\n"));
+  CHECK(end.says("while it holds a std::mutex, taken here:\n"));
+  CHECK(end.says("Use ramie::sync::Mutex"));
+  const auto first = end.messages.find("misuse_test::park_with");
+  REQUIRE(first != std::string::npos);
+  CHECK(end.messages.find("misuse_test::park_with", first + 1) != std::string::npos);
+}
+
+TEST_CASE("F07 parking in the initialiser of a static is diagnosed", "[misuse]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    Runtime runtime = ramie::or_throw(quiet_builder(1).build());
+    runtime.block_on([] { return misuse_test::lazy(); });
+  });
+  INFO(end.messages);
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("'block_on' yields here:\n"));
+  CHECK(end.says("the initialiser of a function-local static"));
+  CHECK(end.says("misuse_test::initialise"));
+}
+
+TEST_CASE("F07 a std::mutex that is released before the wait is no misuse", "[misuse]") {
+  const Watchdog watchdog;
+  Runtime runtime = ramie::or_throw(quiet_builder(2).build());
+  std::mutex mutex;
+  int count = 0;
+  const auto body = [&] {
+    for (int i = 0; i < 100; ++i) {
+      if (i % 2 == 0) {
+        const std::lock_guard lock(mutex);
+        ++count;
+      } else if (mutex.try_lock()) {
+        mutex.unlock();
+      }
+      ramie::yield_now();
+    }
+  };
+  auto one = runtime.spawn(body);
+  auto two = runtime.spawn(body);
+  CHECK(one.join().has_value());
+  CHECK(two.join().has_value());
+  CHECK(count == 100);
+}
+
+#endif

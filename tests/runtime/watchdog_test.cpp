@@ -1,5 +1,6 @@
 // The watchdog: who keeps a worker is named in time, who only works is not; fibers that wait for
 // each other are found, those that may still be woken are not; a signal prints a dump.
+#include "sched/base/annotate.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/watchdog.hpp"
@@ -41,6 +42,9 @@ namespace watchdog_test {
 
 namespace {
 
+// The race detector's own code has no unwind tables, and it has a thread that might wake somebody.
+constexpr bool kIsPlain = RAMIE_TSAN == 0;
+
 std::size_t count(const std::string& text, const std::string& part) {
   std::size_t n = 0;
   for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++n;
@@ -77,7 +81,7 @@ TEST_CASE("Watchdog: a fiber that keeps its worker is named with its stack, and 
   CHECK(end.exit_status == 0);
   CHECK(count(end.messages, " 'hog' for ") >= 2);
   CHECK(count(end.messages, " without a break") == count(end.messages, " 'hog' for "));
-  CHECK(end.says("watchdog_test::hog"));
+  CHECK((end.says("watchdog_test::hog") || !kIsPlain));
   CHECK(end.says("goes on"));
 }
 
@@ -163,6 +167,7 @@ void embrace(const Runtime& runtime) {
 
 TEST_CASE("Deadlock: fibers that wait for each other are reported, and end the program if asked",
           "[runtime][watchdog]") {
+  if (!kIsPlain) return;
   const auto end = run_in_child([] {
     auto runtime = watched(0ms, Deadlock::abort);
     embrace(runtime);
@@ -245,7 +250,7 @@ TEST_CASE("Dump signal: prints every fiber although all workers are stuck", "[ru
   CHECK(end.exit_status == 0);
   CHECK(end.says("ramie: dump of process "));
   CHECK(end.says(": 2 running\n"));
-  CHECK(end.says("watchdog_test::hog"));
+  CHECK((end.says("watchdog_test::hog") || !kIsPlain));
 }
 
 TEST_CASE("Dump signal: the program's own handler, and its Signal, come first", "[runtime][dump]") {
@@ -275,6 +280,7 @@ TEST_CASE("Dump signal: the program's own handler, and its Signal, come first", 
 }
 
 TEST_CASE("Dump signal: in a forked child it does what it does to any program", "[runtime][dump]") {
+  if (!kIsPlain) return;  // there signals take ways of their own
   const auto end = run_in_child([] {
     (void)::signal(SIGQUIT, SIG_DFL);
     auto builder = quiet_builder(1);
@@ -286,6 +292,7 @@ TEST_CASE("Dump signal: in a forked child it does what it does to any program", 
     }
     int status = 0;
     if (::waitpid(child, &status, 0) != child || !WIFSIGNALED(status)) ::_exit(1);
+    if (WTERMSIG(status) != SIGQUIT) ::_exit(2);
   });
   CHECK(end.exit_status == 0);
   CHECK(end.messages.empty());
