@@ -35,6 +35,7 @@ constexpr std::size_t round_to_pages(std::size_t bytes) {
 // Two VMAs a stack, and no more than 45 % of them: the rest belongs to the program.
 std::int64_t stacks_that_mprotect_may_guard() noexcept {
   long limit = 65530;
+  if (base::inject("open") != 0) return limit * 45 / 100 / 2;
   if (std::FILE* file = std::fopen("/proc/sys/vm/max_map_count", "re"); file != nullptr) {
     if (std::fscanf(file, "%ld", &limit) != 1) limit = 65530;
     std::fclose(file);

@@ -1,5 +1,7 @@
 // Names to addresses: getaddrinfo on a thread of the blocking pool (NSS plug-ins are arbitrary
 // code).
+#include "sched/base/sys.hpp"
+
 #include <ramie/net.hpp>
 #include <ramie/task.hpp>
 
@@ -35,6 +37,8 @@ bool is_acceptable(std::string_view host, std::string_view port) noexcept {
 }
 
 Result<std::vector<SocketAddr>> resolve(const std::string& host, const std::string& port) {
+  if (int planned = base::inject("getaddrinfo"); planned != 0)
+    return failure(std::error_code(-planned, std::system_category()));
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;

@@ -148,13 +148,14 @@ Result<Accepted> TcpListener::accept() noexcept {
     sockaddr_storage raw{};
     std::size_t size = sizeof raw;
     int error = 0;
-    auto fd = run_operation(accepting, 0, [&]() -> sys::Bytes {
+    const auto call = [&](std::size_t&) -> sys::Bytes {
       size = sizeof raw;
       const int rc = sys::accept(fd_, &raw, size);
       if (rc >= 0 || rc == -EAGAIN) return rc;
       error = rc;
       return 0;  // looked at below, outside the readiness loop
-    });
+    };
+    auto fd = run_operation(accepting, 0, io::Short::proves_nothing, call);
     if (!fd) return failure(fd.error());
     if (error == 0) {
       auto stream = TcpStream::from_fd(static_cast<int>(*fd));

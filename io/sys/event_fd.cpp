@@ -21,10 +21,20 @@ namespace sys {
 }
 
 // Hidden from the race detector: every fiber of a thread has that thread's errno.
+[[gnu::noinline]] RAMIE_NO_TSAN int write_one(int fd) noexcept {
+  if (int planned = base::inject("write_eventfd"); planned != 0) return planned;
+  const std::uint64_t one = 1;
+  return ::write(fd, &one, sizeof one) < 0 ? -errno : 0;
+}
+
+[[gnu::noinline]] RAMIE_NO_TSAN void read_count(int fd) noexcept {
+  std::uint64_t count = 0;
+  if (base::inject("read_eventfd") == 0) (void)!::read(fd, &count, sizeof count);
+}
+
 [[gnu::noinline]] RAMIE_NO_TSAN void ring(int fd) noexcept {
   const int before = errno;
-  const std::uint64_t one = 1;
-  (void)!::write(fd, &one, sizeof one);
+  (void)write_one(fd);
   errno = before;
 }
 

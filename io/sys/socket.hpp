@@ -23,10 +23,13 @@ int shutdown(int fd, int how) noexcept;
 // A vectored call takes the first kMaxParts parts that are not empty: it may be short anyway.
 inline constexpr std::size_t kMaxParts = 64;
 
-Bytes receive(int fd, std::span<std::byte> buffer, bool peek) noexcept;
-Bytes receive_vectored(int fd, std::span<const std::span<std::byte>> buffers) noexcept;
-Bytes send(int fd, std::span<const std::byte> data) noexcept;  // no SIGPIPE
-Bytes send_vectored(int fd, std::span<const std::span<const std::byte>> data) noexcept;
+// `asked`, at most the size of the buffers: how many bytes to ask for. A test's plan may lower it.
+Bytes receive(int fd, std::span<std::byte> buffer, std::size_t& asked, bool peek) noexcept;
+Bytes receive_vectored(int fd, std::span<const std::span<std::byte>> buffers,
+                       std::size_t& asked) noexcept;
+Bytes send(int fd, std::span<const std::byte> data, std::size_t& asked) noexcept;  // no SIGPIPE
+Bytes send_vectored(int fd, std::span<const std::span<const std::byte>> data,
+                    std::size_t& asked) noexcept;
 
 int set_option(int fd, int level, int name, const void* value, std::size_t size) noexcept;
 int get_option(int fd, int level, int name, void* value, std::size_t size) noexcept;

@@ -28,6 +28,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 
 [[gnu::noinline]] int futex_wait(const void* word, std::uint32_t expected,
                                  std::chrono::nanoseconds timeout) noexcept {
+  if (int planned = inject("futex_wait"); planned != 0) return planned;
   timespec limit{};
   timespec* at_most = nullptr;
   if (timeout.count() >= 0) {
@@ -40,6 +41,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 }
 
 [[gnu::noinline]] void futex_wake(const void* word, int count) noexcept {
+  (void)inject("futex_wake");  // may come late; cannot fail
   (void)::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
@@ -54,6 +56,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 }
 
 [[gnu::noinline]] int unmap(void* address, std::size_t bytes) noexcept {
+  if (int planned = inject("munmap"); planned != 0) return planned;
   return ::munmap(address, bytes) < 0 ? last_error() : 0;
 }
 
@@ -69,12 +72,16 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 
 [[gnu::noinline]] int thread_id() noexcept { return static_cast<int>(::syscall(SYS_gettid)); }
 
-void no_timer_slack() noexcept { (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); }
+void no_timer_slack() noexcept {
+  if (inject("prctl") == 0) (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
 
-void name_thread(const char* name) noexcept { (void)::pthread_setname_np(::pthread_self(), name); }
+void name_thread(const char* name) noexcept {
+  if (inject("prctl") == 0) (void)::pthread_setname_np(::pthread_self(), name);
+}
 
 void pin_thread(std::span<const unsigned> cpus) noexcept {
-  if (cpus.empty()) return;
+  if (cpus.empty() || inject("sched_setaffinity") != 0) return;
   const unsigned most = *std::max_element(cpus.begin(), cpus.end()) + 1;
   const std::size_t size = CPU_ALLOC_SIZE(most);
   cpu_set_t* mask = CPU_ALLOC(most);
@@ -87,6 +94,7 @@ void pin_thread(std::span<const unsigned> cpus) noexcept {
 
 [[gnu::noinline]] void write_stderr(const char* text, std::size_t size) noexcept {
   while (size > 0) {
+    if (inject("write") != 0) return;
     const ssize_t n = ::write(STDERR_FILENO, text, size);
     if (n <= 0) return;
     text += n;
@@ -96,7 +104,8 @@ void pin_thread(std::span<const unsigned> cpus) noexcept {
 
 [[gnu::noinline]] std::uint64_t random_seed() noexcept {
   std::uint64_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof seed)) {
+  if (inject("getrandom") != 0 ||
+      ::getrandom(&seed, sizeof seed, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof seed)) {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     seed = static_cast<std::uint64_t>(now.tv_nsec) ^ (static_cast<std::uint64_t>(now.tv_sec) << 32);

@@ -3,6 +3,7 @@
 
 #include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/current.hpp"
 #include "sched/fiber.hpp"
 #include "sched/fiber_main.hpp"
@@ -23,7 +24,7 @@ BlockingPool::~BlockingPool() { (void)shut_down(base::now()); }
 bool BlockingPool::start_thread() noexcept {
   try {
     threads_.emplace_front();
-    *threads_.begin() = std::thread([this, self = threads_.begin()] { run(self); });
+    *threads_.begin() = base::start_thread([this, self = threads_.begin()] { run(self); });
     return true;
   } catch (const std::system_error&) {
     threads_.pop_front();
