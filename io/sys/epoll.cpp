@@ -118,11 +118,7 @@ int Poller::wait(base::Nanos max_wait, std::vector<Event>& events) noexcept {
   return n < 0 ? n : 0;
 }
 
-[[gnu::noinline]] void Poller::wake() noexcept {
-  if (write_one(wake_.get()) != -EAGAIN) return;
-  read_count(wake_.get());  // the counter is full: empty it, then a write is an edge again
-  (void)write_one(wake_.get());
-}
+void Poller::wake() noexcept { ring(wake_.get()); }
 
 }  // namespace sys
 }  // namespace io
