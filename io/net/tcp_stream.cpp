@@ -114,10 +114,10 @@ Result<TcpStream> TcpStream::connect(const SocketAddr& peer) noexcept {
         shared.wait(io::Interest::writable, WaitKind::connect, ScheduledIo::Sharing::one_waiter);
     if (!ready) return failure(ready.error());
     if (auto error = stream->take_error()) return failure(error);
-    const auto peer = stream->peer_addr();
-    if (peer) return stream;
+    const auto connected = stream->peer_addr();
+    if (connected) return stream;
     // Anything but "not yet" would have us wait for an edge that has come already.
-    if (peer.error() != std::errc::not_connected) return failure(peer.error());
+    if (connected.error() != std::errc::not_connected) return failure(connected.error());
     shared.state().clear(Direction::write, io::IoState::kWritable, *ready);
   }
 }
