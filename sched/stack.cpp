@@ -75,7 +75,7 @@ StackPool::~StackPool() {
   }
 }
 
-int StackPool::install_guard(std::byte* low) noexcept {
+int StackPool::install_guard(std::byte* low, bool& has_protected) noexcept {
   GuardMethod method = guard_.load(base::kRelaxed);
   if (method == GuardMethod::off) return 0;
   if (method == GuardMethod::automatic || method == GuardMethod::madvise) {
@@ -84,23 +84,32 @@ int StackPool::install_guard(std::byte* low) noexcept {
       guard_.store(GuardMethod::madvise, base::kRelaxed);
       return 0;
     }
-    if (error != -EINVAL || method == GuardMethod::madvise) return error;
-    guard_.store(GuardMethod::mprotect, base::kRelaxed);
+    if (error != -EINVAL || options_.guard == GuardMethod::madvise) return error;
+    // The kernel lacks it, or (no longer the first) this memory is locked.
+    if (method == GuardMethod::automatic) guard_.store(GuardMethod::mprotect, base::kRelaxed);
   }
+  has_protected = true;
+  return protect_guard(low);
+}
+
+int StackPool::protect_guard(std::byte* low) noexcept {
   if (protected_.fetch_add(1, base::kRelaxed) >= protect_limit_) {
     protected_.fetch_sub(1, base::kRelaxed);
     return -ENOMEM;
   }
-  return sys::protect_none(low, kGuard);
+  const int error = sys::protect_none(low, kGuard);
+  if (error != 0) protected_.fetch_sub(1, base::kRelaxed);
+  return error;
 }
 
 // `low` is the first byte of the guard; the record goes to the upper end.
 Stack* StackPool::place(std::byte* low, std::size_t size, bool pooled, int& error) noexcept {
-  error = install_guard(low);
+  bool has_protected = false;
+  error = install_guard(low, has_protected);
   if (error != 0) return nullptr;
   const std::size_t colour = next_colour_.fetch_add(1, base::kRelaxed) % kColours * 64;
   std::byte* record = low + kGuard + size - kRecord;
-  auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled);
+  auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled, has_protected);
   stack->valgrind_id_ = base::valgrind_stack_begin(stack->low(), record);
   return stack;
 }
@@ -164,7 +173,7 @@ void StackPool::give_back(Stack* stack) noexcept {
     return;
   }
   base::valgrind_stack_end(stack->valgrind_id_);
-  if (guard_method() == GuardMethod::mprotect) protected_.fetch_sub(1, base::kRelaxed);
+  if (stack->has_protected_) protected_.fetch_sub(1, base::kRelaxed);
   auto* base = reinterpret_cast<std::byte*>(stack) - stack->size_ - stack->guard_;
   (void)sys::unmap(base, stack->guard_ + stack->size_ + kRecord);
 }
