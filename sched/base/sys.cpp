@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace ramie {
 inline namespace v0 {
@@ -68,6 +69,11 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 [[gnu::noinline]] int protect_none(void* address, std::size_t bytes) noexcept {
   if (int planned = inject("mprotect"); planned != 0) return planned;
   return ::mprotect(address, bytes, PROT_NONE) < 0 ? last_error() : 0;
+}
+
+const char* describe_error(int error) noexcept {
+  const char* text = ::strerrordesc_np(error);
+  return text == nullptr ? "unknown error" : text;
 }
 
 [[gnu::noinline]] int thread_id() noexcept { return static_cast<int>(::syscall(SYS_gettid)); }

@@ -56,6 +56,9 @@ int unmap(void* address, std::size_t bytes) noexcept;
 int advise(void* address, std::size_t bytes, int advice) noexcept;
 int protect_none(void* address, std::size_t bytes) noexcept;
 
+// What errno `error` means, in English; needs no memory.
+const char* describe_error(int error) noexcept;
+
 int thread_id() noexcept;
 // Takes the kernel's 50 us timer slack off the calling thread.
 void no_timer_slack() noexcept;

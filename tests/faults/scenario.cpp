@@ -96,22 +96,24 @@ void echo(Findings& findings, TcpStream stream) {
 
 // Owns the listener: should it end too early, whoever waits to be served is told.
 void serve(Findings& findings, TcpListener listener, const ramie::CancellationToken& stop) {
-  ramie::Scope sessions(ramie::on_failure::report);
-  for (int failures = 0; failures < 100;) {
+  std::array<std::optional<ramie::JoinHandle<void>>, 32> sessions;
+  std::size_t accepted_so_far = 0;
+  for (int failures = 0; failures < 100 && accepted_so_far < sessions.size();) {
     auto accepted = ramie::until(stop, [&] { return listener.accept(); });
     if (accepted) {
-      part(findings, "serve", [&] {
-        is_good(findings, "spawn a session",
-                sessions.spawn([&findings](TcpStream stream) { echo(findings, std::move(stream)); },
-                               std::move(accepted->stream)));
-      });
+      sessions[accepted_so_far++] = start(
+          findings, "spawn a session", [&findings, stream = std::move(accepted->stream)]() mutable {
+            echo(findings, std::move(stream));
+          });
     } else if (stop.is_canceled()) {
-      return;
+      break;
     } else {
       findings.said("accept", accepted.error());
       ++failures;
     }
   }
+  listener = {};
+  for (auto& session : sessions) join(findings, "join a session", session);
 }
 
 bool exchange(Findings& findings, TcpStream& stream, int round) {

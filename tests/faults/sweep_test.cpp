@@ -4,7 +4,6 @@
 // n is sampled; FAULT_SWEEP=full takes every n up to 50.
 #include "tests/faults/calls.hpp"
 #include "tests/faults/scenario.hpp"
-#include "tests/support/child.hpp"
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/process.hpp"
 
@@ -159,19 +158,4 @@ TEST_CASE("Faults: the nth call of every system call fails, with every error tha
     struck += struck_here;
   }
   (void)std::fprintf(stderr, "fault sweep: %u runs, %u calls failed\n", runs, struck);
-}
-
-// Handlers are installed once a process, and stay: a child for each.
-TEST_CASE(
-    "Faults: signals that cannot be heard are said, and a runtime goes without its reporter") {
-  for (const unsigned n : {1U, 2U}) {
-    const std::string plan = "sigaction " + std::to_string(n) + " EINVAL";
-    const ChildEnd end = run_in_child([&] {
-      const Run run = run_with(plan, n == 1 ? Answer::absorbed : Answer::reported, {});
-      (void)std::fputs(run.complaint.c_str(), stderr);
-      if (run.hits != 1) (void)std::fputs("it was not called", stderr);
-    });
-    CHECK(end.exit_status == 0);
-    CHECK(end.messages == "");
-  }
 }
