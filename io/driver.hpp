@@ -58,6 +58,7 @@ class Driver final : public sched::Driver {
 
   void retire() noexcept;
   void drop_reference() noexcept;
+  void survive(int error) noexcept;
   void dispatch(const sys::Event& event, sched::WakeList& wakes) noexcept;
 
   sys::Poller poller_;

@@ -75,7 +75,7 @@ inline constexpr Errno kErrnos[] = {
     {"EPROTONOSUPPORT", EPROTONOSUPPORT},
     {"ETIMEDOUT", ETIMEDOUT},
 };
-inline constexpr std::string_view kMovesBytes[] = {"recv", "recvmsg", "send", "sendmsg"};
+inline constexpr std::string_view kMovesBytes[] = {"recv", "recvmsg", "send", "sendmsg", "write"};
 // Whatever these say, the library goes on as if they had succeeded: a plan may only delay them.
 inline constexpr std::string_view kNeverFails[] = {"close", "futex_wake"};
 // Every name that passes the seam and may fail.
