@@ -25,6 +25,11 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 // errno belongs to the thread, not to the fiber: a race detector that takes each fiber for a thread
 // would see several of them at one address.
 [[gnu::noinline]] RAMIE_NO_TSAN int last_error() noexcept { return -errno; }
+
+[[gnu::noinline]] ssize_t write_some(const char* text, std::size_t size) noexcept {
+  const ssize_t n = ::write(STDERR_FILENO, text, size);
+  return n < 0 ? last_error() : n;
+}
 }  // namespace
 
 [[gnu::noinline]] int futex_wait(const void* word, std::uint32_t expected,
@@ -98,10 +103,12 @@ void pin_thread(std::span<const unsigned> cpus) noexcept {
   CPU_FREE(mask);
 }
 
-[[gnu::noinline]] void write_stderr(const char* text, std::size_t size) noexcept {
+void write_stderr(const char* text, std::size_t size) noexcept {
   while (size > 0) {
-    if (inject("write") != 0) return;
-    const ssize_t n = ::write(STDERR_FILENO, text, size);
+    std::size_t part = size;
+    const int planned = inject("write", part);
+    const ssize_t n = planned != 0 ? planned : write_some(text, part);
+    if (n == -EINTR) continue;
     if (n <= 0) return;
     text += n;
     size -= static_cast<std::size_t>(n);
