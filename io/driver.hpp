@@ -52,8 +52,8 @@ class Driver final : public sched::Driver {
   const DriverMetrics& metrics() const noexcept { return metrics_; }
 
  private:
-  explicit Driver(sys::Poller poller) noexcept : poller_(std::move(poller)) {
-    events_.reserve(kMaxEvents);
+  explicit Driver(sys::Poller poller) : poller_(std::move(poller)) {
+    events_.reserve(kMaxEvents);  // a turn must not allocate
   }
 
   void retire() noexcept;
