@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <new>
 #include <system_error>
 #include <thread>
 
@@ -60,18 +61,22 @@ Scheduler::Scheduler(SchedulerOptions options, std::vector<Driver*> shards)
 Scheduler::~Scheduler() = default;
 
 Result<void> Scheduler::start() noexcept {
+  std::error_code error;
   try {
     for (auto& worker : workers_) worker->start();
     return {};
-  } catch (const std::system_error& error) {
-    is_closing_.store(true, base::kSeqCst);
-    for (auto& worker : workers_) {
-      if (!worker->thread_.joinable()) break;
-      worker->unpark();
-      worker->join();
-    }
-    return failure(error.code());
+  } catch (const std::system_error& refused) {
+    error = refused.code();
+  } catch (const std::bad_alloc&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
   }
+  is_closing_.store(true, base::kSeqCst);
+  for (auto& worker : workers_) {
+    if (!worker->thread_.joinable()) break;
+    worker->unpark();
+    worker->join();
+  }
+  return failure(error);
 }
 
 // --- making fibers runnable ----------------------------------------------------------------------

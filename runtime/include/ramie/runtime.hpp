@@ -217,7 +217,8 @@ class Builder {
   /// Starts the runtime.
   /// Returns  it, running.
   /// Errors   invalid_argument (a knob out of range, or RAMIE_STRICT and a bad variable); what
-  ///          epoll, eventfd or the creation of threads said. Nothing is left behind.
+  ///          epoll, eventfd or the creation of threads said; not_enough_memory. Nothing is left
+  ///          behind.
   /// Blocks   never.
   /// Threads  any.
   /// Cancel   not a wait.
