@@ -1,6 +1,7 @@
 // See scheduler.hpp.
 #include "sched/scheduler.hpp"
 
+#include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
@@ -340,9 +341,14 @@ std::vector<std::string> Scheduler::leak() noexcept {
   std::vector<std::string> stragglers;
   for_each_fiber([&](Fiber& fiber) {
     if (fiber.has_ended()) return;
-    std::string text = "fiber " + std::to_string(fiber.id) + " '" + fiber.name + "': ";
-    text += to_string(fiber.waits_for.load(base::kRelaxed));
-    stragglers.push_back(std::move(text));
+    const char* waits_for = to_string(fiber.waits_for.load(base::kRelaxed));
+    try {
+      std::string text = "fiber " + std::to_string(fiber.id) + " '" + fiber.name + "': ";
+      stragglers.push_back(std::move(text += waits_for));
+    } catch (const std::bad_alloc&) {
+      base::warn("left behind, without memory to list it: fiber %lu '%s': %s",
+                 static_cast<unsigned long>(fiber.id), fiber.name, waits_for);
+    }
   });
   return stragglers;
 }

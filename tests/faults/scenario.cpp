@@ -10,6 +10,7 @@
 #include <cstring>
 #include <new>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -290,6 +291,39 @@ void talk(Findings& findings) {
   join(findings, "join a producer", producer);
 }
 
+// What takes memory of its own.
+void make_objects(Findings& findings) {
+  auto [sender, receiver] = ramie::sync::oneshot::channel<int>();
+  std::array<char, 500> large{};
+  large.back() = 7;
+  auto sending =
+      start(findings, "spawn with a large closure", [large, sender = std::move(sender)]() mutable {
+        (void)std::move(sender).send(int{large.back()});
+      });
+  auto received = within(findings, "oneshot hangs", [&] { return receiver.recv(); });
+  if (received) findings.expect(*received == 7, "another value came");
+  join(findings, "join a sender", sending);
+  auto result = ramie::spawn([] { return std::array<char, 500>{}; });
+  is_good(findings, "a large result", result.join());
+  const ramie::CancellationToken parent;
+  const ramie::CancellationToken child = parent.child();
+  ramie::Scope scope;
+  is_good(findings, "Scope::spawn", scope.spawn([&] { (void)child.wait(); }));
+  parent.cancel();
+  is_good(findings, "Scope::join", scope.join());
+}
+
+void connect_by_name(Findings& findings) {
+  auto listener = TcpListener::bind("127.0.0.1:0");
+  if (!is_good(findings, "bind", listener)) return;
+  auto address = listener->local_addr();
+  if (!is_good(findings, "local_addr", address)) return;
+  auto stream = within(findings, "connect by name hangs", [&] {
+    return TcpStream::connect("localhost:" + std::to_string(address->port()));
+  });
+  is_good(findings, "connect by name", stream);
+}
+
 // Who is joined may not have counted itself yet.
 void check_balance(Findings& findings, const ramie::runtime::Runtime& runtime) {
   auto metrics = runtime.metrics();
@@ -314,6 +348,8 @@ void live(const Scenario& scenario, Findings& findings) noexcept {
   part(findings, "blocking", [&] { block(findings, scenario.looks_names_up); });
   part(findings, "crowd", [&] { gather_a_crowd(findings, scenario.crowd); });
   part(findings, "channel", [&] { talk(findings); });
+  part(findings, "objects", [&] { make_objects(findings); });
+  if (scenario.looks_names_up) part(findings, "names", [&] { connect_by_name(findings); });
 }
 
 }  // namespace

@@ -9,7 +9,9 @@ namespace ramie_test {
 
 class Memory {
  public:
-  // From now on the `k`th allocation of any thread fails (0: none does).
+  static constexpr std::uint64_t kEach = ~std::uint64_t{0};
+
+  // From now on the `k`th allocation of any thread fails (0: none does; kEach: all do).
   static void begin(std::uint64_t k) noexcept;
   // Ends that. Returns how many allocations there were.
   static std::uint64_t end() noexcept;
