@@ -6,6 +6,7 @@
 #include "sched/base/sys.hpp"
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -153,6 +154,15 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
 [[gnu::noinline]] int open_null() noexcept {
   if (int planned = base::inject("open"); planned != 0) return planned;
   return static_cast<int>(outcome(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+}
+
+[[gnu::noinline]] int look_up(const char* host, const char* port, const addrinfo& hints,
+                              addrinfo*& found, int& error) noexcept {
+  error = base::inject("getaddrinfo");
+  if (error != 0) return EAI_SYSTEM;
+  const int rc = ::getaddrinfo(host, port, &hints, &found);
+  if (rc == EAI_SYSTEM) error = static_cast<int>(outcome(-1));
+  return rc;
 }
 
 }  // namespace sys

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <span>
 
+struct addrinfo;
+
 namespace ramie {
 inline namespace v0 {
 namespace io {
@@ -37,6 +39,9 @@ int local_address(int fd, void* address, std::size_t& size) noexcept;
 int peer_address(int fd, void* address, std::size_t& size) noexcept;
 int is_nonblocking(int fd) noexcept;  // 1, 0, or -errno
 int open_null() noexcept;
+// getaddrinfo(): 0 or EAI_*; with EAI_SYSTEM -errno is in `error`. Blocks its thread.
+int look_up(const char* host, const char* port, const addrinfo& hints, addrinfo*& found,
+            int& error) noexcept;
 
 }  // namespace sys
 }  // namespace io
