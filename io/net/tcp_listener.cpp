@@ -88,8 +88,10 @@ bool is_shortage(const std::error_code& code) noexcept {
   return code == std::errc::not_enough_memory || code == std::errc::no_space_on_device;
 }
 
+bool lacks_descriptors(int error) noexcept { return error == -EMFILE || error == -ENFILE; }
+
 bool lacks_resources(int error) noexcept {
-  return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+  return lacks_descriptors(error) || error == -ENOBUFS || error == -ENOMEM;
 }
 
 }  // namespace
@@ -155,6 +157,8 @@ Result<Accepted> TcpListener::accept() noexcept {
       size = sizeof raw;
       const int rc = sys::accept(fd_, &raw, size);
       if (rc >= 0 || rc == -EAGAIN) return rc;
+      // The kernel takes a descriptor first and looks for a connection then.
+      if (lacks_descriptors(rc) && sys::is_readable(fd_) == 0) return -EAGAIN;
       error = rc;
       return 0;  // looked at below, outside the readiness loop
     };
@@ -189,7 +193,7 @@ Result<SocketAddr> TcpListener::local_addr() const noexcept {
 // Let time pass: a level of pending connections alone would make a naive loop try a million times
 // in three seconds (measured).
 Result<void> TcpListener::survive(int error, unsigned failures) noexcept {
-  if (error == -EMFILE || error == -ENFILE) reserve.shed_one(fd_);
+  if (lacks_descriptors(error)) reserve.shed_one(fd_);
   report_shortage(error);
   return sleep_for(std::min(kFirstPause * (1U << std::min(failures, 8U)), kLongestPause));
 }

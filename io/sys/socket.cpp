@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -142,6 +143,12 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
   const int rc = ::getpeername(fd, static_cast<sockaddr*>(address), &length);
   size = length;
   return static_cast<int>(outcome(rc));
+}
+
+[[gnu::noinline]] int is_readable(int fd) noexcept {
+  if (int planned = base::inject("poll"); planned != 0) return planned;
+  pollfd one{fd, POLLIN, 0};
+  return static_cast<int>(outcome(::poll(&one, 1, 0)));
 }
 
 [[gnu::noinline]] int is_nonblocking(int fd) noexcept {

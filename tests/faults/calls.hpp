@@ -54,6 +54,7 @@ inline const std::vector<Call>& calls() {
       {"mprotect", {EACCES, ENOMEM}, reported, "madvise 1.. EINVAL"},
       {"munmap", {EINVAL, ENOMEM}, absorbed},
       {"open", {EACCES, EINTR, EMFILE, ENFILE, ENOENT, ENOMEM}, absorbed},
+      {"poll", {EINTR, EINVAL, ENOMEM}, either, "accept4 every=3 EMFILE"},
       {"prctl", {EINVAL, EPERM}, absorbed},
       {"read_eventfd", {EAGAIN, EINTR}, absorbed, "write_eventfd every=2 EAGAIN"},
       {"recv", {EINTR}, absorbed},

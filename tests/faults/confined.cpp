@@ -1,6 +1,7 @@
 // The scenario in a confined process; says on stdout what it was told, and ends by itself.
 //
-//   confined [deny CALL=ERRNO] [limit WHAT=N] [plan TEXT] [lock] [small] [pin] [no-names] [accept]
+//   confined [deny CALL=ERRNO] [limit WHAT=N] [plan TEXT] [lock] [small] [alone] [pin] [no-names]
+//            [accept]
 //
 // Prints `where: ERROR` once for each kind, `WRONG: ...` for a broken promise. Status 0: no promise
 // was broken. `accept`: only a listener and a client, for a second; prints how often it tried.
@@ -70,6 +71,7 @@ int confined(int count, char** arguments) {
     else if (word == "limit" && has_more) faults::limit(arguments[++i]);
     else if (word == "plan" && has_more) plan = arguments[++i];
     else if (word == "small") scenario.crowd = 80;
+    else if (word == "alone") scenario.clients = 1;
     else if (word == "pin") scenario.is_pinned = true;
     else if (word == "no-names") scenario.looks_names_up = false;
     else if (word == "accept") only_accepts = true;

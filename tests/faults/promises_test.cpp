@@ -5,8 +5,12 @@
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
 
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <cstdio>
 #include <string>
 #include <thread>
 
@@ -36,6 +40,39 @@ TEST_CASE("accept: a refusal that lasts is met with pauses, and deadlines still 
       CHECK(faults.hits() < 1000);
     });
   }
+}
+
+// The kernel takes a descriptor first and looks for a connection then: without any it says EMFILE
+// for an empty queue, too. Spending the reserve on that would cost the next client its answer.
+TEST_CASE("accept: without descriptors and without clients it waits, and says nothing") {
+  const ChildEnd end = run_in_child([] {
+    const auto runtime = make_runtime(1);
+    const int failed = runtime.block_on([] {
+      auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
+      const auto address = *listener.local_addr();
+      const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      const rlimit none{3, 4096};  // no descriptor more
+      if (::setrlimit(RLIMIT_NOFILE, &none) != 0) return 1;
+      const PlannedFaults counter("accept4 4000000000 EIO");
+      auto accepted = ramie::timeout(300ms, [&] { return listener.accept(); });
+      if (error_of(accepted) != errc::timed_out) return 2;
+      if (counter.calls() > 2) return 3;
+      (void)std::fputs("and now a client\n", stderr);
+      if (::connect(client, static_cast<const sockaddr*>(address.raw()),
+                    static_cast<socklen_t>(address.raw_size())) != 0)
+        return 4;
+      const rlimit some{64, 4096};
+      accepted = ramie::timeout(300ms, [&] { return listener.accept(); });
+      if (accepted) return 5;
+      if (::setrlimit(RLIMIT_NOFILE, &some) != 0) return 6;
+      accepted = ramie::timeout(5s, [&] { return listener.accept(); });
+      return accepted ? 0 : 7;
+    });
+    ::_exit(failed);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.messages.starts_with("and now a client\n"));
 }
 
 TEST_CASE("A driver whose epoll is gone stops the program with a message") {

@@ -198,9 +198,9 @@ void sockets(Findings& findings, std::size_t clients) {
     std::array<std::optional<ramie::JoinHandle<void>>, 16> fibers;
     for (std::size_t i = 0; i < clients; ++i)
       fibers[i] = start(findings, "spawn a client", [&] { be_client(findings, *address); });
-    if (!server->is_finished()) cancel_a_reader(findings, *address);
     for (auto& fiber : fibers) join(findings, "join a client", fiber);
   }
+  if (!server->is_finished()) cancel_a_reader(findings, *address);
   stop.cancel();
   join(findings, "join the server", server);
 }

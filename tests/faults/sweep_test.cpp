@@ -65,14 +65,16 @@ bool is_consequence(std::error_code code) {
 }
 
 // What the run should not have been told; empty: all is well.
-std::string judge(const Findings& findings, Answer answer, int error, unsigned hits) {
+// `hits`: of the fault itself; `struck`: also of what made it possible.
+std::string judge(const Findings& findings, Answer answer, int error, unsigned hits,
+                  unsigned struck) {
   bool is_reported = false;
   for (const faults::Said& one : findings.errors()) {
     const bool is_it =
         one.code.value() == error && (one.code.category() == std::system_category() ||
                                       one.code.category() == std::generic_category());
     is_reported = is_reported || is_it;
-    if (hits != 0 && answer != Answer::absorbed && (is_it || is_consequence(one.code))) continue;
+    if (struck != 0 && answer != Answer::absorbed && (is_it || is_consequence(one.code))) continue;
     return std::string("nobody expects this error at ") + one.where;
   }
   if (hits != 0 && answer == Answer::reported && !is_reported) return "the error was swallowed";
@@ -92,19 +94,21 @@ Run run_with(const std::string& plan, Answer answer, const faults::Scenario& sce
   const std::size_t before = open_descriptors();
   const auto findings = std::make_unique<Findings>();
   int error = 0;
+  unsigned struck = 0;
   {
     const auto rules = FaultText::parse(plan);
     error = rules.front().error;
     const PlannedFaults faults(rules);
     faults::run(scenario, *findings);
     run.hits = faults.hits();
+    struck = faults.all_hits();
   }
   std::size_t after = open_descriptors();
   if (after != before) {  // the reserve may have been spent
     faults::open_reserve();
     after = open_descriptors();
   }
-  run.complaint = judge(*findings, answer, error, run.hits);
+  run.complaint = judge(*findings, answer, error, run.hits, struck);
   if (findings->has_wrong()) run.complaint = "a promise is broken";
   if (after != before)
     run.complaint =

@@ -101,6 +101,7 @@ inline constexpr std::string_view kMayFail[] = {
     "mmap",
     "mprotect",
     "munmap",
+    "poll",
     "open",
     "prctl",
     "read_eventfd",
