@@ -22,6 +22,8 @@ namespace sys {
 
 namespace {
 
+constexpr int kRingTries = 100;
+
 // Hidden from the race detector: every fiber of a thread has that thread's errno.
 RAMIE_NO_TSAN int add_one(int fd) noexcept {
   if (int planned = base::inject("write_eventfd"); planned != 0) return planned;
@@ -39,11 +41,14 @@ RAMIE_NO_TSAN int empty(int fd) noexcept {
 
 // A ring that was lost would be a hang, so nothing that passes ends the attempt: an interruption,
 // or a counter that is full. (Both are for sandboxes and tracers: the kernel does not interrupt
-// this call, and nobody rings 2^64 times.)
+// this call, and nobody rings 2^64 times.) What does not pass is not our eventfd any more.
 [[gnu::noinline]] RAMIE_NO_TSAN void ring(int fd) noexcept {
   const int before = errno;
-  for (int rc = add_one(fd); rc == -EINTR || rc == -EAGAIN; rc = add_one(fd))
+  for (int tries = 0; tries < kRingTries; ++tries) {
+    const int rc = add_one(fd);
+    if (rc != -EINTR && rc != -EAGAIN) break;
     if (rc == -EAGAIN) (void)empty(fd);
+  }
   errno = before;
 }
 

@@ -40,6 +40,8 @@ int peer_address(int fd, void* address, std::size_t& size) noexcept;
 int is_readable(int fd) noexcept;     // now: 1, 0, or -errno
 int is_nonblocking(int fd) noexcept;  // 1, 0, or -errno
 int open_null() noexcept;
+// Opens /dev/null in the place of each standard descriptor that is closed.
+void fill_standard_descriptors() noexcept;
 // getaddrinfo(): 0 or EAI_*; with EAI_SYSTEM -errno is in `error`. Blocks its thread.
 int look_up(const char* host, const char* port, const addrinfo& hints, addrinfo*& found,
             int& error) noexcept;

@@ -7,6 +7,7 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <catch2/catch.hpp>
 #include <csignal>
@@ -118,6 +119,29 @@ TEST_CASE("A driver whose epoll has passing troubles says so once and goes on") 
   INFO(end.messages);
   CHECK(end.messages.find("epoll failed") != std::string::npos);
   CHECK(end.messages.find("epoll failed") == end.messages.rfind("epoll failed"));
+}
+
+// Else the first descriptors of the runtime would be 0 to 2, and a message, ours or the program's,
+// would go into a client's connection.
+TEST_CASE("A process without standard descriptors gets /dev/null for them, unless it may not") {
+  for (const bool is_process_wide : {true, false}) {
+    CAPTURE(is_process_wide);
+    const ChildEnd end = run_in_child([&] {
+      for (const int fd : {0, 1, 2}) ::close(fd);
+      ramie::runtime::Builder builder;
+      builder.ignore_environment(true).process_wide(is_process_wide).workers(1);
+      const auto runtime = ramie::or_throw(builder.build());
+      struct stat null{};
+      if (::stat("/dev/null", &null) != 0) ::_exit(1);
+      for (const int fd : {0, 1, 2}) {
+        struct stat found{};
+        const bool is_open = ::fstat(fd, &found) == 0;
+        if ((is_open && found.st_rdev == null.st_rdev) != is_process_wide) ::_exit(2 + fd);
+      }
+      if (is_process_wide && ::write(2, "x", 1) != 1) ::_exit(5);
+    });
+    CHECK(end.exit_status == 0);
+  }
 }
 
 TEST_CASE("A message leaves whole, though signals interrupt the writing or it comes in parts") {

@@ -163,3 +163,31 @@ TEST_CASE("Faults: the nth call of every system call fails, with every error tha
   }
   (void)std::fprintf(stderr, "fault sweep: %u runs, %u calls failed\n", runs, struck);
 }
+
+// Many small troubles at once, drawn by chance: all of them are everyday's, so nobody notices.
+TEST_CASE("Faults: a swarm of interruptions, short transfers and delays goes unnoticed") {
+  faults::open_reserve();
+  const std::vector<FaultRule> swarm = FaultText::parse(R"(
+      recv p=0.2 short=1;      send p=0.2 short=3;   recvmsg p=0.2 short=2; sendmsg p=0.2 short=1
+      recv p=0.1 EINTR;        send p=0.1 EINTR;     accept4 p=0.3 ECONNABORTED
+      connect p=0.2 EINTR;
+      epoll_wait p=0.1 EINTR;  epoll_pwait2 p=0.1 EINTR; futex_wait p=0.1 EINTR
+      accept4 p=0.1 ENOBUFS;
+      write_eventfd p=0.1 EINTR; write_eventfd p=0.1 delay=200us; futex_wake p=0.1 delay=200us
+      epoll_ctl p=0.1 delay=300us; close p=0.1 delay=300us;  mmap p=0.3 delay=500us
+      madvise p=0.1 EINVAL;    prctl p=0.5 EPERM;    getrandom p=0.5 EAGAIN; open p=0.3 EMFILE)");
+  const std::uint64_t seeds = numbers().size() * 5;
+  unsigned struck = 0;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const RunLimit limit("the swarm with seed " + std::to_string(seed));
+    const auto findings = std::make_unique<Findings>();
+    {
+      const PlannedFaults faults(swarm, seed);
+      faults::run({}, *findings);
+      struck += faults.all_hits();
+    }
+    CAPTURE(seed);
+    CHECK(findings->text() == "");
+  }
+  CHECK(struck > seeds * 20);
+}
