@@ -5,6 +5,7 @@
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
 
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -142,6 +143,37 @@ TEST_CASE("A process without standard descriptors gets /dev/null for them, unles
     });
     CHECK(end.exit_status == 0);
   }
+}
+
+TEST_CASE("An exception that is no std::exception goes to join(), or is reported") {
+  const ChildEnd end = run_in_child([] {
+    const auto runtime = make_runtime(1);
+    const int caught = runtime.block_on([] {
+      ramie::spawn([] { throw 42; }).detach();
+      auto thrower = ramie::spawn([] { throw 43; });
+      try {
+        (void)thrower.join();
+      } catch (int value) {
+        return value;
+      }
+      return 0;
+    });
+    if (caught != 43) ::_exit(1);
+  });
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("that nobody joins, not a std::exception"));
+}
+
+TEST_CASE("A worker that is ended from outside stops the program with a message") {
+  const ChildEnd end = run_in_child([] {
+    const auto runtime = make_runtime(1);
+    runtime.block_on([] {
+      ::pthread_cancel(::pthread_self());
+      ::pthread_testcancel();
+    });
+  });
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("a worker thread was ended from outside (pthread_cancel)"));
 }
 
 TEST_CASE("A message leaves whole, though signals interrupt the writing or it comes in parts") {
