@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <cstdio>
@@ -149,7 +150,12 @@ TEST_CASE("An exception that is no std::exception goes to join(), or is reported
   const ChildEnd end = run_in_child([] {
     const auto runtime = make_runtime(1);
     const int caught = runtime.block_on([] {
-      ramie::spawn([] { throw 42; }).detach();
+      std::atomic<bool> has_begun{false};
+      ramie::spawn([&] {
+        has_begun = true;
+        throw 42;
+      }).detach();
+      while (!has_begun) ramie::yield_now();
       auto thrower = ramie::spawn([] { throw 43; });
       try {
         (void)thrower.join();
