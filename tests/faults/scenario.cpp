@@ -358,7 +358,7 @@ void run(const Scenario& scenario, Findings& findings) noexcept {
   part(findings, "build", [&] {
     ramie::runtime::Builder builder;
     builder.ignore_environment(true).process_wide(scenario.is_process_wide);
-    builder.workers(scenario.workers);
+    builder.workers(scenario.workers).io_shards(scenario.shards);
     if (scenario.is_pinned) builder.affinity(ramie::runtime::Affinity::spread);
     auto runtime = builder.build();
     if (!is_good(findings, "build", runtime)) return;

@@ -11,6 +11,7 @@ namespace faults {
 
 struct Scenario {
   std::size_t workers = 2;
+  std::size_t shards = 1;  // epoll instances
   std::size_t clients = 4;
   std::size_t crowd = 300;      // fibers that live at a time: their stacks are mapped
   bool is_process_wide = true;  // signals

@@ -117,16 +117,25 @@ Run run_with(const std::string& plan, Answer answer, const faults::Scenario& sce
   return run;
 }
 
-std::string plan_of(const faults::Call& call, int error, unsigned n) {
+std::string plan_of(const faults::Call& call, int error, unsigned n, const char* lasts = "") {
   std::string plan(call.name);
-  plan += ' ' + std::to_string(n) + ' ' + std::string(errno_name(error));
+  plan += ' ' + std::to_string(n) + lasts + ' ' + std::string(errno_name(error));
   if (!call.with.empty()) plan += "; " + std::string(call.with);
   return plan;
 }
 
-// Only some need the workers pinned.
-faults::Scenario scenario_for(const faults::Call& call) {
-  return {.is_pinned = call.name.starts_with("sched_")};
+// Few workers and many, one epoll or two, in turn; only some calls need the workers pinned.
+faults::Scenario scenario_for(const faults::Call& call, unsigned n) {
+  return {.workers = 1 + n % 4, .shards = 1 + n % 2, .is_pinned = call.name.starts_with("sched_")};
+}
+
+// From the nth call on for ever: what may last without being the end of the kernel. (Not accept,
+// where all clients then wait, nor a wait that is always interrupted.)
+bool may_last(const faults::Call& call, int error) {
+  static constexpr std::string_view kPassing[] = {"accept4",       "epoll_wait", "epoll_pwait2",
+                                                  "write_eventfd", "poll",       "futex_wait",
+                                                  "read_eventfd"};
+  return error != EINTR && error != EAGAIN && !is_among(kPassing, call.name);
 }
 
 }  // namespace
@@ -149,7 +158,7 @@ TEST_CASE("Faults: the nth call of every system call fails, with every error tha
     unsigned struck_here = 0;
     for (const int error : call.errors) {
       for (const unsigned n : numbers()) {
-        const Run run = run_with(plan_of(call, error, n), call.answer, scenario_for(call));
+        const Run run = run_with(plan_of(call, error, n), call.answer, scenario_for(call, n));
         ++runs;
         struck_here += run.hits;
         if (!run.complaint.empty()) UNSCOPED_INFO(run.complaint);
@@ -162,6 +171,23 @@ TEST_CASE("Faults: the nth call of every system call fails, with every error tha
     struck += struck_here;
   }
   (void)std::fprintf(stderr, "fault sweep: %u runs, %u calls failed\n", runs, struck);
+}
+
+TEST_CASE("Faults: a system call fails from some time on, for ever") {
+  faults::open_reserve();
+  unsigned runs = 0;
+  for (const faults::Call& call : faults::calls()) {
+    for (const int error : call.errors) {
+      if (!may_last(call, error)) continue;
+      for (const unsigned n : {1U, 2U, 4U, 7U}) {
+        const Run run = run_with(plan_of(call, error, n, ".."), call.answer, scenario_for(call, n));
+        ++runs;
+        if (!run.complaint.empty()) UNSCOPED_INFO(run.complaint);
+        CHECK(run.complaint.empty());
+      }
+    }
+  }
+  (void)std::fprintf(stderr, "fault sweep: %u runs with a fault that lasts\n", runs);
 }
 
 // Many small troubles at once, drawn by chance: all of them are everyday's, so nobody notices.
