@@ -116,6 +116,7 @@ void BlockingPool::run_job(Fiber& job) noexcept {
   leave_result(job);
   job.word.finish();
   running_.fetch_sub(1, base::kSeqCst);  // before end_task(): it counts as ended there
+  const base::TsanInternal internal;     // as on a worker: the block goes to its next task
   end_task(job);
 }
 
@@ -126,6 +127,7 @@ void BlockingPool::end_unrun(Fiber& job, std::error_code error) noexcept {
   drop_unrun(job);
   leave_result(job);
   job.word.finish();
+  const base::TsanInternal internal;
   end_task(job);
 }
 
