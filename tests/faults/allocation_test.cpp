@@ -44,7 +44,8 @@ bool is_no_memory(std::error_code code) {
 
 bool is_consequence(std::error_code code) {
   return code == std::errc::connection_reset || code == std::errc::connection_aborted ||
-         code == std::errc::broken_pipe || code == std::errc::connection_refused;
+         code == std::errc::broken_pipe || code == std::errc::connection_refused ||
+         code == std::errc::not_connected;
 }
 
 // What is wrong about a run in which one allocation failed, or none; empty: nothing.

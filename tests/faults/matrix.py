@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 LIMIT_SECONDS = 60
-LOST = {"ECONNRESET", "ECONNABORTED", "EPIPE", "ECONNREFUSED"}  # what the other end hears
+LOST = {"ECONNRESET", "ECONNABORTED", "EPIPE", "ECONNREFUSED", "ENOTCONN"}  # what the other end hears
 
 
 def deny(*calls):

@@ -61,7 +61,8 @@ std::vector<unsigned> numbers() {
 // What others hear when a connection, or its other end, was given up.
 bool is_consequence(std::error_code code) {
   return code == std::errc::connection_reset || code == std::errc::connection_aborted ||
-         code == std::errc::broken_pipe || code == std::errc::connection_refused;
+         code == std::errc::broken_pipe || code == std::errc::connection_refused ||
+         code == std::errc::not_connected;
 }
 
 // What the run should not have been told; empty: all is well.
