@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 LIMIT_SECONDS = 60
-LOST = {"ECONNRESET", "ECONNABORTED", "EPIPE", "ECONNREFUSED", "ENOTCONN"}  # what the other end hears
+# What the other end hears.
+LOST = {"ECONNRESET", "ECONNABORTED", "EPIPE", "ECONNREFUSED", "ENOTCONN"}
 
 
 def deny(*calls):
