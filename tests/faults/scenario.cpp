@@ -281,9 +281,9 @@ void gather_a_crowd(Findings& findings, std::size_t size) {
 
 void talk(Findings& findings) {
   auto [sender, receiver] = ramie::sync::mpsc::channel<int>(2);
-  auto producer = start(findings, "spawn a producer", [sender = std::move(sender)]() mutable {
+  auto producer = start(findings, "spawn a producer", [to = std::move(sender)]() mutable {
     for (int i = 0; i < 20; ++i)
-      if (!sender.send(i)) return;
+      if (!to.send(i)) return;
   });
   int expected = 0;
   while (auto value = receiver.recv())
@@ -296,10 +296,9 @@ void make_objects(Findings& findings) {
   auto [sender, receiver] = ramie::sync::oneshot::channel<int>();
   std::array<char, 500> large{};
   large.back() = 7;
-  auto sending =
-      start(findings, "spawn with a large closure", [large, sender = std::move(sender)]() mutable {
-        (void)std::move(sender).send(int{large.back()});
-      });
+  auto sending = start(
+      findings, "spawn with a large closure",
+      [large, to = std::move(sender)]() mutable { (void)std::move(to).send(int{large.back()}); });
   auto received = within(findings, "oneshot hangs", [&] { return receiver.recv(); });
   if (received) findings.expect(*received == 7, "another value came");
   join(findings, "join a sender", sending);

@@ -110,9 +110,9 @@ TEST_CASE("F8 a mutex that many want, a condition, a notification: nothing") {
 TEST_CASE("F8 values through a channel allocate nothing") {
   in_runtime(2, [] {
     auto [sender, receiver] = ramie::sync::mpsc::channel<int>(8);
-    auto producer = spawn([sender = std::move(sender)]() mutable {
+    auto producer = spawn([to = std::move(sender)]() mutable {
       for (int i = 0;; ++i)
-        if (!sender.send(i)) return;
+        if (!to.send(i)) return;
     });
     int expected = 0;
     check_steady(10000, [&] {
