@@ -91,6 +91,7 @@ void Driver::shut_down(sched::FiberList&) noexcept {
 Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
   auto io = registrations_.allocate(*this);
   if (!io) return io;
+  (*io)->descriptor.store(fd, base::kRelaxed);
   // Outside the set's lock: the kernel takes its time.
   if (const int error = poller_.add(fd, interest, (*io)->token()); error != 0) {
     registrations_.remove(**io);

@@ -10,6 +10,19 @@ namespace ramie {
 inline namespace v0 {
 namespace io {
 
+std::string describe_wait(sched::WaitKind kind, const void* object) {
+  switch (kind) {
+    case sched::WaitKind::readable:
+    case sched::WaitKind::writable:
+    case sched::WaitKind::io:
+    case sched::WaitKind::accept:
+    case sched::WaitKind::connect: break;
+    default: return {};
+  }
+  const auto& io = *static_cast<const ScheduledIo*>(object);
+  return "descriptor " + std::to_string(io.descriptor.load(base::kRelaxed));
+}
+
 Result<std::unique_ptr<Handle>> Handle::create(std::size_t shards) noexcept {
   try {
     std::unique_ptr<Handle> handle(new Handle);

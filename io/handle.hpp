@@ -4,11 +4,15 @@
 #include "io/driver.hpp"
 
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace ramie {
 inline namespace v0 {
 namespace io {
+
+// For dumps: "descriptor 7", or nothing if it is no wait of this layer.
+std::string describe_wait(sched::WaitKind kind, const void* object);
 
 class Handle {
  public:

@@ -45,6 +45,9 @@ class alignas(base::kCacheLine) ScheduledIo {
   // Parks until something of `interest` is there.
   Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
 
+  // For dumps.
+  base::Atomic<int> descriptor{-1};
+
   // --- for RegistrationSet
   void open(Driver& driver) noexcept;
   std::uint64_t token() const noexcept;

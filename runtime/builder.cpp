@@ -123,6 +123,23 @@ Builder& Builder::seed(std::uint64_t seed) {
   knobs_->put(&Config::seed, seed, Field::seed);
   return *this;
 }
+Builder& Builder::stall(std::chrono::milliseconds limit) {
+  knobs_->is_invalid |= limit.count() < 0 || limit.count() > 60'000;
+  knobs_->put(&Config::stall_ms, limit.count(), Field::stall_ms);
+  return *this;
+}
+Builder& Builder::deadlock(Deadlock what) {
+  knobs_->put(&Config::deadlock, what, Field::deadlock);
+  return *this;
+}
+Builder& Builder::dump_signal(DumpSignal signal) {
+  knobs_->put(&Config::dump_signal, signal, Field::dump_signal);
+  return *this;
+}
+Builder& Builder::chaos(std::uint64_t seed) {
+  knobs_->put(&Config::chaos, seed, Field::chaos);
+  return *this;
+}
 Builder& Builder::abort_on_unhandled(bool on) {
   knobs_->put(&Config::unhandled, on ? Unhandled::abort : Unhandled::report, Field::unhandled);
   return *this;

@@ -57,6 +57,10 @@ struct Config {
   unsigned lifo = 3;  // 0: off
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
   Unhandled unhandled = Unhandled::report;
+  unsigned stall_ms = 1000;  // 0: off
+  Deadlock deadlock = Deadlock::report;
+  DumpSignal dump_signal = DumpSignal::quit;
+  std::optional<std::uint64_t> chaos;  // nullopt: off
 };
 
 /// One per variable, in the order of the table. `strict` and `help` have no place in Config.
@@ -81,10 +85,14 @@ enum class Field : std::uint8_t {
   lifo,
   drain_timeout,
   unhandled,
+  stall_ms,
+  deadlock,
+  dump_signal,
+  chaos,
   strict,
   help
 };
-inline constexpr std::size_t kFieldCount = 22;
+inline constexpr std::size_t kFieldCount = 26;
 
 constexpr std::uint32_t bit(Field field) {
   return std::uint32_t{1} << static_cast<unsigned>(field);

@@ -34,7 +34,7 @@ using Slot =
                  std::chrono::nanoseconds Config::*, std::chrono::microseconds Config::*,
                  std::optional<std::chrono::microseconds> Config::*,
                  std::optional<std::uint64_t> Config::*, StackGuard Config::*, Unhandled Config::*,
-                 Affinity Config::*>;
+                 Affinity Config::*, Deadlock Config::*, DumpSignal Config::*>;
 
 struct Row {
   std::string_view name;
@@ -224,6 +224,40 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .kind = Kind::choice,
      .words = "report|abort",
      .effect = "What happens to an exception that leaves a detached fiber."},
+    {.name = "RAMIE_STALL_MS",
+     .field = Field::stall_ms,
+     .slot = &Config::stall_ms,
+     .min = 10,
+     .max = 60'000,
+     .below = Outside::clamp,
+     .above = Outside::clamp,
+     .zero_is_off = true,
+     .example = "1000",
+     .effect = "A fiber that has kept its worker for so many milliseconds is reported with its "
+               "stack and the system call that it is in, and again after twice as long."},
+    {.name = "RAMIE_DEADLOCK",
+     .field = Field::deadlock,
+     .slot = &Config::deadlock,
+     .kind = Kind::choice,
+     .words = "off|report|abort",
+     .effect = "What happens when all fibers wait for each other and no timer, descriptor, signal "
+               "or thread can wake them: a dump and a message, or the end of the program, too."},
+    {.name = "RAMIE_DUMP_SIGNAL",
+     .field = Field::dump_signal,
+     .slot = &Config::dump_signal,
+     .kind = Kind::choice,
+     .words = "none|QUIT|USR1|USR2",
+     .effect = "This signal prints every fiber with its state and stack to stderr, unless the "
+               "program has a handler for it (or ignores it) when its first runtime is built."},
+    {.name = "RAMIE_CHAOS",
+     .field = Field::chaos,
+     .slot = &Config::chaos,
+     .kind = Kind::seed,
+     .automatic = "off",
+     .example = "42",
+     .effect = "Test mode, with this seed: fibers migrate at every park, queues look full, workers "
+               "dawdle and wake for nothing, budgets are tiny. A program that is right stays so, "
+               "only slower."},
     {.name = "RAMIE_STRICT",
      .field = Field::strict,
      .kind = Kind::flag,

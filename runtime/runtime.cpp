@@ -4,6 +4,7 @@
 #include "runtime/state.hpp"
 #include "sched/base/assert.hpp"
 #include "sched/current.hpp"
+#include "sched/dump.hpp"
 
 namespace ramie {
 inline namespace v0 {
@@ -61,9 +62,15 @@ Handle Handle::current() {
 EnterGuard Handle::enter() const noexcept {
   RAMIE_CHECK(sched::current_fiber() == nullptr,
               "Handle::enter() inside a fiber: use Handle::spawn, which needs no guard");
- return EnterGuard(state_); }
+  return EnterGuard(state_);
+}
 
 Metrics Handle::metrics() const { return state_->metrics(); }
+
+std::string Handle::dump() const {
+  sched::Scheduler* scheduler = state_->scheduler();
+  return scheduler == nullptr ? std::string() : sched::dump(*scheduler);
+}
 
 Runtime::Runtime(Runtime&& other) noexcept = default;
 

@@ -7,8 +7,10 @@
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
 #include "sched/overflow.hpp"
+#include "signal/pipe.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <new>
 
 namespace ramie {
@@ -27,6 +29,25 @@ sched::GuardMethod guard_of(StackGuard guard) noexcept {
     case StackGuard::off: return sched::GuardMethod::off;
   }
   return sched::GuardMethod::automatic;
+}
+
+sched::OnDeadlock on_deadlock_of(Deadlock what) noexcept {
+  switch (what) {
+    case Deadlock::off: return sched::OnDeadlock::off;
+    case Deadlock::report: return sched::OnDeadlock::report;
+    case Deadlock::abort: return sched::OnDeadlock::abort;
+  }
+  return sched::OnDeadlock::report;
+}
+
+bool install_dump_signal(DumpSignal signal) noexcept {
+  switch (signal) {
+    case DumpSignal::none: return false;
+    case DumpSignal::quit: return signal::pipe::install_dump(SIGQUIT);
+    case DumpSignal::usr1: return signal::pipe::install_dump(SIGUSR1);
+    case DumpSignal::usr2: return signal::pipe::install_dump(SIGUSR2);
+  }
+  return false;
 }
 
 std::size_t workers_of(const Config& config) {
@@ -58,6 +79,7 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
   if (config.notify_lazy && !is_eager)
     options.watch = std::min<base::Nanos>(config.watch, *config.notify_lazy);
   options.seed = config.seed.value_or(base::sys::random_seed());
+  options.chaos = config.chaos;
   options.stacks = {config.stack_size, guard_of(config.stack_guard), config.stack_cache};
   options.blocking_threads = config.blocking_threads;
   options.blocking_keepalive = config.blocking_keepalive;
@@ -66,6 +88,10 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
   options.on_thread_start = hooks.on_thread_start;
   options.on_thread_stop = hooks.on_thread_stop;
   options.alternate_stacks = hooks.is_process_wide;
+  options.watchdog.stall = std::chrono::milliseconds(config.stall_ms);
+  options.watchdog.on_deadlock = on_deadlock_of(config.deadlock);
+  options.watchdog.dumps_on_signal =
+      hooks.is_process_wide && install_dump_signal(config.dump_signal);
   return options;
 }
 
@@ -91,7 +117,8 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
     ending.io_->shut_down();
   };
   state->scheduler_.reset(new sched::Scheduler(std::move(options), state->io_->as_shards()));
-  state->scheduler_->env = {state->io_.get(), state->signals_.get(), state.get()};
+  state->scheduler_->env = {state->io_.get(), state->signals_.get(), state.get(),
+                            &io::describe_wait, &signal::pipe::is_in_use};
   if (auto started = state->scheduler_->start(); !started) {
     return failure(started.error());
   }
@@ -151,6 +178,11 @@ Metrics RuntimeState::metrics() const {
     sum.io_ready += one.ready.load(base::kRelaxed);
     sum.io_stale += one.stale.load(base::kRelaxed);
     sum.io_unparks += one.unparks.load(base::kRelaxed);
+  }
+  if (const sched::Watchdog* watchdog = scheduler.watchdog()) {
+    sum.stalls = watchdog->stalls();
+    sum.deadlocks = watchdog->deadlocks();
+    sum.rescues = watchdog->rescues();
   }
   sum.timers = scheduler.timers().size();
   sum.stacks = scheduler.stacks().taken();

@@ -5,6 +5,7 @@
 
 #include <cxxabi.h>
 #include <cstdlib>
+#include <iterator>
 
 #if RAMIE_ASAN
 #include <sanitizer/asan_interface.h>
@@ -81,6 +82,27 @@ RAMIE_NO_TSAN void first_frame(fcontext::transfer_t from) noexcept {
 }
 
 }  // namespace
+
+namespace {
+
+// How much jump_fcontext leaves on the stack differs between Boost's versions: a fresh context
+// tells, for the function that it will call lies in the slot of rbx, three words from the end.
+std::size_t saved_bytes() noexcept {
+  constexpr std::size_t kWords = 16;
+  alignas(64) static void* stack[64];
+  void** low = static_cast<void**>(
+      fcontext::make_fcontext(stack + std::size(stack), sizeof stack, &first_frame));
+  for (std::size_t word = 1; word < kWords; ++word)
+    if (low[word] == reinterpret_cast<void*>(&first_frame)) return (word + 3) * sizeof(void*);
+  return 0;
+}
+
+}  // namespace
+
+const void* FiberContext::saved_stack() const noexcept {
+  static const std::size_t bytes = saved_bytes();
+  return bytes == 0 || registers == nullptr ? nullptr : static_cast<std::byte*>(registers) + bytes;
+}
 
 void ThreadContext::attach() noexcept {
   live = fetch_exception_state();

@@ -64,6 +64,9 @@ struct FiberContext {
   void prepare(Stack& stack, void (*main)(void*) noexcept, void* argument) noexcept;
   // After the last switch out, on a worker's stack.
   void release() noexcept;
+  // Of a fiber that is switched out: where its stack ends and what unwind.cpp needs lies below.
+  // Null if this Boost keeps registers in a way that we do not know.
+  const void* saved_stack() const noexcept;
 
  private:
   friend void enter_first_frame(FiberContext&) noexcept;

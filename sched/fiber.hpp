@@ -83,6 +83,7 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   // --- waiting
   base::Atomic<WaitKind> waits_for{WaitKind::none};
   base::Atomic<const void*> waits_on{nullptr};
+  base::Atomic<std::int64_t> parked_at{0};  // ns, by its worker's last look at the clock
   TimerEntry timer;
   CancelState cancel;
 

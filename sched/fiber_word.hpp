@@ -1,7 +1,7 @@
 // The one word that decides who may run a fiber and who ended its wait.
 //
-//   bit 63..32 epoch | 31..16 unused | 15..8 claim | 6 SCOPE | 5 SHUTDOWN | 4 CANCEL | 3 SHIELDED |
-//     2 ARMED | 1..0 state
+//   bit 63..32 epoch | 31..16 unused | 15..8 claim | 7 HELD | 6 SCOPE | 5 SHUTDOWN | 4 CANCEL |
+//     3 SHIELDED | 2 ARMED | 1..0 state
 //
 //                       commit() and the wait is still armed
 //   LIVE or WOKEN --------------------------------------------> PARKED
@@ -27,9 +27,12 @@
 //   so by `won_and_queue`, request() by `true`.
 // F3 A fiber claimed before it is PARKED is queued by its worker: commit() says so.
 // F7 arm() fails if a cancel came first, in the same compare-and-swap.
+// F9 Who reads a PARKED fiber's stack (a dump) turns HELD on while it is PARKED. It may be claimed
+//   and queued meanwhile, and the bit stays; it is not run until it is off.
 //
 // Writers: commit and finish the worker, reset the spawner, start (of a thread) its waker, arm,
-// disarm and clear_scope the fiber itself, claim any waker, request any canceller. All but reset
+// disarm and clear_scope the fiber itself, claim any waker, request any canceller, try_hold and
+// let_go any reader of stacks. All but reset
 // and finish are read-modify-write, so they are in one total order; before reset and after finish
 // nobody has a wait to end.
 #pragma once
@@ -159,6 +162,24 @@ class FiberWord {
     }
   }
 
+  // --- who reads a parked fiber's stack; it holds a reference, too
+
+  // True: the fiber is PARKED, and is not run until let_go().
+  [[nodiscard]] bool try_hold() noexcept {
+    const auto order = RAMIE_MUTANT(13) ? base::kRelaxed : base::kAcquire;
+    std::uint64_t old = word_.load(base::kRelaxed);
+    while ((old & (kStateMask | kHeld)) == kParked)
+      if (word_.compare_exchange_weak(old, old | kHeld, order, base::kRelaxed)) return true;
+    return false;
+  }
+  void let_go() noexcept {
+    word_.fetch_and(~kHeld, RAMIE_MUTANT(14) ? base::kRelaxed : base::kRelease);
+  }
+  // For whoever would run it.
+  bool is_held() const noexcept {
+    return (word_.load(base::kAcquire) & kHeld) != 0 && !RAMIE_MUTANT(15);
+  }
+
   // What a timer needs to know before it claims: the open wait's epoch.
   [[nodiscard]] Armed open_wait() const noexcept {
     const std::uint64_t now = word_.load(base::kSeqCst);
@@ -186,6 +207,7 @@ class FiberWord {
   static constexpr std::uint64_t kStateMask = 3;
   static constexpr std::uint64_t kArmed = 1U << 2U;
   static constexpr std::uint64_t kShielded = 1U << 3U;
+  static constexpr std::uint64_t kHeld = 1U << 7U;
   static constexpr unsigned kClaimShift = 8;
   static constexpr std::uint64_t kClaimMask = 0xffU << kClaimShift;
   static constexpr unsigned kEpochShift = 32;
@@ -194,6 +216,7 @@ class FiberWord {
   // the caller.
   bool try_claim(std::uint64_t& old, std::uint64_t bits, std::uint8_t by) noexcept {
     std::uint64_t next = bits & ~(kArmed | kShielded | kClaimMask);
+    if (RAMIE_MUTANT(16)) next &= ~kHeld;
     next |= std::uint64_t{by} << kClaimShift;
     if ((old & kStateMask) == kParked && !RAMIE_MUTANT(8)) next = (next & ~kStateMask) | kWoken;
     if (RAMIE_MUTANT(7)) {

@@ -81,6 +81,9 @@ class IdleSet {
     return kNobody;
   }
 
+  bool is_asleep(std::size_t worker) const noexcept {
+    return (sleeping_[worker / kBits].load(base::kSeqCst) & bit(worker)) != 0;
+  }
   bool has_sleepers() const noexcept {
     for (std::size_t i = 0; i < words_; ++i)
       if (sleeping_[i].load(base::kSeqCst) != 0) return true;

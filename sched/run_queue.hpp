@@ -67,6 +67,12 @@ class RunQueue {
     return n;
   }
 
+  // Where the next element will stand; has everything that stood before a place left?
+  std::uint32_t end() const { return tail_.load(base::kRelaxed); }
+  bool has_come_to(std::uint32_t place) const {
+    return static_cast<std::int32_t>(real_of(head_.load(base::kRelaxed)) - place) >= 0;
+  }
+
   // The oldest element, or null.
   T* pop() {
     std::uint64_t head = head_.load(base::kAcquire);

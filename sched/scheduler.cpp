@@ -57,6 +57,7 @@ Scheduler::Scheduler(SchedulerOptions options, std::vector<Driver*> shards)
       std::make_unique<BlockingPool>(*this, options_.blocking_threads, options_.blocking_keepalive);
   for (std::size_t i = 0; i < options_.workers; ++i)
     workers_.push_back(std::make_unique<Worker>(*this, i, options_.seed + i));
+  if (options_.watchdog.is_needed()) watchdog_ = std::make_unique<Watchdog>(*this);
 }
 
 Scheduler::~Scheduler() = default;
@@ -64,6 +65,7 @@ Scheduler::~Scheduler() = default;
 Result<void> Scheduler::start() noexcept {
   std::error_code error;
   try {
+    if (watchdog_ != nullptr) watchdog_->start();
     for (auto& worker : workers_) worker->start();
     return {};
   } catch (const std::system_error& refused) {
@@ -77,6 +79,7 @@ Result<void> Scheduler::start() noexcept {
     worker->unpark();
     worker->join();
   }
+  if (watchdog_ != nullptr) watchdog_->stop();
   return failure(error);
 }
 
@@ -111,6 +114,13 @@ void Scheduler::notify_one() noexcept {
   if (chosen == IdleSet::kNobody) return;
   if (Worker* worker = current_worker()) worker->metrics_.wakes.add();
   workers_[chosen]->unpark();
+}
+
+bool Scheduler::wake_sleeper() noexcept {
+  const std::size_t chosen = idle_.take_sleeper();
+  if (chosen == IdleSet::kNobody) return false;
+  workers_[chosen]->unpark();
+  return true;
 }
 
 bool Scheduler::has_work_anywhere(const Worker&) const noexcept {
@@ -201,6 +211,7 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
   fiber->skip_body = false;
   fiber->cancel = {};
   fiber->group = nullptr;
+  fiber->waits_for.store(WaitKind::none, base::kRelaxed);
   fiber->ops = &ops;
   fiber->outcome.store(detail::Outcome::none, base::kRelaxed);
   fiber->error = {};
@@ -330,6 +341,7 @@ std::vector<std::string> Scheduler::shut_down(base::Nanos grace) noexcept {
     if (leaked_) worker->thread_.detach();
     else worker->join();
   }
+  if (watchdog_ != nullptr) watchdog_->stop();
   return stragglers;
 }
 

@@ -15,6 +15,7 @@
 #include "sched/injector.hpp"
 #include "sched/stack.hpp"
 #include "sched/time/wheel.hpp"
+#include "sched/watchdog.hpp"
 #include "sched/worker.hpp"
 
 #include <functional>
@@ -50,6 +51,7 @@ struct SchedulerOptions {
   base::Nanos spin{0};                // polls this long before sleeping
   bool lazy_notify = true;            // readiness of a few fibers wakes no second worker
   std::uint64_t seed = 0;
+  std::optional<std::uint64_t> chaos;  // see chaos.hpp
   StackOptions stacks;
   std::size_t blocking_threads = 512;
   base::Nanos blocking_keepalive{10'000'000'000};
@@ -60,6 +62,7 @@ struct SchedulerOptions {
   std::vector<unsigned> cpus;  // where each worker runs; empty: where the kernel puts it
   std::vector<unsigned> blocking_cpus;  // of the pool's threads, if the workers are pinned
   std::string thread_name = "ramie";
+  WatchdogOptions watchdog;
   bool alternate_stacks = true;  // for signal handlers: a stack overflow can then be reported
 };
 
@@ -68,6 +71,10 @@ struct Env {
   io::Handle* io = nullptr;
   signal::Handle* signals = nullptr;
   runtime::RuntimeState* runtime = nullptr;
+  // What a fiber waits on, as text; empty if it is nothing that the layer above knows.
+  std::string (*describe)(WaitKind kind, const void* object) = nullptr;
+  // Has the process handlers for signals that may wake fibers?
+  bool (*expects_signals)() noexcept = nullptr;
 };
 
 // One driver and the right to drive it.
@@ -127,10 +134,17 @@ class Scheduler {
   BlockingPool& blocking() noexcept { return *blocking_; }
   std::size_t workers() const noexcept { return workers_.size(); }
   Worker& worker(std::size_t i) noexcept { return *workers_[i]; }
+  bool is_asleep(std::size_t worker) const noexcept { return idle_.is_asleep(worker); }
   // Fibers created and not ended.
   std::int64_t live() const noexcept;
   std::uint64_t spawned() const noexcept;
   std::int64_t injected() const noexcept { return injector_.size(); }
+  // Some shard's baton is free.
+  bool has_unattended_shard() const noexcept;
+  // Null: nobody asked for one.
+  const Watchdog* watchdog() const noexcept { return watchdog_.get(); }
+  // Wakes a sleeper, as a searcher, although nothing was pushed. False: nobody sleeps.
+  bool wake_sleeper() noexcept;
 
   Env env;
 
@@ -153,7 +167,6 @@ class Scheduler {
   bool has_lifo_waiting(const Worker& asker) const noexcept;
   void cancel_all() noexcept;
   bool wait_until_ended(base::Instant deadline, bool with_jobs) noexcept;
-  bool has_unattended_shard() const noexcept;
   // RAMIE_WATCH_US=0 means: none is wanted.
   bool lacks_watcher() const noexcept { return options_.watch.count() != 0 && !idle_.is_watched(); }
   std::vector<std::string> leak() noexcept;
@@ -167,6 +180,7 @@ class Scheduler {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<BlockingPool> blocking_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Watchdog> watchdog_;
   // Workers count for themselves (WorkerMetrics); these are for all other threads.
   base::Atomic<std::uint64_t> spawned_outside_{0};
   base::Atomic<std::uint64_t> ended_outside_{0};

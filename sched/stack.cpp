@@ -70,6 +70,10 @@ StackPool::~StackPool() {
   while (slabs_ != nullptr) {
     Slab* slab = slabs_;
     slabs_ = slab->next;
+    for (std::size_t i = 0; i < slab->used; ++i) {
+      const std::byte* low = slab->base + i * (kGuard + options_.size) + kGuard;
+      base::lsan_root_end(low, options_.size - kRecord);
+    }
     (void)sys::unmap(slab->base, slab->bytes);
     delete slab;
   }
@@ -111,6 +115,7 @@ Stack* StackPool::place(std::byte* low, std::size_t size, bool pooled, int& erro
   std::byte* record = low + kGuard + size - kRecord;
   auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled, has_protected);
   stack->valgrind_id_ = base::valgrind_stack_begin(stack->low(), record);
+  base::lsan_root_begin(stack->low(), stack->size());
   return stack;
 }
 
@@ -173,6 +178,7 @@ void StackPool::give_back(Stack* stack) noexcept {
     return;
   }
   base::valgrind_stack_end(stack->valgrind_id_);
+  base::lsan_root_end(stack->low(), stack->size());
   if (stack->has_protected_) protected_.fetch_sub(1, base::kRelaxed);
   auto* base = reinterpret_cast<std::byte*>(stack) - stack->size_ - stack->guard_;
   (void)sys::unmap(base, stack->guard_ + stack->size_ + kRecord);

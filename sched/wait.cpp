@@ -13,6 +13,8 @@ namespace sched {
 
 namespace {
 
+base::Atomic<std::size_t> threads_in_waits{0};
+
 // Out of the fiber and, some time later, back in; perhaps on another thread.
 void leave(Fiber& fiber, Leaving leaving) noexcept {
   fiber.leaving.store(leaving, base::kRelaxed);
@@ -95,13 +97,17 @@ std::uint8_t Wait::park() noexcept {
 void Wait::park_thread() noexcept {
   FiberWord& word = sleeper_.word;
   if (word.commit() == FiberWord::Commit::queue) return;
+  threads_in_waits.fetch_add(1, base::kRelaxed);
   for (;;) {  // until WakeList::fire() has started us
     const std::uint32_t value = word.futex_value();
-    if (word.state() == FiberWord::kLive) return;
+    if (word.state() == FiberWord::kLive) break;
     (void)base::sys::futex_wait(word.futex(), value, base::Nanos(base::kTsanNap));
     base::tsan_let_signals_in();
   }
+  threads_in_waits.fetch_sub(1, base::kRelaxed);
 }
+
+std::size_t parked_threads() noexcept { return threads_in_waits.load(base::kRelaxed); }
 
 Result<void> Wait::verdict() noexcept {
   if (is_thread()) return {};

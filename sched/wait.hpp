@@ -87,6 +87,9 @@ class Wait {
   std::uint32_t epoch_ = 0;
 };
 
+// How many plain threads of the process sleep in a Wait now.
+std::size_t parked_threads() noexcept;
+
 // Lets others run; the fiber continues after its worker has polled the driver.
 void yield_fiber(Fiber& fiber) noexcept;
 // Spends one unit; yields at zero.

@@ -29,6 +29,7 @@ Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
     : scheduler_(scheduler),
       index_(index),
       random_(seed),
+      chaos_(scheduler.options().chaos, index),
       stacks_(scheduler.stacks()),
       seen_ticks_() {}
 
@@ -43,6 +44,8 @@ void Worker::run() noexcept {
   context_.attach();
   const base::TsanInternal internal;  // of the loop: fibers have contexts of their own
   set_current_worker(this);
+  thread_id_.store(base::sys::thread_id(), base::kRelaxed);
+  look_at_clock();
   running_ = &current_fiber_slot();
   AlternateStack signal_stack;
   if (scheduler_.options().alternate_stacks) signal_stack.install();
@@ -61,7 +64,7 @@ void Worker::run() noexcept {
 }
 
 void Worker::step() noexcept {
-  Fiber* fiber = next();
+  Fiber* fiber = chaos_.is_on() ? next_in_chaos() : next();
   if (fiber == nullptr) fiber = steal();
   if (fiber == nullptr) {
     park();
@@ -75,16 +78,23 @@ void Worker::step() noexcept {
 
 Fiber* Worker::next() noexcept {
   published_tick_.store(++tick_, base::kRelaxed);
-  if (tick_ % scheduler_.options_.event_interval == 0) poll();
+  const bool is_yielders_turn = polls_at_ && queue_.has_come_to(*polls_at_);
+  if (is_yielders_turn || tick_ % scheduler_.options_.event_interval == 0) poll();
   if (Fiber* fiber = next_from_injector()) return fiber;
   if (Fiber* fiber = next_local()) return fiber;
   if (Fiber* fiber = scheduler_.injector_.take(index_)) {
     metrics_.injected.add();
     return fiber;
   }
-  if (deferred_.is_empty()) return nullptr;
-  poll();
-  return next_local();
+  return nullptr;
+}
+
+// A worker that nobody needs is woken; what others have goes first.
+Fiber* Worker::next_in_chaos() noexcept {
+  const auto workers = static_cast<std::uint32_t>(scheduler_.workers());
+  if (chaos_.strikes(16)) scheduler_.worker(chaos_.below(workers)).unpark();
+  Fiber* fiber = chaos_.strikes(4) ? steal() : nullptr;
+  return fiber != nullptr ? fiber : next();
 }
 
 // The injector in its turn: as often as its share of the waiting fibers demands, but never every
@@ -109,7 +119,8 @@ Fiber* Worker::next_local() noexcept {
     inbox_size_.fetch_sub(1, base::kRelaxed);
     return inbox_.pop_front();
   }
-  const bool may_take_lifo = lifo_streak_ < scheduler_.options_.lifo || queue_.is_empty();
+  const bool may_take_lifo =
+      (lifo_streak_ < scheduler_.options_.lifo && !chaos_.strikes(2)) || queue_.is_empty();
   if (may_take_lifo && lifo_.load(base::kRelaxed) != nullptr) {
     if (Fiber* fiber = lifo_.exchange(nullptr, base::kAcqRel)) {
       ++lifo_streak_;
@@ -131,6 +142,7 @@ Fiber* Worker::steal() noexcept {
     if (!scheduler_.idle_.try_begin_search()) return nullptr;
     is_searching_ = true;
   }
+  if (chaos_.strikes(8)) return nullptr;
   const bool may_take_lifo = watch_expired_;
   watch_expired_ = false;
   const std::uint32_t limit = may_take_lifo ? kWatcherTakes : Queue::kHalf;
@@ -182,12 +194,14 @@ void Worker::overflow(std::span<Fiber*> batch) noexcept {
 }
 
 void Worker::push(Fiber& fiber) noexcept {
+  Fiber* one = &fiber;
   if (fiber.home != nullptr) fiber.home->submit_pinned(fiber);
+  else if (chaos_.strikes(2)) overflow(std::span(&one, 1));
   else queue_.push(&fiber, [this](std::span<Fiber*> batch) { overflow(batch); });
 }
 
 void Worker::submit(Fiber& fiber) noexcept {
-  if (fiber.home != nullptr || scheduler_.options_.lifo == 0) {
+  if (fiber.home != nullptr || scheduler_.options_.lifo == 0 || chaos_.strikes(2)) {
     push(fiber);
     scheduler_.notify_one();
     return;
@@ -221,7 +235,8 @@ void Worker::submit_batch(FiberList& batch) noexcept {
       else if (fiber->home != nullptr) fiber->home->submit_pinned(*fiber);
       else chunk[n++] = fiber;
     }
-    const std::size_t kept = queue_.push_batch(std::span(chunk).first(n));
+    const std::size_t fits = chaos_.is_on() ? chaos_.below(static_cast<std::uint32_t>(n) + 1) : n;
+    const std::size_t kept = queue_.push_batch(std::span(chunk).first(fits));
     if (kept == n) continue;
     metrics_.overflows.add();
     scheduler_.injector_.push(std::span(chunk).subspan(kept, n - kept), index_);
@@ -241,35 +256,47 @@ void Worker::submit_pinned(Fiber& fiber) noexcept {
   if (current_worker() != this) unpark();
 }
 
-void Worker::release_deferred() noexcept {
-  if (deferred_.is_empty()) return;
-  while (Fiber* fiber = deferred_.pop_front()) push(*fiber);
+// Who yields goes on after a look at the driver, and stands in the queue until then, where others
+// may take it: the next fiber may compute for long.
+void Worker::requeue(Fiber& fiber) noexcept {
+  if (!polls_at_) polls_at_ = queue_.end();
+  push(fiber);
   ensure_watcher();
 }
 
 // --- running -------------------------------------------------------------------------------------
 
 void Worker::run_one(Fiber& fiber) noexcept {
+  if (fiber.word.is_held()) {  // F9
+    requeue(fiber);
+    return;
+  }
   fiber.worker.store(this, base::kRelaxed);
   if (fiber.stack == nullptr) {
     fiber.skip_body = (fiber.word.cancel_bits() & (FiberWord::kCancel | FiberWord::kShutdown)) != 0;
     if (!attach_stack(fiber)) return;
   }
-  const std::uint32_t budget = scheduler_.options_.budget;
+  const std::uint32_t budget =
+      chaos_.is_on() ? 1 + chaos_.below(4) : scheduler_.options_.budget;
   fiber.budget.store(budget == 0 ? ~0U : budget, base::kRelaxed);
   metrics_.runs.add();
   *running_ = &fiber;
+  runs_since_.store(clock_.load(base::kRelaxed), base::kRelaxed);
+  runs_.store(&fiber, base::kRelease);
   switch_in(context_, fiber.context, *fiber.stack);
   *running_ = nullptr;
+  runs_.store(nullptr, base::kRelaxed);
+  chaos_.stumble();
   switch (fiber.leaving.load(base::kRelaxed)) {  // F1: only now may anybody else run it
     case Leaving::parking:
+      fiber.parked_at.store(clock_.load(base::kRelaxed), base::kRelaxed);
       if (fiber.word.commit() == FiberWord::Commit::parked) return;
       push(fiber);
       ensure_watcher();
       return;
     case Leaving::yielding:
       metrics_.yields.add();
-      deferred_.push_back(fiber);
+      requeue(fiber);
       return;
     case Leaving::ended: finish(fiber); return;
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sched/base/random.hpp"
+#include "sched/chaos.hpp"
 #include "sched/context.hpp"
 #include "sched/fiber.hpp"
 #include "sched/metrics.hpp"
@@ -12,6 +13,7 @@
 #include "sched/run_queue.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -52,6 +54,12 @@ class Worker {
   bool has_stealable_work() const noexcept { return !queue_.is_empty(); }
   void set_park_site(ParkSite* site) noexcept { site_ = site; }
 
+  // --- from any thread, for dumps and the watchdog: a moment's truth
+  Fiber* runs() const noexcept { return runs_.load(base::kAcquire); }
+  base::Nanos runs_since() const noexcept { return base::Nanos(runs_since_.load(base::kRelaxed)); }
+  std::uint32_t tick() const noexcept { return published_tick_.load(base::kRelaxed); }
+  int thread_id() const noexcept { return thread_id_.load(base::kRelaxed); }
+
  private:
   friend class Scheduler;
   using Queue = RunQueue<Fiber>;
@@ -60,13 +68,13 @@ class Worker {
 
   void step() noexcept;
   Fiber* next() noexcept;
+  Fiber* next_in_chaos() noexcept;
   Fiber* next_from_injector() noexcept;
   Fiber* next_local() noexcept;
   Fiber* steal() noexcept;
   Fiber* steal_aged_lifo(Worker& victim) noexcept;
   void stop_searching() noexcept;
   void poll() noexcept;
-  void release_deferred() noexcept;
   void park() noexcept;
   void sleep() noexcept;
   bool may_sleep() noexcept;
@@ -81,10 +89,14 @@ class Worker {
   base::Nanos look_at_other_shards(base::Nanos bound, FiberList& out) noexcept;
   void release_baton(Shard& shard, FiberList& out) noexcept;
 
+  void look_at_clock() noexcept {
+    clock_.store(base::now().time_since_epoch().count(), base::kRelaxed);
+  }
   void run_one(Fiber& fiber) noexcept;
   bool attach_stack(Fiber& fiber) noexcept;
   void finish(Fiber& fiber) noexcept;
   void push(Fiber& fiber) noexcept;
+  void requeue(Fiber& fiber) noexcept;
   void ensure_watcher() noexcept;
   void overflow(std::span<Fiber*> batch) noexcept;
 
@@ -93,6 +105,7 @@ class Worker {
   ThreadContext context_;
   Fiber** running_ = nullptr;  // our thread's current_fiber()
   base::Random random_;
+  Chaos chaos_;
   std::uint64_t next_id_ = 0;
   std::uint64_t end_of_ids_ = 0;
   std::uint32_t tick_ = 0;
@@ -107,12 +120,16 @@ class Worker {
   ParkSite* site_ = nullptr;
   StackCache stacks_;
   FiberList blocks_;    // unused control blocks
-  FiberList deferred_;  // yielded: they run after the next poll
+  std::optional<std::uint32_t> polls_at_;  // the place in the queue of the first that yielded
 
   Queue queue_;
   alignas(base::kCacheLine) base::Atomic<Fiber*> lifo_{nullptr};
-  base::Atomic<std::uint32_t> published_tick_{
-      0};  // so that others see whether we are stuck in one fiber
+  // For others: what we do, and whether we are stuck in one fiber.
+  base::Atomic<std::uint32_t> published_tick_{0};
+  base::Atomic<int> thread_id_{0};
+  base::Atomic<Fiber*> runs_{nullptr};
+  base::Atomic<std::int64_t> runs_since_{0};
+  base::Atomic<std::int64_t> clock_{0};  // ns: our last look, at a poll or after a sleep
   alignas(base::kCacheLine) ParkWord park_word_;
   base::Mutex inbox_mutex_;
   FiberList inbox_;  // pinned fibers

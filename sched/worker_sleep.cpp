@@ -28,6 +28,8 @@ constexpr base::Nanos kLeastWatch{200'000};
 
 // A look at the driver without sleeping, between two fibers.
 void Worker::poll() noexcept {
+  polls_at_.reset();
+  look_at_clock();
   FiberList out;
   if (Shard* shard = scheduler_.take_baton(index_)) {
     metrics_.polls.add();
@@ -36,7 +38,6 @@ void Worker::poll() noexcept {
   }
   if (site_ != nullptr) site_->reap(out);
   submit_batch(out);
-  release_deferred();
 }
 
 void Worker::park() noexcept {
@@ -47,7 +48,9 @@ void Worker::park() noexcept {
     was_last = scheduler_.idle_.end_search();
   }
   base::fence(base::kSeqCst);  // P3
+  chaos_.stumble();
   if (may_sleep()) {
+    chaos_.stumble();
     sleep();
     return;
   }
@@ -62,6 +65,7 @@ bool Worker::may_sleep() noexcept {
 
 void Worker::come_back() noexcept {
   if (!scheduler_.idle_.retract(index_)) is_searching_ = true;  // a waker counted us
+  if (scheduler_.watchdog_ != nullptr) scheduler_.watchdog_->on_work();  // ORDER(watchdog-1)
 }
 
 void Worker::sleep() noexcept {
@@ -83,6 +87,7 @@ void Worker::sleep() noexcept {
   else if (Shard* shard = scheduler_.take_baton(index_))
     was_notified = sleep_in_driver(*shard, bound, out);
   else was_notified = sleep_on_futex(bound);
+  look_at_clock();
   metrics_.unparks.add();
   if (was_notified) metrics_.notified.add();
   end_watch(was_notified || !out.is_empty());
@@ -142,6 +147,7 @@ base::Nanos Worker::look_at_other_shards(base::Nanos bound, FiberList& out) noex
 
 void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
   scheduler_.timers_.advance(out);
+  chaos_.stumble();
   shard.baton.release();
   // P4: whoever sleeps on a futex could have the baton now. One wake a busy spell: it becomes the
   // watcher. (If a producer chose us, stop_searching() does it.)

@@ -8,6 +8,7 @@
 #include "sched/base/atomic.hpp"
 #include "sched/base/mutex.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/watchdog.hpp"
 
 #include <unistd.h>
 #include <array>
@@ -34,6 +35,7 @@ constinit std::array<Slot, kMaxBells> slots;
 constinit base::Atomic<std::size_t> used_slots{0};  // those above have never had a bell
 constinit base::Atomic<SignalSet> pending{0};
 constinit base::Atomic<pid_t> owner{0};  // the process that installed the handlers
+constinit base::Atomic<int> dump_number{0};  // 0: none
 constinit base::Atomic<bool> is_shutdown_armed{false};
 constinit base::Atomic<bool> has_shutdown_come{false};
 const struct sigaction kDefaultAction{};  // SIG_DFL, no flags; not on the handler's stack
@@ -73,6 +75,10 @@ void on_signal(int number) noexcept {
     act_by_default(number);
     return;
   }
+  if (number == dump_number.load(base::kRelaxed)) {
+    sched::Watchdog::request_dump();
+    return;
+  }
   if (is_shutdown_kind(number) && is_shutdown_armed.load(base::kSeqCst)) {
     has_shutdown_come.store(true, base::kSeqCst);
     restore_shutdown_kinds();
@@ -82,13 +88,21 @@ void on_signal(int number) noexcept {
   for (std::size_t i = 0; i < count; ++i) ring_slot(slots[i]);
 }
 
+// The program may have put a handler of its own in the place of ours.
+bool is_ours(int number) noexcept {
+  struct sigaction present{};
+  return ::sigaction(number, nullptr, &present) == 0 && (present.sa_flags & SA_SIGINFO) == 0 &&
+         present.sa_handler == &on_signal;
+}
+
 // Under the lock. In a forked child: nothing of the parent's is ours (S3).
 void adopt_process() noexcept {
   const pid_t self = ::getpid();
   if (owner.load(base::kRelaxed) == self) return;
   for (int number = 1; number <= kMaxSignal; ++number)
-    if ((installed & bit_of(number)) != 0) restore_default(number);
+    if ((installed & bit_of(number)) != 0 && is_ours(number)) restore_default(number);
   installed = 0;
+  dump_number.store(0, base::kRelaxed);
   for (Slot& slot : slots) {
     slot.bell.store(kNoBell, base::kRelaxed);
     slot.ringing.store(0, base::kRelaxed);
@@ -117,8 +131,28 @@ bool install_locked(int number) noexcept {
 Result<void> install(int number) noexcept {
   const std::lock_guard lock(mutex);
   adopt_process();
+  if (number == dump_number.load(base::kRelaxed)) dump_number.store(0, base::kRelaxed);
   if (install_locked(number)) return {};
   return failure(std::make_error_code(std::errc::invalid_argument));
+}
+
+bool install_dump(int number) noexcept {
+  const std::lock_guard lock(mutex);
+  adopt_process();
+  if (dump_number.load(base::kRelaxed) == number) return true;
+  struct sigaction present{};
+  if (::sigaction(number, nullptr, &present) != 0) return false;
+  if ((present.sa_flags & SA_SIGINFO) != 0 || present.sa_handler != SIG_DFL) return false;
+  dump_number.store(number, base::kRelaxed);
+  if (install_locked(number)) return true;
+  dump_number.store(0, base::kRelaxed);
+  return false;
+}
+
+bool is_in_use() noexcept {
+  const std::lock_guard lock(mutex);
+  const int number = dump_number.load(base::kRelaxed);
+  return (installed & ~(number == 0 ? SignalSet{0} : bit_of(number))) != 0;
 }
 
 // Armed first: a signal that the new handler takes must not be swallowed.

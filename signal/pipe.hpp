@@ -43,6 +43,12 @@ Result<void> install(int number) noexcept;
 void arm_shutdown() noexcept;
 bool is_shutdown_requested() noexcept;
 
+// The signal asks the watchdogs for a dump (sched/watchdog.hpp), until somebody opens it as an
+// ordinary one. False: the program has a handler for it, or ignores it.
+bool install_dump(int number) noexcept;
+// Some signal is handled that is not the one for dumps: fibers may wait for it.
+bool is_in_use() noexcept;
+
 // What has come since the last take().
 SignalSet take() noexcept;
 

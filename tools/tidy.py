@@ -50,7 +50,7 @@ OWNERS = [
      r"|timerfd_\w+|writev?)\s*\(",
      ("sched/base/sys.", "io/sys/"), "call the function of sched/base/sys or io/sys"),
     ("sigaction", r"\bsigaction\b|(?<![\w>])(?:::|std::)signal\s*\(",
-     ("signal/pipe.", "sched/overflow."), "handlers are installed by signal/pipe"),
+     ("signal/pipe.", "sched/overflow.", "sched/probe."), "handlers are installed by signal/pipe"),
 ]
 OWNERS = [(rule, re.compile(pattern), allowed, way) for rule, pattern, allowed, way in OWNERS]
 

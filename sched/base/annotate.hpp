@@ -35,6 +35,7 @@
 
 #if RAMIE_ASAN
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #if RAMIE_VALGRIND
 #include <valgrind/valgrind.h>
@@ -93,6 +94,20 @@ inline void asan_unpoison([[maybe_unused]] const void* low,
                           [[maybe_unused]] std::size_t bytes) noexcept {
 #if RAMIE_ASAN
   __asan_unpoison_memory_region(low, bytes);
+#endif
+}
+
+// The leak detector looks at stacks of threads only: what a parked fiber points to is no leak.
+inline void lsan_root_begin([[maybe_unused]] const void* low,
+                            [[maybe_unused]] std::size_t bytes) noexcept {
+#if RAMIE_ASAN
+  __lsan_register_root_region(low, bytes);
+#endif
+}
+inline void lsan_root_end([[maybe_unused]] const void* low,
+                          [[maybe_unused]] std::size_t bytes) noexcept {
+#if RAMIE_ASAN
+  __lsan_unregister_root_region(low, bytes);
 #endif
 }
 

@@ -3,6 +3,7 @@
 
 #include "sched/base/annotate.hpp"
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -82,6 +83,27 @@ const char* describe_error(int error) noexcept {
 }
 
 [[gnu::noinline]] int thread_id() noexcept { return static_cast<int>(::syscall(SYS_gettid)); }
+
+[[gnu::noinline]] int interrupt(int thread_id, int signal) noexcept {
+  if (int planned = inject("tgkill"); planned != 0) return planned;
+  return ::syscall(SYS_tgkill, ::getpid(), thread_id, signal) < 0 ? last_error() : 0;
+}
+
+[[gnu::noinline]] RAMIE_NO_TSAN void futex_wake_from_handler(const void* word) noexcept {
+  const int before = errno;
+  futex_wake(word, 1 << 30);
+  errno = before;
+}
+
+[[gnu::noinline]] int read_file(const char* path, std::span<char> buffer) noexcept {
+  if (int planned = inject("open"); planned != 0) return planned;
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return last_error();
+  const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+  const int result = n < 0 ? last_error() : static_cast<int>(n);
+  (void)::close(fd);
+  return result;
+}
 
 void no_timer_slack() noexcept {
   if (inject("prctl") == 0) (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);

@@ -60,6 +60,12 @@ int protect_none(void* address, std::size_t bytes) noexcept;
 const char* describe_error(int error) noexcept;
 
 int thread_id() noexcept;
+// Sends a signal to a thread of this process.
+int interrupt(int thread_id, int signal) noexcept;
+// For signal handlers: as futex_wake, and errno stays what it was.
+void futex_wake_from_handler(const void* word) noexcept;
+// Reads the file's beginning; the bytes read, or -errno.
+int read_file(const char* path, std::span<char> buffer) noexcept;
 // Takes the kernel's 50 us timer slack off the calling thread.
 void no_timer_slack() noexcept;
 void name_thread(const char* name) noexcept;

@@ -36,6 +36,7 @@ bool BlockingPool::start_thread() noexcept {
 
 void BlockingPool::submit(Fiber& job) noexcept {
   std::error_code error;
+  job.waits_for.store(WaitKind::blocking, base::kRelaxed);
   {
     const std::lock_guard lock(mutex_);
     if (is_shut_down_) {

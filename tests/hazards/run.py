@@ -22,6 +22,7 @@ FLAGS = ["-std=c++23", "-g0", "-pthread", "-iquote", ROOT] + [
     flag for folder in ("sched", "io", "signal", "runtime")
     for flag in ("-I", os.path.join(ROOT, folder, "include"))]
 LIBRARIES = ["-lboost_context", "-lfmt", "-pthread"]
+LIBRARIES += os.environ.get("RAMIE_LIBRARIES", "").split()  # what else this build links
 
 
 class Build:

@@ -6,6 +6,7 @@
 #include <ramie/cancel.hpp>
 
 #include <sys/socket.h>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>
@@ -97,11 +98,13 @@ TEST_CASE("connect: a fiber that is cancelled already does not even knock") {
   in_runtime(1, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
     const auto address = *listener.local_addr();
+    std::atomic<bool> has_begun{false};
     auto fiber = ramie::spawn([&] {
+      has_begun = true;
       while (ramie::current::check()) ramie::yield_now();
       return TcpStream::connect(address);
     });
-    ramie::yield_now();
+    while (!has_begun) ramie::yield_now();
     fiber.cancel();
     CHECK(error_of(fiber.join()) == errc::canceled);
     CHECK(error_of(ramie::timeout(5ms, [&] { return listener.accept(); })) == errc::timed_out);

@@ -66,8 +66,10 @@ const Env& other_values() {
       {"RAMIE_SEED", "0xffffffffffffffff"}, {"RAMIE_WATCH_US", "0"},
       {"RAMIE_NOTIFY_LAZY_US", "75us"}, {"RAMIE_ROOT_STACK_SIZE", "64K"},
       {"RAMIE_LIFO", "0"},              {"RAMIE_DRAIN_TIMEOUT", "3600s"},
-      {"RAMIE_UNHANDLED", "abort"},     {"RAMIE_STRICT", "1"},
-      {"RAMIE_HELP", "exit"}};
+      {"RAMIE_UNHANDLED", "abort"},     {"RAMIE_STALL_MS", "50"},
+      {"RAMIE_DEADLOCK", "abort"},      {"RAMIE_DUMP_SIGNAL", "USR2"},
+      {"RAMIE_CHAOS", "7"},
+      {"RAMIE_STRICT", "1"},            {"RAMIE_HELP", "exit"}};
   return env;
 }
 
@@ -110,6 +112,10 @@ TEST_CASE("Config: every variable reaches its own field") {
   CHECK(c.lifo == 0);
   CHECK(c.drain_timeout == 1h);
   CHECK(c.unhandled == Unhandled::abort);
+  CHECK(c.stall_ms == 50);
+  CHECK(c.deadlock == Deadlock::abort);
+  CHECK(c.dump_signal == DumpSignal::usr2);
+  CHECK(c.chaos == std::optional<std::uint64_t>(7));
   CHECK(result.is_strict);
   CHECK_FALSE(result.fatal);
   CHECK(result.help == Help::exit);
@@ -306,8 +312,8 @@ TEST_CASE("Config: an unknown name gets the nearest known one, if one is near") 
     CHECK(message_for(wrong, "1") ==
           std::string(wrong) + ": no such variable, ignored; did you mean " + right + "?");
   }
-  for (const char* far : {"RAMIE_", "RAMIE_IO", "RAMIE_FS", "RAMIE_CHAOS", "RAMIE_STACK_PAINT",
-                          "RAMIE_STALL_MS", "RAMIE_TRACE", "RAMIE_COLOUR_OF_THE_SKY"}) {
+  for (const char* far : {"RAMIE_", "RAMIE_IO", "RAMIE_FS", "RAMIE_STACK_PAINT", "RAMIE_TRACE",
+                          "RAMIE_COLOUR_OF_THE_SKY"}) {
     CHECK(message_for(far, "1") == std::string(far) +
                                        ": no such variable, ignored; "
                                        "RAMIE_HELP=1 lists those that exist");

@@ -1,4 +1,5 @@
 // What outlives a runtime says so, and frees itself; what ends with it leaves nothing behind.
+#include "tests/support/builder.hpp"
 #include "tests/support/endless_io.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/watchdog.hpp"
@@ -23,15 +24,10 @@ using ramie::spawn;
 using ramie::runtime::Builder;
 using ramie::runtime::Handle;
 using ramie::runtime::Runtime;
+using ramie_test::make_runtime;
 using ramie_test::Watchdog;
 
 namespace {
-
-Runtime make(std::size_t workers) {
-  Builder builder;
-  builder.ignore_environment(true).process_wide(false).workers(workers);
-  return ramie::or_throw(builder.build());
-}
 
 bool is_end(const std::error_code& code) {
   return code == errc::shutting_down || code == errc::runtime_gone || code == errc::no_runtime;
@@ -100,7 +96,7 @@ TEST_CASE("A JoinHandle outlives its runtime: value, error and exception are sti
   JoinHandle<void> canceled;
   JoinHandle<int> dropped;
   {
-    Runtime runtime = make(2);
+    Runtime runtime = make_runtime(2);
     value = runtime.spawn([] { return std::string(1000, 'v'); });
     thrown = runtime.spawn([]() -> int { throw 9; });
     canceled = runtime.spawn([] { (void)ramie::sleep_for(1h); });
@@ -119,7 +115,7 @@ TEST_CASE("A handle used after the end gives an error, and never a hang", "[runt
   const Watchdog watchdog;
   std::optional<Handle> handle;
   {
-    Runtime runtime = make(2);
+    Runtime runtime = make_runtime(2);
     handle = runtime.handle();
     CHECK(handle->spawn([] { return 2; }).join() == 2);
     CHECK(runtime.shutdown(10s).empty());
@@ -138,14 +134,15 @@ TEST_CASE("A handle used after the end gives an error, and never a hang", "[runt
 TEST_CASE("Sockets outlive their runtime: operations say so, the descriptors close",
           "[runtime][lifetime]") {
   const Watchdog watchdog;
-  (void)make(1).block_on([] { return ramie::net::TcpListener::bind("127.0.0.1:0").has_value(); });
+  (void)make_runtime(1).block_on(
+      [] { return ramie::net::TcpListener::bind("127.0.0.1:0").has_value(); });
   const std::size_t before = ramie_test::open_descriptors();
   {
     std::optional<ramie::net::TcpListener> listener;
     std::optional<ramie::net::TcpStream> client;
     std::optional<ramie::net::TcpStream> server;
     {
-      Runtime runtime = make(2);
+      Runtime runtime = make_runtime(2);
       runtime.block_on([&] {
         listener = std::move(*ramie::net::TcpListener::bind("127.0.0.1:0"));
         client = std::move(*ramie::net::TcpStream::connect(*listener->local_addr()));
@@ -155,7 +152,7 @@ TEST_CASE("Sockets outlive their runtime: operations say so, the descriptors clo
     std::array<std::byte, 8> buffer{};
     CHECK(is_end(server->read(buffer).error()));
     CHECK(is_end(listener->accept().error()));
-    Runtime other = make(1);
+    Runtime other = make_runtime(1);
     const auto seen = other.block_on([&] { return server->read(buffer).error(); });
     CHECK(is_end(seen));
   }
@@ -167,7 +164,7 @@ TEST_CASE("Channels and locks of an ended runtime's fibers stay usable", "[runti
   ramie::sync::Mutex mutex;
   auto [sender, receiver] = ramie::sync::mpsc::channel<int>(4);
   {
-    Runtime runtime = make(2);
+    Runtime runtime = make_runtime(2);
     runtime
         .spawn([&mutex] {
           const std::lock_guard lock(mutex);
@@ -187,11 +184,11 @@ TEST_CASE("Channels and locks of an ended runtime's fibers stay usable", "[runti
 TEST_CASE("A runtime ended from another runtime's fiber ends like any other",
           "[runtime][lifetime]") {
   const Watchdog watchdog;
-  Runtime outer = make(2);
+  Runtime outer = make_runtime(2);
   const bool good = outer.block_on([] {
     // Ending blocks the thread, so it belongs on the pool for blocking calls.
     return ramie::spawn_blocking([] {
-             Runtime inner = make(1);
+             Runtime inner = make_runtime(1);
              inner.spawn([] { (void)ramie::sleep_for(1h); }).detach();
              return inner.shutdown(10s).empty();
            }).join() == true;
@@ -214,7 +211,7 @@ TEST_CASE("1,000 runtimes come and go with parked fibers, and nothing is left",
       resident = ramie_test::resident_bytes();
       mappings = ramie_test::mappings();
     }
-    Runtime runtime = make(static_cast<std::size_t>(1 + cycle % 4));
+    Runtime runtime = make_runtime(static_cast<std::size_t>(1 + cycle % 4));
     Parked parked(runtime);
     parked.park_plain();
     if (cycle % 5 == 0) parked.park_io();

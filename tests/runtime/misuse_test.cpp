@@ -1,4 +1,5 @@
 // A bug in the caller stops the program with a message that says which fiber and what to do.
+#include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -15,23 +16,14 @@ using ramie::spawn;
 using ramie::runtime::Builder;
 using ramie::runtime::Handle;
 using ramie::runtime::Runtime;
+using ramie_test::quiet_builder;
 using ramie_test::run_in_child;
 using ramie_test::Watchdog;
-
-namespace {
-
-Builder quiet() {
-  Builder builder;
-  builder.ignore_environment(true).process_wide(false).workers(2);
-  return builder;
-}
-
-}  // namespace
 
 TEST_CASE("B29 block_on inside a fiber is refused with a message", "[runtime][misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
-    Runtime runtime = ramie::or_throw(quiet().build());
+    Runtime runtime = ramie::or_throw(quiet_builder(2).build());
     (void)spawn([] {});  // no runtime here: an error, not a crash
     runtime.block_on([&runtime] {
       (void)spawn({.name = "nesting"}, [&runtime] { runtime.block_on([] {}); }).join();
@@ -45,7 +37,7 @@ TEST_CASE("B29 block_on inside a fiber is refused with a message", "[runtime][mi
 TEST_CASE("B33 a runtime that one of its own fibers ends is diagnosed", "[runtime][misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
-    Runtime runtime = ramie::or_throw(quiet().build());
+    Runtime runtime = ramie::or_throw(quiet_builder(2).build());
     runtime.block_on([&runtime] { (void)runtime.shutdown(1s); });
   });
   CHECK(end.signal == SIGABRT);
@@ -56,8 +48,8 @@ TEST_CASE("B33 a runtime that one of its own fibers ends is diagnosed", "[runtim
 TEST_CASE("B30 guards that end in the wrong order are diagnosed", "[runtime][misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
-    Runtime one = ramie::or_throw(quiet().build());
-    Runtime two = ramie::or_throw(quiet().build());
+    Runtime one = ramie::or_throw(quiet_builder(2).build());
+    Runtime two = ramie::or_throw(quiet_builder(2).build());
     std::optional first(one.enter());
     std::optional second(two.enter());
     first.reset();
@@ -81,7 +73,7 @@ TEST_CASE("A fiber that joins itself, and a hook that blocks its worker, are dia
           "[runtime][misuse]") {
   const Watchdog watchdog;
   const auto self = run_in_child([] {
-    Runtime runtime = ramie::or_throw(quiet().build());
+    Runtime runtime = ramie::or_throw(quiet_builder(2).build());
     runtime.block_on([] {
       ramie::JoinHandle<void> own;
       std::atomic<bool> is_set{false};
@@ -97,7 +89,7 @@ TEST_CASE("A fiber that joins itself, and a hook that blocks its worker, are dia
   CHECK(self.says("joins itself"));
   const auto hook = run_in_child([] {
     Runtime runtime = ramie::or_throw(
-        quiet().on_thread_start([] { (void)ramie::CancellationToken().wait(); }).build());
+        quiet_builder(2).on_thread_start([] { (void)ramie::CancellationToken().wait(); }).build());
     runtime.block_on([] {});
   });
   CHECK(hook.signal == SIGABRT);
@@ -108,7 +100,7 @@ TEST_CASE("An exception that nobody joins is reported with name and site; abort 
           "[runtime][misuse]") {
   const Watchdog watchdog;
   const auto reported = run_in_child([] {
-    Runtime runtime = ramie::or_throw(quiet().build());
+    Runtime runtime = ramie::or_throw(quiet_builder(2).build());
     runtime.block_on([] {
       spawn({.name = "loose"}, [] { throw std::runtime_error("end"); }).detach();
       (void)ramie::sleep_for(5ms);
@@ -118,7 +110,7 @@ TEST_CASE("An exception that nobody joins is reported with name and site; abort 
   CHECK(reported.says("'loose'"));
   CHECK(reported.says("spawned at"));
   const auto aborted = run_in_child([] {
-    Runtime runtime = ramie::or_throw(quiet().abort_on_unhandled(true).build());
+    Runtime runtime = ramie::or_throw(quiet_builder(2).abort_on_unhandled(true).build());
     runtime.block_on([] {
       spawn([] { throw std::runtime_error("end"); }).detach();
       (void)ramie::sleep_for(1s);
@@ -133,7 +125,7 @@ TEST_CASE("F04 a stack overflow in a runtime names the fiber; process_wide(false
   const bool is_wide = GENERATE(true, false);
   const auto end = run_in_child([is_wide] {
     // A sanitizer's own handler would answer first; the plain message is what is tested.
-    Runtime runtime = ramie::or_throw(quiet().process_wide(is_wide).build());
+    Runtime runtime = ramie::or_throw(quiet_builder(2).process_wide(is_wide).build());
     runtime.block_on([] {
       (void)spawn({.name = "bottomless"}, [] {
         struct Recursion {
@@ -157,7 +149,7 @@ TEST_CASE("Stragglers of a Runtime are named on stderr, and the process goes on"
   const Watchdog watchdog;
   const auto end = run_in_child([] {
     {
-      Runtime runtime = ramie::or_throw(quiet().drain_timeout(100ms).build());
+      Runtime runtime = ramie::or_throw(quiet_builder(2).drain_timeout(100ms).build());
       std::atomic<bool> is_in{false};
       runtime
           .spawn([&is_in] {

@@ -1,4 +1,5 @@
 // Runtime, Builder, Handle: what a program sees of block_on and of several runtimes.
+#include "tests/support/builder.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <ramie/ramie.hpp>
@@ -20,17 +21,11 @@ using ramie::spawn;
 using ramie::runtime::Builder;
 using ramie::runtime::Handle;
 using ramie::runtime::Runtime;
+using ramie_test::make_runtime;
+using ramie_test::quiet_builder;
 using ramie_test::Watchdog;
 
 namespace {
-
-Builder quiet(std::size_t workers) {
-  Builder builder;
-  builder.ignore_environment(true).process_wide(false).workers(workers);
-  return builder;
-}
-
-Runtime make(std::size_t workers) { return ramie::or_throw(quiet(workers).build()); }
 
 // Deep enough to need more than a fiber's stack.
 [[gnu::noinline]] int deep(int depth) {
@@ -44,7 +39,7 @@ Runtime make(std::size_t workers) { return ramie::or_throw(quiet(workers).build(
 TEST_CASE("B09 the Builder refuses zeros and accepts ones", "[runtime]") {
   const Watchdog watchdog;
   const auto is_refused = [](auto&& set) {
-    Builder builder = quiet(1);
+    Builder builder = quiet_builder(1);
     set(builder);
     const auto built = builder.build();
     return !built && built.error() == std::errc::invalid_argument;
@@ -55,8 +50,9 @@ TEST_CASE("B09 the Builder refuses zeros and accepts ones", "[runtime]") {
   CHECK(is_refused([](Builder& b) { b.event_interval(0); }));
   CHECK(is_refused([](Builder& b) { b.global_interval(0); }));
   CHECK(is_refused([](Builder& b) { b.blocking_threads(0); }));
-  Runtime runtime = ramie::or_throw(
-      quiet(2).event_interval(1).global_interval(1).blocking_threads(1).budget(1).lifo(1).build());
+  auto builder = quiet_builder(2);
+  builder.event_interval(1).global_interval(1).blocking_threads(1).budget(1).lifo(1);
+  Runtime runtime = ramie::or_throw(builder.build());
   const int sum = runtime.block_on([] {
     int total = 0;
     std::vector<JoinHandle<int>> fibers;
@@ -82,7 +78,7 @@ TEST_CASE("block_on gives values, Results, references of captured things, and ex
   ramie::block_on([&value] { value = 5; });
   CHECK(value == 5);
   CHECK_THROWS_AS(ramie::block_on([] { throw std::out_of_range("x"); }), std::out_of_range);
-  Runtime runtime = make(2);
+  Runtime runtime = make_runtime(2);
   CHECK_THROWS_AS(runtime.block_on([]() -> int { throw std::length_error("x"); }),
                   std::length_error);
   CHECK(runtime.block_on([] { return std::string("again"); }) == "again");
@@ -103,7 +99,7 @@ TEST_CASE("block_on ends when its function has returned; detached fibers are end
 TEST_CASE("F09 block_on from many foreign threads at once, with deep stacks and signals",
           "[runtime]") {
   const Watchdog watchdog;
-  Runtime runtime = ramie::or_throw(quiet(2).root_stack_size(4 << 20).build());
+  Runtime runtime = ramie::or_throw(quiet_builder(2).root_stack_size(4 << 20).build());
   struct sigaction action{};
   struct sigaction before{};
   static std::atomic<int> signals{0};
@@ -137,8 +133,8 @@ TEST_CASE("F09 block_on from many foreign threads at once, with deep stacks and 
 TEST_CASE("B13 wakes come from plain threads, from their thread_locals' ends, from another runtime",
           "[runtime]") {
   const Watchdog watchdog;
-  Runtime one = make(2);
-  Runtime two = make(1);
+  Runtime one = make_runtime(2);
+  Runtime two = make_runtime(1);
   const ramie::CancellationToken by_thread;
   const ramie::CancellationToken by_local;
   const ramie::CancellationToken by_runtime;
@@ -166,8 +162,8 @@ TEST_CASE("B13 wakes come from plain threads, from their thread_locals' ends, fr
 
 TEST_CASE("B14 two runtimes interoperate: channels, joins, spawns across", "[runtime]") {
   const Watchdog watchdog;
-  Runtime one = make(2);
-  Runtime two = make(2);
+  Runtime one = make_runtime(2);
+  Runtime two = make_runtime(2);
   const int sum = one.block_on([&two] {
     auto [sender, receiver] = ramie::sync::mpsc::channel<int>(4);
     auto producer = two.spawn([out = std::move(sender)]() mutable {
@@ -194,8 +190,8 @@ TEST_CASE("B30 entering: current runtime of a plain thread, in LIFO order", "[ru
   const Watchdog watchdog;
   CHECK_FALSE(Handle::try_current().has_value());
   CHECK(spawn([] { return 1; }).join().error() == errc::no_runtime);
-  Runtime one = ramie::or_throw(quiet(1).thread_name("one").build());
-  Runtime two = ramie::or_throw(quiet(2).thread_name("two").build());
+  Runtime one = ramie::or_throw(quiet_builder(1).thread_name("one").build());
+  Runtime two = ramie::or_throw(quiet_builder(2).thread_name("two").build());
   const auto workers = [] { return Handle::current().metrics().workers; };
   {
     const auto outer = one.enter();
@@ -217,7 +213,7 @@ TEST_CASE("B49 a runtime in a thread_local ends with its thread", "[runtime]") {
   const Watchdog watchdog;
   std::atomic<int> ended{0};
   std::thread thread([&ended] {
-    thread_local Runtime runtime = make(2);
+    thread_local Runtime runtime = make_runtime(2);
     runtime.spawn([&ended] { ended += ramie::sleep_for(1h).error() == errc::shutting_down; })
         .detach();
     runtime.block_on([] { (void)ramie::sleep_for(1ms); });
@@ -231,7 +227,7 @@ TEST_CASE("Hooks: each worker runs them once, at its start and at its end", "[ru
   std::atomic<int> started{0};
   std::atomic<int> stopped{0};
   {
-    Runtime runtime = ramie::or_throw(quiet(3)
+    Runtime runtime = ramie::or_throw(quiet_builder(3)
                                           .on_thread_start([&started] { ++started; })
                                           .on_thread_stop([&stopped] { ++stopped; })
                                           .build());
@@ -246,7 +242,7 @@ TEST_CASE("Hooks: each worker runs them once, at its start and at its end", "[ru
 
 TEST_CASE("Metrics balance: each spawn has its end, each park its unpark", "[runtime]") {
   const Watchdog watchdog;
-  Runtime runtime = make(2);
+  Runtime runtime = make_runtime(2);
   runtime.block_on([] {
     ramie::Scope scope;
     for (int i = 0; i < 100; ++i) (void)scope.spawn([] { (void)ramie::sleep_for(100us); });
@@ -272,10 +268,10 @@ TEST_CASE("Metrics balance: each spawn has its end, each park its unpark", "[run
 TEST_CASE("A Runtime is moved; the old one is ended by assignment", "[runtime]") {
   const Watchdog watchdog;
   std::atomic<bool> ended{false};
-  Runtime one = make(1);
+  Runtime one = make_runtime(1);
   one.spawn([&ended] { ended = !ramie::sleep_for(1h); }).detach();
   one.block_on([] { ramie::yield_now(); });
-  Runtime two = make(2);
+  Runtime two = make_runtime(2);
   one = std::move(two);
   CHECK(ended);
   Runtime three = std::move(one);
@@ -284,7 +280,7 @@ TEST_CASE("A Runtime is moved; the old one is ended by assignment", "[runtime]")
 }
 
 TEST_CASE("process_wide(false): there are no signals, and they say so") {
-  auto runtime = make(1);
+  auto runtime = make_runtime(1);
   const auto error = runtime.block_on(
       [] { return ramie::signal::Signal::open(ramie::signal::Kind::user1()).error(); });
   CHECK(error == errc::unsupported);

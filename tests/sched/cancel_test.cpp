@@ -284,12 +284,14 @@ TEST_CASE("A cancelled fiber may still yield, and sees the reason in check()", "
   const Watchdog watchdog;
   SchedRuntime runtime(1);
   const auto good = runtime.run([] {
-    auto fiber = spawn([] {
+    std::atomic<bool> has_begun{false};
+    auto fiber = spawn([&has_begun] {
+      has_begun = true;
       while (ramie::current::check()) ramie::yield_now();
       ramie::yield_now();
       return ramie::current::check().error() == errc::canceled;
     });
-    ramie::yield_now();
+    while (!has_begun) ramie::yield_now();
     fiber.cancel();
     return fiber.join() == true;
   });

@@ -112,6 +112,23 @@ TEST_CASE("B11 P4 a child in the LIFO slot is rescued while its parent computes"
   }
 }
 
+// Found by RAMIE_CHAOS: who had yielded waited where no other worker could see it.
+TEST_CASE("P4 a computing fiber does not hide who has yielded before it", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  for (const bool is_pinned : {false, true}) {
+    const auto seen = runtime.run([is_pinned] {
+      std::atomic<bool> is_back{false};
+      auto computing = spawn({.pinned = is_pinned},
+                             [&is_back] { return compute_until([&] { return is_back.load(); }); });
+      for (int i = 0; i < 100; ++i) (void)ramie::yield_now();
+      is_back = true;
+      return ramie::or_throw(computing.join());
+    });
+    REQUIRE(seen == true);
+  }
+}
+
 TEST_CASE("P4 a computing fiber holds up nobody's timer", "[sched][fairness]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
@@ -250,7 +267,7 @@ TEST_CASE("Refused waits spend budget: a loop over them starves nobody", "[sched
   CHECK(joined.value_or(10'000) <= 2 * 128);
 }
 
-TEST_CASE("Budget: yields are counted, one for each budget spent", "[sched][fairness]") {
+TEST_CASE("Budget: yields are counted, one for each budget spent", "[sched][fairness][exact]") {
   const Watchdog watchdog;
   auto options = with_workers(1);
   options.budget = GENERATE(std::uint32_t{16}, std::uint32_t{128}, std::uint32_t{0});

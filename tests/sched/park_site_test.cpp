@@ -116,7 +116,7 @@ struct Rings {
 
 TEST_CASE("ParkSite: a worker with operations in flight sleeps there, and completions wake it",
           "[sched][park]") {
-  const Watchdog watchdog;
+  const ramie_test::Watchdog watchdog;
   const auto workers = GENERATE(std::size_t{1}, std::size_t{2});
   Rings rings;
   SchedRuntime runtime(ramie_test::with_workers(workers), rings.prepare());
@@ -139,7 +139,7 @@ TEST_CASE("ParkSite: a worker with operations in flight sleeps there, and comple
 }
 
 TEST_CASE("ParkSite: new work wakes a worker that sleeps there", "[sched][park]") {
-  const Watchdog watchdog;
+  const ramie_test::Watchdog watchdog;
   Rings rings;
   SchedRuntime runtime(ramie_test::with_workers(1), rings.prepare());
   auto operating = spawn([&] { rings.here().operate(); });
@@ -155,7 +155,7 @@ TEST_CASE("ParkSite: new work wakes a worker that sleeps there", "[sched][park]"
 }
 
 TEST_CASE("ParkSite: timers fire although every worker sleeps there", "[sched][park]") {
-  const Watchdog watchdog;
+  const ramie_test::Watchdog watchdog;
   const auto workers = GENERATE(std::size_t{1}, std::size_t{2});
   Rings rings;
   SchedRuntime runtime(ramie_test::with_workers(workers), rings.prepare());
@@ -173,7 +173,7 @@ TEST_CASE("ParkSite: timers fire although every worker sleeps there", "[sched][p
 }
 
 TEST_CASE("ParkSite: sockets are served although every worker sleeps there", "[sched][park]") {
-  const Watchdog watchdog;
+  const ramie_test::Watchdog watchdog;
   Rings rings;
   SchedRuntime runtime(ramie_test::with_workers(1), rings.prepare());
   auto operating = spawn([&] { rings.here().operate(); });
@@ -200,11 +200,11 @@ TEST_CASE("ParkSite: sockets are served although every worker sleeps there", "[s
 }
 
 TEST_CASE("ParkSite: a shutdown waits for the completion of what is in flight", "[sched][park]") {
-  const Watchdog watchdog;
+  const ramie_test::Watchdog watchdog;
   Rings rings;
   SchedRuntime runtime(ramie_test::with_workers(2), rings.prepare());
   auto operating = spawn([&] { rings.here().operate(); });
-  std::this_thread::sleep_for(2ms);
+  spin_until([&] { return rings.all[0]->has_inflight() || rings.all[1]->has_inflight(); });
   std::thread kernel([&] {
     spin_until([&] { return runtime.scheduler().is_shutting_down(); });
     std::this_thread::sleep_for(2ms);

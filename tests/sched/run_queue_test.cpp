@@ -145,7 +145,8 @@ TEST_CASE("B07 RunQueue: theft, overflow and pop at once conserve every element"
 }
 
 // The same law in a running scheduler: one fiber makes 257 others runnable at once.
-TEST_CASE("B06 an overflowing worker loses nothing and counts one overflow", "[sched][queue]") {
+TEST_CASE("B06 an overflowing worker loses nothing and counts one overflow",
+          "[sched][queue][exact]") {
   const Watchdog watchdog;
   auto options = ramie_test::with_workers(1);
   options.lifo = 0;

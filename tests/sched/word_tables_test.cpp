@@ -234,6 +234,27 @@ TEST_CASE("FiberWord: the claim's number stays readable, the epoch only grows", 
   }
 }
 
+TEST_CASE("FiberWord: a hold is for parked fibers, and outlasts what wakes them", "[sched][word]") {
+  for (const std::string& state : kFiberStates) {
+    INFO(state);
+    for (const bool is_canceled : {false, true}) {
+      FiberWord word;
+      const std::uint32_t epoch = put(word, state);
+      const bool is_parked = state.starts_with("parked");
+      CHECK(word.try_hold() == is_parked);
+      CHECK(word.is_held() == is_parked);
+      if (!is_parked) continue;
+      CHECK_FALSE(word.try_hold());
+      if (is_canceled) (void)word.request(FiberWord::kCancel);
+      else (void)word.claim(epoch, 9);
+      CHECK(word.is_held());
+      CHECK(word.claimed_by() == (word.is_armed() ? 0 : is_canceled ? FiberWord::kByCancel : 9));
+      word.let_go();
+      CHECK_FALSE(word.is_held());
+    }
+  }
+}
+
 // F01 as far as one word can show it: a claim between the arming and the commit leaves the fiber to
 // its worker, so no second thread can have it.
 TEST_CASE("FiberWord: a wake between arm and switch leaves the fiber to its worker",

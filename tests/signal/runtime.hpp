@@ -15,6 +15,7 @@
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
 #include "signal/handle.hpp"
+#include "tests/support/builder.hpp"
 
 namespace ramie::test {
 
@@ -69,6 +70,7 @@ class Runtime {
   static sched::SchedulerOptions options() {
     sched::SchedulerOptions options;
     options.workers = 2;
+    options.chaos = ramie_test::chaos_seed();
     return options;
   }
 

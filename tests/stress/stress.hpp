@@ -5,6 +5,7 @@
 
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
+#include "tests/support/builder.hpp"
 #include "tests/support/process.hpp"
 
 #include <ramie/ramie.hpp>
@@ -71,9 +72,8 @@ inline double seconds_since(Clock::time_point begin) {
 inline double mebibytes(std::size_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
 
 inline ramie::runtime::Runtime make_runtime(std::size_t workers, bool is_process_wide = false) {
-  ramie::runtime::Builder builder;
-  builder.ignore_environment(true).process_wide(is_process_wide).workers(workers);
-  return ramie::or_throw(builder.build());
+  return ramie::or_throw(
+      ramie_test::quiet_builder(workers).process_wide(is_process_wide).build());
 }
 
 // Nothing of the fibers' may be left in a runtime whose fibers have ended.

@@ -116,6 +116,7 @@ inline constexpr std::string_view kMayFail[] = {
     "sigaction",
     "sigaltstack",
     "socket",
+    "tgkill",
     "write",
     "write_eventfd",
 };

@@ -7,6 +7,7 @@
 
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
+#include "tests/support/builder.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -25,12 +26,6 @@ namespace ramie_test {
 using namespace std::chrono_literals;
 
 inline constexpr std::size_t kWorkerCounts[] = {1, 2, 4};
-
-inline ramie::runtime::Runtime make_runtime(std::size_t workers) {
-  ramie::runtime::Builder builder;
-  builder.ignore_environment(true).process_wide(false).workers(workers);
-  return ramie::or_throw(builder.build());
-}
 
 // The first listener of a process opens a descriptor that is kept in reserve for ever.
 inline void open_reserve() {

@@ -4,6 +4,7 @@
 
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
+#include "tests/support/builder.hpp"
 #include "tests/support/mock_driver.hpp"
 
 #include <chrono>
@@ -44,6 +45,7 @@ class MiniRuntime {
   static ramie::sched::SchedulerOptions with_workers(std::size_t workers) {
     ramie::sched::SchedulerOptions options;
     options.workers = workers;
+    options.chaos = chaos_seed();
     return options;
   }
 

@@ -5,6 +5,7 @@
 #include "io/handle.hpp"
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
+#include "tests/support/builder.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <catch2/catch.hpp>
@@ -22,6 +23,7 @@ namespace ramie_test {
 inline ramie::sched::SchedulerOptions with_workers(std::size_t workers) {
   ramie::sched::SchedulerOptions options;
   options.workers = workers;
+  options.chaos = chaos_seed();
   return options;
 }
 

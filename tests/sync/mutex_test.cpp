@@ -60,7 +60,7 @@ TEST_CASE("Mutex: those in line are served first come, first served", "[sync]") 
   });
 }
 
-TEST_CASE("Mutex: a waiter is overtaken during one wake-up at most", "[sync]") {
+TEST_CASE("Mutex: a waiter is overtaken during one wake-up at most", "[sync][exact]") {
   // One worker, so nobody else runs between the lines: the owner locks again and again while the
   // waiter is on its way, then lets it run once. The next unlock must hand over.
   MiniRuntime runtime(1);

@@ -7,9 +7,6 @@ import os
 import subprocess
 import sys
 
-PLANTED = ["race", "once", "forgot"]
-CLEAN = ["mutex", "join", "oneshot", "scope", "channel"]
-
 
 def reports_race(program, mode, workers):
     environment = dict(os.environ, RAMIE_WORKERS=str(workers))
@@ -22,14 +19,17 @@ def main():
     program = sys.argv[1]
     runs = int(sys.argv[2]) if len(sys.argv) > 2 else 15
     passed = failed = 0
-    for mode in PLANTED + CLEAN:
-        expected = runs if mode in PLANTED else 0
+    clean = subprocess.run([program, "list"], capture_output=True, text=True, timeout=60,
+                           check=True).stdout.split()
+    planted = ["race", "once", "forgot"] + [name + "-late" for name in clean]
+    for mode in planted + clean:
+        expected = runs if mode in planted else 0
         seen = 0
         example = None
         for run in range(runs):
             found, result = reports_race(program, mode, 1 + run % 3)
             seen += found
-            if found != (mode in PLANTED) or (result.returncode != 0) != found:
+            if found != (mode in planted) or (result.returncode != 0) != found:
                 example = result
         print(f"{mode}: reported in {seen} of {runs} runs, expected {expected}")
         if seen == expected and example is None:

@@ -38,6 +38,11 @@ struct Metrics {
   std::uint64_t timers = 0;  // in the wheels now
   std::int64_t stacks = 0;   // in use now
   std::size_t blocking_threads = 0, blocking_queue = 0;
+  std::uint64_t stalls = 0;     // reports of fibers that kept their worker (RAMIE_STALL_MS)
+  std::uint64_t deadlocks = 0;  // times that all fibers waited for each other
+  // Wake-ups that were lost and that the watchdog mended: not 0 is a bug of Ramie, unless
+  // RAMIE_WATCH_US=0, where that is its duty.
+  std::uint64_t rescues = 0;
 };
 
 /// Lets a plain thread use the runtime (spawn, bind, ...) while it lives. End the latest first.
@@ -123,6 +128,18 @@ class Handle {
   RAMIE_API EnterGuard enter() const noexcept;
   RAMIE_API Metrics metrics() const;
 
+  /// What every fiber does: id, name, state, what it waits for and since when, where it was
+  /// spawned, its stack; fibers with the same stack stand together. The format is for people and
+  /// may change. Fibers go on meanwhile; a parked one is kept from running while its own stack
+  /// is read. A worker that runs a fiber is interrupted by SIGURG for that fiber's stack.
+  /// Returns  the text; empty once the runtime has ended.
+  /// Errors   throws std::bad_alloc.
+  /// Blocks   this thread: the first time for a while, since it reads the program's symbols. In a
+  ///          fiber: call it in spawn_blocking().
+  /// Threads  any.
+  /// Cancel   not a wait.
+  RAMIE_API std::string dump() const;
+
  private:
   friend class Runtime;
   explicit Handle(std::shared_ptr<RuntimeState> state) noexcept : state_(std::move(state)) {}
@@ -174,6 +191,14 @@ enum class Affinity : std::uint8_t {
   compact  // each on a CPU of its own, the first ones
 };
 
+/// What happens when all fibers wait for each other, and no timer, descriptor, signal or thread of
+/// the process can wake them. `report`: a dump and a message; `abort`: the end of the program, too.
+enum class Deadlock : std::uint8_t { off, report, abort };
+
+/// Which signal prints a dump to stderr: only if its disposition is the default when the runtime is
+/// built, and until the program opens that signal as a signal::Signal.
+enum class DumpSignal : std::uint8_t { none, quit, usr1, usr2 };
+
 /// Every knob of a runtime. What the code sets wins over the environment (RAMIE_*), which wins over
 /// the automatic choice; environment_wins(true) exchanges the first two.
 class Builder {
@@ -200,6 +225,12 @@ class Builder {
   RAMIE_API Builder& blocking_keepalive(std::chrono::nanoseconds time);
   RAMIE_API Builder& drain_timeout(std::chrono::nanoseconds time);
   RAMIE_API Builder& seed(std::uint64_t seed);
+  /// A fiber that keeps its worker so long is reported on stderr with its stack; 0: none is.
+  RAMIE_API Builder& stall(std::chrono::milliseconds limit);
+  RAMIE_API Builder& deadlock(Deadlock what);
+  RAMIE_API Builder& dump_signal(DumpSignal signal);
+  /// Test mode: orders, queues, budgets and delays that would be rare, all the time (RAMIE_CHAOS).
+  RAMIE_API Builder& chaos(std::uint64_t seed);
   /// An exception that nobody joins stops the program instead of being reported: where it is thrown
   /// if the fiber was detached before it began, else where it would be reported.
   RAMIE_API Builder& abort_on_unhandled(bool on);

@@ -1,0 +1,106 @@
+// See unwind.hpp.
+//
+// The unwinder starts where it is called. So it is called from a frame whose table lies on purpose:
+// it says that its caller is the fiber, with the registers that the switch has saved. Both layouts
+// of Boost's have them at the same distance from the end, which becomes the frame's CFA:
+//
+//   CFA-56 r12 | -48 r13 | -40 r14 | -32 r15 | -24 rbx | -16 rbp | -8 rip | CFA: the fiber's rsp
+#include "sched/unwind.hpp"
+
+#include <unwind.h>
+
+#if !defined(__x86_64__)
+#error "the layout of saved registers is known for x86-64 only"
+#endif
+
+__asm__(R"(
+  .pushsection .text
+  .hidden ramie_unwind_from
+  .globl ramie_unwind_from
+  .type ramie_unwind_from, @function
+ramie_unwind_from:
+  .cfi_startproc
+  pushq %rbx
+  .cfi_def_cfa_offset 16
+  .cfi_offset rbx, -16
+  movq %rdi, %rbx
+  movq %rsi, %rdi
+  movq %rdx, %rsi
+  .cfi_remember_state
+  .cfi_def_cfa rbx, 0
+  .cfi_offset r12, -56
+  .cfi_offset r13, -48
+  .cfi_offset r14, -40
+  .cfi_offset r15, -32
+  .cfi_offset rbx, -24
+  .cfi_offset rbp, -16
+  .cfi_offset rip, -8
+  call *_Unwind_Backtrace@GOTPCREL(%rip)
+  nop
+  .cfi_restore_state
+  popq %rbx
+  .cfi_def_cfa_offset 8
+  .cfi_restore rbx
+  ret
+  .cfi_endproc
+  .size ramie_unwind_from, . - ramie_unwind_from
+  .popsection
+)");
+
+extern "C" int ramie_unwind_from(const void* cfa, _Unwind_Trace_Fn visit, void* argument);
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+
+struct Walk {
+  Frames& frames;
+  std::uintptr_t begin;  // frames before this address are the walker's own; 0: from the start
+  std::size_t skip;
+};
+
+// A return address may belong to the next line, or function: the call ends before it.
+std::uintptr_t address_of(_Unwind_Context* context) noexcept {
+  int is_exact = 0;
+  const std::uintptr_t address = ::_Unwind_GetIPInfo(context, &is_exact);
+  return address == 0 || is_exact != 0 ? address : address - 1;
+}
+
+_Unwind_Reason_Code visit(_Unwind_Context* context, void* argument) {
+  Walk& walk = *static_cast<Walk*>(argument);
+  const std::uintptr_t address = address_of(context);
+  if (address == 0 || walk.frames.count == Frames::kMost) return _URC_END_OF_STACK;
+  if (walk.begin != 0 && address != walk.begin) return _URC_NO_REASON;
+  walk.begin = 0;
+  if (walk.skip != 0) --walk.skip;
+  else walk.frames.add(address);
+  return _URC_NO_REASON;
+}
+
+}  // namespace
+
+void unwind(const FiberContext& fiber, Frames& frames) noexcept {
+  const void* end = fiber.saved_stack();
+  if (end == nullptr) return;
+  Walk walk{frames, 0, 1};  // ramie_unwind_from itself
+  (void)ramie_unwind_from(end, &visit, &walk);
+}
+
+void unwind_interrupted(std::uintptr_t at, Frames& frames) noexcept {
+  Walk walk{frames, at, 0};
+  (void)::_Unwind_Backtrace(&visit, &walk);
+  if (frames.count == 0) frames.add(at);  // code without tables
+}
+
+// The dynamic linker finds the unwinder, and that its tables, on the first call.
+void unwind_ahead() noexcept {
+  Frames frames;
+  Walk walk{frames, 0, 0};
+  (void)::_Unwind_Backtrace(&visit, &walk);
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

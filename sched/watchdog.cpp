@@ -1,0 +1,264 @@
+// See watchdog.hpp.
+#include "sched/watchdog.hpp"
+
+#include "sched/base/annotate.hpp"
+#include "sched/base/assert.hpp"
+#include "sched/base/sys.hpp"
+#include "sched/base/thread.hpp"
+#include "sched/blocking/pool.hpp"
+#include "sched/dump.hpp"
+#include "sched/scheduler.hpp"
+#include "sched/wait.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+
+constexpr base::Nanos kShortest{10'000'000};
+constexpr base::Nanos kLongest{250'000'000};
+constexpr std::uint32_t kQuietLooks = 2;
+
+constinit base::Atomic<std::uint32_t> bell{0};
+constinit base::Atomic<std::uint32_t> dump_requests{0};
+constinit base::Atomic<std::uint32_t> watchdogs{0};  // that run
+
+base::Nanos interval_of(base::Nanos stall) noexcept {
+  if (stall.count() == 0) return kLongest;
+  return std::clamp(stall / 4, kShortest, kLongest);
+}
+
+void print(const std::string& text) noexcept { base::sys::write_stderr(text.data(), text.size()); }
+
+// Of this process; 0 if the kernel does not say. In /proc/self/stat the name may hold anything, so
+// fields are counted from its last parenthesis: the number of threads is the 18th after it.
+std::size_t threads_of_process() noexcept {
+  std::array<char, 1024> text{};
+  const auto room = std::span(text).first(text.size() - 1);
+  if (base::sys::read_file("/proc/self/stat", room) <= 0) return 0;
+  const char* at = std::strrchr(text.data(), ')');
+  for (int field = 0; at != nullptr && field < 18; ++field) at = std::strchr(at + 1, ' ');
+  return at == nullptr ? 0 : std::strtoul(at, nullptr, 10);
+}
+
+// Waits that only another fiber or thread of this process ends.
+bool is_internal(WaitKind kind) noexcept {
+  switch (kind) {
+    case WaitKind::join:
+    case WaitKind::scope:
+    case WaitKind::mutex:
+    case WaitKind::condvar:
+    case WaitKind::semaphore:
+    case WaitKind::notify:
+    case WaitKind::channel:
+    case WaitKind::token: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+Watchdog::Watchdog(Scheduler& scheduler)
+    : scheduler_(scheduler), interval_(interval_of(scheduler.options().watchdog.stall)) {}
+
+void Watchdog::start() {
+  seen_.resize(scheduler_.workers());
+  dumps_ = dump_requests.load(base::kRelaxed);
+  watchdogs.fetch_add(1, base::kRelaxed);
+  try {
+    thread_ = base::start_thread([this] { run(); });
+  } catch (...) {
+    watchdogs.fetch_sub(1, base::kRelaxed);
+    throw;
+  }
+}
+
+void Watchdog::stop() noexcept {
+  if (!thread_.joinable()) return;
+  is_stopping_.store(true, base::kSeqCst);
+  wake_up();
+  thread_.join();
+  watchdogs.fetch_sub(1, base::kRelaxed);
+}
+
+void Watchdog::request_dump() noexcept {
+  dump_requests.fetch_add(1, base::kSeqCst);
+  bell.fetch_add(1, base::kSeqCst);
+  base::sys::futex_wake_from_handler(&bell);
+}
+
+void Watchdog::wake_up() noexcept {
+  is_asleep_.store(false, base::kRelaxed);
+  bell.fetch_add(1, base::kSeqCst);
+  base::sys::futex_wake(&bell, 1 << 30);
+}
+
+void Watchdog::run() noexcept {
+  const base::TsanInternal internal;
+  base::sys::name_thread("ramie-watchdog");
+  while (!is_stopping_.load(base::kSeqCst)) {
+    const std::uint32_t seen = bell.load(base::kSeqCst);
+    try {
+      print_dump();
+      look();
+    } catch (const std::bad_alloc&) {
+      base::warn("no memory for a report of the watchdog");
+    }
+    sleep(seen);
+  }
+}
+
+// ORDER(watchdog-1), partner in Worker::come_back. We say that we sleep, then look at the workers;
+// a worker leaves the set of sleepers, then looks whether we sleep. With seq_cst one of us sees the
+// other.
+void Watchdog::sleep(std::uint32_t rung) noexcept {
+  base::Nanos limit = interval_;
+  if (quiet_looks_ >= kQuietLooks) {
+    is_asleep_.store(true, base::kSeqCst);
+    bool is_quiet = true;
+    for (std::size_t i = 0; i < scheduler_.workers(); ++i) is_quiet &= scheduler_.is_asleep(i);
+    if (is_quiet) limit = base::Nanos(-1);
+  }
+  if (!is_stopping_.load(base::kSeqCst)) (void)base::sys::futex_wait(&bell, rung, limit);
+  is_asleep_.store(false, base::kRelaxed);
+}
+
+void Watchdog::print_dump() {
+  const std::uint32_t requests = dump_requests.load(base::kSeqCst);
+  if (std::exchange(dumps_, requests) == requests) return;
+  if (scheduler_.options().watchdog.dumps_on_signal) print(dump(scheduler_) + "\n");
+}
+
+void Watchdog::look() {
+  bool are_all_asleep = true;
+  bool has_sleeper = false;
+  bool has_stuck_work = false;
+  for (std::size_t i = 0; i < seen_.size(); ++i) {
+    const bool has_moved = !look_at_worker(i);
+    are_all_asleep &= seen_[i].is_asleep && !has_moved;
+    has_sleeper |= seen_[i].is_asleep && !has_moved;
+    has_stuck_work |= !seen_[i].is_asleep && !has_moved && seen_[i].has_work;
+  }
+  rescue(has_stuck_work, has_sleeper);
+  if (!are_all_asleep) {
+    quiet_looks_ = 0;
+    has_reported_deadlock_ = false;
+    return;
+  }
+  if (++quiet_looks_ == kQuietLooks) look_for_deadlock();
+}
+
+bool Watchdog::look_at_worker(std::size_t index) {
+  Worker& worker = scheduler_.worker(index);
+  Seen& seen = seen_[index];
+  Fiber* fiber = worker.runs();
+  const Seen now{.tick = worker.tick(),
+                 .sleeps = worker.metrics().parks.get(),
+                 .is_asleep = scheduler_.is_asleep(index),
+                 .has_work = worker.has_stealable_work(),
+                 .fiber = fiber,
+                 .first = seen.first,
+                 .next_report = seen.next_report};
+  const bool has_moved = now.tick != seen.tick || now.sleeps != seen.sleeps ||
+                         now.is_asleep != seen.is_asleep || now.fiber != seen.fiber ||
+                         (now.has_work && !seen.has_work);
+  look_at_fiber(index, fiber, has_moved);
+  const base::Instant first = seen.first;
+  const base::Nanos next_report = seen.next_report;
+  seen = now;
+  seen.first = first;
+  seen.next_report = next_report;
+  return !has_moved;
+}
+
+// One fiber in one run: reported after `stall`, then after twice as long, and so on.
+void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
+  const base::Nanos stall = scheduler_.options().watchdog.stall;
+  Seen& seen = seen_[index];
+  if (has_moved || fiber == nullptr) {
+    if (seen.next_report > stall && stall.count() != 0)
+      base::warn("worker %zu goes on", index);
+    seen.first = base::now();
+    seen.next_report = stall;
+    return;
+  }
+  // It has run since before we first saw it.
+  if (stall.count() == 0 || base::now() - seen.first + interval_ < seen.next_report) return;
+  seen.next_report *= 2;
+  if (!fiber->try_retain()) return;
+  Worker& worker = scheduler_.worker(index);
+  if (worker.runs() == fiber && worker.tick() == seen.tick) {
+    stalls_.fetch_add(1, base::kRelaxed);
+    print("ramie: " + describe_running(worker, *fiber));
+  }
+  fiber->release();
+}
+
+// A sleeper has slept since our last look although there was work: somebody's wake-up was lost.
+void Watchdog::rescue(bool has_stuck_work, bool has_sleeper) {
+  std::uint64_t taken = 0;
+  for (std::size_t i = 0; i < seen_.size(); ++i)
+    taken += scheduler_.worker(i).metrics().injected.get();
+  const bool has_injected_work = scheduler_.injected() > 0;
+  const bool is_injected_left =
+      has_injected_work && had_injected_work_ && taken == seen_injected_;
+  const bool has_free_baton = scheduler_.has_unattended_shard();
+  const bool is_baton_left = has_free_baton && had_free_baton_;
+  seen_injected_ = taken;
+  had_injected_work_ = has_injected_work;
+  had_free_baton_ = has_free_baton && has_sleeper;
+  if (!has_sleeper || !(has_stuck_work || is_injected_left || is_baton_left)) return;
+  if (!scheduler_.wake_sleeper()) return;
+  rescues_.fetch_add(1, base::kRelaxed);
+  if (scheduler_.options().watch.count() == 0) return;  // nobody else was to look after it
+  base::warn("the watchdog woke a worker: %s; please report this",
+             has_stuck_work     ? "another's queue was left"
+             : is_injected_left ? "the shared queue was left"
+                                : "nobody waited for I/O");
+}
+
+// --- all asleep ----------------------------------------------------------------------------------
+
+// All workers have slept for two looks.
+void Watchdog::look_for_deadlock() {
+  const OnDeadlock what = scheduler_.options().watchdog.on_deadlock;
+  if (what == OnDeadlock::off || has_reported_deadlock_ || !is_deadlock()) return;
+  has_reported_deadlock_ = true;
+  deadlocks_.fetch_add(1, base::kRelaxed);
+  print(dump(scheduler_) + "\n");
+  constexpr const char* kText =
+      "deadlock: all fibers wait for each other, and no timer, descriptor, signal or thread of "
+      "this process can wake them; each is in the dump above";
+  if (what == OnDeadlock::abort) base::fatal("%s", kText);
+  base::warn("%s", kText);
+}
+
+bool Watchdog::is_deadlock() {
+  if (watchdogs.load(base::kRelaxed) != 1 || scheduler_.is_shutting_down()) return false;
+  if (scheduler_.live() <= 0 || scheduler_.injected() > 0) return false;
+  if (scheduler_.timers().next() != kNoTick) return false;
+  if (scheduler_.blocking().running() != 0 || scheduler_.blocking().queued() != 0) return false;
+  if (scheduler_.env.expects_signals != nullptr && scheduler_.env.expects_signals()) return false;
+  bool are_internal = true;
+  scheduler_.for_each_fiber([&](Fiber& fiber) {
+    if (fiber.has_ended()) return;
+    are_internal &= fiber.word.state() == FiberWord::kParked &&
+                    is_internal(fiber.waits_for.load(base::kRelaxed));
+  });
+  if (!are_internal) return false;
+  // Any other thread of the process may wake a fiber, unless it waits for one itself.
+  const std::size_t ours = scheduler_.workers() + scheduler_.blocking().threads() + 1;
+  const std::size_t all = threads_of_process();
+  return all != 0 && all == ours + parked_threads();
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,106 @@
+// The thread that watches the workers: a fiber that does not give its worker back, work that nobody
+// takes, fibers that all wait for each other, and requests for a dump.
+//
+//   asleep          until the bell: all workers have slept for two looks
+//   looks           every `stall`/4, at least every 250 ms, while somebody works
+//
+// It takes no part in scheduling. What it would mend (rescues) is the workers' own duty (P3, P4):
+// the count is zero in normal runs, a detector of lost wake-ups.
+//
+// One bell for all watchdogs of the process, since a signal handler must find it: a request for a
+// dump is a count and a futex. A worker that goes back to work rings only if its watchdog sleeps.
+#pragma once
+
+#include "sched/base/atomic.hpp"
+#include "sched/base/clock.hpp"
+
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+class Scheduler;
+class Fiber;
+
+// What happens when all fibers wait for each other, and nobody else can wake them.
+enum class OnDeadlock : std::uint8_t { off, report, abort };
+
+struct WatchdogOptions {
+  base::Nanos stall{0};  // a fiber that runs for so long without a break is reported; 0: off
+  OnDeadlock on_deadlock = OnDeadlock::off;
+  bool dumps_on_signal = false;
+
+  bool is_needed() const noexcept {
+    return stall.count() != 0 || on_deadlock != OnDeadlock::off || dumps_on_signal;
+  }
+};
+
+class Watchdog {
+ public:
+  explicit Watchdog(Scheduler& scheduler);
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+  void start();  // throws std::system_error when no thread can be had
+  void stop() noexcept;
+
+  // A worker comes back from its sleep.
+  void on_work() noexcept {
+    if (is_asleep_.load(base::kSeqCst)) [[unlikely]]
+      wake_up();
+  }
+
+  std::uint64_t stalls() const noexcept { return stalls_.load(base::kRelaxed); }
+  std::uint64_t rescues() const noexcept { return rescues_.load(base::kRelaxed); }
+  std::uint64_t deadlocks() const noexcept { return deadlocks_.load(base::kRelaxed); }
+
+  // Every watchdog that dumps_on_signal prints one. For signal handlers.
+  static void request_dump() noexcept;
+
+ private:
+  // What we saw of a worker at our last look.
+  struct Seen {
+    std::uint32_t tick = 0;
+    std::uint64_t sleeps = 0;
+    bool is_asleep = false;
+    bool has_work = false;
+    const Fiber* fiber = nullptr;
+    base::Instant first{};      // when we saw this fiber in this run for the first time
+    base::Nanos next_report{};  // after so long
+  };
+
+  void run() noexcept;
+  void look();
+  // Each tells whether the worker has been like this since our last look.
+  bool look_at_worker(std::size_t index);
+  void look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved);
+  void rescue(bool has_stuck_work, bool has_sleeper);
+  void look_for_deadlock();
+  bool is_deadlock();
+  void print_dump();
+  void sleep(std::uint32_t bell) noexcept;
+  void wake_up() noexcept;
+
+  Scheduler& scheduler_;
+  const base::Nanos interval_;
+  std::vector<Seen> seen_;
+  std::uint64_t seen_injected_ = 0;
+  bool had_injected_work_ = false;
+  bool had_free_baton_ = false;
+  bool has_reported_deadlock_ = false;
+  std::uint32_t quiet_looks_ = 0;
+  std::uint32_t dumps_ = 0;  // requests that we have answered
+  base::Atomic<bool> is_asleep_{false};
+  base::Atomic<bool> is_stopping_{false};
+  base::Atomic<std::uint64_t> stalls_{0};
+  base::Atomic<std::uint64_t> rescues_{0};
+  base::Atomic<std::uint64_t> deadlocks_{0};
+  std::thread thread_;
+};
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

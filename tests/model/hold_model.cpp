@@ -1,0 +1,44 @@
+// Goal: F9: who reads a parked fiber's stack reads it whole, whoever wakes the fiber meanwhile, and
+// the fiber runs on afterwards, once.
+// Method: the shipped FiberWord. `stack` is what the fiber writes while it runs and the reader
+// reads; run_one() puts a held fiber back into its queue.
+#include "sched/fiber_word.hpp"
+#include "tests/model/model.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace ramie::model;
+using ramie::sched::FiberWord;
+
+TEST_CASE("FiberWord model: a parked fiber's stack is read while nobody runs it") {
+  check_model("fiber word: held for a dump", [] {
+    FiberWord word;
+    Cell<int> stack{0};
+    Event queue;
+    Atomic<int> runs{0};
+    word.reset();
+    stack = 1;
+    const auto wait = word.arm(FiberWord::Shield::no);
+    Thread waker([&] {
+      if (word.claim(wait.epoch, 1) == FiberWord::Claim::won_and_queue) queue.signal();
+    });
+    Thread reader([&] {
+      if (!word.try_hold()) return;
+      const int seen = stack;
+      check(seen == 2, "not the stack of a parked fiber");
+      word.let_go();
+    });
+    stack = 2;  // up to the switch it runs
+    if (word.commit() == FiberWord::Commit::queue) queue.signal();
+    queue.wait();
+    while (word.is_held()) yield();
+    stack = 3;
+    runs.fetch_add(1, Order::relaxed);
+    waker.join();
+    reader.join();
+    check(runs.load() == 1 && !word.is_held(), "held for ever");
+  }, {{13, "who holds it has not heard of its last run"},
+      {14, "who lets go does not publish that it has read"},
+      {15, "a held fiber is run"},
+      {16, "a claim takes the hold off"}}, {.preemptions = -1});
+}

@@ -1,0 +1,292 @@
+// The watchdog: who keeps a worker is named in time, who only works is not; fibers that wait for
+// each other are found, those that may still be woken are not; a signal prints a dump.
+#include "tests/support/builder.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/watchdog.hpp"
+
+#include <ramie/ramie.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <csignal>
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <thread>
+
+using namespace std::chrono_literals;
+using ramie::spawn;
+using ramie::runtime::Builder;
+using ramie::runtime::Deadlock;
+using ramie::runtime::DumpSignal;
+using ramie::runtime::Runtime;
+using ramie_test::quiet_builder;
+using ramie_test::run_in_child;
+
+namespace watchdog_test {
+
+[[gnu::noinline]] void hog(std::chrono::milliseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end) {
+  }
+}
+
+[[gnu::noinline]] void oversleep(std::chrono::milliseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end)  // a dump or report cuts a sleep short
+    std::this_thread::sleep_for(end - std::chrono::steady_clock::now());
+}
+
+}  // namespace watchdog_test
+
+namespace {
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++n;
+  return n;
+}
+
+Runtime watched(std::chrono::milliseconds stall, Deadlock what = Deadlock::off) {
+  return ramie::or_throw(quiet_builder(2).stall(stall).deadlock(what).build());
+}
+
+template <class Condition>
+bool comes_true(Condition&& condition) {
+  const auto end = std::chrono::steady_clock::now() + 10s;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(1ms);
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("Watchdog: a fiber that keeps its worker is named with its stack, and again later",
+          "[runtime][watchdog]") {
+  const auto end = run_in_child([] {
+    auto runtime = watched(50ms);
+    const auto hog = [] { watchdog_test::hog(400ms); };
+    (void)runtime.spawn([&] { return spawn({.name = "hog"}, hog).join(); }).join();
+    if (runtime.metrics().stalls < 2) ::_exit(1);
+    if (runtime.metrics().rescues != 0) ::_exit(2);
+    std::this_thread::sleep_for(100ms);  // until the next look
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(count(end.messages, " 'hog' for ") >= 2);
+  CHECK(count(end.messages, " without a break") == count(end.messages, " 'hog' for "));
+  CHECK(end.says("watchdog_test::hog"));
+  CHECK(end.says("goes on"));
+}
+
+TEST_CASE("Watchdog: tells the system call that a fiber blocks in", "[runtime][watchdog]") {
+  const auto end = run_in_child([] {
+    auto runtime = watched(50ms);
+    (void)runtime.spawn([] { watchdog_test::oversleep(300ms); }).join();
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("without a break; it is in clock_nanosleep\n"));
+  CHECK(end.says("watchdog_test::oversleep"));
+}
+
+TEST_CASE("Watchdog: fibers that give way, and workers that sleep, are not reported",
+          "[runtime][watchdog]") {
+  const auto end = run_in_child([] {
+    auto runtime = watched(50ms);
+    const auto polite = [] {
+      const auto until = std::chrono::steady_clock::now() + 300ms;
+      while (std::chrono::steady_clock::now() < until) ramie::yield_now();
+    };
+    auto one = runtime.spawn(polite);
+    auto two = runtime.spawn(polite);
+    auto job = runtime.handle().spawn_blocking([] { watchdog_test::hog(300ms); });
+    auto sleeper = runtime.spawn([] { return ramie::sleep_for(300ms); });
+    (void)one.join();
+    (void)two.join();
+    (void)job.join();
+    (void)sleeper.join();
+    std::this_thread::sleep_for(200ms);
+    if (runtime.metrics().stalls != 0) ::_exit(1);
+  });
+  CHECK(end.exit_status == 0);
+  CHECK(end.messages.empty());
+}
+
+TEST_CASE("Watchdog: what lies in the queue of a stuck worker is rescued when nobody watches",
+          "[runtime][watchdog]") {
+  const ramie_test::Watchdog limit;
+  auto builder = quiet_builder(2);
+  auto runtime = ramie::or_throw(builder.watch(0us).stall(50ms).build());
+  // Both are woken in one turn of one worker; the first to run computes until the other has run.
+  std::atomic<int> ran{0};
+  const auto until = std::chrono::steady_clock::now() + 100ms;
+  const auto body = [&ran, until] {
+    (void)ramie::sleep_until(until);
+    ran.fetch_add(1);
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (ran.load() < 2 && std::chrono::steady_clock::now() < end) {
+    }
+    return ran.load() == 2;
+  };
+  auto one = runtime.spawn(body);
+  auto two = runtime.spawn(body);
+  CHECK(one.join() == true);
+  CHECK(two.join() == true);
+}
+
+namespace {
+
+// Two fibers, each with the lock that the other wants.
+void embrace(const Runtime& runtime) {
+  ramie::sync::Mutex a, b;
+  ramie::sync::Notify has_a, has_b;
+  auto one = runtime.spawn([&] {
+    const std::lock_guard lock(a);
+    has_a.notify_one();
+    (void)has_b.wait();
+    const std::lock_guard other(b);
+  });
+  auto two = runtime.spawn([&] {
+    const std::lock_guard lock(b);
+    has_b.notify_one();
+    (void)has_a.wait();
+    const std::lock_guard other(a);
+  });
+  (void)one.join();
+  (void)two.join();
+}
+
+}  // namespace
+
+TEST_CASE("Deadlock: fibers that wait for each other are reported, and end the program if asked",
+          "[runtime][watchdog]") {
+  const auto end = run_in_child([] {
+    auto runtime = watched(0ms, Deadlock::abort);
+    embrace(runtime);
+  });
+  INFO(end.messages);
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("fatal: deadlock: all fibers wait for each other"));
+  CHECK(end.says("2 fibers: 2 parked"));
+  CHECK(count(end.messages, "parked: Mutex") + count(end.messages, "fibers parked: Mutex") >= 1);
+  CHECK(end.says("watchdog_test.cpp:"));
+
+  const auto reported = run_in_child([] {
+    auto runtime = watched(0ms, Deadlock::report);
+    ramie::sync::Notify never;
+    std::thread waiter([&] { (void)never.wait(); });  // a thread that waits itself wakes nobody
+    embrace(runtime);
+  }, 2);
+  INFO(reported.messages);
+  CHECK(reported.signal == SIGALRM);
+  CHECK(count(reported.messages, "ramie: deadlock: all fibers wait for each other") == 1);
+}
+
+// Goal: no false alarm. Method: everything sleeps for long enough, but a timer, a descriptor, a
+// signal or a thread may still come.
+TEST_CASE("Deadlock: who may still be woken from outside is left alone", "[runtime][watchdog]") {
+  const auto end = run_in_child([] {
+    auto runtime = watched(0ms, Deadlock::abort);
+    ramie::sync::Notify never;
+    auto stuck = runtime.spawn([&] { return never.wait(); });
+    runtime.block_on([] { (void)ramie::sleep_for(1s); });  // a timer
+    auto listening = runtime.spawn([] {
+      auto listener = ramie::or_throw(ramie::net::TcpListener::bind("127.0.0.1:0"));
+      (void)listener.accept();
+    });
+    std::thread waker([&] {  // a thread
+      std::this_thread::sleep_for(1s);
+      listening.cancel();
+      std::this_thread::sleep_for(1s);
+      never.notify_one();
+    });
+    (void)stuck.join();
+    waker.join();
+    auto job = runtime.handle().spawn_blocking([&] {  // a job
+      std::this_thread::sleep_for(1s);
+      never.notify_one();
+    });
+    (void)runtime.spawn([&] { return never.wait(); }).join();
+    (void)job.join();
+    if (runtime.metrics().deadlocks != 0) ::_exit(1);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.messages.empty());
+}
+
+namespace {
+
+constinit std::atomic<int> handled{0};
+
+}  // namespace
+
+TEST_CASE("Dump signal: prints every fiber although all workers are stuck", "[runtime][dump]") {
+  const auto end = run_in_child([] {
+    (void)::signal(SIGQUIT, SIG_DFL);
+    auto builder = quiet_builder(2);
+    auto runtime = ramie::or_throw(builder.process_wide(true).stall(0ms).build());
+    std::atomic<int> running{0};
+    const auto body = [&running] {
+      running.fetch_add(1);
+      watchdog_test::hog(700ms);
+    };
+    auto one = runtime.spawn(body);
+    auto two = runtime.spawn(body);
+    while (running.load() != 2) std::this_thread::sleep_for(1ms);
+    (void)::raise(SIGQUIT);
+    (void)one.join();
+    (void)two.join();
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("ramie: dump of process "));
+  CHECK(end.says(": 2 running\n"));
+  CHECK(end.says("watchdog_test::hog"));
+}
+
+TEST_CASE("Dump signal: the program's own handler, and its Signal, come first", "[runtime][dump]") {
+  const auto own = run_in_child([] {
+    (void)::signal(SIGQUIT, [](int) { handled = 1; });
+    auto builder = quiet_builder(1);
+    auto runtime = ramie::or_throw(builder.process_wide(true).build());
+    (void)::raise(SIGQUIT);
+    std::this_thread::sleep_for(50ms);
+    if (handled.load() != 1) ::_exit(1);
+  });
+  CHECK(own.exit_status == 0);
+  CHECK(own.messages.empty());
+
+  const auto opened = run_in_child([] {
+    (void)::signal(SIGQUIT, SIG_DFL);
+    auto builder = quiet_builder(1);
+    auto runtime = ramie::or_throw(builder.process_wide(true).build());
+    runtime.block_on([] {
+      auto quit = ramie::or_throw(ramie::signal::Signal::open(ramie::signal::Kind::quit()));
+      (void)::raise(SIGQUIT);
+      if (!quit.recv()) ::_exit(1);
+    });
+  });
+  CHECK(opened.exit_status == 0);
+  CHECK(opened.messages.empty());
+}
+
+TEST_CASE("Dump signal: in a forked child it does what it does to any program", "[runtime][dump]") {
+  const auto end = run_in_child([] {
+    (void)::signal(SIGQUIT, SIG_DFL);
+    auto builder = quiet_builder(1);
+    auto runtime = ramie::or_throw(builder.process_wide(true).build());
+    const pid_t child = ::fork();
+    if (child == 0) {
+      (void)::raise(SIGQUIT);
+      ::_exit(0);
+    }
+    int status = 0;
+    if (::waitpid(child, &status, 0) != child || !WIFSIGNALED(status)) ::_exit(1);
+  });
+  CHECK(end.exit_status == 0);
+  CHECK(end.messages.empty());
+}

@@ -1,0 +1,213 @@
+"""gdb commands for fibers, on live processes and on core files.
+
+    (gdb) source tools/gdb/ramie.py
+    (gdb) info fibers                 every fiber: id, state, what it waits for, its innermost frame
+    (gdb) fiber 12 bt                 the stack of fiber 12; after `bt` gdb's own arguments
+    (gdb) fiber apply all bt          the stacks of all
+
+In the cores that gdb's own gcore makes, stacks guarded by madvise are missing (gdb cannot read a
+guard, and leaves out what is around it): use a core of the kernel, or RAMIE_STACK_GUARD=mprotect.
+
+A parked fiber's registers lie on its stack, where jump_fcontext has put them; an unwinder shows
+them to gdb as the caller of frame 0. Fibers that run are shown by their worker's thread. Needs the
+debug information of the library; x86-64.
+"""
+import re
+
+import gdb
+import gdb.unwinder
+
+NAMESPACE = "ramie::v0::sched::"
+STATES = {0: "live", 1: "parked", 2: "woken", 3: "done"}
+# Saved registers, by their distance from the end; the first word after them is the caller's rsp.
+SAVED = {"r12": -56, "r13": -48, "r14": -40, "r15": -32, "rbx": -24, "rbp": -16, "rip": -8}
+SIZES = (0x40, 0x48)  # what a switch leaves on the stack: Boost 1.74, and later
+
+
+def atomic(value):
+    """The plain value inside a std::atomic, whose fields differ by type."""
+    for field in value.type.strip_typedefs().fields():
+        if field.is_base_class:
+            return atomic(value[field])
+        if field.name in ("_M_b", "_M_i", "_M_p"):
+            inner = value[field]
+            return atomic(inner) if field.name == "_M_b" else inner
+    raise gdb.GdbError("not a std::atomic: %s" % value.type)
+
+
+def word_at(address):
+    return int(gdb.Value(address).cast(gdb.lookup_type("unsigned long").pointer()).dereference())
+
+
+class FrameId:
+    def __init__(self, sp, pc):
+        self.sp, self.pc = sp, pc
+
+
+class Unwinder(gdb.unwinder.Unwinder):
+    """While armed, the caller of the selected thread's frame 0 is the parked fiber."""
+
+    def __init__(self):
+        super().__init__("ramie fibers")
+        self.end = None
+
+    def __call__(self, frame):
+        if self.end is None:
+            return None
+        end, self.end = self.end, None
+        info = frame.create_unwind_info(
+            FrameId(frame.read_register("rsp"), frame.read_register("rip")))
+        word = gdb.lookup_type("unsigned long")
+        for name, offset in SAVED.items():
+            info.add_saved_register(name, gdb.Value(word_at(end + offset)).cast(word))
+        info.add_saved_register("rsp", gdb.Value(end).cast(word))
+        return info
+
+
+class Fiber:
+    def __init__(self, value, threads):
+        self.value = value
+        self.id = int(value["id"])
+        self.name = value["name"].string(errors="replace")
+        word = int(atomic(value["word"]["word_"]))
+        self.state = STATES[word & 3]
+        self.thread = threads.get(int(value.address))
+        if self.thread is not None:
+            self.state = "running"
+
+    def waits_for(self):
+        kind = str(atomic(self.value["waits_for"]))
+        return kind.rsplit("::", 1)[-1]
+
+    def saved_stack(self):
+        """Where its saved registers end; None if it is not switched out."""
+        registers = int(self.value["context"]["registers"])
+        if registers == 0 or self.value["stack"] == 0:
+            return None
+        for size in SIZES:
+            block = gdb.block_for_pc(word_at(registers + size + SAVED["rip"]))
+            while block is not None and block.function is None:
+                block = block.superblock
+            if block is not None and re.search(r"\b(leave|switch_out)\b", block.function.name):
+                return registers + size
+        return None
+
+    def describe(self):
+        text = "%6d  %-8s" % (self.id, self.state)
+        if self.state == "parked":
+            text += "  %-10s" % self.waits_for()
+        if self.thread is not None:
+            text += "  thread %d" % self.thread.num
+        return text + "  '%s'" % self.name
+
+    def execute(self, command):
+        if self.thread is not None:
+            self.thread.switch()
+            gdb.execute(command)
+            return
+        end = self.saved_stack()
+        if end is None:
+            print("(in a queue: no stack to show)")
+            return
+        # The extra frame 0 is the thread's own innermost one: left out of the count and the text.
+        command = re.sub(r"(?<=\s)\d+$", lambda n: str(int(n.group()) + 1), command)
+        UNWINDER.end = end
+        flush()
+        try:
+            text = gdb.execute(command, to_string=True)
+        finally:
+            UNWINDER.end = None
+            flush()
+        text = text[max(text.find("\n#1 "), 0):].lstrip("\n")
+        print(re.sub(r"(?m)^#(\d+) +", lambda n: "#%-3d" % (int(n.group(1)) - 1), text), end="")
+
+
+UNWINDER = Unwinder()
+
+
+def flush():
+    gdb.execute("maint flush register-cache", to_string=True)
+
+
+def workers():
+    """(worker, thread) of every thread that runs fibers."""
+    name = "'%s(anonymous namespace)::this_worker'" % NAMESPACE
+    for thread in sorted(gdb.selected_inferior().threads(), key=lambda t: t.num):
+        thread.switch()
+        try:
+            worker = gdb.parse_and_eval(name)
+        except gdb.error:
+            continue
+        if worker != 0:
+            yield worker.dereference(), thread
+
+
+def fibers():
+    before = gdb.selected_thread()
+    running, schedulers = {}, {}
+    try:
+        for worker, thread in workers():
+            fiber = int(atomic(worker["runs_"]))
+            if fiber != 0:
+                running[fiber] = thread
+            scheduler = worker["scheduler_"].referenced_value()
+            schedulers[int(scheduler.address)] = scheduler
+    finally:
+        if before is not None:
+            before.switch()
+    if not schedulers:
+        raise gdb.GdbError("no thread of this process runs Ramie's fibers (or there is no debug "
+                           "information for the library)")
+    for scheduler in schedulers.values():
+        chunk = atomic(scheduler["slab_"]["chunks_"])
+        while chunk != 0:
+            block = chunk.dereference()["fibers"]
+            first, last = block.type.range()
+            for i in range(first, last + 1):
+                if int(atomic(block[i]["references"])) != 0:
+                    yield Fiber(block[i], running)
+            chunk = chunk.dereference()["next"]
+
+
+def living():
+    return sorted((f for f in fibers() if f.state != "done"), key=lambda fiber: fiber.id)
+
+
+class InfoFibers(gdb.Command):
+    """Every fiber of the process: id, state, what it waits for, name."""
+
+    def __init__(self):
+        super().__init__("info fibers", gdb.COMMAND_STACK)
+
+    def invoke(self, argument, from_tty):
+        for fiber in living():
+            print(fiber.describe())
+
+
+class FiberCommand(gdb.Command):
+    """fiber ID bt [ARGUMENTS], fiber apply all bt [ARGUMENTS]: stacks of fibers."""
+
+    def __init__(self):
+        super().__init__("fiber", gdb.COMMAND_STACK)
+
+    def invoke(self, argument, from_tty):
+        match = re.fullmatch(r"(?:apply\s+(all)|(\d+))\s+((?:bt|backtrace|where)\b.*)", argument)
+        if match is None:
+            raise gdb.GdbError("fiber ID bt, or fiber apply all bt; `info fibers` lists them")
+        everybody, wanted, command = match.groups()
+        chosen = [f for f in living() if everybody or f.id == int(wanted)]
+        if not chosen:
+            raise gdb.GdbError("no fiber %s lives" % wanted)
+        before = gdb.selected_thread()
+        try:
+            for fiber in chosen:
+                if everybody:
+                    print("\nFiber" + fiber.describe())
+                fiber.execute(command)
+        finally:
+            before.switch()
+
+
+gdb.unwinder.register_unwinder(None, UNWINDER, True)
+InfoFibers()
+FiberCommand()
