@@ -36,14 +36,7 @@ Result<Driver::Owner> Driver::create() noexcept {
 void Driver::turn(base::Nanos max_wait, sched::FiberList& out) noexcept {
   registrations_.release_pending();
   for (std::size_t i = 1; i <= extension_count_; ++i) extensions_[i]->before_wait();
-  const int error = poller_.wait(max_wait, events_);
-  if (error != 0) {  // do not spin over what lasts
-    const std::uint32_t nobody = 0;
-    (void)base::sys::futex_wait(&nobody, 0, std::chrono::milliseconds(1));
-  }
-  if (error != 0 && !std::exchange(has_failed_, true))
-    base::warn("the driver's epoll failed (%s): sockets of this runtime no longer wake anybody",
-               system_error(error).message().c_str());
+  if (const int error = poller_.wait(max_wait, events_); error != 0) survive(error);
   count(metrics_.turns);
   if (events_.empty()) {
     count(metrics_.empty_turns);
@@ -52,6 +45,21 @@ void Driver::turn(base::Nanos max_wait, sched::FiberList& out) noexcept {
   sched::WakeList wakes;
   for (const sys::Event& event : events_) dispatch(event, wakes);
   out.append(wakes.fibers());
+}
+
+// Without its epoll a runtime's sockets would wait for ever, and nobody would know. What may pass
+// is asked again after a while: no spin.
+void Driver::survive(int error) noexcept {
+  const char* reason = base::sys::describe_error(-error);
+  if (error == -EBADF || error == -EINVAL || error == -EFAULT)
+    base::fatal(
+        "the runtime's epoll failed (%s): was a descriptor closed, or overwritten by dup2, "
+        "that is not its owner's?",
+        reason);
+  if (!std::exchange(has_failed_, true))
+    base::warn("the driver's epoll failed (%s): this runtime asks again each millisecond", reason);
+  const std::uint32_t nobody = 0;
+  (void)base::sys::futex_wait(&nobody, 0, std::chrono::milliseconds(1));
 }
 
 void Driver::dispatch(const sys::Event& event, sched::WakeList& wakes) noexcept {

@@ -52,12 +52,13 @@ class Driver final : public sched::Driver {
   const DriverMetrics& metrics() const noexcept { return metrics_; }
 
  private:
-  explicit Driver(sys::Poller poller) noexcept : poller_(std::move(poller)) {
-    events_.reserve(kMaxEvents);
+  explicit Driver(sys::Poller poller) : poller_(std::move(poller)) {
+    events_.reserve(kMaxEvents);  // a turn must not allocate
   }
 
   void retire() noexcept;
   void drop_reference() noexcept;
+  void survive(int error) noexcept;
   void dispatch(const sys::Event& event, sched::WakeList& wakes) noexcept;
 
   sys::Poller poller_;

@@ -29,9 +29,12 @@ inline std::error_code system_error(std::int64_t negative_errno) noexcept {
   return {static_cast<int>(-negative_errno), std::system_category()};
 }
 
-// `call()` returns a count or -errno. A count below `full` clears readiness (0: never).
+enum class Short : bool { proves_nothing, clears };
+
+// `call(asked)` asks for `asked` bytes, `size` or fewer (it lowers the number), and returns a count
+// or -errno. What a count below that means for the readiness: `on_short`.
 template <class Call>
-Result<std::size_t> run_operation(const Operation& operation, std::size_t full,
+Result<std::size_t> run_operation(const Operation& operation, std::size_t size, Short on_short,
                                   Call&& call) noexcept {
   const bool is_read = operation.direction == Direction::read;
   const Interest interest = is_read ? Interest::readable : Interest::writable;
@@ -42,10 +45,12 @@ Result<std::size_t> run_operation(const Operation& operation, std::size_t full,
   IoState& state = operation.io.state();
   for (IoState::Snapshot seen = state.load();;) {
     if ((seen.ready() & mask) != 0 || seen.is_unknown(operation.direction)) {
-      const sys::Bytes n = call();
+      std::size_t asked = size;
+      const sys::Bytes n = call(asked);
       if (n >= 0) {
         const auto count = static_cast<std::size_t>(n);
-        if (count != 0 && count < full && (seen.ready() & IoState::kPriority) == 0)
+        if (count != 0 && count < asked && on_short == Short::clears &&
+            (seen.ready() & IoState::kPriority) == 0)
           state.clear(operation.direction, side, seen);
         return count;
       }

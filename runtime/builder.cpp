@@ -8,6 +8,7 @@
 #include "sched/base/sys.hpp"
 
 #include <cstdlib>
+#include <new>
 
 namespace ramie {
 inline namespace v0 {
@@ -168,7 +169,7 @@ Builder& Builder::ignore_environment(bool on) {
   return *this;
 }
 
-Result<Runtime> Builder::build() {
+Result<Runtime> Builder::build() try {
   const auto invalid = failure(std::make_error_code(std::errc::invalid_argument));
   if (knobs_->is_invalid) return invalid;
   Config config = knobs_->config;
@@ -182,6 +183,8 @@ Result<Runtime> Builder::build() {
   auto state = RuntimeState::create(config, knobs_->hooks);
   if (!state) return failure(state.error());
   return Runtime(std::move(*state));
+} catch (const std::bad_alloc&) {
+  return failure(std::make_error_code(std::errc::not_enough_memory));
 }
 
 }  // namespace runtime

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "runtime/config.hpp"
+#include "sched/base/sys.hpp"
 
 namespace ramie {
 inline namespace v0 {
@@ -155,6 +156,7 @@ std::optional<unsigned> path_quota(const FileReader& read, const Mount& mount,
 }  // namespace
 
 std::optional<std::string> read_file(const std::string& path) {
+  if (base::inject("open") != 0) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
   std::string text;
@@ -175,7 +177,7 @@ std::vector<unsigned> allowed_cpus() {
     if (mask == nullptr) break;
     const std::size_t size = CPU_ALLOC_SIZE(most);
     CPU_ZERO_S(size, mask);
-    if (::sched_getaffinity(0, size, mask) == 0) {
+    if (base::inject("sched_getaffinity") == 0 && ::sched_getaffinity(0, size, mask) == 0) {
       for (unsigned cpu = 0; cpu < most; ++cpu)
         if (CPU_ISSET_S(cpu, size, mask)) cpus.push_back(cpu);
     }

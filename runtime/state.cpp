@@ -1,6 +1,7 @@
 // See state.hpp: start order, stop order, and the sum of all counters.
 #include "runtime/state.hpp"
 
+#include "io/sys/socket.hpp"
 #include "runtime/cpus.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/blocking/pool.hpp"
@@ -100,6 +101,8 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
                                                            const Hooks& hooks) {
   std::shared_ptr<RuntimeState> state(new RuntimeState(config));
   sched::SchedulerOptions options = options_of(config, hooks);
+  // Before we open any: what is written to stdout or stderr must not go into a connection.
+  if (hooks.is_process_wide) io::sys::fill_standard_descriptors();
   auto io = io::Handle::create(shards_of(config, options.workers));
   if (!io) return failure(io.error());
   state->io_ = std::move(*io);

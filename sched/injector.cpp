@@ -10,6 +10,7 @@
 #endif
 
 #include <mutex>
+#include <new>
 #include <vector>
 
 namespace ramie {
@@ -27,7 +28,14 @@ struct Injector::Queue {
     for (std::size_t i = 0; i < workers; ++i) {
       producers.emplace_back(fibers);
       consumers.emplace_back(fibers);
+      check(producers.back());
     }
+    check(outside);
+  }
+
+  // The queue takes its memory from malloc and does not throw; a token without any is null inside.
+  static void check(const moodycamel::ProducerToken& token) {
+    if (!token.valid()) throw std::bad_alloc();
   }
 
   Fibers fibers;

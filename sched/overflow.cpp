@@ -50,11 +50,12 @@ void install_overflow_reporter() noexcept {
   struct sigaction action{};
   action.sa_sigaction = &on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  ::sigaction(SIGSEGV, &action, &before);
+  if (base::inject("sigaction") == 0) ::sigaction(SIGSEGV, &action, &before);
 }
 
 void AlternateStack::install() noexcept {
   stack_t present{};
+  if (base::inject("sigaltstack") != 0) return;
   if (::sigaltstack(nullptr, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0) return;
   memory_ = std::malloc(kAlternateBytes);
   if (memory_ == nullptr) return;

@@ -1,12 +1,14 @@
 // See scheduler.hpp.
 #include "sched/scheduler.hpp"
 
+#include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
 
 #include <algorithm>
 #include <cstdio>
+#include <new>
 #include <system_error>
 #include <thread>
 
@@ -61,20 +63,24 @@ Scheduler::Scheduler(SchedulerOptions options, std::vector<Driver*> shards)
 Scheduler::~Scheduler() = default;
 
 Result<void> Scheduler::start() noexcept {
+  std::error_code error;
   try {
     if (watchdog_ != nullptr) watchdog_->start();
     for (auto& worker : workers_) worker->start();
     return {};
-  } catch (const std::system_error& error) {
-    is_closing_.store(true, base::kSeqCst);
-    for (auto& worker : workers_) {
-      if (!worker->thread_.joinable()) break;
-      worker->unpark();
-      worker->join();
-    }
-    if (watchdog_ != nullptr) watchdog_->stop();
-    return failure(error.code());
+  } catch (const std::system_error& refused) {
+    error = refused.code();
+  } catch (const std::bad_alloc&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
   }
+  is_closing_.store(true, base::kSeqCst);
+  for (auto& worker : workers_) {
+    if (!worker->thread_.joinable()) break;
+    worker->unpark();
+    worker->join();
+  }
+  if (watchdog_ != nullptr) watchdog_->stop();
+  return failure(error);
 }
 
 // --- making fibers runnable ----------------------------------------------------------------------
@@ -348,9 +354,14 @@ std::vector<std::string> Scheduler::leak() noexcept {
   std::vector<std::string> stragglers;
   for_each_fiber([&](Fiber& fiber) {
     if (fiber.has_ended()) return;
-    std::string text = "fiber " + std::to_string(fiber.id) + " '" + fiber.name + "': ";
-    text += to_string(fiber.waits_for.load(base::kRelaxed));
-    stragglers.push_back(std::move(text));
+    const char* waits_for = to_string(fiber.waits_for.load(base::kRelaxed));
+    try {
+      std::string text = "fiber " + std::to_string(fiber.id) + " '" + fiber.name + "': ";
+      stragglers.push_back(std::move(text += waits_for));
+    } catch (const std::bad_alloc&) {
+      base::warn("left behind, without memory to list it: fiber %lu '%s': %s",
+                 static_cast<unsigned long>(fiber.id), fiber.name, waits_for);
+    }
   });
   return stragglers;
 }

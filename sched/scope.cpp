@@ -2,6 +2,8 @@
 #include "sched/scope.hpp"
 
 #include "sched/base/annotate.hpp"
+#include "sched/base/assert.hpp"
+#include "sched/base/sys.hpp"
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/unhandled.hpp"
@@ -31,13 +33,14 @@ void ScopeCore::adopt(Fiber& child) noexcept {
 
 void ScopeCore::child_returned(Fiber& child) noexcept {
   base::tsan_release(this);
-  const bool has_failed = child.outcome.load(base::kRelaxed) == detail::Outcome::exception;
-  if (!has_failed || policy_ != on_failure::cancel) return;
+  const bool has_thrown = child.outcome.load(base::kRelaxed) == detail::Outcome::exception;
+  if ((!has_thrown && !was_refused(child)) || policy_ != on_failure::cancel) return;
   WakeList wakes;
   {
     const std::lock_guard lock(mutex_);
-    if (first_exception_ != nullptr) return;
-    first_exception_ = std::exchange(child.exception, nullptr);
+    if (first_failure_.exception != nullptr || first_failure_.error) return;
+    if (has_thrown) first_failure_.exception = std::exchange(child.exception, nullptr);
+    else first_failure_.error = child.error;
     child.outcome.store(detail::Outcome::none, base::kRelaxed);
     is_canceled_ = true;
     for (Fiber* other = children_.front(); other != nullptr; other = children_.next(*other))
@@ -75,9 +78,9 @@ Result<void> ScopeCore::join(FiberWord::Shield shield) noexcept {
   return joined;
 }
 
-std::exception_ptr ScopeCore::take_exception() noexcept {
+ScopeCore::Failure ScopeCore::take_failure() noexcept {
   const std::lock_guard lock(mutex_);
-  return std::exchange(first_exception_, nullptr);
+  return std::exchange(first_failure_, {});
 }
 
 }  // namespace sched
@@ -100,15 +103,20 @@ Scope::~Scope() {
     core_->cancel();
     (void)core_->join(sched::FiberWord::Shield::yes);
   }
-  // Nobody asked by join(): an exception must not vanish.
-  if (std::exception_ptr exception = core_->take_exception())
-    sched::report_lost_exception(exception);
+  // Nobody asked by join(): a failure must not vanish.
+  const auto failed = core_->take_failure();
+  if (failed.exception != nullptr) sched::report_lost_exception(failed.exception);
+  if (failed.error)
+    base::warn("a Scope ended with a child that never ran, and join() did not ask: %s",
+               base::sys::describe_error(failed.error.value()));
 }
 
 Result<void> Scope::join() {
   auto joined = core_->join(sched::FiberWord::Shield::no);
   if (!joined) return joined;
-  if (std::exception_ptr exception = core_->take_exception()) std::rethrow_exception(exception);
+  auto failed = core_->take_failure();
+  if (failed.exception != nullptr) std::rethrow_exception(std::move(failed.exception));
+  if (failed.error) return failure(failed.error);
   return {};
 }
 

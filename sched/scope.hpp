@@ -25,7 +25,12 @@ class ScopeCore {
   void child_ended(Fiber& child) noexcept;
   void cancel() noexcept;
   Result<void> join(FiberWord::Shield shield) noexcept;
-  std::exception_ptr take_exception() noexcept;
+  // Of the first child that failed: what it threw, or why it never ran.
+  struct Failure {
+    std::exception_ptr exception;
+    std::error_code error;
+  };
+  Failure take_failure() noexcept;
   std::size_t size() const noexcept { return size_.load(base::kAcquire); }
 
  private:
@@ -36,7 +41,7 @@ class ScopeCore {
   WaiterList waiters_;
   base::Atomic<std::size_t> size_{0};
   bool is_canceled_ = false;
-  std::exception_ptr first_exception_;
+  Failure first_failure_;
 };
 
 }  // namespace sched

@@ -35,6 +35,7 @@ constexpr std::size_t round_to_pages(std::size_t bytes) {
 // Two VMAs a stack, and no more than 45 % of them: the rest belongs to the program.
 std::int64_t stacks_that_mprotect_may_guard() noexcept {
   long limit = 65530;
+  if (base::inject("open") != 0) return limit * 45 / 100 / 2;
   if (std::FILE* file = std::fopen("/proc/sys/vm/max_map_count", "re"); file != nullptr) {
     if (std::fscanf(file, "%ld", &limit) != 1) limit = 65530;
     std::fclose(file);
@@ -78,7 +79,7 @@ StackPool::~StackPool() {
   }
 }
 
-int StackPool::install_guard(std::byte* low) noexcept {
+int StackPool::install_guard(std::byte* low, bool& has_protected) noexcept {
   GuardMethod method = guard_.load(base::kRelaxed);
   if (method == GuardMethod::off) return 0;
   if (method == GuardMethod::automatic || method == GuardMethod::madvise) {
@@ -87,23 +88,32 @@ int StackPool::install_guard(std::byte* low) noexcept {
       guard_.store(GuardMethod::madvise, base::kRelaxed);
       return 0;
     }
-    if (error != -EINVAL || method == GuardMethod::madvise) return error;
-    guard_.store(GuardMethod::mprotect, base::kRelaxed);
+    if (error != -EINVAL || options_.guard == GuardMethod::madvise) return error;
+    // The kernel lacks it, or (no longer the first) this memory is locked.
+    if (method == GuardMethod::automatic) guard_.store(GuardMethod::mprotect, base::kRelaxed);
   }
+  has_protected = true;
+  return protect_guard(low);
+}
+
+int StackPool::protect_guard(std::byte* low) noexcept {
   if (protected_.fetch_add(1, base::kRelaxed) >= protect_limit_) {
     protected_.fetch_sub(1, base::kRelaxed);
     return -ENOMEM;
   }
-  return sys::protect_none(low, kGuard);
+  const int error = sys::protect_none(low, kGuard);
+  if (error != 0) protected_.fetch_sub(1, base::kRelaxed);
+  return error;
 }
 
 // `low` is the first byte of the guard; the record goes to the upper end.
 Stack* StackPool::place(std::byte* low, std::size_t size, bool pooled, int& error) noexcept {
-  error = install_guard(low);
+  bool has_protected = false;
+  error = install_guard(low, has_protected);
   if (error != 0) return nullptr;
   const std::size_t colour = next_colour_.fetch_add(1, base::kRelaxed) % kColours * 64;
   std::byte* record = low + kGuard + size - kRecord;
-  auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled);
+  auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled, has_protected);
   stack->valgrind_id_ = base::valgrind_stack_begin(stack->low(), record);
   base::lsan_root_begin(stack->low(), stack->size());
   return stack;
@@ -169,7 +179,7 @@ void StackPool::give_back(Stack* stack) noexcept {
   }
   base::valgrind_stack_end(stack->valgrind_id_);
   base::lsan_root_end(stack->low(), stack->size());
-  if (guard_method() == GuardMethod::mprotect) protected_.fetch_sub(1, base::kRelaxed);
+  if (stack->has_protected_) protected_.fetch_sub(1, base::kRelaxed);
   auto* base = reinterpret_cast<std::byte*>(stack) - stack->size_ - stack->guard_;
   (void)sys::unmap(base, stack->guard_ + stack->size_ + kRecord);
 }

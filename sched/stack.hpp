@@ -8,7 +8,7 @@
 // installed by MADV_GUARD_INSTALL (Linux 6.13): no VMA is split, a million guarded stacks are
 // possible. Older kernels get mprotect, which costs two VMAs a stack; there we stop at 45 % of
 // vm.max_map_count with a clear error, because at the limit every mmap and every thread of the
-// process would fail.
+// process would fail. mlockall takes MADV_GUARD_INSTALL away: then that guard, too, is mprotect's.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -40,14 +40,20 @@ class Stack {
   friend class StackPool;
   friend class StackCache;
 
-  Stack(std::size_t size, std::size_t guard, std::size_t colour, bool pooled) noexcept
-      : size_(size), guard_(guard), colour_(colour), pooled_(pooled) {}
+  Stack(std::size_t size, std::size_t guard, std::size_t colour, bool pooled,
+        bool has_protected) noexcept
+      : size_(size),
+        guard_(guard),
+        colour_(colour),
+        pooled_(pooled),
+        has_protected_(has_protected) {}
 
   std::size_t size_;    // usable bytes below the record
   std::size_t guard_;   // bytes of guard below them
   std::size_t colour_;  // the first frame starts this much lower: tops must not share cache sets
   Stack* next_ = nullptr;
-  bool pooled_;  // false: an odd size, unmapped when given back
+  bool pooled_;         // false: an odd size, unmapped when given back
+  bool has_protected_;  // the guard is mprotect's
   unsigned valgrind_id_ = 0;
 };
 
@@ -88,7 +94,8 @@ class StackPool {
   Stack* carve(int& error) noexcept;
   Stack* map_odd(std::size_t size, int& error) noexcept;
   Stack* place(std::byte* low, std::size_t size, bool pooled, int& error) noexcept;
-  int install_guard(std::byte* low) noexcept;
+  int install_guard(std::byte* low, bool& has_protected) noexcept;
+  int protect_guard(std::byte* low) noexcept;
   // Moves up to `count` stacks between the depot and a cache's chain.
   Stack* withdraw(std::size_t count, std::size_t& got) noexcept;
   void deposit(Stack* chain, std::size_t count) noexcept;

@@ -2,6 +2,8 @@
 #include "sched/unhandled.hpp"
 
 #include "sched/base/assert.hpp"
+#include "sched/base/clock.hpp"
+#include "sched/base/sys.hpp"
 #include "sched/fiber.hpp"
 #include "sched/scheduler.hpp"
 
@@ -37,7 +39,29 @@ void report_lost_exception(const std::exception_ptr& exception) noexcept {
   }
 }
 
+namespace {
+
+// A process without memory refuses thousands: one line a second says it.
+void report_refusal(const Fiber& fiber) noexcept {
+  static constinit base::Atomic<std::int64_t> next_report{0};
+  const std::int64_t now = std::chrono::nanoseconds(base::now().time_since_epoch()).count();
+  std::int64_t due = next_report.load(base::kRelaxed);
+  if (now < due || !next_report.compare_exchange_strong(due, now + 1'000'000'000, base::kRelaxed))
+    return;
+  base::warn("fiber %lu '%s' (spawned at %p) never ran, and nobody joins it: %s",
+             static_cast<unsigned long>(fiber.id), fiber.name, fiber.spawn_site,
+             base::sys::describe_error(fiber.error.value()));
+}
+
+}  // namespace
+
+bool was_refused(const Fiber& fiber) noexcept {
+  return fiber.outcome.load(base::kRelaxed) == detail::Outcome::error &&
+         fiber.error.category() != category();
+}
+
 bool has_result(const Fiber& fiber) noexcept {
+  if (was_refused(fiber)) return true;
   switch (fiber.outcome.load(base::kRelaxed)) {
     case detail::Outcome::value: return fiber.ops->drop_result != nullptr;
     case detail::Outcome::exception: return true;
@@ -46,6 +70,7 @@ bool has_result(const Fiber& fiber) noexcept {
 }
 
 void drop_task_result(Fiber& fiber) noexcept {
+  const bool is_refusal = was_refused(fiber);
   switch (fiber.outcome.exchange(detail::Outcome::none, base::kAcqRel)) {
     case detail::Outcome::value:
       if (fiber.ops->drop_result != nullptr) fiber.ops->drop_result(fiber.storage);
@@ -56,6 +81,9 @@ void drop_task_result(Fiber& fiber) noexcept {
       fiber.exception = nullptr;
       return;
     }
+    case detail::Outcome::error:
+      if (is_refusal) report_refusal(fiber);
+      return;
     default: return;
   }
 }

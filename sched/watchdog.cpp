@@ -4,6 +4,7 @@
 #include "sched/base/annotate.hpp"
 #include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/dump.hpp"
 #include "sched/scheduler.hpp"
@@ -72,7 +73,7 @@ void Watchdog::start() {
   dumps_ = dump_requests.load(base::kRelaxed);
   watchdogs.fetch_add(1, base::kRelaxed);
   try {
-    thread_ = std::thread([this] { run(); });
+    thread_ = base::start_thread([this] { run(); });
   } catch (...) {
     watchdogs.fetch_sub(1, base::kRelaxed);
     throw;

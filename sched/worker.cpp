@@ -4,6 +4,7 @@
 
 #include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
 #include "sched/fiber_main.hpp"
@@ -36,7 +37,7 @@ Worker::~Worker() { scheduler_.slab_.deposit(blocks_); }
 
 void Worker::start() {
   seen_ticks_.resize(scheduler_.workers());
-  thread_ = std::thread([this] { run(); });
+  thread_ = base::start_thread([this] { run(); });
 }
 
 void Worker::run() noexcept {

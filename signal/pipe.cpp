@@ -7,6 +7,7 @@
 #include "io/sys/event_fd.hpp"
 #include "sched/base/atomic.hpp"
 #include "sched/base/mutex.hpp"
+#include "sched/base/sys.hpp"
 #include "sched/watchdog.hpp"
 
 #include <unistd.h>
@@ -119,6 +120,7 @@ bool install_locked(int number) noexcept {
   action.sa_handler = &on_signal;
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   (void)::sigemptyset(&action.sa_mask);
+  if (base::inject("sigaction") != 0) return false;
   if (::sigaction(number, &action, nullptr) != 0) return false;  // EINVAL is all it can say
   installed |= bit_of(number);
   return true;

@@ -1,5 +1,7 @@
 // Names to addresses: getaddrinfo on a thread of the blocking pool (NSS plug-ins are arbitrary
 // code).
+#include "io/sys/socket.hpp"
+
 #include <ramie/net.hpp>
 #include <ramie/task.hpp>
 
@@ -15,9 +17,9 @@ namespace net {
 
 namespace {
 
-std::error_code code_of(int rc, int saved_errno) noexcept {
+std::error_code code_of(int rc, int system_error) noexcept {
   switch (rc) {
-    case EAI_SYSTEM: return {saved_errno, std::system_category()};
+    case EAI_SYSTEM: return {system_error, std::system_category()};
     case EAI_MEMORY: return std::make_error_code(std::errc::not_enough_memory);
     case EAI_AGAIN: return std::make_error_code(std::errc::resource_unavailable_try_again);
     case EAI_SERVICE: return std::make_error_code(std::errc::invalid_argument);
@@ -40,8 +42,9 @@ Result<std::vector<SocketAddr>> resolve(const std::string& host, const std::stri
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
   addrinfo* found = nullptr;
-  const int rc = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
-  if (rc != 0) return failure(code_of(rc, static_cast<int>(std::errc::io_error)));
+  int error = 0;
+  const int rc = io::sys::look_up(host.c_str(), port.c_str(), hints, found, error);
+  if (rc != 0) return failure(code_of(rc, -error));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(found, &::freeaddrinfo);
   std::vector<SocketAddr> addresses;
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next)

@@ -6,6 +6,7 @@
 #include "sched/base/assert.hpp"
 #include "sched/base/clock.hpp"
 #include "sched/base/mutex.hpp"
+#include "sched/base/sys.hpp"
 
 #include <ramie/net.hpp>
 #include <ramie/time.hpp>
@@ -27,6 +28,7 @@ namespace sys = io::sys;
 
 constexpr std::chrono::milliseconds kFirstPause{5};
 constexpr std::chrono::milliseconds kLongestPause{1000};
+constexpr unsigned kSkipsInARow = 128;
 
 // The connection broke before we took it, or a firewall refused it: not the listener's trouble.
 bool concerns_one_connection(int error) noexcept {
@@ -79,15 +81,17 @@ void report_shortage(int error) noexcept {
   std::int64_t due = next_report.load(base::kRelaxed);
   if (now < due || !next_report.compare_exchange_strong(due, now + 1'000'000'000, base::kRelaxed))
     return;
-  base::warn("accept: %s; the listener pauses and goes on", system_error(error).message().c_str());
+  base::warn("accept: %s; the listener pauses and goes on", base::sys::describe_error(-error));
 }
 
 bool is_shortage(const std::error_code& code) noexcept {
   return code == std::errc::not_enough_memory || code == std::errc::no_space_on_device;
 }
 
+bool lacks_descriptors(int error) noexcept { return error == -EMFILE || error == -ENFILE; }
+
 bool lacks_resources(int error) noexcept {
-  return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+  return lacks_descriptors(error) || error == -ENOBUFS || error == -ENOMEM;
 }
 
 }  // namespace
@@ -144,17 +148,21 @@ Result<Accepted> TcpListener::accept() noexcept {
   if (fd_ < 0) return failure(std::make_error_code(std::errc::bad_file_descriptor));
   const io::Operation accepting{*registration_.shared(), io::Direction::read,
                                 sched::WaitKind::accept, io::ScheduledIo::Sharing::any};
+  unsigned skipped = 0;
   for (unsigned failures = 0;;) {
     sockaddr_storage raw{};
     std::size_t size = sizeof raw;
     int error = 0;
-    auto fd = run_operation(accepting, 0, [&]() -> sys::Bytes {
+    const auto call = [&](std::size_t&) -> sys::Bytes {
       size = sizeof raw;
       const int rc = sys::accept(fd_, &raw, size);
       if (rc >= 0 || rc == -EAGAIN) return rc;
+      // The kernel takes a descriptor first and looks for a connection then.
+      if (lacks_descriptors(rc) && sys::is_readable(fd_) == 0) return -EAGAIN;
       error = rc;
       return 0;  // looked at below, outside the readiness loop
-    });
+    };
+    auto fd = run_operation(accepting, 0, io::Short::proves_nothing, call);
     if (!fd) return failure(fd.error());
     if (error == 0) {
       auto stream = TcpStream::from_fd(static_cast<int>(*fd));
@@ -166,8 +174,11 @@ Result<Accepted> TcpListener::accept() noexcept {
       }
       return Accepted{std::move(*stream), SocketAddr::from_raw(&raw, size)};
     }
-    if (concerns_one_connection(error)) continue;
-    if (!lacks_resources(error)) return failure(system_error(error));
+    const bool is_skipped = concerns_one_connection(error);
+    if (is_skipped && ++skipped % kSkipsInARow != 0) continue;
+    // So many: it is no connection's trouble. A sandbox that refuses the call, a network that is
+    // down: with a pause it can last.
+    if (!is_skipped && !lacks_resources(error)) return failure(system_error(error));
     if (auto survived = survive(error, failures++); !survived) return failure(survived.error());
   }
 }
@@ -182,7 +193,7 @@ Result<SocketAddr> TcpListener::local_addr() const noexcept {
 // Let time pass: a level of pending connections alone would make a naive loop try a million times
 // in three seconds (measured).
 Result<void> TcpListener::survive(int error, unsigned failures) noexcept {
-  if (error == -EMFILE || error == -ENFILE) reserve.shed_one(fd_);
+  if (lacks_descriptors(error)) reserve.shed_one(fd_);
   report_shortage(error);
   return sleep_for(std::min(kFirstPause * (1U << std::min(failures, 8U)), kLongestPause));
 }

@@ -20,6 +20,7 @@ namespace {
 using io::Direction;
 using io::Operation;
 using io::ScheduledIo;
+using io::Short;
 using io::system_error;
 using sched::WaitKind;
 namespace sys = io::sys;
@@ -113,7 +114,10 @@ Result<TcpStream> TcpStream::connect(const SocketAddr& peer) noexcept {
         shared.wait(io::Interest::writable, WaitKind::connect, ScheduledIo::Sharing::one_waiter);
     if (!ready) return failure(ready.error());
     if (auto error = stream->take_error()) return failure(error);
-    if (stream->peer_addr()) return stream;
+    const auto connected = stream->peer_addr();
+    if (connected) return stream;
+    // Anything but "not yet" would have us wait for an edge that has come already.
+    if (connected.error() != std::errc::not_connected) return failure(connected.error());
     shared.state().clear(Direction::write, io::IoState::kWritable, *ready);
   }
 }
@@ -134,8 +138,8 @@ Result<TcpStream> TcpStream::connect(std::string_view host_and_port) {
 Result<std::size_t> TcpStream::read(std::span<std::byte> buffer) noexcept {
   if (fd_ < 0) return not_open();
   if (buffer.empty()) return std::size_t{0};
-  return run_operation(reading(registration_.shared()), buffer.size(),
-                       [&] { return sys::receive(fd_, buffer, false); });
+  const auto call = [&](std::size_t& asked) { return sys::receive(fd_, buffer, asked, false); };
+  return run_operation(reading(registration_.shared()), buffer.size(), Short::clears, call);
 }
 
 Result<std::size_t> TcpStream::read_vectored(
@@ -143,8 +147,8 @@ Result<std::size_t> TcpStream::read_vectored(
   if (fd_ < 0) return not_open();
   const std::size_t total = total_size(buffers);
   if (total == 0) return std::size_t{0};
-  return run_operation(reading(registration_.shared()), total,
-                       [&] { return sys::receive_vectored(fd_, buffers); });
+  const auto call = [&](std::size_t& asked) { return sys::receive_vectored(fd_, buffers, asked); };
+  return run_operation(reading(registration_.shared()), total, Short::clears, call);
 }
 
 Result<void> TcpStream::read_exact(std::span<std::byte> buffer) noexcept {
@@ -160,15 +164,15 @@ Result<void> TcpStream::read_exact(std::span<std::byte> buffer) noexcept {
 Result<std::size_t> TcpStream::peek(std::span<std::byte> buffer) noexcept {
   if (fd_ < 0) return not_open();
   if (buffer.empty()) return std::size_t{0};
-  return run_operation(reading(registration_.shared()), 0,
-                       [&] { return sys::receive(fd_, buffer, true); });
+  const auto call = [&](std::size_t& asked) { return sys::receive(fd_, buffer, asked, true); };
+  return run_operation(reading(registration_.shared()), buffer.size(), Short::proves_nothing, call);
 }
 
 Result<std::size_t> TcpStream::write(std::span<const std::byte> data) noexcept {
   if (fd_ < 0) return not_open();
   if (data.empty()) return std::size_t{0};
-  return run_operation(writing(registration_.shared()), data.size(),
-                       [&] { return sys::send(fd_, data); });
+  const auto call = [&](std::size_t& asked) { return sys::send(fd_, data, asked); };
+  return run_operation(writing(registration_.shared()), data.size(), Short::clears, call);
 }
 
 Result<std::size_t> TcpStream::write_vectored(
@@ -176,8 +180,8 @@ Result<std::size_t> TcpStream::write_vectored(
   if (fd_ < 0) return not_open();
   const std::size_t total = total_size(data);
   if (total == 0) return std::size_t{0};
-  return run_operation(writing(registration_.shared()), 0,
-                       [&] { return sys::send_vectored(fd_, data); });
+  const auto call = [&](std::size_t& asked) { return sys::send_vectored(fd_, data, asked); };
+  return run_operation(writing(registration_.shared()), total, Short::proves_nothing, call);
 }
 
 Result<void> TcpStream::write_all(std::span<const std::byte> data) noexcept {

@@ -1,11 +1,10 @@
 // See epoll.hpp.
 #include "io/sys/epoll.hpp"
 
+#include "io/sys/event_fd.hpp"
 #include "sched/base/sys.hpp"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <climits>
@@ -40,44 +39,48 @@ std::uint8_t ready_of(std::uint32_t events) noexcept {
   return static_cast<std::uint8_t>(ready);
 }
 
+int or_error(int rc) noexcept { return rc < 0 ? -errno : rc; }
+
 [[gnu::noinline]] int raw_wait(int epoll, epoll_event* events, int capacity, base::Nanos max_wait,
                                bool& has_pwait2) noexcept {
-  if (int planned = base::inject("epoll_wait"); planned != 0) return planned;
   if (max_wait.count() <= 0) {
+    if (int planned = base::inject("epoll_wait"); planned != 0) return planned;
     const int n = ::epoll_wait(epoll, events, capacity, max_wait.count() == 0 ? 0 : -1);
-    return n < 0 ? -errno : n;
+    return or_error(n);
   }
   if (has_pwait2) {
     timespec limit{};
     limit.tv_sec = max_wait.count() / 1'000'000'000;
     limit.tv_nsec = max_wait.count() % 1'000'000'000;
-    const int n = ::epoll_pwait2(epoll, events, capacity, &limit, nullptr);
-    if (n >= 0) return n;
-    if (errno != ENOSYS && errno != EPERM) return -errno;  // EPERM: an old seccomp profile
+    int n = base::inject("epoll_pwait2");
+    if (n == 0) n = or_error(::epoll_pwait2(epoll, events, capacity, &limit, nullptr));
+    if (n != -ENOSYS && n != -EPERM) return n;  // EPERM: an old seccomp profile
     has_pwait2 = false;
   }
+  if (int planned = base::inject("epoll_wait"); planned != 0) return planned;
   const auto millis = std::chrono::ceil<std::chrono::milliseconds>(max_wait).count();
   const int n = ::epoll_wait(epoll, events, capacity,
                              static_cast<int>(std::min<std::int64_t>(millis, INT_MAX)));
-  return n < 0 ? -errno : n;
+  return or_error(n);
+}
+
+[[gnu::noinline]] int create_epoll() noexcept {
+  if (int planned = base::inject("epoll_create1"); planned != 0) return planned;
+  return or_error(::epoll_create1(EPOLL_CLOEXEC));
 }
 
 [[gnu::noinline]] int control(int epoll, int operation, int fd, epoll_event* event) noexcept {
   if (int planned = base::inject("epoll_ctl"); planned != 0) return planned;
-  return ::epoll_ctl(epoll, operation, fd, event) < 0 ? -errno : 0;
+  return or_error(::epoll_ctl(epoll, operation, fd, event));
 }
 
 }  // namespace
 
 [[gnu::noinline]] Result<Poller> Poller::create(std::size_t max_events) noexcept {
-  if (int planned = base::inject("epoll_create1"); planned != 0)
-    return failure(std::error_code(-planned, std::system_category()));
-  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll.is_open()) return failure(std::error_code(errno, std::system_category()));
-  if (int planned = base::inject("eventfd"); planned != 0)
-    return failure(std::error_code(-planned, std::system_category()));
-  UniqueFd wake(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (!wake.is_open()) return failure(std::error_code(errno, std::system_category()));
+  UniqueFd epoll(create_epoll());
+  if (!epoll.is_open()) return failure(std::error_code(-epoll.get(), std::system_category()));
+  UniqueFd wake(open_event());
+  if (!wake.is_open()) return failure(std::error_code(-wake.get(), std::system_category()));
   try {
     std::vector<unsigned char> buffer(max_events * sizeof(epoll_event));
     Poller poller(std::move(epoll), std::move(wake), std::move(buffer));
@@ -115,13 +118,7 @@ int Poller::wait(base::Nanos max_wait, std::vector<Event>& events) noexcept {
   return n < 0 ? n : 0;
 }
 
-[[gnu::noinline]] void Poller::wake() noexcept {
-  const std::uint64_t one = 1;
-  if (::write(wake_.get(), &one, sizeof one) >= 0 || errno != EAGAIN) return;
-  std::uint64_t count = 0;  // the counter is full: empty it, then a write is an edge again
-  (void)!::read(wake_.get(), &count, sizeof count);
-  (void)!::write(wake_.get(), &one, sizeof one);
-}
+void Poller::wake() noexcept { ring(wake_.get()); }
 
 }  // namespace sys
 }  // namespace io

@@ -8,8 +8,8 @@ namespace sys {
 
 int open_event() noexcept;  // non-blocking, close-on-exec; or -errno
 
-// For signal handlers too: touches nothing but the descriptor and leaves errno as it was. It cannot
-// fail in practice: a full counter would take 2^64 rings.
+// An edge, whatever happens. For signal handlers too: touches nothing but the descriptor and leaves
+// errno as it was.
 void ring(int fd) noexcept;
 
 }  // namespace sys

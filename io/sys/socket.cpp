@@ -6,9 +6,12 @@
 #include "sched/base/sys.hpp"
 
 #include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -22,21 +25,28 @@ namespace {
 // Not for the race detector: it does not know that errno is another variable after a migration.
 RAMIE_NO_TSAN Bytes outcome(ssize_t rc) noexcept { return rc < 0 ? -errno : rc; }
 
-// Empty parts are left out: a call with nothing but those would look like the end of the stream.
+// The first `bytes` of the parts. Empty parts are left out: a call with nothing but those would
+// look like the end of the stream.
 template <class Part>
-std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> parts) noexcept {
+std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> parts,
+                 std::size_t bytes) noexcept {
   std::size_t n = 0;
   for (const Part& part : parts) {
     if (part.empty()) continue;
-    if (n == kMaxParts) break;
-    vector[n++] = {const_cast<std::byte*>(part.data()), part.size()};
+    if (n == kMaxParts || bytes == 0) break;
+    const std::size_t size = std::min(part.size(), bytes);
+    vector[n++] = {const_cast<std::byte*>(part.data()), size};
+    bytes -= size;
   }
   return n;
 }
 
 }  // namespace
 
-[[gnu::noinline]] void close(int fd) noexcept { (void)::close(fd); }
+[[gnu::noinline]] void close(int fd) noexcept {
+  (void)base::inject("close");  // may come late; whatever it says, the descriptor is gone
+  (void)::close(fd);
+}
 
 [[gnu::noinline]] int tcp_socket(int family) noexcept {
   if (int planned = base::inject("socket"); planned != 0) return planned;
@@ -74,32 +84,33 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
   return static_cast<int>(outcome(::shutdown(fd, how)));
 }
 
-[[gnu::noinline]] Bytes receive(int fd, std::span<std::byte> buffer, bool peek) noexcept {
-  if (int planned = base::inject("recv"); planned != 0) return planned;
-  return outcome(::recv(fd, buffer.data(), buffer.size(), peek ? MSG_PEEK : 0));
+[[gnu::noinline]] Bytes receive(int fd, std::span<std::byte> buffer, std::size_t& asked,
+                                bool peek) noexcept {
+  if (int planned = base::inject("recv", asked); planned != 0) return planned;
+  return outcome(::recv(fd, buffer.data(), asked, peek ? MSG_PEEK : 0));
 }
 
-[[gnu::noinline]] Bytes receive_vectored(int fd,
-                                         std::span<const std::span<std::byte>> buffers) noexcept {
-  if (int planned = base::inject("recvmsg"); planned != 0) return planned;
+[[gnu::noinline]] Bytes receive_vectored(int fd, std::span<const std::span<std::byte>> buffers,
+                                         std::size_t& asked) noexcept {
+  if (int planned = base::inject("recvmsg", asked); planned != 0) return planned;
   std::array<iovec, kMaxParts> vector;
   msghdr message{};
-  message.msg_iovlen = fill(vector, buffers);
+  message.msg_iovlen = fill(vector, buffers, asked);
   message.msg_iov = vector.data();
   return outcome(::recvmsg(fd, &message, 0));
 }
 
-[[gnu::noinline]] Bytes send(int fd, std::span<const std::byte> data) noexcept {
-  if (int planned = base::inject("send"); planned != 0) return planned;
-  return outcome(::send(fd, data.data(), data.size(), MSG_NOSIGNAL));
+[[gnu::noinline]] Bytes send(int fd, std::span<const std::byte> data, std::size_t& asked) noexcept {
+  if (int planned = base::inject("send", asked); planned != 0) return planned;
+  return outcome(::send(fd, data.data(), asked, MSG_NOSIGNAL));
 }
 
-[[gnu::noinline]] Bytes send_vectored(int fd,
-                                      std::span<const std::span<const std::byte>> data) noexcept {
-  if (int planned = base::inject("sendmsg"); planned != 0) return planned;
+[[gnu::noinline]] Bytes send_vectored(int fd, std::span<const std::span<const std::byte>> data,
+                                      std::size_t& asked) noexcept {
+  if (int planned = base::inject("sendmsg", asked); planned != 0) return planned;
   std::array<iovec, kMaxParts> vector;
   msghdr message{};
-  message.msg_iovlen = fill(vector, data);
+  message.msg_iovlen = fill(vector, data, asked);
   message.msg_iov = vector.data();
   return outcome(::sendmsg(fd, &message, MSG_NOSIGNAL));
 }
@@ -119,6 +130,7 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
 }
 
 [[gnu::noinline]] int local_address(int fd, void* address, std::size_t& size) noexcept {
+  if (int planned = base::inject("getsockname"); planned != 0) return planned;
   auto length = static_cast<socklen_t>(size);
   const int rc = ::getsockname(fd, static_cast<sockaddr*>(address), &length);
   size = length;
@@ -126,20 +138,46 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
 }
 
 [[gnu::noinline]] int peer_address(int fd, void* address, std::size_t& size) noexcept {
+  if (int planned = base::inject("getpeername"); planned != 0) return planned;
   auto length = static_cast<socklen_t>(size);
   const int rc = ::getpeername(fd, static_cast<sockaddr*>(address), &length);
   size = length;
   return static_cast<int>(outcome(rc));
 }
 
+[[gnu::noinline]] int is_readable(int fd) noexcept {
+  if (int planned = base::inject("poll"); planned != 0) return planned;
+  pollfd one{fd, POLLIN, 0};
+  return static_cast<int>(outcome(::poll(&one, 1, 0)));
+}
+
 [[gnu::noinline]] int is_nonblocking(int fd) noexcept {
+  if (int planned = base::inject("fcntl"); planned != 0) return planned;
   const auto flags = static_cast<int>(outcome(::fcntl(fd, F_GETFL)));
   if (flags < 0) return flags;
   return (flags & O_NONBLOCK) != 0 ? 1 : 0;
 }
 
 [[gnu::noinline]] int open_null() noexcept {
+  if (int planned = base::inject("open"); planned != 0) return planned;
   return static_cast<int>(outcome(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+}
+
+// open() takes the lowest number that is free, so the first one that is not ours to fill ends it.
+[[gnu::noinline]] void fill_standard_descriptors() noexcept {
+  for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
+    if (outcome(::fcntl(fd, F_GETFD)) != -EBADF) continue;
+    if (base::inject("open") != 0 || ::open("/dev/null", O_RDWR) < 0) return;
+  }
+}
+
+[[gnu::noinline]] int look_up(const char* host, const char* port, const addrinfo& hints,
+                              addrinfo*& found, int& error) noexcept {
+  error = base::inject("getaddrinfo");
+  if (error != 0) return EAI_SYSTEM;
+  const int rc = ::getaddrinfo(host, port, &hints, &found);
+  if (rc == EAI_SYSTEM) error = static_cast<int>(outcome(-1));
+  return rc;
 }
 
 }  // namespace sys

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace ramie {
 inline namespace v0 {
@@ -25,10 +26,16 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 // errno belongs to the thread, not to the fiber: a race detector that takes each fiber for a thread
 // would see several of them at one address.
 [[gnu::noinline]] RAMIE_NO_TSAN int last_error() noexcept { return -errno; }
+
+[[gnu::noinline]] ssize_t write_some(const char* text, std::size_t size) noexcept {
+  const ssize_t n = ::write(STDERR_FILENO, text, size);
+  return n < 0 ? last_error() : n;
+}
 }  // namespace
 
 [[gnu::noinline]] int futex_wait(const void* word, std::uint32_t expected,
                                  std::chrono::nanoseconds timeout) noexcept {
+  if (int planned = inject("futex_wait"); planned != 0) return planned;
   timespec limit{};
   timespec* at_most = nullptr;
   if (timeout.count() >= 0) {
@@ -41,6 +48,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 }
 
 [[gnu::noinline]] void futex_wake(const void* word, int count) noexcept {
+  (void)inject("futex_wake");  // may come late; cannot fail
   (void)::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
@@ -55,6 +63,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 }
 
 [[gnu::noinline]] int unmap(void* address, std::size_t bytes) noexcept {
+  if (int planned = inject("munmap"); planned != 0) return planned;
   return ::munmap(address, bytes) < 0 ? last_error() : 0;
 }
 
@@ -68,9 +77,15 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
   return ::mprotect(address, bytes, PROT_NONE) < 0 ? last_error() : 0;
 }
 
+const char* describe_error(int error) noexcept {
+  const char* text = ::strerrordesc_np(error);
+  return text == nullptr ? "unknown error" : text;
+}
+
 [[gnu::noinline]] int thread_id() noexcept { return static_cast<int>(::syscall(SYS_gettid)); }
 
 [[gnu::noinline]] int interrupt(int thread_id, int signal) noexcept {
+  if (int planned = inject("tgkill"); planned != 0) return planned;
   return ::syscall(SYS_tgkill, ::getpid(), thread_id, signal) < 0 ? last_error() : 0;
 }
 
@@ -81,6 +96,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 }
 
 [[gnu::noinline]] int read_file(const char* path, std::span<char> buffer) noexcept {
+  if (int planned = inject("open"); planned != 0) return planned;
   const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return last_error();
   const ssize_t n = ::read(fd, buffer.data(), buffer.size());
@@ -89,12 +105,16 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
   return result;
 }
 
-void no_timer_slack() noexcept { (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); }
+void no_timer_slack() noexcept {
+  if (inject("prctl") == 0) (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
 
-void name_thread(const char* name) noexcept { (void)::pthread_setname_np(::pthread_self(), name); }
+void name_thread(const char* name) noexcept {
+  if (inject("prctl") == 0) (void)::pthread_setname_np(::pthread_self(), name);
+}
 
 void pin_thread(std::span<const unsigned> cpus) noexcept {
-  if (cpus.empty()) return;
+  if (cpus.empty() || inject("sched_setaffinity") != 0) return;
   const unsigned most = *std::max_element(cpus.begin(), cpus.end()) + 1;
   const std::size_t size = CPU_ALLOC_SIZE(most);
   cpu_set_t* mask = CPU_ALLOC(most);
@@ -105,9 +125,12 @@ void pin_thread(std::span<const unsigned> cpus) noexcept {
   CPU_FREE(mask);
 }
 
-[[gnu::noinline]] void write_stderr(const char* text, std::size_t size) noexcept {
+void write_stderr(const char* text, std::size_t size) noexcept {
   while (size > 0) {
-    const ssize_t n = ::write(STDERR_FILENO, text, size);
+    std::size_t part = size;
+    const int planned = inject("write", part);
+    const ssize_t n = planned != 0 ? planned : write_some(text, part);
+    if (n == -EINTR) continue;
     if (n <= 0) return;
     text += n;
     size -= static_cast<std::size_t>(n);
@@ -116,7 +139,8 @@ void pin_thread(std::span<const unsigned> cpus) noexcept {
 
 [[gnu::noinline]] std::uint64_t random_seed() noexcept {
   std::uint64_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof seed)) {
+  if (inject("getrandom") != 0 ||
+      ::getrandom(&seed, sizeof seed, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof seed)) {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     seed = static_cast<std::uint64_t>(now.tv_nsec) ^ (static_cast<std::uint64_t>(now.tv_sec) << 32);

@@ -2,12 +2,14 @@
 // returns -errno and cannot suspend, so neither errno nor its address is ever cached across a
 // switch. (Descriptors: io/sys.)
 //
-// Every call passes `inject`: a test may plug a plan in and make the nth call fail.
+// Every call passes `inject`: a test may plug a plan in and make the nth call fail, move fewer
+// bytes, or come late.
 #pragma once
 
 #include "sched/base/atomic.hpp"
 
 #include <sys/types.h>
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -17,14 +19,24 @@ namespace ramie {
 inline namespace v0 {
 namespace base {
 
-// A test's plan: 0 lets the call through; -errno makes it fail. Null in production: one load of a
-// constant line.
+// A test's plan: 0 lets the call through; -errno makes it fail; n > 0, only for calls that move
+// bytes, lets it move at most n. Null in production: one load of a constant line.
 using Injector = int (*)(const char* call) noexcept;
 inline Atomic<Injector> sys_injector{nullptr};
 
 inline int inject(const char* call) noexcept {
   Injector plan = sys_injector.load(kAcquire);
   return plan == nullptr ? 0 : plan(call);
+}
+
+// The same for a call that moves bytes: it shall ask for `bytes`, which a plan may lower. So a
+// short transfer is a true one: the rest stays where it is, for the next call.
+inline int inject(const char* call, std::size_t& bytes) noexcept {
+  const int planned = inject(call);
+  if (planned <= 0) [[likely]]
+    return planned;
+  bytes = std::min(bytes, static_cast<std::size_t>(planned));
+  return 0;
 }
 
 namespace sys {
@@ -43,6 +55,9 @@ void* map(std::size_t bytes, int& error) noexcept;
 int unmap(void* address, std::size_t bytes) noexcept;
 int advise(void* address, std::size_t bytes, int advice) noexcept;
 int protect_none(void* address, std::size_t bytes) noexcept;
+
+// What errno `error` means, in English; needs no memory.
+const char* describe_error(int error) noexcept;
 
 int thread_id() noexcept;
 // Sends a signal to a thread of this process.

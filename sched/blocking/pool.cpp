@@ -3,6 +3,7 @@
 
 #include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/current.hpp"
 #include "sched/fiber.hpp"
 #include "sched/fiber_main.hpp"
@@ -23,7 +24,7 @@ BlockingPool::~BlockingPool() { (void)shut_down(base::now()); }
 bool BlockingPool::start_thread() noexcept {
   try {
     threads_.emplace_front();
-    *threads_.begin() = std::thread([this, self = threads_.begin()] { run(self); });
+    *threads_.begin() = base::start_thread([this, self = threads_.begin()] { run(self); });
     return true;
   } catch (const std::system_error&) {
     threads_.pop_front();
@@ -116,6 +117,7 @@ void BlockingPool::run_job(Fiber& job) noexcept {
   leave_result(job);
   job.word.finish();
   running_.fetch_sub(1, base::kSeqCst);  // before end_task(): it counts as ended there
+  const base::TsanInternal internal;     // as on a worker: the block goes to its next task
   end_task(job);
 }
 
@@ -126,6 +128,7 @@ void BlockingPool::end_unrun(Fiber& job, std::error_code error) noexcept {
   drop_unrun(job);
   leave_result(job);
   job.word.finish();
+  const base::TsanInternal internal;
   end_task(job);
 }
 

@@ -84,22 +84,23 @@ void accessors() {
 // The classic: try, EAGAIN, suspend, try again. The errno of the new thread says something else.
 void retries() {
   std::array<std::byte, 1> byte{};
+  std::size_t one = 1;
   bool is_right = true;
   for (int i = 0; i < 8; ++i) {
-    is_right = is_right && io_sys::receive(sockets[0], byte, false) == -EAGAIN;
+    is_right = is_right && io_sys::receive(sockets[0], byte, one, false) == -EAGAIN;
     hop();
   }
   report("ours", "receive", is_right);
   is_right = true;
   const std::array<std::span<std::byte>, 1> parts{byte};
   for (int i = 0; i < 8; ++i) {
-    is_right = is_right && io_sys::receive_vectored(sockets[0], parts) == -EAGAIN;
+    is_right = is_right && io_sys::receive_vectored(sockets[0], parts, one) == -EAGAIN;
     hop();
   }
   report("ours", "receive_vectored", is_right);
   is_right = true;
   for (int i = 0; i < 8; ++i) {
-    is_right = is_right && io_sys::send(-1, byte) == -EBADF &&
+    is_right = is_right && io_sys::send(-1, byte, one) == -EBADF &&
                io_sys::tcp_socket(-1) == -EAFNOSUPPORT && io_sys::is_nonblocking(-1) == -EBADF;
     hop();
     std::size_t size = 0;

@@ -1,22 +1,22 @@
 // Makes system calls of the library fail by plan: the nth call of a name, some calls in a row, or
-// every other one. One plan at a time; it ends with the object.
+// every other one. One plan at a time; it ends with the object. (Plans as text: fault_plan.hpp.)
 //
 //   const Fault fault({.calls = {"accept4"}, .error = ECONNABORTED, .times = 3});
 //   ... the first three accept4() of the process say ECONNABORTED ...
 //   CHECK(fault.hits() == 3);
 #pragma once
 
-#include "sched/base/assert.hpp"
-#include "sched/base/sys.hpp"
+#include "tests/support/injection.hpp"
 
 #include <atomic>
 #include <limits>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace ramie_test {
 
-class Fault {
+class Fault final : private Injection {
  public:
   static constexpr unsigned kAlways = std::numeric_limits<unsigned>::max();
 
@@ -28,32 +28,14 @@ class Fault {
     unsigned every = 1;  // of `every` calls one fails
   };
 
-  explicit Fault(Plan plan) : plan_(std::move(plan)) {
-    RAMIE_CHECK(active.exchange(this) == nullptr, "two fault plans at once");
-    ramie::base::sys_injector.store(&Fault::decide, ramie::base::kRelease);
-  }
-  ~Fault() {
-    ramie::base::sys_injector.store(nullptr, ramie::base::kRelease);
-    active.store(nullptr);
-    while (inside.load() != 0) {
-    }  // another thread may still look at the plan
-  }
-  Fault(const Fault&) = delete;
-  Fault& operator=(const Fault&) = delete;
+  explicit Fault(Plan plan) : plan_(std::move(plan)) { plug_in(); }
+  ~Fault() { pull_out(); }
 
   unsigned calls() const noexcept { return calls_.load(); }
   unsigned hits() const noexcept { return hits_.load(); }
 
  private:
-  static int decide(const char* call) noexcept {
-    inside.fetch_add(1);
-    Fault* fault = active.load();
-    const int result = fault == nullptr ? 0 : fault->decide_one(call);
-    inside.fetch_sub(1);
-    return result;
-  }
-
-  int decide_one(std::string_view call) noexcept {
+  int decide(const char* call) noexcept override {
     for (const std::string_view name : plan_.calls) {
       if (name != call) continue;
       const unsigned number = calls_.fetch_add(1) + 1;
@@ -64,9 +46,6 @@ class Fault {
     }
     return 0;
   }
-
-  static inline std::atomic<Fault*> active{nullptr};
-  static inline std::atomic<int> inside{0};
 
   const Plan plan_;
   std::atomic<unsigned> calls_{0};

@@ -239,7 +239,8 @@ class Builder {
   RAMIE_API Builder& on_thread_start(std::function<void()> hook);
   RAMIE_API Builder& on_thread_stop(std::function<void()> hook);
   /// Signal dispositions and alternate stacks are left alone; signal::* then says `unsupported`, a
-  /// stack overflow is a plain SIGSEGV.
+  /// stack overflow is a plain SIGSEGV; and standard descriptors that are closed are not opened on
+  /// /dev/null.
   RAMIE_API Builder& process_wide(bool on);
   RAMIE_API Builder& environment_wins(bool on);
   /// Ignores RAMIE_* altogether: for tests.
@@ -248,7 +249,8 @@ class Builder {
   /// Starts the runtime.
   /// Returns  it, running.
   /// Errors   invalid_argument (a knob out of range, or RAMIE_STRICT and a bad variable); what
-  ///          epoll, eventfd or the creation of threads said. Nothing is left behind.
+  ///          epoll, eventfd or the creation of threads said; not_enough_memory. Nothing is left
+  ///          behind.
   /// Blocks   never.
   /// Threads  any.
   /// Cancel   not a wait.

@@ -32,7 +32,8 @@ class Scope {
 
   /// Starts `function(arguments...)` as a child. Its result is dropped; use JoinHandle where one is
   /// wanted.
-  /// Returns  success if it was queued. Without memory for its stack it ends before it began.
+  /// Returns  success if it was queued. Without memory for its stack it ends before it began; then
+  ///          join() says so, and with `report` a line on stderr.
   /// Errors   shutting_down, not_enough_memory, no_runtime. Throws what copying the arguments
   ///          throws, and std::bad_alloc.
   /// Blocks   never.
@@ -53,6 +54,8 @@ class Scope {
   /// Waits until no child is left.
   /// Returns  success; throws the first exception of a child unless the policy is `report`.
   /// Errors   canceled, timed_out, shutting_down if this wait was ended; the children run on.
+  ///          not_enough_memory if a child never ran, for want of a stack, and that was the first
+  ///          failure; unless the policy is `report`.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  the fiber or thread that opened the Scope.
   /// Cancel   safe: may be called again.

@@ -188,7 +188,8 @@ class [[nodiscard]] JoinHandle {
   }
 
   /// Lets the fiber go on by itself. An exception that leaves it is then reported on stderr, or
-  /// stops the program (RAMIE_UNHANDLED).
+  /// stops the program (RAMIE_UNHANDLED); so is, once a second, that it never ran for want of
+  /// memory.
   /// Returns  nothing.
   /// Errors   none.
   /// Blocks   never, but a result that is there already is destroyed here.

@@ -1,0 +1,79 @@
+// Every system call that passes the seam, with the errors that Linux documents for it, and what a
+// program hears of each.
+#pragma once
+
+#include <cerrno>
+#include <string_view>
+#include <vector>
+
+namespace faults {
+
+enum class Answer {
+  reported,  // some call of the library says this very error
+  absorbed,  // nothing is heard: retried, or done in another way, or it was only for comfort
+  either,    // as the call's use has it; then others may hear of a connection that ended
+};
+
+struct Call {
+  std::string_view name;
+  std::vector<int> errors;
+  Answer answer;
+  std::string_view with = {};  // what must fail, too, so that the call is made at all
+};
+
+// Left out, because the kernel would not say so in our use, and believing it would be right to
+// hang: EAGAIN where there is data (edge-triggered), ENOTCONN of a connection that is open,
+// EINPROGRESS without a beginning, epoll_wait's EBADF, EFAULT and EINVAL (they stop the program).
+inline const std::vector<Call>& calls() {
+  using enum Answer;
+  static const std::vector<Call> all{
+      {"accept4", {EINTR, ECONNABORTED, EPROTO, EPERM, ENETDOWN, EHOSTUNREACH}, absorbed},
+      {"accept4", {EMFILE, ENFILE}, either},  // one connection is closed for each
+      {"accept4", {ENOBUFS, ENOMEM}, absorbed},
+      {"accept4", {EINVAL, ENOTSOCK}, reported},
+      {"bind", {EACCES, EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOMEM}, reported},
+      {"clone", {EAGAIN}, either},  // the pool may have another thread
+      {"connect", {EINTR}, absorbed},
+      {"connect", {EACCES, EADDRNOTAVAIL, ECONNREFUSED, ENETUNREACH, EPERM, ETIMEDOUT}, reported},
+      {"epoll_create1", {EMFILE, ENFILE, ENOMEM}, reported},
+      {"epoll_ctl", {ENOMEM, ENOSPC}, either},  // accept pauses, connect says it
+      {"epoll_pwait2", {EINTR, ENOSYS, EPERM}, absorbed},
+      {"epoll_wait", {EINTR}, absorbed},
+      {"eventfd", {EMFILE, ENFILE, ENODEV, ENOMEM}, reported},
+      {"fcntl", {EBADF}, reported},
+      {"futex_wait", {EINTR, EAGAIN, ETIMEDOUT}, absorbed},
+      {"getaddrinfo", {EIO, EMFILE, ENOMEM}, reported},
+      {"getpeername", {ENOBUFS}, reported},
+      {"getrandom", {EAGAIN, EINTR, ENOSYS}, absorbed},
+      {"getsockname", {ENOBUFS}, reported},
+      {"getsockopt", {ENOPROTOOPT, ENOBUFS}, reported},
+      {"listen", {EADDRINUSE, EOPNOTSUPP}, reported},
+      {"madvise", {EINVAL}, absorbed},        // mprotect does it
+      {"madvise", {EAGAIN, ENOMEM}, either},  // the guard, or only advice
+      {"mmap", {EAGAIN, ENOMEM}, reported},
+      {"mprotect", {EACCES, ENOMEM}, reported, "madvise 1.. EINVAL"},
+      {"munmap", {EINVAL, ENOMEM}, absorbed},
+      {"open", {EACCES, EINTR, EMFILE, ENFILE, ENOENT, ENOMEM}, absorbed},
+      {"poll", {EINTR, EINVAL, ENOMEM}, either, "accept4 every=3 EMFILE"},
+      {"prctl", {EINVAL, EPERM}, absorbed},
+      {"read_eventfd", {EAGAIN, EINTR}, absorbed, "write_eventfd every=2 EAGAIN"},
+      {"recv", {EINTR}, absorbed},
+      {"recv", {ECONNRESET, EHOSTUNREACH, ENOMEM, ETIMEDOUT}, reported},
+      {"recvmsg", {EINTR}, absorbed},
+      {"recvmsg", {ECONNRESET, EHOSTUNREACH, ENOMEM, ETIMEDOUT}, reported},
+      {"sched_getaffinity", {EFAULT, EINVAL, EPERM}, absorbed},
+      {"sched_setaffinity", {EINVAL, EPERM}, absorbed},
+      {"send", {EINTR}, absorbed},
+      {"send", {ECONNRESET, ENOBUFS, ENOMEM, EPIPE}, reported},
+      {"sendmsg", {EINTR}, absorbed},
+      {"sendmsg", {ECONNRESET, ENOBUFS, ENOMEM, EPIPE}, reported},
+      {"setsockopt", {EINVAL, ENOBUFS, ENOMEM, ENOPROTOOPT}, reported},
+      {"shutdown", {EBADF, ENOTSOCK}, reported},
+      {"sigaltstack", {ENOMEM, EPERM}, absorbed},
+      {"socket", {EACCES, EAFNOSUPPORT, EMFILE, ENFILE, ENOBUFS, ENOMEM}, reported},
+      {"write_eventfd", {EAGAIN, EINTR}, absorbed},
+  };
+  return all;
+}
+
+}  // namespace faults

@@ -1,0 +1,147 @@
+// Without memory: stacks that cannot be had or guarded, and fibers that therefore never run.
+#include "sched/base/annotate.hpp"
+#include "sched/stack.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/fault_plan.hpp"
+#include "tests/support/in_runtime.hpp"
+#include "tests/support/process.hpp"
+
+#include <ramie/scope.hpp>
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace ramie_test;
+using ramie::SpawnOptions;
+using ramie::sched::GuardMethod;
+using ramie::sched::Stack;
+using ramie::sched::StackPool;
+
+constexpr SpawnOptions kOddStack{.stack_size = 1 << 20};  // mapped for this fiber alone
+constexpr std::size_t kOdd = 1 << 20;
+
+StackPool pool_with(GuardMethod method) { return StackPool({.guard = method}); }
+
+std::size_t count(const std::string& text, const std::string& what) {
+  std::size_t n = 0;
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; ++at) ++n;
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("Stack: a guard that madvise refuses is made by mprotect, the first one and any other") {
+  for (const char* refused : {"madvise 1.. EINVAL", "madvise 3.. EINVAL", "madvise 2 EINVAL"}) {
+    CAPTURE(refused);
+    StackPool pool = pool_with(GuardMethod::automatic);
+    const PlannedFaults faults(std::string(refused) + "; mprotect 999999 EIO");
+    std::vector<Stack*> stacks;
+    for (const std::size_t size : {kOdd, kOdd, kOdd, kOdd}) {
+      int error = 0;
+      stacks.push_back(pool.take(size, error));
+      CHECK(error == 0);
+      REQUIRE(stacks.back() != nullptr);
+      CHECK(stacks.back()->guards(static_cast<const char*>(stacks.back()->low()) - 1));
+    }
+    CHECK(faults.calls(1) >= faults.hits(0));  // each refusal was made good
+    for (Stack* stack : stacks) pool.give_back(stack);
+    CHECK(pool.taken() == 0);
+  }
+}
+
+TEST_CASE("Stack: guards that failed do not count against the limit of mappings") {
+  StackPool pool = pool_with(GuardMethod::mprotect);
+  long limit = 65530;
+  std::ifstream("/proc/sys/vm/max_map_count") >> limit;
+  const long tries = limit * 45 / 100 / 2 + 10;
+  int error = 0;
+  {
+    const PlannedFaults faults("mprotect 1.. ENOMEM");
+    for (long i = 0; i < tries; ++i) {
+      if (pool.take(kOdd, error) == nullptr && error == -ENOMEM) continue;
+      FAIL("a stack without its guard");
+    }
+    CHECK(faults.hits() == static_cast<unsigned>(tries));
+  }
+  Stack* stack = pool.take(kOdd, error);
+  REQUIRE(stack != nullptr);
+  pool.give_back(stack);
+}
+
+// At the kernel's limit every mmap and every thread of the process would fail, so we end before.
+TEST_CASE("Stack: guards by mprotect end at 45 % of the mappings, with an error, and begin again") {
+  long limit = 65530;
+  std::ifstream("/proc/sys/vm/max_map_count") >> limit;
+  if (limit > 200'000) return;  // an administrator's choice: too many to map here
+  StackPool pool = pool_with(GuardMethod::mprotect);
+  std::vector<Stack*> stacks;
+  int error = 0;
+  while (Stack* stack = pool.take(20 * 1024, error)) stacks.push_back(stack);
+  CHECK(error == -ENOMEM);
+  CHECK(stacks.size() == static_cast<std::size_t>(limit * 45 / 100 / 2));
+  if (RAMIE_TSAN == 0)  // it shadows each mapping with others
+    CHECK(mappings() < static_cast<std::size_t>(limit) / 2);
+  pool.give_back(stacks.back());
+  stacks.back() = pool.take(20 * 1024, error);
+  CHECK(stacks.back() != nullptr);
+  for (Stack* stack : stacks) pool.give_back(stack);
+}
+
+TEST_CASE("Scope: join() says that a child never ran for want of a stack, and cancels the others") {
+  in_runtime(2, [] {
+    bool was_canceled = false;
+    bool has_run = false;
+    ramie::Scope scope;
+    REQUIRE(scope.spawn([&] { was_canceled = !ramie::sleep_for(1h).has_value(); }));
+    REQUIRE(until_parked(ramie::sched::WaitKind::sleep, 1));
+    {
+      const PlannedFaults faults("mmap 1.. ENOMEM");
+      REQUIRE(scope.spawn(kOddStack, [&] { has_run = true; }));
+      CHECK(error_of(scope.join()) == std::errc::not_enough_memory);
+      CHECK(faults.hits() == 1);
+    }
+    CHECK_FALSE(has_run);
+    CHECK(was_canceled);
+    CHECK(scope.join().has_value());  // said once
+  });
+}
+
+TEST_CASE("A fiber that nobody joins and that got no stack is reported, at most once a second") {
+  const ChildEnd end = run_in_child([] {
+    auto runtime = make_runtime(2);
+    runtime.block_on([] {
+      const PlannedFaults faults("mmap 1.. ENOMEM");
+      (void)ramie::sleep_for(1100ms);  // another test of this process may have had its line
+      ramie::Scope scope(ramie::on_failure::report);
+      for (int i = 0; i < 10; ++i) {
+        ramie::spawn(kOddStack, [] {}).detach();
+        (void)scope.spawn(kOddStack, [] {});
+      }
+      if (!scope.join()) ::_exit(1);  // the policy is to report
+      auto joined = ramie::spawn(kOddStack, [] {});
+      if (error_of(joined.join()) != std::errc::not_enough_memory) ::_exit(2);
+    });
+    if (!runtime.shutdown(10s).empty()) ::_exit(3);
+  });
+  CHECK(end.exit_status == 0);
+  INFO(end.messages);
+  CHECK(count(end.messages, "never ran, and nobody joins it: Cannot allocate memory") == 1);
+}
+
+TEST_CASE("Scope: its end reports a child that never ran if join() did not ask") {
+  const ChildEnd end = run_in_child([] {
+    auto runtime = make_runtime(1);
+    runtime.block_on([] {
+      const PlannedFaults faults("mmap 1.. ENOMEM");
+      ramie::Scope scope;
+      (void)scope.spawn(kOddStack, [] {});
+    });
+  });
+  CHECK(end.exit_status == 0);
+  CHECK(count(end.messages, "a child that never ran, and join() did not ask: Cannot allocate") ==
+        1);
+}

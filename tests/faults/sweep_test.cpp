@@ -1,0 +1,220 @@
+// The nth call of every system call fails with every error that it may have: the scenario ends,
+// nothing is left behind, and what was said is the error itself, or nothing where nothing need be.
+//
+// n is sampled; FAULT_SWEEP=full takes every n up to 50.
+#include "tests/faults/calls.hpp"
+#include "tests/faults/scenario.hpp"
+#include "tests/support/fault_plan.hpp"
+#include "tests/support/process.hpp"
+
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace ramie_test;
+using faults::Answer;
+using faults::Findings;
+
+constexpr unsigned kRunLimit = 60;  // seconds
+
+// A run that hangs stops the program with its name. One at a time.
+class RunLimit {
+ public:
+  explicit RunLimit(const std::string& name) {
+    (void)std::snprintf(text_.data(), text_.size(), "fault_tests: this run hangs: %s\n",
+                        name.c_str());
+    (void)std::signal(SIGALRM, [](int) {
+      (void)!::write(STDERR_FILENO, text_.data(), std::char_traits<char>::length(text_.data()));
+      std::abort();
+    });
+    ::alarm(kRunLimit);
+  }
+  ~RunLimit() { ::alarm(0); }
+  RunLimit(const RunLimit&) = delete;
+  RunLimit& operator=(const RunLimit&) = delete;
+
+ private:
+  static inline std::array<char, 256> text_{};
+};
+
+std::vector<unsigned> numbers() {
+  const char* wanted = std::getenv("FAULT_SWEEP");
+  const char* is_long = std::getenv("STRESS_LONG");
+  std::vector<unsigned> all;
+  if ((wanted != nullptr && std::string_view(wanted) == "full") || is_long != nullptr) {
+    for (unsigned n = 1; n <= 50; ++n) all.push_back(n);
+  } else {
+    all = {1, 2, 3, 5, 8, 13, 21, 34, 50};
+  }
+  return all;
+}
+
+// What others hear when a connection, or its other end, was given up.
+bool is_consequence(std::error_code code) {
+  return code == std::errc::connection_reset || code == std::errc::connection_aborted ||
+         code == std::errc::broken_pipe || code == std::errc::connection_refused ||
+         code == std::errc::not_connected;
+}
+
+// What the run should not have been told; empty: all is well.
+// `hits`: of the fault itself; `struck`: also of what made it possible.
+std::string judge(const Findings& findings, Answer answer, int error, unsigned hits,
+                  unsigned struck) {
+  bool is_reported = false;
+  for (const faults::Said& one : findings.errors()) {
+    const bool is_it =
+        one.code.value() == error && (one.code.category() == std::system_category() ||
+                                      one.code.category() == std::generic_category());
+    is_reported = is_reported || is_it;
+    if (struck != 0 && answer != Answer::absorbed && (is_it || is_consequence(one.code))) continue;
+    return std::string("nobody expects this error at ") + one.where;
+  }
+  if (hits != 0 && answer == Answer::reported && !is_reported) return "the error was swallowed";
+  return {};
+}
+
+struct Run {
+  std::string name;
+  unsigned hits = 0;
+  std::string complaint;
+};
+
+// `plan`'s first rule is the fault; the others make it possible.
+Run run_with(const std::string& plan, Answer answer, const faults::Scenario& scenario) {
+  Run run{plan, 0, {}};
+  const RunLimit limit(plan);
+  const std::size_t before = open_descriptors();
+  const auto findings = std::make_unique<Findings>();
+  int error = 0;
+  unsigned struck = 0;
+  {
+    const auto rules = FaultText::parse(plan);
+    error = rules.front().error;
+    const PlannedFaults faults(rules);
+    faults::run(scenario, *findings);
+    run.hits = faults.hits();
+    struck = faults.all_hits();
+  }
+  std::size_t after = open_descriptors();
+  if (after != before) {  // the reserve may have been spent
+    faults::open_reserve();
+    after = open_descriptors();
+  }
+  run.complaint = judge(*findings, answer, error, run.hits, struck);
+  if (findings->has_wrong()) run.complaint = "a promise is broken";
+  if (after != before)
+    run.complaint =
+        std::to_string(before) + " descriptors before, " + std::to_string(after) + " afterwards";
+  if (!run.complaint.empty()) run.complaint = plan + ": " + run.complaint + '\n' + findings->text();
+  return run;
+}
+
+std::string plan_of(const faults::Call& call, int error, unsigned n, const char* lasts = "") {
+  std::string plan(call.name);
+  plan += ' ' + std::to_string(n) + lasts + ' ' + std::string(errno_name(error));
+  if (!call.with.empty()) plan += "; " + std::string(call.with);
+  return plan;
+}
+
+// Few workers and many, one epoll or two, in turn; only some calls need the workers pinned.
+faults::Scenario scenario_for(const faults::Call& call, unsigned n) {
+  return {.workers = 1 + n % 4, .shards = 1 + n % 2, .is_pinned = call.name.starts_with("sched_")};
+}
+
+// From the nth call on for ever: what may last without being the end of the kernel. (Not accept,
+// where all clients then wait, nor a wait that is always interrupted.)
+bool may_last(const faults::Call& call, int error) {
+  static constexpr std::string_view kPassing[] = {"accept4",       "epoll_wait", "epoll_pwait2",
+                                                  "write_eventfd", "poll",       "futex_wait",
+                                                  "read_eventfd"};
+  return error != EINTR && error != EAGAIN && !is_among(kPassing, call.name);
+}
+
+}  // namespace
+
+TEST_CASE("Faults: the scenario alone is told nothing") {
+  faults::open_reserve();
+  for (int i = 0; i < 3; ++i) {
+    const Run run = run_with("getrandom 1000 EINTR", Answer::absorbed, {});
+    CHECK(run.complaint.empty());
+    INFO(run.complaint);
+    CHECK(run.hits == 0);
+  }
+}
+
+TEST_CASE("Faults: the nth call of every system call fails, with every error that it may have") {
+  faults::open_reserve();
+  unsigned runs = 0;
+  unsigned struck = 0;
+  for (const faults::Call& call : faults::calls()) {
+    unsigned struck_here = 0;
+    for (const int error : call.errors) {
+      for (const unsigned n : numbers()) {
+        const Run run = run_with(plan_of(call, error, n), call.answer, scenario_for(call, n));
+        ++runs;
+        struck_here += run.hits;
+        if (!run.complaint.empty()) UNSCOPED_INFO(run.complaint);
+        CHECK(run.complaint.empty());
+        if (run.hits == 0) break;  // the call is not made that often
+      }
+    }
+    UNSCOPED_INFO(call.name << " was never made: the scenario lacks it");
+    CHECK(struck_here > 0);
+    struck += struck_here;
+  }
+  (void)std::fprintf(stderr, "fault sweep: %u runs, %u calls failed\n", runs, struck);
+}
+
+TEST_CASE("Faults: a system call fails from some time on, for ever") {
+  faults::open_reserve();
+  unsigned runs = 0;
+  for (const faults::Call& call : faults::calls()) {
+    for (const int error : call.errors) {
+      if (!may_last(call, error)) continue;
+      for (const unsigned n : {1U, 2U, 4U, 7U}) {
+        const Run run = run_with(plan_of(call, error, n, ".."), call.answer, scenario_for(call, n));
+        ++runs;
+        if (!run.complaint.empty()) UNSCOPED_INFO(run.complaint);
+        CHECK(run.complaint.empty());
+      }
+    }
+  }
+  (void)std::fprintf(stderr, "fault sweep: %u runs with a fault that lasts\n", runs);
+}
+
+// Many small troubles at once, drawn by chance: all of them are everyday's, so nobody notices.
+TEST_CASE("Faults: a swarm of interruptions, short transfers and delays goes unnoticed") {
+  faults::open_reserve();
+  const std::vector<FaultRule> swarm = FaultText::parse(R"(
+      recv p=0.2 short=1;      send p=0.2 short=3;   recvmsg p=0.2 short=2; sendmsg p=0.2 short=1
+      recv p=0.1 EINTR;        send p=0.1 EINTR;     accept4 p=0.3 ECONNABORTED
+      connect p=0.2 EINTR;
+      epoll_wait p=0.1 EINTR;  epoll_pwait2 p=0.1 EINTR; futex_wait p=0.1 EINTR
+      accept4 p=0.1 ENOBUFS;
+      write_eventfd p=0.1 EINTR; write_eventfd p=0.1 delay=200us; futex_wake p=0.1 delay=200us
+      epoll_ctl p=0.1 delay=300us; close p=0.1 delay=300us;  mmap p=0.3 delay=500us
+      madvise p=0.1 EINVAL;    prctl p=0.5 EPERM;    getrandom p=0.5 EAGAIN; open p=0.3 EMFILE)");
+  const std::uint64_t seeds = numbers().size() * 5;
+  unsigned struck = 0;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const RunLimit limit("the swarm with seed " + std::to_string(seed));
+    const auto findings = std::make_unique<Findings>();
+    {
+      const PlannedFaults faults(swarm, seed);
+      faults::run({}, *findings);
+      struck += faults.all_hits();
+    }
+    CAPTURE(seed);
+    CHECK(findings->text() == "");
+  }
+  CHECK(struck > seeds * 20);
+}
