@@ -127,7 +127,7 @@ bool ChannelCore::is_value_or_end() noexcept {
   return false;
 }
 
-Result<void> ChannelCore::look_for_value(const std::atomic<bool>& ready) noexcept {
+Result<void> ChannelCore::look_for_value(const Flag& ready) noexcept {
   const std::uint64_t tail = tail_.load(base::kAcquire);
   if (has_ended(tail)) return failure(errc::closed);
   if (position_of(tail) == next_) return failure(errc::empty);
@@ -135,7 +135,7 @@ Result<void> ChannelCore::look_for_value(const std::atomic<bool>& ready) noexcep
   return {};
 }
 
-Result<void> ChannelCore::wait_value(const std::atomic<bool>& ready) noexcept {
+Result<void> ChannelCore::wait_value(const Flag& ready) noexcept {
   for (;;) {
     auto seen = look_for_value(ready);
     if (seen || seen.error() != errc::empty) return seen;

@@ -39,8 +39,9 @@ void Core::wake(ramie::detail::WaitLine& storage) noexcept {
 namespace {
 
 // Waits until one of `bits` is on; `announce` is on meanwhile.
-Result<void> wait_for(std::atomic<std::uint32_t>& state, ramie::detail::WaitLine& storage,
-                      const void* object, std::uint32_t bits, std::uint32_t announce) noexcept {
+Result<void> wait_for(ramie::detail::Atomic<std::uint32_t>& state,
+                      ramie::detail::WaitLine& storage, const void* object, std::uint32_t bits,
+                      std::uint32_t announce) noexcept {
   sched::Wait wait(sched::WaitKind::channel, object);
   if (auto entered = wait.enter(); !entered) return entered;
   if ((state.load(base::kAcquire) & bits) != 0) return {};

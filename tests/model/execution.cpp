@@ -32,7 +32,20 @@ Execution* Execution::active_ = nullptr;
 std::uint32_t Execution::run_ = 0;
 std::uint16_t Execution::objects_ = 0;
 
-Footprint::Footprint() : run(Execution::run_), number(++Execution::objects_) {}
+void Footprint::be_born() noexcept {
+  run = Execution::run_;
+  number = ++Execution::objects_;
+}
+
+void Footprint::be_made() noexcept {
+  be_born();
+  if (Execution* active = Execution::active()) active->note_made();
+}
+
+void Footprint::be_destroyed() noexcept {
+  Execution* active = Execution::active();
+  if (active != nullptr && run == Execution::run_number()) active->note_destroyed();
+}
 
 Execution::Execution(const Options& options) : options_(options) {}
 
@@ -119,6 +132,7 @@ void Execution::run_once(const std::function<void()>& body) {
   fences_.assign(1, Clock{});
   futexes_.clear();
   fence_order_.reset();
+  alive_ = 0;
   if (!options_.replay.empty() && !replaying_) start_path();
   (void)spawn([&body] { body(); });
   context::jump_fcontext(thread(0).context, nullptr);
@@ -128,18 +142,19 @@ void Execution::run_once(const std::function<void()>& body) {
 void Execution::switch_away() {
   const int next = pick();
   if (next < 0) {
-    report_deadlock();
+    report_end();
     leave();
   }
   if (next != self_) jump(next);
 }
 
-void Execution::report_deadlock() {
+void Execution::report_end() {
   std::string blocked;
   for (int id = 0; id < count_; ++id) {
     if (!thread(id).done) blocked += " " + std::to_string(id);
   }
   if (!blocked.empty()) why_ = "deadlock or lost wake-up: nobody can run; blocked:" + blocked;
+  else if (alive_ != 0) why_ = "a leak: " + std::to_string(alive_) + " objects were not destroyed";
 }
 
 void Execution::fail(const std::string& why) {
@@ -205,7 +220,7 @@ FutexQueue& Execution::futex(const void* address) {
   for (FutexQueue& queue : futexes_) {
     if (queue.address == address) return queue;
   }
-  return futexes_.emplace_back(FutexQueue{.address = address});
+  return futexes_.emplace_back(address);
 }
 
 void Execution::trace(const char* what, const Footprint* object, std::uint64_t value) {

@@ -31,11 +31,17 @@ enum class Access : std::uint8_t { kRead, kWrite };
 
 // What DPOR remembers about one shared object. Reads commute, writes commute with nothing.
 struct Footprint {
-  Footprint();
-  void reset() noexcept { *this = Footprint(); }
+  constexpr Footprint() noexcept = default;
+  void be_born() noexcept;  // in the current run
+  void be_made() noexcept;  // the same for an object that must be destroyed before the run ends
+  void be_destroyed() noexcept;
+  void reset() noexcept {
+    *this = {};
+    be_born();
+  }
 
-  std::uint32_t run;        // the run it was born in
-  std::uint16_t number;     // its name in traces
+  std::uint32_t run = 0;     // the run it was born in
+  std::uint16_t number = 0;  // its name in traces
   std::int8_t writer = -1;  // thread of the last write
   std::int32_t write_at = 0;                        // its place in the path
   std::array<std::int32_t, kMaxThreads> read_at{};  // place of each thread's last read
@@ -83,6 +89,8 @@ struct Decision {
 
 // The threads that sleep on one address, as the kernel knows them.
 struct FutexQueue {
+  explicit FutexQueue(const void* of) noexcept : address(of) { footprint.be_born(); }
+
   const void* address;
   Footprint footprint{};
   ThreadMask sleeping = 0;
@@ -125,6 +133,8 @@ class Execution {
   [[noreturn]] void fail(const std::string& why);
   void trace(const char* what, const Footprint* object, std::uint64_t value);
   void fence(bool acquire, bool release, bool sequential);
+  void note_made() noexcept { ++alive_; }
+  void note_destroyed() noexcept { --alive_; }
   [[nodiscard]] Footprint& fence_order() noexcept { return fence_order_; }
   [[nodiscard]] FutexQueue& futex(const void* address);
   // What the fences up to number `count` (inclusive) have heard of.
@@ -150,7 +160,7 @@ class Execution {
   void switch_away();
   void jump(int to);
   [[noreturn]] void leave();
-  void report_deadlock();
+  void report_end();
   void start_path();
 
   static Execution* active_;
@@ -175,6 +185,7 @@ class Execution {
   bool bounded_ = false;
   bool replaying_ = false;
   long steps_ = 0;
+  long alive_ = 0;  // objects made in this run and not destroyed
 };
 
 }  // namespace ramie::model

@@ -33,6 +33,7 @@ void Mutex::touch() {
 Mutex::~Mutex() {
   Execution* run = Execution::active();
   if (run == nullptr || footprint_.run != Execution::run_number()) return;
+  footprint_.be_destroyed();
   if (owner_ >= 0) run->fail("a locked mutex is destroyed");
   if (!run->thread().now.clock.covers(touched_)) {
     run->fail("a mutex is destroyed while another thread may still be using it");

@@ -31,7 +31,7 @@ inline void pause() { yield(); }
 
 class Mutex {
  public:
-  Mutex() = default;
+  Mutex() { footprint_.be_made(); }
   ~Mutex();
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
@@ -51,7 +51,8 @@ class Mutex {
 // A kernel object with a counter, such as an eventfd: signals add up, a wait takes them all.
 class Event {
  public:
-  Event() = default;
+  Event() { footprint_.be_made(); }
+  ~Event() { footprint_.be_destroyed(); }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
   void signal();

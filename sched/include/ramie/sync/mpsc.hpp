@@ -34,7 +34,7 @@ class Channel : public ChannelCore {
         mask_(std::bit_ceil(capacity) - 1),
         slots_(std::make_unique<Slot[]>(std::size_t{mask_} + 1)) {}
 
-  std::atomic<bool>& ready(std::uint32_t position) noexcept {
+  Flag& ready(std::uint32_t position) noexcept {
     return slots_[position & mask_].ready;
   }
   T* value(std::uint32_t position) noexcept {
@@ -70,7 +70,7 @@ class Channel : public ChannelCore {
 
  private:
   struct Slot {
-    std::atomic<bool> ready{false};
+    Flag ready{false};
     alignas(T) std::byte bytes[sizeof(T)];
   };
   struct Emptied {

@@ -42,8 +42,8 @@ class Core {
  private:
   void wake(ramie::detail::WaitLine& line) noexcept;
 
-  std::atomic<std::uint32_t> state_{0};
-  std::atomic<std::uint32_t> references_{2};
+  ramie::detail::Atomic<std::uint32_t> state_{0};
+  ramie::detail::Atomic<std::uint32_t> references_{2};
   ramie::detail::WaitLine receiver_;
   ramie::detail::WaitLine sender_;
 };
