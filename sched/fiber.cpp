@@ -144,7 +144,7 @@ void WakeList::fire() noexcept {
     threads_ = thread->wake_next;
     const void* futex = thread->word.futex();
     thread->word.start();
-    base::sys::futex_wake(futex, 1);
+    if (!RAMIE_MUTANT(191)) base::sys::futex_wake(futex, 1);
   }
   if (fibers_.is_empty()) return;
   const base::TsanInternal internal;

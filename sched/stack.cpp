@@ -56,9 +56,9 @@ bool Stack::guards(const void* address) const noexcept {
   return address >= first && address < low();
 }
 
-StackPool::StackPool(const StackOptions& options) noexcept : options_(options) {
+StackPool::StackPool(const StackOptions& options) noexcept
+    : options_(options), guard_(options.guard) {
   options_.size = round_to_pages(std::max<std::size_t>(options.size, 16 * 1024));
-  guard_.store(options.guard, base::kRelaxed);
   if (options.guard == GuardMethod::automatic || options.guard == GuardMethod::mprotect)
     protect_limit_ = stacks_that_mprotect_may_guard();
 }

@@ -122,7 +122,7 @@ class StackCache : public base::Link {
 
  private:
   friend class StackPool;
-  static constexpr std::size_t kMax = 64;
+  static constexpr std::size_t kMax = base::kIsModel ? 2 : 64;
 
   void count(std::int64_t change) noexcept {
     lent_.store(lent_.load(base::kRelaxed) + change, base::kRelaxed);

@@ -1,6 +1,7 @@
 // See wait.hpp.
 #include "sched/wait.hpp"
 
+#include "sched/base/sys.hpp"
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/worker.hpp"
@@ -97,7 +98,7 @@ void Wait::park_thread() noexcept {
   if (word.commit() == FiberWord::Commit::queue) return;
   for (;;) {  // until WakeList::fire() has started us
     const std::uint32_t value = word.futex_value();
-    if (word.state() == FiberWord::kLive) return;
+    if (word.state() == FiberWord::kLive || (RAMIE_MUTANT(181) && !word.is_armed())) return;
     (void)base::sys::futex_wait(word.futex(), value, base::Nanos(base::kTsanNap));
     base::tsan_let_signals_in();
   }

@@ -35,7 +35,7 @@ Worker::~Worker() { scheduler_.slab_.deposit(blocks_); }
 
 void Worker::start() {
   seen_ticks_.resize(scheduler_.workers());
-  thread_ = std::thread([this] { run(); });
+  thread_ = base::Thread([this] { run(); });
 }
 
 void Worker::run() noexcept {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sched/base/random.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/context.hpp"
 #include "sched/fiber.hpp"
 #include "sched/metrics.hpp"
@@ -12,7 +13,6 @@
 #include "sched/run_queue.hpp"
 
 #include <cstddef>
-#include <thread>
 #include <vector>
 
 namespace ramie {
@@ -54,7 +54,7 @@ class Worker {
 
  private:
   friend class Scheduler;
-  using Queue = RunQueue<Fiber>;
+  using Queue = RunQueue<Fiber, base::kIsModel ? 4 : 256>;
   static constexpr std::uint32_t kWatcherTakes =
       32;  // at most, from a queue that others still serve
 
@@ -119,7 +119,7 @@ class Worker {
   base::Atomic<std::size_t> inbox_size_{0};
   std::vector<std::uint32_t> seen_ticks_;  // of the others, at our last search
   WorkerMetrics metrics_;
-  std::thread thread_;
+  base::Thread thread_;
 };
 
 }  // namespace sched

@@ -23,7 +23,7 @@ BlockingPool::~BlockingPool() { (void)shut_down(base::now()); }
 bool BlockingPool::start_thread() noexcept {
   try {
     threads_.emplace_front();
-    *threads_.begin() = std::thread([this, self = threads_.begin()] { run(self); });
+    *threads_.begin() = base::Thread([this, self = threads_.begin()] { run(self); });
     return true;
   } catch (const std::system_error&) {
     threads_.pop_front();
@@ -56,7 +56,7 @@ void BlockingPool::submit(Fiber& job) noexcept {
 }
 
 // Null: time to go.
-Fiber* BlockingPool::wait_for_job(std::unique_lock<std::mutex>& lock) {
+Fiber* BlockingPool::wait_for_job(std::unique_lock<base::ThreadMutex>& lock) {
   if (Fiber* job = jobs_.pop_front()) return job;
   if (is_shut_down_) return nullptr;
   ++idle_;
@@ -94,7 +94,7 @@ void BlockingPool::run(Threads::iterator self) noexcept {
   gone_.splice(gone_.begin(), threads_, self);
   thread_ended_.notify_all();
   lock.unlock();
-  for (std::thread& thread : before) thread.join();
+  for (base::Thread& thread : before) thread.join();
 }
 
 void BlockingPool::drop_unrun(Fiber& job) noexcept {
@@ -150,11 +150,11 @@ bool BlockingPool::shut_down(base::Instant deadline) noexcept {
   } else if (!has_ended) {
     has_ended = thread_ended_.wait_until(lock, deadline, all_gone);
   }
-  for (std::thread& thread : threads_) thread.detach();
+  for (base::Thread& thread : threads_) thread.detach();
   Threads gone;
   gone.splice(gone.begin(), gone_);
   lock.unlock();
-  for (std::thread& thread : gone) thread.join();
+  for (base::Thread& thread : gone) thread.join();
   return has_ended;
 }
 

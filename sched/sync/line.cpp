@@ -1,10 +1,10 @@
 // See line.hpp.
 #include "sched/sync/line.hpp"
 
+#include "sched/base/thread.hpp"
 #include "sched/current.hpp"
 
 #include <new>
-#include <thread>
 
 namespace ramie {
 inline namespace v0 {
@@ -20,7 +20,7 @@ void Line::make(detail::WaitLine& storage) noexcept {
     storage.made_.store(detail::WaitLine::kDone, base::kRelease);
     return;
   }
-  while (storage.made_.load(base::kAcquire) != detail::WaitLine::kDone) std::this_thread::yield();
+  while (storage.made_.load(base::kAcquire) != detail::WaitLine::kDone) base::yield_thread();
 }
 
 void Line::destroy(detail::WaitLine& storage) noexcept { of(storage).~Line(); }

@@ -44,7 +44,9 @@ void Footprint::be_made() noexcept {
 
 void Footprint::be_destroyed() noexcept {
   Execution* active = Execution::active();
-  if (active != nullptr && run == Execution::run_number()) active->note_destroyed();
+  if (active == nullptr || run != Execution::run_number()) return;
+  active->note_destroyed();
+  run = 0;
 }
 
 Execution::Execution(const Options& options) : options_(options) {}
@@ -168,7 +170,7 @@ void Execution::point(const Step& step) {
   ++steps_;
   const Footprint* object = step.object;
   if (object != nullptr && object->run != run_) {
-    fail("an object from outside this run is used: construct everything inside the body");
+    fail("an object is used that was destroyed, or was not made in this run");
   }
   if (position_ >= options_.max_path) {
     fail("more than " + std::to_string(options_.max_path) +

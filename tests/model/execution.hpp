@@ -34,7 +34,7 @@ struct Footprint {
   constexpr Footprint() noexcept = default;
   void be_born() noexcept;  // in the current run
   void be_made() noexcept;  // the same for an object that must be destroyed before the run ends
-  void be_destroyed() noexcept;
+  void be_destroyed() noexcept;  // whoever touches it now fails
   void reset() noexcept {
     *this = {};
     be_born();

@@ -37,7 +37,7 @@ void Location::make(Word value) noexcept {
 Location::~Location() {
   Execution* run = Execution::active();
   if (run == nullptr || footprint_.run != Execution::run_number()) return;
-  run->note_destroyed();
+  footprint_.be_destroyed();
   if (!run->thread().now.clock.covers(touched_)) {
     run->fail("an atomic is destroyed while another thread may still be using it");
   }
