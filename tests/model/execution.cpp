@@ -139,6 +139,9 @@ void Execution::run_once(const std::function<void()>& body) {
   (void)spawn([&body] { body(); });
   context::jump_fcontext(thread(0).context, nullptr);
   active_ = nullptr;
+  if (!failed()) return;
+  // What its closures own was made in this run and can be destroyed in no other.
+  for (ThreadState& dropped : threads_) (void)new auto(std::move(dropped.body));
 }
 
 void Execution::switch_away() {
