@@ -3,6 +3,7 @@
 
 #include <boost/context/detail/fcontext.hpp>
 
+#include <cxxabi.h>
 #include <sys/mman.h>
 
 #include <cstdio>
@@ -80,6 +81,7 @@ struct Execution::FiberEntry {
   static void enter(context::transfer_t from) {
     Execution& run = *active_;
     arrived(run, from);
+    *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()) = {};
     try {
       run.thread().body();
     } catch (...) {
@@ -90,10 +92,14 @@ struct Execution::FiberEntry {
   }
 };
 
+// A thread that is switched away from inside a catch block keeps its exceptions.
 void Execution::jump(int to) {
+  const auto* exceptions = reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
+  thread().exceptions = *exceptions;
   jumped_from_ = self_;
   self_ = to;
   FiberEntry::arrived(*this, context::jump_fcontext(thread(to).context, nullptr));
+  *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()) = thread().exceptions;
 }
 
 void Execution::leave() {
@@ -136,9 +142,12 @@ void Execution::run_once(const std::function<void()>& body) {
   fence_order_.reset();
   alive_ = 0;
   if (!options_.replay.empty() && !replaying_) start_path();
+  else if (walks() && options_.replay.empty()) start_walk();
   (void)spawn([&body] { body(); });
   context::jump_fcontext(thread(0).context, nullptr);
+  *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()) = {};
   active_ = nullptr;
+  free_deleted();
   if (!failed()) return;
   // What its closures own was made in this run and can be destroyed in no other.
   for (ThreadState& dropped : threads_) (void)new auto(std::move(dropped.body));

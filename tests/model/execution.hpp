@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -59,8 +60,15 @@ struct Step {
   const void* argument = nullptr;
 };
 
+// The C++ runtime's, of one thread (the Itanium ABI).
+struct ExceptionState {
+  void* caught = nullptr;
+  unsigned uncaught = 0;
+};
+
 struct ThreadState {
   void* context = nullptr;
+  ExceptionState exceptions;
   std::function<void()> body;
   View now;        // what this thread's next step happens after
   View released;   // `now` at the last release fence: what relaxed stores publish
@@ -135,6 +143,9 @@ class Execution {
   void fence(bool acquire, bool release, bool sequential);
   void note_made() noexcept { ++alive_; }
   void note_destroyed() noexcept { --alive_; }
+  // The heap (heap.cpp).
+  static bool keep_deleted(void* memory) noexcept;
+  static void free_deleted() noexcept;
   [[nodiscard]] Footprint& fence_order() noexcept { return fence_order_; }
   [[nodiscard]] FutexQueue& futex(const void* address);
   // What the fences up to number `count` (inclusive) have heard of.
@@ -151,6 +162,10 @@ class Execution {
   [[nodiscard]] ThreadMask runnable();
   [[nodiscard]] int pick();
   [[nodiscard]] int default_choice(ThreadMask ready) const;
+  [[nodiscard]] bool walks() const noexcept { return options_.mode != Mode::search; }
+  void start_walk();
+  [[nodiscard]] int walk_choice(ThreadMask ready);
+  [[nodiscard]] std::uint32_t draw(std::uint32_t limit);
   void decide(ThreadMask ready);
   void note_races();
   void note_race(int id, const Footprint* object, Access access);
@@ -183,6 +198,11 @@ class Execution {
   std::deque<FutexQueue> futexes_;
   std::string why_;
   bool bounded_ = false;
+  std::mt19937_64 random_;
+  std::uint64_t walk_ = 0;                        // number of the next one
+  std::array<int, kMaxThreads> priorities_{};     // pct: the highest runs
+  std::vector<std::size_t> falls_;                // pct: places where the running one falls
+  std::size_t longest_ = 64;                      // decisions in a run so far, to place them
   bool replaying_ = false;
   long steps_ = 0;
   long alive_ = 0;  // objects made in this run and not destroyed
