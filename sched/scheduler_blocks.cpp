@@ -77,9 +77,9 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
     spawned_outside_.fetch_add(1, base::kSeqCst);
     blocks_outside_.fetch_add(1, base::kRelaxed);
   }
-  fiber->references.store(2, base::kSeqCst);
+  fiber->references.store(2, RAMIE_MUTANT(324) ? base::kRelaxed : base::kSeqCst);
   // Step 1 walks the blocks after it has set the flag: either it sees ours, or we see the flag.
-  if (!is_shutting_down()) return fiber;
+  if (RAMIE_MUTANT(323) || !is_shutting_down()) return fiber;
   if (worker != nullptr) {  // its fiber is alive, so the workers are
     (void)fiber->word.request(FiberWord::kShutdown);
     return fiber;
@@ -106,7 +106,14 @@ void Scheduler::recycle(Fiber& fiber) noexcept {
   FiberList one;
   one.push_back(fiber);
   slab_.deposit(one);
-  if (blocks_outside_.fetch_sub(1, base::kAcqRel) == 1) delete this;
+  if (RAMIE_MUTANT(321)) {
+    const std::int64_t left = blocks_outside_.load(base::kAcquire) - 1;
+    blocks_outside_.store(left, base::kRelease);
+    if (left == 0) delete this;
+    return;
+  }
+  const auto order = RAMIE_MUTANT(322) ? base::kRelaxed : base::kAcqRel;
+  if (blocks_outside_.fetch_sub(1, order) == 1) delete this;
 }
 
 // All workers have ended: their counts stand still.

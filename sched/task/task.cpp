@@ -53,6 +53,7 @@ Result<void> task_join(Task& task) noexcept {
   RAMIE_CHECK(sched::current_fiber() != &task, "a fiber joins itself: it would wait for ever");
   sched::Wait wait(sched::WaitKind::join, &task);
   auto joined = wait.run(task.join_mutex, task.joiners, [&] {
+    if (RAMIE_MUTANT(231)) return task.has_ended();
     return (task.join_flags.fetch_or(Fiber::kJoiners, base::kAcqRel) & Fiber::kEnded) != 0;
   });
   if (joined) base::tsan_acquire(task.end_edge());

@@ -46,6 +46,11 @@ std::uint64_t new_fiber_ids(std::uint64_t count) noexcept {
 
 struct ModelDoor {
   static void retire(Scheduler& scheduler) { scheduler.retire(); }
+  // As Scheduler::shut_down() begins.
+  static void begin_shutdown(Scheduler& scheduler) {
+    scheduler.is_shutting_down_.store(true, base::kSeqCst);
+    scheduler.cancel_all();
+  }
 };
 
 }  // namespace sched
@@ -167,6 +172,8 @@ Stage::~Stage() {
 void Stage::join() {
   for (std::size_t i = 0; i < count_; ++i) actors_[i]->thread->join();
 }
+
+void Stage::begin_shutdown() { sched::ModelDoor::begin_shutdown(*scheduler_); }
 
 void Stage::start(Fiber& fiber) {
   if (count_ == actors_.size()) Execution::current().fail("more fibers than kMaxThreads");

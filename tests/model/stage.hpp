@@ -72,6 +72,7 @@ class Stage {
   Stage& operator=(const Stage&) = delete;
 
   void join();  // until every fiber that was submitted so far has ended
+  void begin_shutdown();  // its step 1: refuse new tasks, cancel those that are there
   [[nodiscard]] sched::Scheduler& scheduler() noexcept { return *scheduler_; }
   // The time that the code under test sees.
   void set_time(std::int64_t nanos) noexcept { time_.store(nanos, Order::seq_cst); }
