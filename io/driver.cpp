@@ -34,9 +34,10 @@ Result<Driver::Owner> Driver::create() noexcept {
 }
 
 void Driver::turn(base::Nanos max_wait, sched::FiberList& out) noexcept {
-  registrations_.release_pending();
+  if (!RAMIE_MUTANT(273)) registrations_.release_pending();
   for (std::size_t i = 1; i <= extension_count_; ++i) extensions_[i]->before_wait();
   const int error = poller_.wait(max_wait, events_);
+  if (RAMIE_MUTANT(273)) registrations_.release_pending();
   if (error != 0) {  // do not spin over what lasts
     const std::uint32_t nobody = 0;
     (void)base::sys::futex_wait(&nobody, 0, std::chrono::milliseconds(1));
@@ -107,7 +108,8 @@ Result<void> Driver::deregister_source(ScheduledIo& io, int fd) noexcept {
 void Driver::retire() noexcept { drop_reference(); }
 
 void Driver::drop_reference() noexcept {
-  if (references_.fetch_sub(1, base::kAcqRel) == 1) delete this;
+  const auto order = RAMIE_MUTANT(276) ? base::kRelaxed : base::kAcqRel;
+  if (references_.fetch_sub(1, order) == 1) delete this;
 }
 
 Result<void> Driver::add_extension(Extension& extension, int fd) noexcept {

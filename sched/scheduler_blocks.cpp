@@ -18,8 +18,9 @@ base::Nanos Scheduler::bound_by_timers(Shard& shard, base::Nanos bound) noexcept
   Tick due = kNoTick;
   do {
     due = timers_.next();
-    shard.sleeps_until.store(std::max<Tick>(due, 1), base::kSeqCst);
-  } while (timers_.next() < due);
+    shard.sleeps_until.store(std::max<Tick>(due, 1),
+                             RAMIE_MUTANT(262) ? base::kRelaxed : base::kSeqCst);
+  } while (timers_.next() < due && !RAMIE_MUTANT(261));
   if (due == kNoTick) return bound;
   const base::Nanos left = std::max(timers_.to_instant(due) - base::now(), base::Nanos(0));
   return bound.count() < 0 ? left : std::min(left, bound);
@@ -32,7 +33,7 @@ void Scheduler::notify_timer(Tick due) noexcept {
   for (const auto& shard : shards_) {
     const Tick until = shard->sleeps_until.load(base::kSeqCst);
     if (until == 0) continue;
-    if (until <= due) return;
+    if (until <= due || RAMIE_MUTANT(263)) return;
     too_late = shard.get();
   }
   if (too_late != nullptr) too_late->driver->unpark();

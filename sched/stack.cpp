@@ -144,7 +144,7 @@ Stack* StackPool::take(std::size_t size, int& error) noexcept {
     if (depot_ != nullptr) {
       stack = depot_;
       depot_ = stack->next_;
-      --depot_size_;
+      depot_size_ = depot_size_ - 1;
     } else {
       stack = carve(error);
     }
@@ -169,7 +169,7 @@ void StackPool::give_back(Stack* stack) noexcept {
 }
 
 Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
-  mutex_.lock();
+  if (!RAMIE_MUTANT(311)) mutex_.lock();
   Stack* chain = nullptr;
   for (got = 0; got < count && depot_ != nullptr; ++got) {
     Stack* stack = depot_;
@@ -177,8 +177,8 @@ Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
     stack->next_ = chain;
     chain = stack;
   }
-  depot_size_ -= got;
-  mutex_.unlock();
+  depot_size_ = depot_size_ - got;
+  if (!RAMIE_MUTANT(311)) mutex_.unlock();
   return chain;
 }
 
@@ -195,9 +195,9 @@ void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
     (void)sys::advise(low, stack->size_ / kPage * kPage, MADV_DONTNEED);
   }
   mutex_.lock();
-  last->next_ = depot_;
+  if (!RAMIE_MUTANT(312)) last->next_ = depot_;
   depot_ = chain;
-  depot_size_ += count;
+  depot_size_ = depot_size_ + count;
   mutex_.unlock();
 }
 
@@ -218,7 +218,7 @@ StackCache::~StackCache() {
   flush();
   const std::lock_guard lock(pool_.mutex_);
   pool_.caches_.erase(*this);
-  pool_.taken_.fetch_add(lent_.load(base::kRelaxed), base::kRelaxed);
+  if (!RAMIE_MUTANT(313)) pool_.taken_.fetch_add(lent_.load(base::kRelaxed), base::kRelaxed);
 }
 
 Stack* StackCache::take(std::size_t size, int& error) noexcept {

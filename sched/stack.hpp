@@ -46,7 +46,7 @@ class Stack {
   std::size_t size_;    // usable bytes below the record
   std::size_t guard_;   // bytes of guard below them
   std::size_t colour_;  // the first frame starts this much lower: tops must not share cache sets
-  Stack* next_ = nullptr;
+  base::Plain<Stack*> next_ = nullptr;
   bool pooled_;  // false: an odd size, unmapped when given back
   unsigned valgrind_id_ = 0;
 };
@@ -103,8 +103,8 @@ class StackPool {
 
   mutable base::Mutex mutex_;
   base::List<StackCache> caches_;
-  Stack* depot_ = nullptr;
-  std::size_t depot_size_ = 0;
+  base::Plain<Stack*> depot_ = nullptr;
+  base::Plain<std::size_t> depot_size_ = 0;
   Slab* slabs_ = nullptr;
 };
 

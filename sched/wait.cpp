@@ -69,7 +69,7 @@ bool Wait::arm_timer() noexcept {
   // The last wheel may be firing the entry now, and put it back: it is ours after remove(), which
   // takes that wheel's lock, whatever `due` says. insert() does the same for its own wheel.
   TimerWheel* last = entry.wheel.load(base::kRelaxed);
-  if (last != nullptr && last != &wheel) last->remove(entry);
+  if (last != nullptr && last != &wheel && !RAMIE_MUTANT(246)) last->remove(entry);
   if (wheel.insert(entry, due)) self.scheduler->notify_timer(due);
   return true;
 }

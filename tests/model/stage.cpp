@@ -46,6 +46,12 @@ std::uint64_t new_fiber_ids(std::uint64_t count) noexcept {
 
 struct ModelDoor {
   static void retire(Scheduler& scheduler) { scheduler.retire(); }
+  static base::Nanos bound(Scheduler& scheduler) {
+    return scheduler.bound_by_timers(*scheduler.shards_[0], base::Nanos(-1));
+  }
+  static void wake_up(Scheduler& scheduler) {
+    scheduler.shards_[0]->sleeps_until.store(0, base::kSeqCst);
+  }
   // As Scheduler::shut_down() begins.
   static void begin_shutdown(Scheduler& scheduler) {
     scheduler.is_shutting_down_.store(true, base::kSeqCst);
@@ -95,6 +101,14 @@ Scheduler& nobody() {
 }
 [[maybe_unused]] Scheduler& made_before_any_run = nobody();
 
+// They only have numbers. Made before any run, too.
+sched::Worker& worker(std::size_t number) {
+  static const std::array<sched::Worker*, kWorkers> workers = {
+      new sched::Worker(nobody(), 0, 0), new sched::Worker(nobody(), 1, 0)};
+  return *workers[number];
+}
+[[maybe_unused]] sched::Worker& also_made_before_any_run = worker(0);
+
 constexpr std::uint32_t kBudget = 1000;  // more than a model spends
 
 // The fiber's thread becomes the fiber.
@@ -115,13 +129,21 @@ Seat* seat_of(const Fiber& fiber) {
   return nullptr;
 }
 
+// As Worker::finish() does.
+void leave_wheel(Fiber& fiber) {
+  sched::TimerWheel* wheel = fiber.timer.wheel.exchange(nullptr, Order::relaxed);
+  if (is_mutant(kLooksUnlocked) && !fiber.timer.is_linked()) return;
+  if (wheel != nullptr && !is_mutant(kEntryIsLeft)) wheel->remove(fiber.timer);
+}
+
 }  // namespace
 
 // ---- fibers without a task
 
 FiberThread::FiberThread(std::function<void()> body) {
   seat_.fiber = &block_;
-  block_.scheduler = &nobody();
+  block_.scheduler = cast().stage == nullptr ? &nobody() : &cast().stage->scheduler();
+  block_.worker.store(&worker(0), Order::relaxed);
   block_.timer.owner = &block_;
   block_.word.reset();
   thread_.emplace([this, run = std::move(body)] { this->run(run); });
@@ -135,6 +157,11 @@ void FiberThread::run(const std::function<void()>& body) {
   check(block_.cancel.innermost == nullptr, "a cancel scope is left behind");
   leave();
   block_.word.finish();
+  leave_wheel(block_);
+}
+
+void FiberThread::move_to(std::size_t number) {
+  block_.worker.store(&worker(number), Order::relaxed);
 }
 
 void FiberThread::until_waits() const {
@@ -159,7 +186,10 @@ struct Stage::Actor {
   std::optional<Thread> thread;
 };
 
-Stage::Stage(std::size_t wheels) : scheduler_(new Scheduler(options(wheels), {})) {
+Stage::Stage(std::size_t wheels, sched::Driver* driver)
+    : scheduler_(new Scheduler(options(wheels), driver == nullptr
+                                                    ? std::vector<sched::Driver*>()
+                                                    : std::vector<sched::Driver*>{driver})) {
   cast().stage = this;
 }
 
@@ -171,6 +201,15 @@ Stage::~Stage() {
 
 void Stage::join() {
   for (std::size_t i = 0; i < count_; ++i) actors_[i]->thread->join();
+}
+
+std::int64_t Stage::begin_sleep() { return sched::ModelDoor::bound(*scheduler_).count(); }
+void Stage::end_sleep() { sched::ModelDoor::wake_up(*scheduler_); }
+
+void Stage::advance_timers() {
+  sched::FiberList due;
+  scheduler_->timers().advance(due);
+  while (Fiber* fiber = due.pop_front()) scheduler_->submit(*fiber);
 }
 
 void Stage::begin_shutdown() { sched::ModelDoor::begin_shutdown(*scheduler_); }
@@ -192,8 +231,7 @@ void Stage::run(Actor& actor) {
   leave();
   actor.seat.fiber = nullptr;
   fiber.word.finish();
-  if (sched::TimerWheel* wheel = fiber.timer.wheel.exchange(nullptr, Order::relaxed))
-    wheel->remove(fiber.timer);
+  leave_wheel(fiber);
   sched::end_task(fiber);
 }
 

@@ -9,6 +9,7 @@
 // A fiber that is queued twice (F2), or by somebody who did not win it, fails the run.
 #pragma once
 
+#include "sched/driver.hpp"
 #include "sched/fiber.hpp"
 #include "tests/model/model.hpp"
 #include "tests/model/thread.hpp"
@@ -18,6 +19,10 @@
 #include <optional>
 
 namespace ramie::model {
+
+// Planted bugs of the worker's part, which is ours.
+inline constexpr int kEntryIsLeft = 247;
+inline constexpr int kLooksUnlocked = 248;
 
 // What stands for the queues between who wakes a fiber and the fiber.
 struct Seat {
@@ -40,6 +45,8 @@ class FiberThread {
   void until_waits() const;
   void request(std::uint64_t bits);  // by any thread
   void cancel() { request(sched::FiberWord::kCancel); }
+  // By the fiber itself: the worker of that number runs it from now on.
+  void move_to(std::size_t worker);
   [[nodiscard]] sched::Fiber& block() noexcept { return block_; }
 
  private:
@@ -62,16 +69,22 @@ class PlainThread {
   sched::ThreadSleeper sleeper_;
 };
 
+inline constexpr std::size_t kWorkers = 2;  // numbers that a fiber may be moved to
+
 // A whole scheduler without workers: spawn() and all that hangs on it work in its scope. One at a
 // time. At its end every fiber has ended, and every block that a handle held is back.
 class Stage {
  public:
-  explicit Stage(std::size_t wheels = 1);
+  explicit Stage(std::size_t wheels = 1, sched::Driver* driver = nullptr);
   ~Stage();
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
 
   void join();  // until every fiber that was submitted so far has ended
+  // What a worker does before it sleeps in the driver, and after it; and what it does between.
+  [[nodiscard]] std::int64_t begin_sleep();  // nanoseconds; negative: for ever
+  void end_sleep();
+  void advance_timers();
   void begin_shutdown();  // its step 1: refuse new tasks, cancel those that are there
   [[nodiscard]] sched::Scheduler& scheduler() noexcept { return *scheduler_; }
   // The time that the code under test sees.

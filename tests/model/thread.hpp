@@ -32,7 +32,7 @@ class OsThread {
   std::unique_ptr<Thread> thread_;
 };
 
-// A wait with a deadline may be over at any time. Spurious wake-ups are an option of the search.
+// A wait with a deadline may be over at any time, unless that is the end of time. Spurious wake-ups are an option of the search.
 class Condvar {
  public:
   Condvar() = default;
@@ -48,8 +48,8 @@ class Condvar {
     while (!is_over()) wait(lock);
   }
   template <class Deadline>
-  std::cv_status wait_until(std::unique_lock<Mutex>& lock, const Deadline&) {
-    return sleep(lock, true) ? std::cv_status::no_timeout : std::cv_status::timeout;
+  std::cv_status wait_until(std::unique_lock<Mutex>& lock, const Deadline& deadline) {
+    return sleep(lock, deadline != Deadline::max()) ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
   template <class Deadline, class Predicate>
   bool wait_until(std::unique_lock<Mutex>& lock, const Deadline& deadline, Predicate&& is_over) {
