@@ -32,11 +32,13 @@ Result<ScheduledIo*> RegistrationSet::allocate(Driver& driver) noexcept {
 bool RegistrationSet::deregister(ScheduledIo& io) noexcept {
   if (!RAMIE_MUTANT(275)) io.go();
   if (RAMIE_MUTANT(271)) return remove(io), false;
-  const std::lock_guard lock(mutex_);
-  if (RAMIE_MUTANT(275)) io.go();
+  std::unique_lock lock(mutex_);
   io.next = pending_;
   pending_ = &io;
-  return pending_size_.fetch_add(1, base::kRelaxed) + 1 == kNotifyAfter;
+  const std::size_t before = pending_size_.fetch_add(1, base::kRelaxed);
+  lock.unlock();
+  if (RAMIE_MUTANT(275)) io.go();
+  return before + 1 == kNotifyAfter;
 }
 
 void RegistrationSet::remove(ScheduledIo& io) noexcept {

@@ -105,7 +105,8 @@ void leave_result(Fiber& fiber) noexcept {
   if (fiber.group != nullptr) fiber.group->child_returned(fiber);
   base::tsan_release(fiber.end_edge());
   base::tsan_release(fiber.scheduler);  // shut_down() comes after all of us
-  if (has_result(fiber) && fiber.hand_over(Fiber::kLeft) && !RAMIE_MUTANT(197)) drop_task_result(fiber);
+  if (!has_result(fiber) || !fiber.hand_over(Fiber::kLeft)) return;
+  if (!RAMIE_MUTANT(197)) drop_task_result(fiber);
 }
 
 void end_task(Fiber& fiber) noexcept {

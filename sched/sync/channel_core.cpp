@@ -79,9 +79,9 @@ ChannelCore::Place ChannelCore::use_permit() noexcept {
       return {Claim::closed, 0};
     }
     const std::uint64_t next = (tail - kPermitUnit + kTailUnit) & ~kReceiverWaits;
+    const bool wakes = (tail & kReceiverWaits) != 0 && !RAMIE_MUTANT(164);
     if (tail_.compare_exchange_weak(tail, next, base::kAcqRel, base::kAcquire))
-      return {(tail & kReceiverWaits) != 0 && !RAMIE_MUTANT(164) ? Claim::claimed_wake : Claim::claimed,
-              position_of(tail)};
+      return {wakes ? Claim::claimed_wake : Claim::claimed, position_of(tail)};
   }
 }
 

@@ -182,7 +182,7 @@ void Execution::point(const Step& step) {
   ++steps_;
   const Footprint* object = step.object;
   if (object != nullptr && object->run != run_) {
-    fail("an object is used that was destroyed, or was not made in this run");
+    fail("an object is used that was destroyed, or is from outside this run");
   }
   if (position_ >= options_.max_path) {
     fail("more than " + std::to_string(options_.max_path) +

@@ -49,7 +49,8 @@ TEST_CASE("Mpsc model: values of three senders come once, each sender's in order
       check(mine.send(Parcel(value)).has_value(), "nobody closes it");
       check(mine.send(Parcel(value + 1)).has_value(), "nobody closes it");
     };
-    FiberThread one([&] { send_two(10); }), two([&] { send_two(20); }), three([&] { send_two(30); });
+    FiberThread one([&] { send_two(10); }), two([&] { send_two(20); });
+    FiberThread three([&] { send_two(30); });
     const PlainThread me;
     int seen[4] = {};
     for (int i = 0; i < 6; ++i) {

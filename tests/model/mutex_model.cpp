@@ -67,7 +67,8 @@ TEST_CASE("Mutex model: the next owner may destroy it, however it got the mutex"
     mutex->unlock();
   }, {{138, "unlock looks at the word after it let go"},
       {134, "who is handed the mutex may run before the line's lock is left"},
-      {101, "a waiter that was not woken does not pass the lock"}}, {.preemptions = 2});
+      {101, "a waiter that was not woken does not pass the lock"},
+      {12, "who was not parked believes that its waker has left the lock"}}, {.preemptions = 2});
 }
 
 TEST_CASE("Mutex model: an unlock that meets a cancel goes to the next in line") {

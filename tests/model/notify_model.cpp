@@ -26,7 +26,8 @@ TEST_CASE("Notify model: who is notified may destroy it, also after a cancelled 
     waiter.cancel();
   }, {{111, "a notification is stored under the lock"},
       {112, "a notification that only the cancelled could have had is dropped"},
-      {101, "a waiter that was not woken does not pass the lock"}});
+      {101, "a waiter that was not woken does not pass the lock"},
+      {12, "who was not parked believes that its waker has left the lock"}});
 }
 
 TEST_CASE("Notify model: a notification is the first waiter's, or the next one's if a cancel won") {

@@ -1,7 +1,7 @@
 // Goal: I5, and that the end of a registration ends its waits and nobody else's: a slot is handed
 // out again only by the holder of the baton, before it polls, so an event that is late meets no
 // other registration; the last of runtime and registrations ends the driver.
-// Method: the shipped io::Driver with its RegistrationSet and ScheduledIo, on an epoll of the model.
+// Method: the shipped io::Driver, RegistrationSet and ScheduledIo, on an epoll of the model.
 #include "tests/model/poller.hpp"
 #include "tests/model/stage.hpp"
 
@@ -44,10 +44,14 @@ TEST_CASE("Registration model: an event of a batch in progress meets no other re
     Driver::Owner driver = *Driver::create();
     ScheduledIo& first = **driver->add_source(1, Interest::readable);
     kernel.make_ready(1, IoState::kReadable);
-    Thread worker([&] { turn(*driver); });
-    (void)driver->deregister_source(first, 1);
+    Thread worker([&] {
+      turn(*driver);
+      turn(*driver);
+    });
+    Thread owner([&] { (void)driver->deregister_source(first, 1); });
     ScheduledIo& second = **driver->add_source(2, Interest::readable);
     worker.join();
+    owner.join();
     check(second.state().load().ready() == 0, "it got another registration's readiness");
     check(!second.state().load().is_gone(), "it got another registration's end");
     (void)driver->deregister_source(second, 2);
@@ -56,7 +60,7 @@ TEST_CASE("Registration model: an event of a batch in progress meets no other re
       {275, "the end is marked after the slot is given back"}}, {.preemptions = 3});
 }
 
-TEST_CASE("Registration model: the end of a registration ends its wait, though the slot is reused") {
+TEST_CASE("Registration model: its end ends its wait, though the slot is reused") {
   check_model("registration: deregister against a wait", [] {
     Kernel kernel;
     Driver::Owner driver = *Driver::create();

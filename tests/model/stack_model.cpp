@@ -21,14 +21,17 @@ namespace {
 constexpr ramie::sched::StackOptions kOptions{
     .size = 16 * 1024, .guard = GuardMethod::off, .cache_bytes = 1};
 
+constexpr int kEach = 3;  // stacks that a worker has at a time
+
 // Who holds a stack owns this place.
 struct Owners {
-  const void* low[8] = {};
-  Cell<int> places[8];
+  const void* low[2 * kEach + 1] = {};
+  Cell<int> places[2 * kEach];
 
   void own(Stack& stack) {
     int i = 0;
     while (low[i] != nullptr && low[i] != stack.low()) ++i;
+    check(i < 2 * kEach, "a stack was lost");
     low[i] = stack.low();
     places[i] = places[i] + 1;
     check(places[i] == 1, "a stack is handed out twice");
@@ -49,7 +52,7 @@ TEST_CASE("Stack model: stacks travel between two workers' caches through the de
     const auto work = [&] {
       StackCache cache(pool);
       int error = 0;
-      std::array<Stack*, 3> stacks{};
+      std::array<Stack*, kEach> stacks{};
       for (Stack*& stack : stacks) {
         stack = cache.take(0, error);
         check(stack != nullptr, "no stack");
@@ -61,6 +64,7 @@ TEST_CASE("Stack model: stacks travel between two workers' caches through the de
       }
     };
     Thread one(work);
+    work();
     work();
     one.join();
     check(pool.taken() == 0, "the count of those in use is wrong");

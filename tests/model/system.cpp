@@ -26,7 +26,8 @@ void warn(const char*, ...) noexcept {}
 namespace sys {
 
 // `word` is the lower half of an Atomic; those have no other member than the Location.
-int futex_wait(const void* word, std::uint32_t expected, std::chrono::nanoseconds timeout) noexcept {
+int futex_wait(const void* word, std::uint32_t expected,
+               std::chrono::nanoseconds timeout) noexcept {
   model::Location& location = static_cast<const Atomic<std::uint64_t>*>(word)->location();
   (void)model::futex_wait(word, location, expected, timeout.count() >= 0, 0xffff'ffffU);
   return 0;

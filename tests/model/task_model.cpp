@@ -1,6 +1,6 @@
 // Goal: a task's result is taken or destroyed once, a join waits for the end and hears of all that
 // the task did, its block is given back once nobody touches it, and a shutdown misses no task.
-// Method: spawn(), join(), detach() and cancel() as they ship, on the shipped control blocks. Blocks
+// Method: spawn(), join(), detach() and cancel() as they ship, on the shipped control blocks. These
 // are reused at once: who touches one too late spoils the next task.
 #include "tests/model/parcel.hpp"
 #include "tests/model/stage.hpp"
@@ -117,5 +117,6 @@ TEST_CASE("Task model: a task that is made while the runtime ends is refused or 
     stage.begin_shutdown();
     spawner.join();
   }, {{323, "who makes a task does not look again whether the runtime ends"},
-      {324, "the block is published with a relaxed store"}}, {.preemptions = 3});
+      {324, "the block is published with a relaxed store"},
+      {331, "a chunk of new blocks is published with a release store"}}, {.preemptions = 3});
 }

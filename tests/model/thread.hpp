@@ -32,7 +32,8 @@ class OsThread {
   std::unique_ptr<Thread> thread_;
 };
 
-// A wait with a deadline may be over at any time, unless that is the end of time. Spurious wake-ups are an option of the search.
+// A wait with a deadline may be over at any time, unless that is the end of time. Spurious wake-ups
+// are an option of the search.
 class Condvar {
  public:
   Condvar() = default;
@@ -49,7 +50,8 @@ class Condvar {
   }
   template <class Deadline>
   std::cv_status wait_until(std::unique_lock<Mutex>& lock, const Deadline& deadline) {
-    return sleep(lock, deadline != Deadline::max()) ? std::cv_status::no_timeout : std::cv_status::timeout;
+    const bool is_woken = sleep(lock, deadline != Deadline::max());
+    return is_woken ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
   template <class Deadline, class Predicate>
   bool wait_until(std::unique_lock<Mutex>& lock, const Deadline& deadline, Predicate&& is_over) {

@@ -61,7 +61,7 @@ TEST_CASE("Timer model: a wait that finds its entry in the wheel is looked at in
       {245, "a deadline that has not come is put back too late"}}, {.preemptions = 3});
 }
 
-TEST_CASE("Timer model: a wait is ended by its waker or by the timer, and no notification is lost") {
+TEST_CASE("Timer model: a wait is ended by its waker or by the timer; no notification is lost") {
   check_model("timer: fire against wake and cancel", [] {
     Stage stage;
     Notify notify;
