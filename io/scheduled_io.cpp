@@ -39,6 +39,7 @@ void ScheduledIo::publish(std::uint8_t ready, sched::WakeList& wakes) noexcept {
 void ScheduledIo::shut_down() noexcept {
   state_.shut_down();
   sched::WakeList wakes;
+  if (RAMIE_MUTANT(280)) return;
   take_waiters(IoState::kReadyMask, wakes);
 }
 
