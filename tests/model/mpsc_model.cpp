@@ -103,7 +103,7 @@ TEST_CASE("Mpsc model: a permit that is given back, or used, lets the next one i
     const PlainThread me;
     { const auto gone = std::move(permit); }
     check(open_next(receiver) == 2, "the value did not arrive");
-  }, {{165, "a permit that is given back lets nobody in"}}, {.preemptions = 2});
+  }, {{165, "a permit that is given back lets nobody in"}}, {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Mpsc model: a close ends the waits of senders, though nothing is received") {
@@ -116,7 +116,7 @@ TEST_CASE("Mpsc model: a close ends the waits of senders, though nothing is rece
     });
     Thread canceller([&] { waiter.cancel(); });
     receiver.close();
-  }, {{166, "a close leaves the senders in line"}}, {.preemptions = 2});
+  }, {{166, "a close leaves the senders in line"}}, {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Mpsc model: what has a permit still arrives after a close") {
@@ -152,5 +152,5 @@ TEST_CASE("Mpsc model: the receiver goes: senders learn of it, and no value is l
       mine.reset();
     }
   }, {{170, "a close does not tell those who wait for it"},
-      {171, "a drop leaves the values where they are"}}, {.preemptions = 2});
+      {171, "a drop leaves the values where they are"}}, {.preemptions = 2, .spurious = true});
 }
