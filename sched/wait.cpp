@@ -63,7 +63,7 @@ bool Wait::arm_timer() noexcept {
   TimerEntry& entry = self.timer;
   TimerSet& timers = self.scheduler->timers();
   const Tick due = timers.to_tick_up(deadline_);
-  if (entry.due.load(base::kSeqCst) <= due) return true;
+  if (entry.due.load(RAMIE_MUTANT(182) ? base::kAcquire : base::kSeqCst) <= due) return true;
   if (deadline_ <= base::now()) return false;
   TimerWheel& wheel = timers.wheel(self.worker.load(base::kRelaxed)->index());
   // The last wheel may be firing the entry now, and put it back: it is ours after remove(), which

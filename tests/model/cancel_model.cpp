@@ -44,7 +44,8 @@ TEST_CASE("Cancel model: what ends the inner scope does not hide that the outer 
     Thread one([&] { inner.cancel(); });
     outer.cancel();
   }, {{201, "a scope is marked after the hint is set"},
-      {202, "refresh looks at the scopes before it clears the hint"}}, {.preemptions = 2, .spurious = true});
+      {202, "refresh looks at the scopes before it clears the hint"}},
+     {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Cancel model: a shield hides a cancel while it lives, and not a moment longer") {
@@ -93,5 +94,6 @@ TEST_CASE("Cancel model: a tree of tokens is cancelled while it grows and is dro
     root.reset();
   }, {{207, "a child that is being dropped is retained"},
       {208, "a child of a cancelled token is not cancelled"},
-      {209, "the last reference is dropped with a relaxed exchange"}}, {.preemptions = 2, .spurious = true});
+      {209, "the last reference is dropped with a relaxed exchange"}},
+     {.preemptions = 2, .spurious = true});
 }

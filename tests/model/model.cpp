@@ -22,7 +22,7 @@ namespace {
 
 using Time = std::chrono::steady_clock;
 
-constexpr double kShares = 90;  // about as many models as there are; each gets an equal share
+constexpr double kShares = 100;  // about as many models as there are; each gets an equal share
 
 double number_from(const char* variable) {
   const char* text = std::getenv(variable);
@@ -32,6 +32,18 @@ double number_from(const char* variable) {
 const Time::time_point start = Time::now();
 const double budget = number_from("RAMIE_MODEL_SECONDS");
 const bool is_deep = number_from("RAMIE_MODEL_DEEP") != 0;
+
+// How a model's share is divided: the search, three deeper passes, all mutants together.
+const double share = (budget > 0 ? budget : 600) / kShares;
+const double search_share = share * (is_deep ? 0.2 : 0.6);
+const double pass_share = share * 0.2;
+const double mutants_share = share * (is_deep ? 0.2 : 0.4);
+
+// Only if somebody gave a budget.
+Options limited(Options options, double seconds) {
+  if (budget > 0) options.max_seconds = std::min(options.max_seconds, seconds);
+  return options;
+}
 
 std::uint64_t walk_seed() {
   static const auto given = static_cast<std::uint64_t>(number_from("RAMIE_MODEL_SEED"));
@@ -84,7 +96,7 @@ Result run(const std::function<void()>& body, const Options& options) {
 // False: a run failed. What was done is added to `line`.
 void go_deeper(const std::function<void()>& body, Options options, Result& result,
                std::string& line) {
-  options.max_seconds = std::max(0.2, (budget > 0 ? budget : 600) / kShares / 3);
+  options.max_seconds = pass_share;
   options.walks = options.max_execs;
   options.seed = walk_seed();
   for (const Mode mode : {Mode::search, Mode::random, Mode::pct}) {
@@ -105,10 +117,8 @@ void go_deeper(const std::function<void()>& body, Options options, Result& resul
 }  // namespace
 
 void check_model(const char* name, const std::function<void()>& body,
-                 std::initializer_list<Planted> mutants, const Options& wanted) {
-  Options options = wanted;
-  if (budget > 0) options.max_seconds = std::min(options.max_seconds, 2 * budget / kShares);
-  Result result = run(body, options);
+                 std::initializer_list<Planted> mutants, const Options& options) {
+  Result result = run(body, limited(options, search_share));
   std::string deep;
   if (is_deep && result.ok) go_deeper(body, options, result, deep);
   std::size_t found = 0;
@@ -116,7 +126,8 @@ void check_model(const char* name, const std::function<void()>& body,
   std::string missed;
   for (const Planted& planted : mutants) {
     const Plant plant(planted.id);
-    const Result broken = run(body, options);
+    const auto seconds = mutants_share / static_cast<double>(mutants.size());
+    const Result broken = run(body, limited(options, seconds));
     if (options.trace) std::printf("%s: %s\n", planted.what, broken.why.c_str());
     const bool is_cut = broken.ok && !broken.exhausted && budget > 0;
     if (broken.ok) missed += std::string("\n  not found: ") + planted.what;

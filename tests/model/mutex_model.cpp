@@ -68,7 +68,8 @@ TEST_CASE("Mutex model: the next owner may destroy it, however it got the mutex"
   }, {{138, "unlock looks at the word after it let go"},
       {134, "who is handed the mutex may run before the line's lock is left"},
       {101, "a waiter that was not woken does not pass the lock"},
-      {12, "who was not parked believes that its waker has left the lock"}}, {.preemptions = 2, .spurious = true});
+      {12, "who was not parked believes that its waker has left the lock"}},
+     {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Mutex model: an unlock that meets a cancel goes to the next in line") {
@@ -113,7 +114,8 @@ TEST_CASE("Mutex model: who was overtaken is handed the mutex by the next unlock
       check(is_served, "it was overtaken twice");
     }
     mutex.unlock();
-  }, {{133, "who is woken and finds it held does not ask to be handed it"}}, {.preemptions = 2, .spurious = true});
+  }, {{133, "who is woken and finds it held does not ask to be handed it"}},
+     {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Condvar model: a change that is announced after it was made is seen") {
@@ -185,5 +187,6 @@ TEST_CASE("Condvar model: who is notified may destroy it together with the mutex
     const std::lock_guard lock(*mutex);
     is_ready = true;
     condvar->notify_one();
-  }, {{143, "notify_one() does not tell whom a hidden cancel has ended"}}, {.preemptions = 2, .spurious = true});
+  }, {{143, "notify_one() does not tell whom a hidden cancel has ended"}},
+     {.preemptions = 2, .spurious = true});
 }

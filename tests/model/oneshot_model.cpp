@@ -31,7 +31,8 @@ TEST_CASE("Oneshot model: the value arrives, also after a wait that a cancel has
   }, {{152, "the value is published with a relaxed exchange"},
       {153, "the sender wakes nobody"},
       {155, "the receiver does not say that it waits"},
-      {158, "the last reference is dropped with a relaxed exchange"}}, {.preemptions = 2, .spurious = true});
+      {158, "the last reference is dropped with a relaxed exchange"}},
+     {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Oneshot model: a value is refused, or it can be received after the close") {

@@ -76,7 +76,8 @@ TEST_CASE("Registration model: its end ends its wait, though the slot is reused"
     worker.join();
     fiber.join();
     (void)driver->deregister_source(second, 2);
-  }, {{272, "the generation stays"}, {274, "the end wakes nobody"}}, {.preemptions = 2, .spurious = true});
+  }, {{272, "the generation stays"}, {274, "the end wakes nobody"}},
+     {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Registration model: readiness reaches the fiber that is about to wait") {
@@ -98,7 +99,8 @@ TEST_CASE("Registration model: readiness reaches the fiber that is about to wait
     fiber.join();
     (void)driver->deregister_source(io, 1);
   }, {{277, "readiness is not read again under the lock (I6)"},
-      {278, "the waiters are taken before readiness is published (I1)"}}, {.preemptions = 2, .spurious = true});
+      {278, "the waiters are taken before readiness is published (I1)"}},
+     {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Registration model: a shutdown ends the waits, and a socket may outlive the driver") {

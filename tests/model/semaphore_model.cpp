@@ -26,7 +26,8 @@ TEST_CASE("Semaphore model: who gets the permit may destroy it, also after a can
     waiter.cancel();
   }, {{121, "whoever serves an empty line turns WAITERS off"},
       {101, "a waiter that was not woken does not pass the lock"},
-      {12, "who was not parked believes that its waker has left the lock"}}, {.preemptions = 2, .spurious = true});
+      {12, "who was not parked believes that its waker has left the lock"}},
+     {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Semaphore model: a waiter whose cancel is hidden gets what was released meanwhile") {
@@ -71,7 +72,8 @@ TEST_CASE("Semaphore model: nobody takes a permit past those who stand in line")
     giver.join();
     thief.join();
     check(semaphore.available() == 0, "a permit was lost or made up");
-  }, {{122, "a newcomer does not look whether somebody stands in line"}}, {.preemptions = 2, .spurious = true});
+  }, {{122, "a newcomer does not look whether somebody stands in line"}},
+     {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Semaphore model: a permit given while WAITERS goes off is not lost") {
@@ -87,7 +89,8 @@ TEST_CASE("Semaphore model: a permit given while WAITERS goes off is not lost") 
     taker.join();
     giver.join();
     check(semaphore.available() == 2, "a permit was lost or made up");
-  }, {{126, "a server counts the permits before WAITERS keeps others out"}}, {.preemptions = 2, .spurious = true});
+  }, {{126, "a server counts the permits before WAITERS keeps others out"}},
+     {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Semaphore model: one permit lets one in at a time, and publishes what he did") {
@@ -124,5 +127,6 @@ TEST_CASE("Semaphore model: close() ends the line, and who learns of it may dest
     });
     semaphore->close();
   }, {{124, "a server turns CLOSED off"},
-      {129, "who finds it closed does not wait until the closer is out"}}, {.preemptions = 2, .spurious = true});
+      {129, "who finds it closed does not wait until the closer is out"}},
+     {.preemptions = 2, .spurious = true});
 }

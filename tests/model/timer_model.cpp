@@ -56,9 +56,13 @@ TEST_CASE("Timer model: a wait that finds its entry in the wheel is looked at in
     stage.advance_timers();
   }, {{241, "fire() reads the word before it says that the wheel will not look again"},
       {242, "fire() says so with a relaxed store"},
+      {13, "a wait is armed with acquire and release only"},
+      {14, "fire() reads the word with acquire only"},
+      {182, "who arms a timer reads `due` with acquire only"},
       {243, "a deadline that has not come is not put back"},
       {244, "fire() does not look at the deadline"},
-      {245, "a deadline that has not come is put back too late"}}, {.preemptions = 3, .spurious = true});
+      {245, "a deadline that has not come is put back too late"}},
+     {.preemptions = 3, .spurious = true});
 }
 
 TEST_CASE("Timer model: a wait is ended by its waker or by the timer; no notification is lost") {
