@@ -164,7 +164,8 @@ void TokenState::cancel_own(sched::WakeList& wakes, base::List<TokenNode>& child
     if (node->kind == TokenNode::Kind::scope) static_cast<sched::CancelScope*>(node)->fire(wakes);
     else if (static_cast<TokenState*>(node)->try_retain()) children.push_back(*node);
   }
-  while (sched::Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);
+  while (sched::Waiter* waiter = waiters_.pop_front())
+    if (!RAMIE_MUTANT(210)) (void)wakes.claim(*waiter);
 }
 
 void TokenState::cancel() noexcept {

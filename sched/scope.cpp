@@ -100,7 +100,8 @@ Scope::~Scope() {
   if (std::uncaught_exceptions() > unwinding_) core_->cancel();
   if (!core_->join(sched::FiberWord::Shield::no)) {
     core_->cancel();
-    (void)core_->join(sched::FiberWord::Shield::yes);
+    (void)core_->join(RAMIE_MUTANT(227) ? sched::FiberWord::Shield::no
+                                        : sched::FiberWord::Shield::yes);
   }
   // Nobody asked by join(): an exception must not vanish.
   if (std::exception_ptr exception = core_->take_exception())

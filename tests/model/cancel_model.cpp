@@ -79,6 +79,21 @@ TEST_CASE("Cancel model: who is woken by a token may drop its last copy") {
   }, {{206, "cancel() keeps no reference"}}, {.preemptions = 2, .spurious = true});
 }
 
+TEST_CASE("Cancel model: who waits for a token learns of its cancel, or of his own") {
+  check_model("cancel: wait for a token", [] {
+    CancellationToken token;
+    Cell<int> data{0};
+    FiberThread hasty([&] { (void)token.wait(); });
+    FiberThread patient([&] {
+      check(token.wait().has_value(), "nobody cancels the waiter itself");
+      check(data == 7, "the cancel does not publish what came before");
+    });
+    Thread canceller([&] { hasty.cancel(); });
+    data = 7;
+    token.cancel();
+  }, {{210, "a cancel does not wake those who wait for it"}}, {.preemptions = 2});
+}
+
 TEST_CASE("Cancel model: a tree of tokens is cancelled while it grows and is dropped") {
   check_model("cancel: the tree", [] {
     std::optional<CancellationToken> root(std::in_place);

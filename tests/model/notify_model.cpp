@@ -79,6 +79,7 @@ TEST_CASE("Notify model: a plain thread sleeps until its waker, the lock dropped
     data = 7;
     notify->notify_one();
   }, {{113, "a wait takes a stored notification with a relaxed exchange"},
+      {106, "two threads make the line"},
       {181, "a thread runs on as soon as it is claimed"},
       {191, "the waker of a thread does not wake its futex"}}, {.spurious = true});
 }

@@ -43,6 +43,26 @@ TEST_CASE("Scope model: a cancel reaches the children that are there and the one
       {225, "a cancel is not remembered"}}, {.preemptions = 2});
 }
 
+TEST_CASE("Scope model: a cancelled owner cancels its children, and still waits for them") {
+  check_model("scope: a cancelled owner", [] {
+    Stage stage;
+    Notify never;
+    Cell<int> work{0};
+    FiberThread owner([&] {
+      {
+        Scope scope;
+        (void)scope.spawn([&] {
+          check(!never.wait(), "nobody notifies");
+          work = work + 1;
+        });
+      }
+      check(work <= 1, "the scope ended before its child");
+    });
+    owner.cancel();
+    owner.join();
+  }, {{227, "the last wait for the children is not shielded"}}, {.preemptions = 2});
+}
+
 TEST_CASE("Scope model: an exception of one child cancels the other and comes out of join()") {
   check_model("scope: failure", [] {
     Stage stage;
