@@ -165,7 +165,9 @@ void Execution::switch_away() {
 void Execution::report_end() {
   std::string blocked;
   for (int id = 0; id < count_; ++id) {
-    if (!thread(id).done) blocked += " " + std::to_string(id);
+    if (thread(id).done) continue;
+    blocked += ' ';
+    blocked += std::to_string(id);
   }
   if (!blocked.empty()) why_ = "deadlock or lost wake-up: nobody can run; blocked:" + blocked;
   else if (alive_ != 0) why_ = "a leak: " + std::to_string(alive_) + " objects were not destroyed";
