@@ -34,9 +34,11 @@ Result<Driver::Owner> Driver::create() noexcept {
 }
 
 void Driver::turn(base::Nanos max_wait, sched::FiberList& out) noexcept {
-  registrations_.release_pending();
+  if (!RAMIE_MUTANT(273)) registrations_.release_pending();
   for (std::size_t i = 1; i <= extension_count_; ++i) extensions_[i]->before_wait();
-  if (const int error = poller_.wait(max_wait, events_); error != 0) survive(error);
+  const int error = poller_.wait(max_wait, events_);
+  if (RAMIE_MUTANT(273)) registrations_.release_pending();
+  if (error != 0) survive(error);
   count(metrics_.turns);
   if (events_.empty()) {
     count(metrics_.empty_turns);
@@ -116,7 +118,8 @@ Result<void> Driver::deregister_source(ScheduledIo& io, int fd) noexcept {
 void Driver::retire() noexcept { drop_reference(); }
 
 void Driver::drop_reference() noexcept {
-  if (references_.fetch_sub(1, base::kAcqRel) == 1) delete this;
+  const auto order = RAMIE_MUTANT(276) ? base::kRelaxed : base::kAcqRel;
+  if (references_.fetch_sub(1, order) == 1) delete this;
 }
 
 Result<void> Driver::add_extension(Extension& extension, int fd) noexcept {

@@ -53,9 +53,9 @@ class IoState {
     std::uint64_t old = word_.load(base::kRelaxed);
     std::uint64_t next = 0;
     do {
-      next = (RAMIE_MUTANT(5) ? old & ~kShutdown : old) | ready;
+      next = (RAMIE_MUTANT(285) ? old & ~kShutdown : old) | ready;
       if ((ready & kReadSide) != 0) next = step(next, Direction::read);
-      if (RAMIE_MUTANT(3)) word_.store(old = next, base::kRelease);
+      if (RAMIE_MUTANT(283)) word_.store(old = next, base::kRelease);
       if ((ready & kWriteSide) != 0) next = step(next, Direction::write);
     } while (!word_.compare_exchange_weak(old, next, base::kAcqRel, base::kRelaxed));
   }
@@ -64,13 +64,13 @@ class IoState {
   // final and stay.
   void clear(Direction direction, std::uint8_t bits, Snapshot seen) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
-    const auto final_bits = RAMIE_MUTANT(7) ? 0 : kReadClosed | kWriteClosed;
+    const auto final_bits = RAMIE_MUTANT(287) ? 0 : kReadClosed | kWriteClosed;
     const auto gone = static_cast<std::uint64_t>(bits & ~final_bits);
     do {
-      if (RAMIE_MUTANT(6)) direction = Direction::read;
-      if (Snapshot{old}.tick(direction) != seen.tick(direction) && !RAMIE_MUTANT(1)) return;
+      if (RAMIE_MUTANT(286)) direction = Direction::read;
+      if (Snapshot{old}.tick(direction) != seen.tick(direction) && !RAMIE_MUTANT(281)) return;
       if ((old & gone) == 0) return;
-      if (RAMIE_MUTANT(4)) return word_.store(old & ~gone, base::kRelease);
+      if (RAMIE_MUTANT(284)) return word_.store(old & ~gone, base::kRelease);
     } while (!word_.compare_exchange_weak(old, old & ~gone, base::kAcqRel, base::kRelaxed));
   }
 
@@ -90,7 +90,7 @@ class IoState {
     const unsigned shift = direction == Direction::read ? kReadTickShift : kWriteTickShift;
     const std::uint64_t tick = (word >> shift) & kTickMask;
     std::uint64_t next = tick == kTickMask ? 1 : tick + 1;
-    if (RAMIE_MUTANT(2)) next = (tick & 1U) == 0 ? 1 : 2;
+    if (RAMIE_MUTANT(282)) next = (tick & 1U) == 0 ? 1 : 2;
     return (word & ~(kTickMask << shift)) | (next << shift);
   }
 

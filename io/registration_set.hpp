@@ -32,7 +32,7 @@ class RegistrationSet {
   std::size_t pending() const noexcept { return pending_size_.load(base::kRelaxed); }
 
  private:
-  static constexpr std::size_t kChunk = 64;
+  static constexpr std::size_t kChunk = base::kIsModel ? 1 : 64;
   static constexpr std::size_t kNotifyAfter = 16;
   using Chunk = std::unique_ptr<ScheduledIo[]>;
 

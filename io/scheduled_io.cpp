@@ -16,7 +16,8 @@ constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kGenerationShift) - 
 void ScheduledIo::open(Driver& driver) noexcept {
   driver_ = &driver;
   // First the generation: who sees the new state sees that it is another registration's.
-  generation_.store(static_cast<std::uint16_t>(generation() + 1), base::kRelaxed);
+  const int step = RAMIE_MUTANT(272) ? 0 : 1;
+  generation_.store(static_cast<std::uint16_t>(generation() + step), base::kRelaxed);
   state_.reset();
 }
 
@@ -30,19 +31,22 @@ ScheduledIo* ScheduledIo::from_token(std::uint64_t token, std::uint16_t& generat
 }
 
 void ScheduledIo::publish(std::uint8_t ready, sched::WakeList& wakes) noexcept {
-  state_.publish(ready);
+  if (!RAMIE_MUTANT(278)) state_.publish(ready);
   take_waiters(ready, wakes);
+  if (RAMIE_MUTANT(278)) state_.publish(ready);
 }
 
 void ScheduledIo::shut_down() noexcept {
   state_.shut_down();
   sched::WakeList wakes;
+  if (RAMIE_MUTANT(280)) return;
   take_waiters(IoState::kReadyMask, wakes);
 }
 
 void ScheduledIo::go() noexcept {
   state_.go();
   sched::WakeList wakes;
+  if (RAMIE_MUTANT(274)) return;
   take_waiters(IoState::kReadyMask, wakes);
 }
 
@@ -76,7 +80,7 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
     now = state_.load();
     bool is_taken = false;
     const auto is_over = [&] {
-      now = state_.load();  // I6
+      if (!RAMIE_MUTANT(277)) now = state_.load();  // I6
       if ((now.ready() & mask) != 0 || now.is_shut_down() || is_gone()) return true;
       is_taken = sharing == Sharing::one_waiter && has_waiter(mask);
       return is_taken;

@@ -56,7 +56,14 @@ bool Fiber::try_retain() noexcept {
 }
 
 void Fiber::release() noexcept {
-  if (references.fetch_sub(1, base::kAcqRel) == 1) scheduler->recycle(*this);
+  if (RAMIE_MUTANT(198)) {
+    const std::uint32_t left = references.load(base::kAcquire) - 1;
+    references.store(left, base::kRelease);
+    if (left == 0) scheduler->recycle(*this);
+    return;
+  }
+  const auto order = RAMIE_MUTANT(199) ? base::kRelaxed : base::kAcqRel;
+  if (references.fetch_sub(1, order) == 1) scheduler->recycle(*this);
 }
 
 // --- the task ------------------------------------------------------------------------------------
@@ -98,20 +105,24 @@ void leave_result(Fiber& fiber) noexcept {
   if (fiber.group != nullptr) fiber.group->child_returned(fiber);
   base::tsan_release(fiber.end_edge());
   base::tsan_release(fiber.scheduler);  // shut_down() comes after all of us
-  if (has_result(fiber) && fiber.hand_over(Fiber::kLeft)) drop_task_result(fiber);
+  if (!has_result(fiber) || !fiber.hand_over(Fiber::kLeft)) return;
+  if (!RAMIE_MUTANT(197)) drop_task_result(fiber);
 }
 
 void end_task(Fiber& fiber) noexcept {
   Scheduler& scheduler = *fiber.scheduler;
   ScopeCore* group = std::exchange(fiber.group, nullptr);
+  if (RAMIE_MUTANT(194)) fiber.release();
   WakeList wakes;
-  if ((fiber.join_flags.fetch_or(Fiber::kEnded, base::kAcqRel) & Fiber::kJoiners) != 0) {
+  const auto order = RAMIE_MUTANT(192) ? base::kRelaxed : base::kAcqRel;
+  const std::uint8_t flags = fiber.join_flags.fetch_or(Fiber::kEnded, order);
+  if ((flags & Fiber::kJoiners) != 0 && !RAMIE_MUTANT(193)) {
     const std::lock_guard lock(fiber.join_mutex);
     while (Waiter* joiner = fiber.joiners.pop_front()) (void)wakes.claim(*joiner);
   }
   wakes.fire();
   if (group != nullptr) group->child_ended(fiber);
-  fiber.release();
+  if (!RAMIE_MUTANT(194)) fiber.release();
   scheduler.on_ended();
 }
 
@@ -144,7 +155,7 @@ void WakeList::fire() noexcept {
     threads_ = thread->wake_next;
     const void* futex = thread->word.futex();
     thread->word.start();
-    base::sys::futex_wake(futex, 1);
+    if (!RAMIE_MUTANT(191)) base::sys::futex_wake(futex, 1);
   }
   if (fibers_.is_empty()) return;
   const base::TsanInternal internal;

@@ -90,7 +90,7 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   [[no_unique_address]] Holds holds;
 
   // --- the task
-  const detail::TaskOps* ops = nullptr;
+  base::Plain<const detail::TaskOps*> ops = nullptr;
   base::Atomic<detail::Outcome> outcome{detail::Outcome::none};
   std::error_code error;
   std::exception_ptr exception;
@@ -122,7 +122,12 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   static constexpr std::uint8_t kLeft = 1;
   static constexpr std::uint8_t kUnwanted = 2;
   [[nodiscard]] bool hand_over(std::uint8_t flag) noexcept {
-    return result_flags.fetch_or(flag, base::kAcqRel) != 0;
+    if (RAMIE_MUTANT(195)) {
+      const std::uint8_t old = result_flags.load(base::kAcquire);
+      result_flags.store(old | flag, base::kRelease);
+      return old != 0;
+    }
+    return result_flags.fetch_or(flag, RAMIE_MUTANT(196) ? base::kRelaxed : base::kAcqRel) != 0;
   }
 
   // The edge "end happens before join, and before the block's next fiber".

@@ -29,7 +29,8 @@ bool FiberSlab::withdraw(FiberList& chain, std::size_t count) noexcept {
       unused_.push_back(fiber);
     }
     chunk->next = chunks_.load(base::kRelaxed);
-    chunks_.store(chunk, base::kSeqCst);  // shutdown raises its flag, then walks
+    // Shutdown raises its flag, then walks.
+    chunks_.store(chunk, RAMIE_MUTANT(331) ? base::kRelease : base::kSeqCst);
   }
   while (chain.size() < count && !unused_.is_empty()) chain.push_back(*unused_.pop_front());
   return true;

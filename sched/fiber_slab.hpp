@@ -37,7 +37,7 @@ class FiberSlab {
   void leak() noexcept { leaked_ = true; }
 
  private:
-  static constexpr std::size_t kChunk = 64;
+  static constexpr std::size_t kChunk = base::kIsModel ? 1 : 64;
   struct Chunk {
     Chunk* next = nullptr;
     Fiber fibers[kChunk];

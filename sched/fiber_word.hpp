@@ -107,7 +107,8 @@ class FiberWord {
       const std::uint64_t epoch = ((old >> kEpochShift) + 1) & 0xffff'ffffU;
       const std::uint64_t next = (epoch << kEpochShift) | (old & kAnyCancel) | kArmed |
                                  (shield == Shield::yes ? kShielded : 0);
-      if (word_.compare_exchange_weak(old, next, base::kSeqCst, base::kRelaxed))
+      const auto order = RAMIE_MUTANT(13) ? base::kAcqRel : base::kSeqCst;
+      if (word_.compare_exchange_weak(old, next, order, base::kRelaxed))
         return {true, static_cast<std::uint32_t>(epoch)};
     }
   }
@@ -182,7 +183,7 @@ class FiberWord {
 
   // What a timer needs to know before it claims: the open wait's epoch.
   [[nodiscard]] Armed open_wait() const noexcept {
-    const std::uint64_t now = word_.load(base::kSeqCst);
+    const std::uint64_t now = word_.load(RAMIE_MUTANT(14) ? base::kAcquire : base::kSeqCst);
     return {(now & kArmed) != 0, static_cast<std::uint32_t>(now >> kEpochShift)};
   }
 

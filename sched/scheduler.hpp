@@ -150,6 +150,7 @@ class Scheduler {
 
  private:
   friend class Worker;
+  friend struct ModelDoor;  // tests/model
 
   ~Scheduler();
   static constexpr std::int64_t kNotRetired = std::int64_t{1} << 60;

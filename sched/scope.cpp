@@ -28,7 +28,7 @@ void ScopeCore::adopt(Fiber& child) noexcept {
     size_.fetch_add(1, base::kRelaxed);
     is_canceled = is_canceled_;
   }
-  if (is_canceled) (void)child.word.request(FiberWord::kCancel);
+  if (is_canceled && !RAMIE_MUTANT(224)) (void)child.word.request(FiberWord::kCancel);
 }
 
 void ScopeCore::child_returned(Fiber& child) noexcept {
@@ -44,16 +44,18 @@ void ScopeCore::child_returned(Fiber& child) noexcept {
     child.outcome.store(detail::Outcome::none, base::kRelaxed);
     is_canceled_ = true;
     for (Fiber* other = children_.front(); other != nullptr; other = children_.next(*other))
-      if (other != &child) wakes.request(*other, FiberWord::kCancel);
+      if (other != &child && !RAMIE_MUTANT(226)) wakes.request(*other, FiberWord::kCancel);
   }
   wakes.fire();
 }
 
 void ScopeCore::child_ended(Fiber& child) noexcept {
   WakeList wakes;
+  if (RAMIE_MUTANT(221)) size_.fetch_sub(1, base::kAcqRel);
   mutex_.lock();
   children_.erase(child);
-  if (size_.fetch_sub(1, base::kAcqRel) == 1)
+  const std::size_t before = RAMIE_MUTANT(221) ? 1 : size_.fetch_sub(1, base::kAcqRel);
+  if (before == 1 && !RAMIE_MUTANT(222))
     while (Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);  // one: the owner
   mutex_.unlock();
   wakes.fire();
@@ -64,7 +66,7 @@ void ScopeCore::cancel() noexcept {
   WakeList wakes;
   {
     const std::lock_guard lock(mutex_);
-    is_canceled_ = true;
+    is_canceled_ = !RAMIE_MUTANT(225);
     for (Fiber* child = children_.front(); child != nullptr; child = children_.next(*child))
       wakes.request(*child, FiberWord::kCancel);
   }
@@ -101,7 +103,8 @@ Scope::~Scope() {
   if (std::uncaught_exceptions() > unwinding_) core_->cancel();
   if (!core_->join(sched::FiberWord::Shield::no)) {
     core_->cancel();
-    (void)core_->join(sched::FiberWord::Shield::yes);
+    (void)core_->join(RAMIE_MUTANT(227) ? sched::FiberWord::Shield::no
+                                        : sched::FiberWord::Shield::yes);
   }
   // Nobody asked by join(): a failure must not vanish.
   const auto failed = core_->take_failure();

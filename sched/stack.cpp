@@ -57,9 +57,9 @@ bool Stack::guards(const void* address) const noexcept {
   return address >= first && address < low();
 }
 
-StackPool::StackPool(const StackOptions& options) noexcept : options_(options) {
+StackPool::StackPool(const StackOptions& options) noexcept
+    : options_(options), guard_(options.guard) {
   options_.size = round_to_pages(std::max<std::size_t>(options.size, 16 * 1024));
-  guard_.store(options.guard, base::kRelaxed);
   if (options.guard == GuardMethod::automatic || options.guard == GuardMethod::mprotect)
     protect_limit_ = stacks_that_mprotect_may_guard();
 }
@@ -159,7 +159,7 @@ Stack* StackPool::take(std::size_t size, int& error) noexcept {
     if (depot_ != nullptr) {
       stack = depot_;
       depot_ = stack->next_;
-      --depot_size_;
+      depot_size_ = depot_size_ - 1;
     } else {
       stack = carve(error);
     }
@@ -185,7 +185,7 @@ void StackPool::give_back(Stack* stack) noexcept {
 }
 
 Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
-  mutex_.lock();
+  if (!RAMIE_MUTANT(311)) mutex_.lock();
   Stack* chain = nullptr;
   for (got = 0; got < count && depot_ != nullptr; ++got) {
     Stack* stack = depot_;
@@ -193,8 +193,8 @@ Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
     stack->next_ = chain;
     chain = stack;
   }
-  depot_size_ -= got;
-  mutex_.unlock();
+  depot_size_ = depot_size_ - got;
+  if (!RAMIE_MUTANT(311)) mutex_.unlock();
   return chain;
 }
 
@@ -211,9 +211,9 @@ void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
     (void)sys::advise(low, stack->size_ / kPage * kPage, MADV_DONTNEED);
   }
   mutex_.lock();
-  last->next_ = depot_;
+  if (!RAMIE_MUTANT(312)) last->next_ = depot_;
   depot_ = chain;
-  depot_size_ += count;
+  depot_size_ = depot_size_ + count;
   mutex_.unlock();
 }
 
@@ -234,7 +234,7 @@ StackCache::~StackCache() {
   flush();
   const std::lock_guard lock(pool_.mutex_);
   pool_.caches_.erase(*this);
-  pool_.taken_.fetch_add(lent_.load(base::kRelaxed), base::kRelaxed);
+  if (!RAMIE_MUTANT(313)) pool_.taken_.fetch_add(lent_.load(base::kRelaxed), base::kRelaxed);
 }
 
 Stack* StackCache::take(std::size_t size, int& error) noexcept {

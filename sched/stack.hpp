@@ -51,7 +51,7 @@ class Stack {
   std::size_t size_;    // usable bytes below the record
   std::size_t guard_;   // bytes of guard below them
   std::size_t colour_;  // the first frame starts this much lower: tops must not share cache sets
-  Stack* next_ = nullptr;
+  base::Plain<Stack*> next_ = nullptr;
   bool pooled_;         // false: an odd size, unmapped when given back
   bool has_protected_;  // the guard is mprotect's
   unsigned valgrind_id_ = 0;
@@ -110,8 +110,8 @@ class StackPool {
 
   mutable base::Mutex mutex_;
   base::List<StackCache> caches_;
-  Stack* depot_ = nullptr;
-  std::size_t depot_size_ = 0;
+  base::Plain<Stack*> depot_ = nullptr;
+  base::Plain<std::size_t> depot_size_ = 0;
   Slab* slabs_ = nullptr;
 };
 
@@ -129,7 +129,7 @@ class StackCache : public base::Link {
 
  private:
   friend class StackPool;
-  static constexpr std::size_t kMax = 64;
+  static constexpr std::size_t kMax = base::kIsModel ? 2 : 64;
 
   void count(std::int64_t change) noexcept {
     lent_.store(lent_.load(base::kRelaxed) + change, base::kRelaxed);

@@ -43,7 +43,7 @@ namespace {
 
 // A process without memory refuses thousands: one line a second says it.
 void report_refusal(const Fiber& fiber) noexcept {
-  static constinit base::Atomic<std::int64_t> next_report{0};
+  static base::Atomic<std::int64_t> next_report{0};
   const std::int64_t now = std::chrono::nanoseconds(base::now().time_since_epoch()).count();
   std::int64_t due = next_report.load(base::kRelaxed);
   if (now < due || !next_report.compare_exchange_strong(due, now + 1'000'000'000, base::kRelaxed))

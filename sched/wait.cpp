@@ -1,11 +1,13 @@
 // See wait.hpp.
 #include "sched/wait.hpp"
 
+#include "sched/base/sys.hpp"
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/worker.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace ramie {
 inline namespace v0 {
@@ -13,7 +15,7 @@ namespace sched {
 
 namespace {
 
-base::Atomic<std::size_t> threads_in_waits{0};
+constinit std::atomic<std::size_t> threads_in_waits{0};  // a figure, no part of the protocol
 
 // Out of the fiber and, some time later, back in; perhaps on another thread.
 void leave(Fiber& fiber, Leaving leaving) noexcept {
@@ -65,13 +67,13 @@ bool Wait::arm_timer() noexcept {
   TimerEntry& entry = self.timer;
   TimerSet& timers = self.scheduler->timers();
   const Tick due = timers.to_tick_up(deadline_);
-  if (entry.due.load(base::kSeqCst) <= due) return true;
+  if (entry.due.load(RAMIE_MUTANT(182) ? base::kAcquire : base::kSeqCst) <= due) return true;
   if (deadline_ <= base::now()) return false;
   TimerWheel& wheel = timers.wheel(self.worker.load(base::kRelaxed)->index());
   // The last wheel may be firing the entry now, and put it back: it is ours after remove(), which
   // takes that wheel's lock, whatever `due` says. insert() does the same for its own wheel.
   TimerWheel* last = entry.wheel.load(base::kRelaxed);
-  if (last != nullptr && last != &wheel) last->remove(entry);
+  if (last != nullptr && last != &wheel && !RAMIE_MUTANT(246)) last->remove(entry);
   if (wheel.insert(entry, due)) self.scheduler->notify_timer(due);
   return true;
 }
@@ -101,7 +103,7 @@ void Wait::park_thread() noexcept {
   threads_in_waits.fetch_add(1, base::kRelaxed);
   for (;;) {  // until WakeList::fire() has started us
     const std::uint32_t value = word.futex_value();
-    if (word.state() == FiberWord::kLive) break;
+    if (word.state() == FiberWord::kLive || (RAMIE_MUTANT(181) && !word.is_armed())) break;
     (void)base::sys::futex_wait(word.futex(), value, base::Nanos(base::kTsanNap));
     base::tsan_let_signals_in();
   }

@@ -55,7 +55,7 @@ struct Waiter : base::Link {
   Sleeper* sleeper = nullptr;
   std::uint32_t epoch = 0;
   std::uint8_t arm = 0;        // which arm of a select; 0 for a plain wait
-  std::uint32_t interest = 0;  // for lists whose waiters come in kinds
+  base::Plain<std::uint32_t> interest = 0;  // for lists whose waiters come in kinds
   std::uint64_t amount = 0;    // what is asked for: permits, or the kinds of readiness
 };
 

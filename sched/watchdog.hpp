@@ -13,9 +13,9 @@
 
 #include "sched/base/atomic.hpp"
 #include "sched/base/clock.hpp"
+#include "sched/base/thread.hpp"
 
 #include <cstdint>
-#include <thread>
 #include <vector>
 
 namespace ramie {
@@ -98,7 +98,7 @@ class Watchdog {
   base::Atomic<std::uint64_t> stalls_{0};
   base::Atomic<std::uint64_t> rescues_{0};
   base::Atomic<std::uint64_t> deadlocks_{0};
-  std::thread thread_;
+  base::Thread thread_;
 };
 
 }  // namespace sched

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sched/base/random.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/chaos.hpp"
 #include "sched/context.hpp"
 #include "sched/fiber.hpp"
@@ -14,7 +15,6 @@
 
 #include <cstddef>
 #include <optional>
-#include <thread>
 #include <vector>
 
 namespace ramie {
@@ -62,7 +62,7 @@ class Worker {
 
  private:
   friend class Scheduler;
-  using Queue = RunQueue<Fiber>;
+  using Queue = RunQueue<Fiber, base::kIsModel ? 4 : 256>;
   static constexpr std::uint32_t kWatcherTakes =
       32;  // at most, from a queue that others still serve
 
@@ -136,7 +136,7 @@ class Worker {
   base::Atomic<std::size_t> inbox_size_{0};
   std::vector<std::uint32_t> seen_ticks_;  // of the others, at our last search
   WorkerMetrics metrics_;
-  std::thread thread_;
+  base::Thread thread_;
 };
 
 }  // namespace sched

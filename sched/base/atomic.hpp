@@ -19,6 +19,7 @@ using model::fence;
 template <class T>
 using Plain = model::Cell<T>;
 inline void cpu_pause() { model::yield(); }
+inline constexpr bool kIsModel = true;
 }  // namespace base
 }  // namespace v0
 }  // namespace ramie
@@ -35,6 +36,9 @@ namespace base {
 
 template <class T>
 using Atomic = std::atomic<T>;
+
+// The checker runs with small capacities.
+inline constexpr bool kIsModel = false;
 
 // Data without atomicity; under the checker every access is checked for races.
 template <class T>

@@ -13,7 +13,11 @@ using Nanos = std::chrono::nanoseconds;
 
 inline constexpr Instant kNever = Instant::max();
 
+#if defined(RAMIE_MODEL)
+Instant now() noexcept;  // stands still until a model moves it
+#else
 inline Instant now() noexcept { return Clock::now(); }
+#endif
 
 // `from + delay`, at most kNever: a delay of "for ever" must not wrap into the past.
 template <class Rep, class Period>

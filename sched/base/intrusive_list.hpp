@@ -5,6 +5,7 @@
 #pragma once
 
 #include "sched/base/assert.hpp"
+#include "sched/base/atomic.hpp"
 
 #include <cstddef>
 
@@ -42,8 +43,8 @@ class Link {
     next_ = prev_ = nullptr;
   }
 
-  Link* next_ = nullptr;
-  Link* prev_ = nullptr;
+  Plain<Link*> next_ = nullptr;
+  Plain<Link*> prev_ = nullptr;
 };
 
 // T derives from Link.
@@ -59,9 +60,13 @@ class List {
   }
 
   bool is_empty() const noexcept { return head_.next_ == &head_; }
-  T* front() noexcept { return is_empty() ? nullptr : static_cast<T*>(head_.next_); }
+  T* front() noexcept {
+    Link* first = head_.next_;
+    return first == &head_ ? nullptr : static_cast<T*>(first);
+  }
   const T* front() const noexcept {
-    return is_empty() ? nullptr : static_cast<const T*>(head_.next_);
+    const Link* first = head_.next_;
+    return first == &head_ ? nullptr : static_cast<const T*>(first);
   }
   // The element after `element`, or null.
   const T* next(const T& element) const noexcept {

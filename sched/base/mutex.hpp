@@ -1,71 +1,23 @@
-// A mutex of four bytes for short critical sections. Waiting sleeps in the kernel: a spinlock whose
-// holder was preempted would burn the waiter's time slice (measured elsewhere: a wake-up p99 of 3.5
-// ms).
-//
-//   0 free    1 held    2 held, and somebody may sleep
-//
-// unlock() does not touch the mutex after its exchange (a futex wake needs only the address), so
-// the next holder may destroy it at once.
+// The mutex of short critical sections; under the model checker one that it understands, so that
+// every model need not search the futex's schedules too (FutexMutex has a model of its own).
 #pragma once
 
+#if defined(RAMIE_MODEL)
 #include "sched/base/atomic.hpp"
+#else
+#include "sched/base/futex_mutex.hpp"
+#endif
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
 
 #if defined(RAMIE_MODEL)
-
-namespace ramie {
-inline namespace v0 {
-namespace base {
 using model::Mutex;
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
-
 #else
-
-#include "sched/base/sys.hpp"
-
-#include <cstdint>
-
-namespace ramie {
-inline namespace v0 {
-namespace base {
-
-class Mutex {
- public:
-  constexpr Mutex() noexcept = default;
-  Mutex(const Mutex&) = delete;
-  Mutex& operator=(const Mutex&) = delete;
-
-  void lock() noexcept {
-    std::uint32_t free = 0;
-    if (!word_.compare_exchange_strong(free, 1, kAcquire, kRelaxed)) lock_slow();
-  }
-  bool try_lock() noexcept {
-    std::uint32_t free = 0;
-    return word_.compare_exchange_strong(free, 1, kAcquire, kRelaxed);
-  }
-  void unlock() noexcept {
-    const void* address = &word_;
-    if (word_.exchange(0, kRelease) == 2) sys::futex_wake(address, 1);
-  }
-
- private:
-  [[gnu::noinline]] void lock_slow() noexcept {
-    for (int i = 0; i < 40; ++i) {  // a holder on another core needs a few dozen cycles
-      std::uint32_t free = 0;
-      if (word_.load(kRelaxed) == 0 && word_.compare_exchange_strong(free, 1, kAcquire, kRelaxed))
-        return;
-      cpu_pause();
-    }
-    while (word_.exchange(2, kAcquire) != 0)
-      (void)sys::futex_wait(&word_, 2, std::chrono::nanoseconds(-1));
-  }
-
-  Atomic<std::uint32_t> word_{0};
-};
+using Mutex = FutexMutex;
+#endif
 
 }  // namespace base
 }  // namespace v0
 }  // namespace ramie
-
-#endif

@@ -1,8 +1,38 @@
-// Starts a thread, through the tests' plan: std::thread makes the system call itself.
+// The operating system's threads, where the library may block one: the standard's, or the model
+// checker's. (Short critical sections use base/mutex.hpp.)
 #pragma once
+
+#if defined(RAMIE_MODEL)
+
+#include "tests/model/thread.hpp"
+
+#include <utility>
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
+
+using Thread = model::OsThread;
+using ThreadMutex = model::Mutex;
+using ThreadCondvar = model::Condvar;
+
+inline void yield_thread() noexcept { model::yield(); }
+
+template <class F>
+Thread start_thread(F&& body) {
+  return Thread(std::forward<F>(body));
+}
+
+}  // namespace base
+}  // namespace v0
+}  // namespace ramie
+
+#else
 
 #include "sched/base/sys.hpp"
 
+#include <condition_variable>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -11,14 +41,23 @@ namespace ramie {
 inline namespace v0 {
 namespace base {
 
-// Throws std::system_error if no thread can be had, std::bad_alloc without memory.
+using Thread = std::thread;
+using ThreadMutex = std::mutex;
+using ThreadCondvar = std::condition_variable;
+
+inline void yield_thread() noexcept { std::this_thread::yield(); }
+
+// Through the tests' plan: std::thread makes the system call itself. Throws std::system_error if no
+// thread can be had, std::bad_alloc without memory.
 template <class F>
-std::thread start_thread(F&& body) {
+Thread start_thread(F&& body) {
   if (int planned = inject("clone"); planned != 0)
     throw std::system_error(-planned, std::generic_category());
-  return std::thread(std::forward<F>(body));
+  return Thread(std::forward<F>(body));
 }
 
 }  // namespace base
 }  // namespace v0
 }  // namespace ramie
+
+#endif

@@ -39,13 +39,13 @@ void BlockingPool::submit(Fiber& job) noexcept {
   job.waits_for.store(WaitKind::blocking, base::kRelaxed);
   {
     const std::lock_guard lock(mutex_);
-    if (is_shut_down_) {
+    if (is_shut_down_ && !RAMIE_MUTANT(294)) {
       error = errc::shutting_down;
     } else if (idle_ > 0) {
       jobs_.push_back(job);
-      --idle_;
+      if (!RAMIE_MUTANT(291)) --idle_;
       ++promised_;
-      job_came_.notify_one();
+      if (!RAMIE_MUTANT(293)) job_came_.notify_one();
       return;
     } else if (threads_.size() < max_threads_ && !start_thread() && threads_.empty()) {
       error = std::make_error_code(std::errc::resource_unavailable_try_again);
@@ -58,14 +58,16 @@ void BlockingPool::submit(Fiber& job) noexcept {
 }
 
 // Null: time to go.
-Fiber* BlockingPool::wait_for_job(std::unique_lock<std::mutex>& lock) {
+Fiber* BlockingPool::wait_for_job(std::unique_lock<base::ThreadMutex>& lock) {
   if (Fiber* job = jobs_.pop_front()) return job;
   if (is_shut_down_) return nullptr;
   ++idle_;
   const base::Instant until = base::saturating_add(base::now(), keep_alive_);
   for (;;) {
     const bool has_timed_out = job_came_.wait_until(lock, until) == std::cv_status::timeout;
+    if (RAMIE_MUTANT(292) && has_timed_out) return nullptr;
     if (promised_ > 0) {
+      if (RAMIE_MUTANT(291)) --idle_;
       --promised_;
       if (Fiber* job = jobs_.pop_front()) return job;
       if (is_shut_down_) return nullptr;
@@ -96,7 +98,7 @@ void BlockingPool::run(Threads::iterator self) noexcept {
   gone_.splice(gone_.begin(), threads_, self);
   thread_ended_.notify_all();
   lock.unlock();
-  for (std::thread& thread : before) thread.join();
+  for (base::Thread& thread : before) thread.join();
 }
 
 void BlockingPool::drop_unrun(Fiber& job) noexcept {
@@ -138,9 +140,10 @@ void BlockingPool::cancel_queued() noexcept {
     const std::lock_guard lock(mutex_);
     is_shut_down_ = true;
     unrun.append(jobs_);
-    job_came_.notify_all();
+    if (!RAMIE_MUTANT(296)) job_came_.notify_all();
   }
-  while (Fiber* job = unrun.pop_front()) end_unrun(*job, {});
+  while (Fiber* job = unrun.pop_front())
+    if (!RAMIE_MUTANT(295)) end_unrun(*job, {});
 }
 
 bool BlockingPool::shut_down(base::Instant deadline) noexcept {
@@ -154,11 +157,11 @@ bool BlockingPool::shut_down(base::Instant deadline) noexcept {
   } else if (!has_ended) {
     has_ended = thread_ended_.wait_until(lock, deadline, all_gone);
   }
-  for (std::thread& thread : threads_) thread.detach();
+  for (base::Thread& thread : threads_) thread.detach();
   Threads gone;
   gone.splice(gone.begin(), gone_);
   lock.unlock();
-  for (std::thread& thread : gone) thread.join();
+  for (base::Thread& thread : gone) thread.join();
   return has_ended;
 }
 

@@ -6,13 +6,12 @@
 #pragma once
 
 #include "sched/base/clock.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/waiter.hpp"
 
-#include <condition_variable>
 #include <cstddef>
 #include <list>
 #include <mutex>
-#include <thread>
 
 namespace ramie {
 inline namespace v0 {
@@ -42,21 +41,21 @@ class BlockingPool {
   std::size_t queued() const noexcept;
 
  private:
-  using Threads = std::list<std::thread>;
+  using Threads = std::list<base::Thread>;
 
   void run(Threads::iterator self) noexcept;
   bool start_thread() noexcept;
   void run_job(Fiber& job) noexcept;
   static void drop_unrun(Fiber& job) noexcept;
   void end_unrun(Fiber& job, std::error_code error) noexcept;
-  Fiber* wait_for_job(std::unique_lock<std::mutex>& lock);
+  Fiber* wait_for_job(std::unique_lock<base::ThreadMutex>& lock);
 
   Scheduler& scheduler_;
   const std::size_t max_threads_;
   const base::Nanos keep_alive_;
-  mutable std::mutex mutex_;
-  std::condition_variable job_came_;
-  std::condition_variable thread_ended_;
+  mutable base::ThreadMutex mutex_;
+  base::ThreadCondvar job_came_;
+  base::ThreadCondvar thread_ended_;
   FiberList jobs_;
   Threads threads_;  // running
   Threads gone_;     // ended, to be joined by the next to end

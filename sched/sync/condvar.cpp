@@ -15,10 +15,14 @@ Result<void> Condvar::wait(std::unique_lock<Mutex>& lock) noexcept {
   sched::Wait wait(sched::WaitKind::condvar, this);
   if (auto entered = wait.enter(); !entered) return entered;
   const auto announce = [&] {
-    has_waiters_.store(true, base::kRelease);
+    if (!RAMIE_MUTANT(141)) has_waiters_.store(true, base::kRelease);
     return false;
   };
-  auto by = Line::of(line_).wait(wait, announce, [&] { lock.unlock(); });
+  const auto on_linked = [&] {
+    lock.unlock();
+    if (RAMIE_MUTANT(141)) has_waiters_.store(true, base::kRelease);
+  };
+  auto by = Line::of(line_).wait(wait, announce, on_linked);
   if (!lock.owns_lock()) lock.lock();
   if (!by) return failure(by.error());
   return {};
@@ -28,8 +32,8 @@ void Condvar::notify_one_slow() noexcept {
   Line& line = Line::of(line_);
   sched::WakeList wakes;
   const std::lock_guard lock(line.mutex);
-  (void)line.serve_one(wakes, Line::kServed, Line::kTold);
-  if (line.waiters.is_empty()) has_waiters_.store(false, base::kRelaxed);
+  (void)line.serve_one(wakes, Line::kServed, RAMIE_MUTANT(143) ? Line::kNone : Line::kTold);
+  if (line.waiters.is_empty() || RAMIE_MUTANT(142)) has_waiters_.store(false, base::kRelaxed);
 }
 
 void Condvar::notify_all_slow() noexcept {

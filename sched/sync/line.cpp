@@ -1,10 +1,10 @@
 // See line.hpp.
 #include "sched/sync/line.hpp"
 
+#include "sched/base/thread.hpp"
 #include "sched/current.hpp"
 
 #include <new>
-#include <thread>
 
 namespace ramie {
 inline namespace v0 {
@@ -15,12 +15,14 @@ void Line::make(detail::WaitLine& storage) noexcept {
   static_assert(alignof(Line) <= alignof(void*));
   std::uint32_t made = detail::WaitLine::kNot;
   if (storage.made_.compare_exchange_strong(made, detail::WaitLine::kBeing, base::kAcquire,
-                                            base::kAcquire)) {
+                                            base::kAcquire) ||
+      RAMIE_MUTANT(106)) {
     ::new (storage.space_) Line;
-    storage.made_.store(detail::WaitLine::kDone, base::kRelease);
+    storage.made_.store(detail::WaitLine::kDone,
+                        RAMIE_MUTANT(105) ? base::kRelaxed : base::kRelease);
     return;
   }
-  while (storage.made_.load(base::kAcquire) != detail::WaitLine::kDone) std::this_thread::yield();
+  while (storage.made_.load(base::kAcquire) != detail::WaitLine::kDone) base::yield_thread();
 }
 
 void Line::destroy(detail::WaitLine& storage) noexcept { of(storage).~Line(); }

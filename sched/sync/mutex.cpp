@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::uint8_t kTry = Line::kServed;
 constexpr std::uint8_t kOwns = 2;
-constexpr int kSpins = 32;
+constexpr int kSpins = base::kIsModel ? 1 : 32;
 
 // An owner that runs on another core is done in a moment; with one worker nobody else runs.
 bool may_spin(sched::Wait& wait) noexcept {
@@ -40,10 +40,12 @@ bool Mutex::take_or_queue(bool& is_woken) noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
   for (;;) {
     const bool is_held = (state & kLocked) != 0;
-    std::uint32_t next = is_woken ? state & ~kWoken : state;
+    std::uint32_t next = is_woken && !RAMIE_MUTANT(131) ? state & ~kWoken : state;
     if (!is_held) next |= kLocked;
-    else next |= is_woken ? kWaiters | kHandOff : kWaiters;
-    if (!state_.compare_exchange_weak(state, next, base::kAcqRel, base::kRelaxed)) continue;
+    else if (!RAMIE_MUTANT(139)) next |= kWaiters;
+    if (is_held && is_woken && !RAMIE_MUTANT(133)) next |= kHandOff;
+    const auto order = RAMIE_MUTANT(135) ? base::kRelaxed : base::kAcqRel;
+    if (!state_.compare_exchange_weak(state, next, order, base::kRelaxed)) continue;
     is_woken = false;
     return !is_held;
   }
@@ -90,10 +92,12 @@ void Mutex::unlock_slow() noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
   for (;;) {
     RAMIE_CHECK((state & kLocked) != 0, "unlock() of a Mutex that nobody holds");
-    if ((state & kWaiters) == 0 || (state & (kWoken | kHandOff)) == kWoken) {
-      if (state_.compare_exchange_weak(state, state & ~kLocked, base::kRelease, base::kRelaxed))
-        return;
-      continue;
+    const bool wakes_nobody = (state & kWaiters) == 0 || RAMIE_MUTANT(137);
+    if (wakes_nobody || (state & (kWoken | kHandOff)) == kWoken) {
+      const auto order = RAMIE_MUTANT(136) ? base::kRelaxed : base::kRelease;
+      if (!state_.compare_exchange_weak(state, state & ~kLocked, order, base::kRelaxed)) continue;
+      if (RAMIE_MUTANT(138)) (void)state_.load(base::kRelaxed);
+      return;
     }
     if (wake_first()) return;
     state = state_.load(base::kRelaxed);
@@ -114,8 +118,9 @@ bool Mutex::wake_first() noexcept {
       state_.fetch_or(kWoken, base::kRelaxed);
       off |= kLocked;
     }
-    state_.fetch_and(~off, base::kRelease);
-    if (!is_served) return false;
+    state_.fetch_and(~off, RAMIE_MUTANT(136) ? base::kRelaxed : base::kRelease);
+    if (RAMIE_MUTANT(134)) wakes.fire();
+    if (!is_served) return RAMIE_MUTANT(132);
   }
   wakes.fire();
   return true;

@@ -1,5 +1,6 @@
 // The library's side of task.hpp: create, submit, join, cancel, and this fiber.
 #include "sched/base/annotate.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
 #include "sched/fiber.hpp"
@@ -10,8 +11,6 @@
 
 #include <ramie/task.hpp>
 #include <ramie/time.hpp>
-
-#include <thread>
 
 namespace ramie {
 inline namespace v0 {
@@ -54,6 +53,7 @@ Result<void> task_join(Task& task) noexcept {
   RAMIE_CHECK(sched::current_fiber() != &task, "a fiber joins itself: it would wait for ever");
   sched::Wait wait(sched::WaitKind::join, &task);
   auto joined = wait.run(task.join_mutex, task.joiners, [&] {
+    if (RAMIE_MUTANT(231)) return task.has_ended();
     return (task.join_flags.fetch_or(Fiber::kJoiners, base::kAcqRel) & Fiber::kEnded) != 0;
   });
   if (joined) base::tsan_acquire(task.end_edge());
@@ -98,7 +98,7 @@ std::chrono::steady_clock::time_point deadline_after(std::chrono::nanoseconds de
 
 void yield_now() noexcept {
   if (sched::Fiber* fiber = sched::current_fiber()) sched::yield_fiber(*fiber);
-  else std::this_thread::yield();
+  else base::yield_thread();
 }
 
 void consume_budget() noexcept {

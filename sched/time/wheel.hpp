@@ -44,8 +44,8 @@ class TimerWheel {
   std::size_t size() const noexcept { return size_.load(base::kRelaxed); }
 
  private:
-  static constexpr unsigned kLevels = 6;
-  static constexpr unsigned kBits = 6;
+  static constexpr unsigned kLevels = base::kIsModel ? 2 : 6;
+  static constexpr unsigned kBits = base::kIsModel ? 2 : 6;
   static constexpr unsigned kSlots = 1U << kBits;
 
   struct Level {

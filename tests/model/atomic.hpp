@@ -29,8 +29,8 @@ class Atomic {
   using value_type = T;
   static constexpr bool is_always_lock_free = true;
 
-  Atomic() noexcept : Atomic(T{}) {}
-  Atomic(T value) noexcept : location_(to_word(value)) {}  // implicit, as std::atomic's
+  constexpr Atomic() noexcept : Atomic(T{}) {}
+  constexpr Atomic(T value) noexcept : location_(to_word(value)) {}  // implicit, as std::atomic's
   Atomic(const Atomic&) = delete;
   Atomic& operator=(const Atomic&) = delete;
 
@@ -77,9 +77,9 @@ class Atomic {
   [[nodiscard]] Location& location() const noexcept { return location_; }
 
  private:
-  [[nodiscard]] static Word to_word(T value) noexcept {
+  [[nodiscard]] static constexpr Word to_word(T value) noexcept {
     Word word = 0;
-    std::memcpy(&word, &value, sizeof(T));
+    if (!std::is_constant_evaluated()) std::memcpy(&word, &value, sizeof(T));
     return word;
   }
   [[nodiscard]] static T from_word(Word word) noexcept {

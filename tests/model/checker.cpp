@@ -29,6 +29,10 @@ Result explore(const std::function<void()>& body, const Options& options) {
       result.exhausted = true;
       break;
     }
+    if (options.mode != Mode::search && result.execs >= options.walks) {
+      result.exhausted = true;
+      break;
+    }
     if (result.execs >= options.max_execs || elapsed() > options.max_seconds) break;
   }
   result.seconds = elapsed();

@@ -10,7 +10,7 @@
 //                 +--> Cell: plain data; an access that is not ordered with an earlier one fails
 //
 // What it finds: failed check()s, data races, deadlocks (a lost wake-up is one), endless spins,
-// objects destroyed under somebody's feet. What it leaves out, on purpose:
+// objects destroyed under somebody's feet or not at all. What it leaves out, on purpose:
 //   - modification order is execution order: no load buffering, no store that lands in the past;
 //   - a load sees the last kWindow stores of its location, no older ones;
 //   - a thread reads one and the same stale store kStaleReads times at most, and after yield()
@@ -18,16 +18,28 @@
 //   - with `preemptions` >= 0, schedules with more preemptions than that.
 //
 // A failing run stops the search; its threads are dropped where they stand, not unwound (the code
-// under test is noexcept), so what they own stays allocated. Inside a catch block the body must
-// not do anything that is a scheduling point.
+// under test is noexcept), so what they own stays allocated.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
 namespace ramie::model {
 
+// How runs are chosen.
+//   search   depth first, until every run within the bound was made
+//   random   `walks` runs; at each decision every thread, and every value, is as likely
+//   pct      `walks` runs; threads have random priorities, and `depth` - 1 times in a run the
+//            running one falls to the lowest (Burckhardt et al.: finds a bug of that depth with
+//            probability 1 / (threads * steps^(depth-1)) at least, in every single run)
+enum class Mode : std::uint8_t { search, random, pct };
+
 struct Options {
+  Mode mode = Mode::search;
+  std::uint64_t seed = 1;  // of the walks
+  long walks = 20'000;
+  int depth = 3;
   int preemptions = 3;    // schedules with at most so many preemptions; -1: all schedules
   bool dpor = true;       // off: every schedule within the bound, to check DPOR itself
   bool weak = true;       // off: loads return the newest store (sequential consistency)
@@ -47,7 +59,7 @@ struct Result {
   long execs = 0;          // runs made
   long steps = 0;          // scheduling points in all runs
   double seconds = 0;
-  bool exhausted = false;  // every run within the bound was made
+  bool exhausted = false;  // every run within the bound, or every walk, was made
   int bound = -1;          // the preemption bound, if it cut anything off; else -1
 };
 

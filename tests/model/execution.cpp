@@ -3,6 +3,7 @@
 
 #include <boost/context/detail/fcontext.hpp>
 
+#include <cxxabi.h>
 #include <sys/mman.h>
 
 #include <cstdio>
@@ -32,7 +33,22 @@ Execution* Execution::active_ = nullptr;
 std::uint32_t Execution::run_ = 0;
 std::uint16_t Execution::objects_ = 0;
 
-Footprint::Footprint() : run(Execution::run_), number(++Execution::objects_) {}
+void Footprint::be_born() noexcept {
+  run = Execution::run_;
+  number = ++Execution::objects_;
+}
+
+void Footprint::be_made() noexcept {
+  be_born();
+  if (Execution* active = Execution::active()) active->note_made();
+}
+
+void Footprint::be_destroyed() noexcept {
+  Execution* active = Execution::active();
+  if (active == nullptr || run != Execution::run_number()) return;
+  active->note_destroyed();
+  run = 0;
+}
 
 Execution::Execution(const Options& options) : options_(options) {}
 
@@ -65,6 +81,7 @@ struct Execution::FiberEntry {
   static void enter(context::transfer_t from) {
     Execution& run = *active_;
     arrived(run, from);
+    *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()) = {};
     try {
       run.thread().body();
     } catch (...) {
@@ -75,10 +92,14 @@ struct Execution::FiberEntry {
   }
 };
 
+// A thread that is switched away from inside a catch block keeps its exceptions.
 void Execution::jump(int to) {
+  const auto* exceptions = reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
+  thread().exceptions = *exceptions;
   jumped_from_ = self_;
   self_ = to;
   FiberEntry::arrived(*this, context::jump_fcontext(thread(to).context, nullptr));
+  *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()) = thread().exceptions;
 }
 
 void Execution::leave() {
@@ -119,27 +140,37 @@ void Execution::run_once(const std::function<void()>& body) {
   fences_.assign(1, Clock{});
   futexes_.clear();
   fence_order_.reset();
+  alive_ = 0;
   if (!options_.replay.empty() && !replaying_) start_path();
+  else if (walks() && options_.replay.empty()) start_walk();
   (void)spawn([&body] { body(); });
   context::jump_fcontext(thread(0).context, nullptr);
+  *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()) = {};
   active_ = nullptr;
+  free_deleted();
+  if (!failed()) return;
+  // What its closures own was made in this run and can be destroyed in no other.
+  for (ThreadState& dropped : threads_) (void)new auto(std::move(dropped.body));
 }
 
 void Execution::switch_away() {
   const int next = pick();
   if (next < 0) {
-    report_deadlock();
+    report_end();
     leave();
   }
   if (next != self_) jump(next);
 }
 
-void Execution::report_deadlock() {
+void Execution::report_end() {
   std::string blocked;
   for (int id = 0; id < count_; ++id) {
-    if (!thread(id).done) blocked += " " + std::to_string(id);
+    if (thread(id).done) continue;
+    blocked += ' ';
+    blocked += std::to_string(id);
   }
   if (!blocked.empty()) why_ = "deadlock or lost wake-up: nobody can run; blocked:" + blocked;
+  else if (alive_ != 0) why_ = "a leak: " + std::to_string(alive_) + " objects were not destroyed";
 }
 
 void Execution::fail(const std::string& why) {
@@ -153,7 +184,7 @@ void Execution::point(const Step& step) {
   ++steps_;
   const Footprint* object = step.object;
   if (object != nullptr && object->run != run_) {
-    fail("an object from outside this run is used: construct everything inside the body");
+    fail("an object is used that was destroyed, or is from outside this run");
   }
   if (position_ >= options_.max_path) {
     fail("more than " + std::to_string(options_.max_path) +
@@ -205,7 +236,7 @@ FutexQueue& Execution::futex(const void* address) {
   for (FutexQueue& queue : futexes_) {
     if (queue.address == address) return queue;
   }
-  return futexes_.emplace_back(FutexQueue{.address = address});
+  return futexes_.emplace_back(address);
 }
 
 void Execution::trace(const char* what, const Footprint* object, std::uint64_t value) {

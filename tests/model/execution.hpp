@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -31,11 +32,17 @@ enum class Access : std::uint8_t { kRead, kWrite };
 
 // What DPOR remembers about one shared object. Reads commute, writes commute with nothing.
 struct Footprint {
-  Footprint();
-  void reset() noexcept { *this = Footprint(); }
+  constexpr Footprint() noexcept = default;
+  void be_born() noexcept;  // in the current run
+  void be_made() noexcept;  // the same for an object that must be destroyed before the run ends
+  void be_destroyed() noexcept;  // whoever touches it now fails
+  void reset() noexcept {
+    *this = {};
+    be_born();
+  }
 
-  std::uint32_t run;        // the run it was born in
-  std::uint16_t number;     // its name in traces
+  std::uint32_t run = 0;     // the run it was born in
+  std::uint16_t number = 0;  // its name in traces
   std::int8_t writer = -1;  // thread of the last write
   std::int32_t write_at = 0;                        // its place in the path
   std::array<std::int32_t, kMaxThreads> read_at{};  // place of each thread's last read
@@ -53,8 +60,15 @@ struct Step {
   const void* argument = nullptr;
 };
 
+// The C++ runtime's, of one thread (the Itanium ABI).
+struct ExceptionState {
+  void* caught = nullptr;
+  unsigned uncaught = 0;
+};
+
 struct ThreadState {
   void* context = nullptr;
+  ExceptionState exceptions;
   std::function<void()> body;
   View now;        // what this thread's next step happens after
   View released;   // `now` at the last release fence: what relaxed stores publish
@@ -83,6 +97,8 @@ struct Decision {
 
 // The threads that sleep on one address, as the kernel knows them.
 struct FutexQueue {
+  explicit FutexQueue(const void* of) noexcept : address(of) { footprint.be_born(); }
+
   const void* address;
   Footprint footprint{};
   ThreadMask sleeping = 0;
@@ -125,6 +141,11 @@ class Execution {
   [[noreturn]] void fail(const std::string& why);
   void trace(const char* what, const Footprint* object, std::uint64_t value);
   void fence(bool acquire, bool release, bool sequential);
+  void note_made() noexcept { ++alive_; }
+  void note_destroyed() noexcept { --alive_; }
+  // The heap (heap.cpp).
+  static bool keep_deleted(void* memory) noexcept;
+  static void free_deleted() noexcept;
   [[nodiscard]] Footprint& fence_order() noexcept { return fence_order_; }
   [[nodiscard]] FutexQueue& futex(const void* address);
   // What the fences up to number `count` (inclusive) have heard of.
@@ -141,6 +162,10 @@ class Execution {
   [[nodiscard]] ThreadMask runnable();
   [[nodiscard]] int pick();
   [[nodiscard]] int default_choice(ThreadMask ready) const;
+  [[nodiscard]] bool walks() const noexcept { return options_.mode != Mode::search; }
+  void start_walk();
+  [[nodiscard]] int walk_choice(ThreadMask ready);
+  [[nodiscard]] std::uint32_t draw(std::uint32_t limit);
   void decide(ThreadMask ready);
   void note_races();
   void note_race(int id, const Footprint* object, Access access);
@@ -150,7 +175,7 @@ class Execution {
   void switch_away();
   void jump(int to);
   [[noreturn]] void leave();
-  void report_deadlock();
+  void report_end();
   void start_path();
 
   static Execution* active_;
@@ -173,8 +198,14 @@ class Execution {
   std::deque<FutexQueue> futexes_;
   std::string why_;
   bool bounded_ = false;
+  std::mt19937_64 random_;
+  std::uint64_t walk_ = 0;                        // number of the next one
+  std::array<int, kMaxThreads> priorities_{};     // pct: the highest runs
+  std::vector<std::size_t> falls_;                // pct: places where the running one falls
+  std::size_t longest_ = 64;                      // decisions in a run so far, to place them
   bool replaying_ = false;
   long steps_ = 0;
+  long alive_ = 0;  // objects made in this run and not destroyed
 };
 
 }  // namespace ramie::model

@@ -33,6 +33,7 @@ enum : int {
   kWatchKept = 39,
   kFoundAtLastIsSilent = 40,
   kWatcherNeverDrives = 41,
+  kClosesTooLate = 42,
 };
 
 constexpr int kEvents = 2;
@@ -83,8 +84,9 @@ struct Crew {
   }
 
   void close() {
-    is_closing.store(true, Order::seq_cst);
+    if (!is_mutant(kClosesTooLate)) is_closing.store(true, Order::seq_cst);
     for (std::size_t id = 0; id < workers; ++id) unpark(id);
+    if (is_mutant(kClosesTooLate)) is_closing.store(true, Order::seq_cst);
   }
 
   // --- a worker
@@ -316,4 +318,15 @@ TEST_CASE("Idle model: a worker stuck in one fiber leaves the sockets to another
       {kNobodyWatches, "no sleep is bounded"},
       {kWatcherNeverDrives, "the watcher leaves the baton for ever"},
       {kWatchKept, "the watcher keeps the role when it has work"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Idle model: a shutdown reaches the workers that sleep and those that are about to") {
+  check_model("idle: shutdown against park", [] {
+    Crew crew(2);
+    Thread one([&] { crew.run(0, [] {}); });
+    Thread two([&] { crew.run(1, [] {}); });
+    crew.submit();
+    crew.close();
+  }, {{kClosesTooLate, "the workers are woken before the flag is set"},
+      {2, "unpark does nothing when the worker does not sleep yet"}}, {.preemptions = 2});
 }

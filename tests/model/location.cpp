@@ -20,12 +20,14 @@ bool is_sequential(std::memory_order order) { return order == std::memory_order_
 
 }  // namespace
 
-Location::Location(Word value) noexcept {
+void Location::make(Word value) noexcept {
+  footprint_.be_born();
   Store& first = stores_[0];
   first = {value, {}, {}, kNever};
   first.known.at.fill(kNever);
   Execution* run = Execution::active();
   if (run == nullptr) return;  // a static object: it may exist, but not be used in a run
+  run->note_made();
   run->tick();
   const auto self = static_cast<std::size_t>(run->self());
   first.known.at[self] = touched_.at[self] = run->thread().now.clock.at[self];
@@ -35,6 +37,7 @@ Location::Location(Word value) noexcept {
 Location::~Location() {
   Execution* run = Execution::active();
   if (run == nullptr || footprint_.run != Execution::run_number()) return;
+  footprint_.be_destroyed();
   if (!run->thread().now.clock.covers(touched_)) {
     run->fail("an atomic is destroyed while another thread may still be using it");
   }

@@ -16,6 +16,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 
 namespace ramie::model {
 
@@ -23,7 +24,10 @@ using Word = std::uint64_t;
 
 class Location {
  public:
-  explicit Location(Word value) noexcept;
+  // Constexpr, so that what ships as a constant-initialised global compiles; but made in a run.
+  constexpr explicit Location(Word value) noexcept {
+    if (!std::is_constant_evaluated()) make(value);
+  }
   ~Location();
   Location(const Location&) = delete;
   Location& operator=(const Location&) = delete;
@@ -52,6 +56,7 @@ class Location {
     std::uint8_t repeats = 0;
   };
 
+  void make(Word value) noexcept;
   [[nodiscard]] const Store& newest() const noexcept { return stores_[count_ - 1U]; }
   void announce(Access access, std::memory_order order);
   void append(Word value, const View& published, std::memory_order order);

@@ -1,31 +1,82 @@
 // check_model(), and the table of all models at the end of the program.
+//
+// In the environment:
+//   RAMIE_MODEL_SECONDS=n  the program takes about n seconds at most: what is cut says so
+//   RAMIE_MODEL_DEEP=1     each model also runs with one more preemption, and in random walks and
+//                          pct walks with a fresh seed; time: RAMIE_MODEL_SECONDS, else ten minutes
+//   RAMIE_MODEL_SEED=n     the seed of these walks, to make them again
 #include "tests/model/model.hpp"
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <random>
 #include <string>
 #include <vector>
 
 namespace ramie::model {
 namespace {
 
-// One line per model, printed when the program ends.
+using Time = std::chrono::steady_clock;
+
+constexpr double kShares = 100;  // about as many models as there are; each gets an equal share
+
+double number_from(const char* variable) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? 0 : std::strtod(text, nullptr);
+}
+
+const Time::time_point start = Time::now();
+const double budget = number_from("RAMIE_MODEL_SECONDS");
+const bool is_deep = number_from("RAMIE_MODEL_DEEP") != 0;
+
+// How a model's share is divided: the search, three deeper passes, all mutants together.
+const double share = (budget > 0 ? budget : 600) / kShares;
+const double search_share = share * (is_deep ? 0.2 : 0.6);
+const double pass_share = share * 0.2;
+const double mutants_share = share * (is_deep ? 0.2 : 0.4);
+
+// Only if somebody gave a budget.
+Options limited(Options options, double seconds) {
+  if (budget > 0) options.max_seconds = std::min(options.max_seconds, seconds);
+  return options;
+}
+
+std::uint64_t walk_seed() {
+  static const auto given = static_cast<std::uint64_t>(number_from("RAMIE_MODEL_SEED"));
+  static const std::uint64_t seed = given != 0 ? given : std::random_device()() % 1'000'000'000;
+  return seed;
+}
+
+// One line per model and one for all, printed when the program ends.
 struct Report {
   std::vector<std::string> lines;
+  std::size_t models = 0, planted = 0, found = 0;
+  long execs = 0;
 
   ~Report() {
+    if (models == 0) return;
     for (const std::string& line : lines) std::puts(line.c_str());
+    const double seconds = std::chrono::duration<double>(Time::now() - start).count();
+    std::printf("MODELS %zu models, %ld executions, %zu/%zu mutants, %.0f s\n", models, execs,
+                found, planted, seconds);
   }
 };
 
-std::vector<std::string>& report() {
+Report& report() {
   static Report report;
-  return report.lines;
+  return report;
 }
 
-std::string extent(const Result& result) {
+std::string extent(const Result& result, const Options& options) {
   if (!result.ok) return "FAILED";
+  if (options.mode != Mode::search) {
+    return (options.mode == Mode::pct ? "pct(" : "random(") + std::to_string(options.seed) + ", " +
+           std::to_string(result.execs) + ")";
+  }
   if (!result.exhausted) return "CUT";
   return result.bound < 0 ? "exhausted" : "bounded(" + std::to_string(result.bound) + ")";
 }
@@ -36,28 +87,65 @@ struct Plant {
   ~Plant() { mutant = 0; }
 };
 
+Result run(const std::function<void()>& body, const Options& options) {
+  Result result = explore(body, options);
+  report().execs += result.execs;
+  return result;
+}
+
+// False: a run failed. What was done is added to `line`.
+void go_deeper(const std::function<void()>& body, Options options, Result& result,
+               std::string& line) {
+  options.max_seconds = pass_share;
+  options.walks = options.max_execs;
+  options.seed = walk_seed();
+  for (const Mode mode : {Mode::search, Mode::random, Mode::pct}) {
+    options.mode = mode;
+    if (mode == Mode::search && ++options.preemptions == 0) continue;  // it was not bounded
+    const Result deeper = run(body, options);
+    line += " | " + extent(deeper, options);
+    if (mode == Mode::search) line += " execs=" + std::to_string(deeper.execs);
+    if (deeper.ok) continue;
+    result.ok = false;
+    result.why = deeper.why + ", in run " + std::to_string(deeper.execs) + " of seed " +
+                 std::to_string(options.seed);
+    result.path = deeper.path;
+    return;
+  }
+}
+
 }  // namespace
 
 void check_model(const char* name, const std::function<void()>& body,
                  std::initializer_list<Planted> mutants, const Options& options) {
-  const Result result = explore(body, options);
+  Result result = run(body, limited(options, search_share));
+  std::string deep;
+  if (is_deep && result.ok) go_deeper(body, options, result, deep);
   std::size_t found = 0;
+  std::size_t cut = 0;  // not found in the time there was
   std::string missed;
   for (const Planted& planted : mutants) {
     const Plant plant(planted.id);
-    const Result broken = explore(body, options);
+    const auto seconds = mutants_share / static_cast<double>(mutants.size());
+    const Result broken = run(body, limited(options, seconds));
     if (options.trace) std::printf("%s: %s\n", planted.what, broken.why.c_str());
+    const bool is_cut = broken.ok && !broken.exhausted && budget > 0;
     if (broken.ok) missed += std::string("\n  not found: ") + planted.what;
     found += broken.ok ? 0U : 1U;
+    cut += is_cut ? 1U : 0U;
   }
   char line[256];
   std::snprintf(line, sizeof line, "MODEL %-44s execs=%-8ld %-11s %6.2fs mutants %zu/%zu", name,
-                result.execs, extent(result).c_str(), result.seconds, found, mutants.size());
-  report().emplace_back(line);
+                result.execs, extent(result, options).c_str(), result.seconds, found,
+                mutants.size());
+  report().lines.emplace_back(line + deep);
+  ++report().models;
+  report().planted += mutants.size();
+  report().found += found;
   INFO(name << ": " << result.why << "\n  replay \"" << result.path << "\"" << missed);
   CHECK(result.ok);
-  CHECK((!result.ok || result.exhausted));  // else: lower the bound, or shrink the model
-  CHECK(found == mutants.size());
+  CHECK((!result.ok || result.exhausted || budget > 0));  // else: lower the bound, or shrink it
+  CHECK(found + cut == mutants.size());
 }
 
 }  // namespace ramie::model

@@ -3,9 +3,10 @@
 //
 // A mutant is a bug planted in the code under test behind RAMIE_MUTANT(n) (or in the model itself
 // behind is_mutant(n)). A checker that cannot find it proves nothing, so that fails the test too.
-// At the end of the program one line per model is printed:
+// At the end of the program one line per model is printed, and one for all:
 //
-//   MODEL <name> execs=<runs> exhausted|bounded(<preemptions>) mutants <found>/<planted>
+//   MODEL <name> execs=<runs> exhausted|bounded(<preemptions>)|pct(<seed>, <runs>) mutants <f>/<p>
+//   MODELS <n> models, <runs> executions, <found>/<planted> mutants, <seconds> s
 #pragma once
 
 #include "tests/model/atomic.hpp"

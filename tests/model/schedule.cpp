@@ -1,6 +1,7 @@
 // Who runs next, and which other choices must still be tried: the search half of Execution.
 #include "tests/model/execution.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <utility>
@@ -54,7 +55,7 @@ int Execution::pick() {
   const ThreadMask ready = runnable();
   if (ready == 0) return -1;
   if (position_ >= path_.size()) {
-    if (options_.dpor) note_races();
+    if (options_.dpor && !walks()) note_races();
     decide(ready);
   }
   const Decision& decision = path_[position_];
@@ -81,11 +82,11 @@ void Execution::decide(ThreadMask ready) {
     const bool preempted = before.running >= 0 && before.chosen != before.running;
     decision.preemptions = static_cast<std::uint8_t>(before.preemptions + (preempted ? 1 : 0));
   }
-  const int choice = default_choice(ready);
+  const int choice = walks() ? walk_choice(ready) : default_choice(ready);
   decision.chosen = static_cast<std::uint8_t>(choice);
   decision.tried = bit(choice);
   path_.push_back(decision);
-  if (options_.dpor) return;
+  if (options_.dpor || walks()) return;
   for (int id = 0; id < count_; ++id) {
     if (has(ready, id)) mark(path_.back(), id);
   }
@@ -173,6 +174,7 @@ void Execution::mark(Decision& decision, int id) {
 }
 
 bool Execution::advance() {
+  if (walks()) return true;
   while (!path_.empty()) {
     Decision& last = path_.back();
     if (last.schedule && last.todo != 0) {
@@ -195,6 +197,7 @@ int Execution::choose(int choices) {
   if (choices <= 1) return 0;
   if (position_ >= path_.size()) {
     path_.push_back({.choices = static_cast<std::uint8_t>(choices)});
+    if (walks()) path_.back().chosen = static_cast<std::uint8_t>(draw(std::uint32_t(choices)));
   }
   Decision& decision = path_[position_++];
   if (replaying_) decision.choices = static_cast<std::uint8_t>(choices);
@@ -202,6 +205,49 @@ int Execution::choose(int choices) {
     fail("this run does not follow its path: the body depends on something but its decisions");
   }
   return decision.chosen;
+}
+
+// ---- walks
+
+std::uint32_t Execution::draw(std::uint32_t limit) {
+  return static_cast<std::uint32_t>(random_() % limit);
+}
+
+// Each walk has a seed of its own, so that one of them can be made again.
+void Execution::start_walk() {
+  longest_ = std::max(longest_, path_.size());
+  path_.clear();
+  random_.seed(options_.seed * 1'000'003 + walk_++);
+  if (options_.mode != Mode::pct) return;
+  for (std::size_t id = 0; id < priorities_.size(); ++id) {
+    const std::size_t other = draw(static_cast<std::uint32_t>(id) + 1);
+    priorities_[id] = std::exchange(priorities_[other], static_cast<int>(id));
+  }
+  falls_.clear();
+  for (int i = 1; i < options_.depth; ++i) {
+    falls_.push_back(draw(static_cast<std::uint32_t>(longest_)));
+  }
+}
+
+int Execution::walk_choice(ThreadMask ready) {
+  if (options_.mode == Mode::pct) {
+    for (const std::size_t place : falls_) {
+      if (place == position_) {
+        priorities_[static_cast<std::size_t>(self_)] = -static_cast<int>(position_) - 1;
+      }
+    }
+    int best = -1;
+    for (int id = 0; id < count_; ++id) {
+      const auto slot = static_cast<std::size_t>(id);
+      if (!has(ready, id)) continue;
+      if (best < 0 || priorities_[slot] > priorities_[static_cast<std::size_t>(best)]) best = id;
+    }
+    return best;
+  }
+  std::uint32_t skip = draw(static_cast<std::uint32_t>(std::popcount(ready)));
+  for (int id = 0;; ++id) {
+    if (has(ready, id) && skip-- == 0) return id;
+  }
 }
 
 // ---- a path as a string: a digit is a thread, a letter a value (a: the newest), {n} repeats

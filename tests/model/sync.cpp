@@ -1,6 +1,8 @@
 // Threads, locks, events and futexes: when each step may run, and what it hands on.
 #include "tests/model/sync.hpp"
 
+#include "tests/model/thread.hpp"
+
 #include <bit>
 #include <utility>
 
@@ -22,6 +24,11 @@ void Thread::join() {
   joined_ = true;
 }
 
+void Thread::hear_from() const {
+  Execution& run = Execution::current();
+  run.thread().now.join(run.thread(id_).now);
+}
+
 // ---- locks
 
 void Mutex::touch() {
@@ -33,13 +40,16 @@ void Mutex::touch() {
 Mutex::~Mutex() {
   Execution* run = Execution::active();
   if (run == nullptr || footprint_.run != Execution::run_number()) return;
+  footprint_.be_destroyed();
   if (owner_ >= 0) run->fail("a locked mutex is destroyed");
   if (!run->thread().now.clock.covers(touched_)) {
     run->fail("a mutex is destroyed while another thread may still be using it");
   }
 }
 
+// Outside a run there is one thread.
 void Mutex::lock() {
+  if (Execution::active() == nullptr) return;
   Execution& run = Execution::current();
   const auto is_free = [](const void* it) { return static_cast<const Mutex*>(it)->owner_ < 0; };
   run.point({.object = &footprint_, .access = Access::kWrite, .ready = is_free, .argument = this});
@@ -61,6 +71,7 @@ bool Mutex::try_lock() {
 }
 
 void Mutex::unlock() {
+  if (Execution::active() == nullptr) return;
   Execution& run = Execution::current();
   if (owner_ != run.self()) run.fail("a mutex is unlocked by a thread that does not hold it");
   run.point({.object = &footprint_, .access = Access::kWrite});
@@ -109,24 +120,17 @@ bool is_woken(const void* it) {
   return (sleeper.queue.woken & sleeper.bit) != 0;
 }
 
-}  // namespace
+bool wakes_spuriously(Execution& run) {
+  if (!run.options().spurious || run.thread().spurious_left == 0 || run.choose(2) == 0)
+    return false;
+  run.thread().spurious_left = 0;
+  return true;
+}
 
-bool futex_wait(const void* address, Location& word, Word expected, bool timed) {
+// Who is in the queue sleeps until it is woken (true) or, perhaps, until its time is over.
+bool sleep_in(FutexQueue& queue, bool timed) {
   Execution& run = Execution::current();
-  FutexQueue& queue = run.futex(address);
-  run.point({.object = &word.footprint(),
-             .access = Access::kRead,
-             .other = &queue.footprint,
-             .other_access = Access::kWrite});
-  const bool equal = word.peek() == expected;
-  run.trace(equal ? "futex sleep" : "futex not equal", &word.footprint(), word.peek());
-  if (!equal) return true;
-  if (run.options().spurious && run.thread().spurious_left != 0 && run.choose(2) != 0) {
-    run.thread().spurious_left = 0;
-    return true;
-  }
   const auto self = static_cast<ThreadMask>(1U << run.self());
-  queue.sleeping |= self;
   const Sleeper sleeper{queue, self};
   if (timed) run.mark_yielded();
   run.point({.object = &queue.footprint,
@@ -136,8 +140,41 @@ bool futex_wait(const void* address, Location& word, Word expected, bool timed) 
   const bool woken = is_woken(&sleeper);
   queue.woken = static_cast<ThreadMask>(queue.woken & ~self);
   queue.sleeping = static_cast<ThreadMask>(queue.sleeping & ~self);
-  run.trace(woken ? "futex woken" : "futex timed out", &queue.footprint, 0);
+  run.trace(woken ? "woken" : "timed out", &queue.footprint, 0);
   return woken;
+}
+
+void lie_down(FutexQueue& queue) {
+  queue.sleeping |= static_cast<ThreadMask>(1U << Execution::current().self());
+}
+
+}  // namespace
+
+bool futex_wait(const void* address, Location& word, Word expected, bool timed, Word mask) {
+  Execution& run = Execution::current();
+  FutexQueue& queue = run.futex(address);
+  run.point({.object = &word.footprint(),
+             .access = Access::kRead,
+             .other = &queue.footprint,
+             .other_access = Access::kWrite});
+  const bool equal = (word.peek() & mask) == expected;
+  run.trace(equal ? "futex sleep" : "futex not equal", &word.footprint(), word.peek());
+  if (!equal || wakes_spuriously(run)) return true;
+  lie_down(queue);
+  return sleep_in(queue, timed);
+}
+
+// To lie down and to unlock is one step for whoever takes the lock, and nobody else can tell.
+bool Condvar::sleep(std::unique_lock<Mutex>& lock, bool timed) {
+  Execution& run = Execution::current();
+  FutexQueue& queue = run.futex(this);
+  run.point({.object = &queue.footprint, .access = Access::kWrite});
+  const bool is_spurious = wakes_spuriously(run);
+  if (!is_spurious) lie_down(queue);
+  lock.unlock();
+  const bool is_woken = is_spurious || sleep_in(queue, timed);
+  lock.lock();
+  return is_woken;
 }
 
 // Which of the sleepers it wakes is a choice.

@@ -18,6 +18,8 @@ class Thread {
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
   void join();
+  void detach() { joined_ = true; }
+  void hear_from() const;  // what it has done so far happened before what we do next
 
  private:
   int id_;
@@ -31,7 +33,7 @@ inline void pause() { yield(); }
 
 class Mutex {
  public:
-  Mutex() = default;
+  Mutex() { footprint_.be_made(); }
   ~Mutex();
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
@@ -51,7 +53,8 @@ class Mutex {
 // A kernel object with a counter, such as an eventfd: signals add up, a wait takes them all.
 class Event {
  public:
-  Event() = default;
+  Event() { footprint_.be_made(); }
+  ~Event() { footprint_.be_destroyed(); }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
   void signal();
@@ -71,7 +74,8 @@ class Event {
 // step. A wake-up orders nothing: the woken thread must load what it wants to know. True: woken
 // or not equal (or spuriously, with that option); false: the time was over. The wake side takes
 // only the address: the word may be gone by then. `Atomic` overloads stand in atomic.hpp.
-bool futex_wait(const void* address, Location& word, Word expected, bool timed);
+bool futex_wait(const void* address, Location& word, Word expected, bool timed,
+                Word mask = ~Word{0});
 int futex_wake(const void* address, int count);
 
 }  // namespace ramie::model

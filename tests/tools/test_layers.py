@@ -87,7 +87,11 @@ class Base(unittest.TestCase):
 
     def test_only_the_seam_of_the_model_checker_looks_up(self):
         self.assertEqual(check("sched/base/atomic.hpp", '"tests/model/atomic.hpp"'), [])
+        self.assertEqual(check("sched/include/ramie/detail/atomic.hpp",
+                               '"tests/model/atomic.hpp"'), [])
         self.assertEqual(check("sched/worker.hpp", '"tests/model/atomic.hpp"'), [(1, "layer")])
+        self.assertEqual(check("sched/include/ramie/task.hpp", '"tests/model/atomic.hpp"'),
+                         [(1, "layer"), (1, "public")])
 
 
 class Public(unittest.TestCase):

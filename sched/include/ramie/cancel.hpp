@@ -5,6 +5,7 @@
 // part return `canceled` (`timed_out`, `shutting_down`), so destructors run in order, in the fiber.
 #pragma once
 
+#include <ramie/detail/atomic.hpp>
 #include <ramie/result.hpp>
 
 #include <chrono>
@@ -83,7 +84,7 @@ class CancelGuard {
   RAMIE_API explicit CancelGuard(Shielded) noexcept;
 
  private:
-  static constexpr std::size_t kSpace = 15 * sizeof(void*);
+  static constexpr std::size_t kSpace = 15 * sizeof(void*) * detail::kRoom;
   alignas(void*) unsigned char space_[kSpace];
 };
 

@@ -23,6 +23,7 @@ inline namespace v0 {
 namespace sync::mpsc::detail {
 
 inline constexpr std::size_t kCacheLine = 128;
+using Flag = ramie::detail::Atomic<bool>;  // of a slot: the value is there
 
 class ChannelCore {
  public:
@@ -69,9 +70,9 @@ class ChannelCore {
       let_senders_in();
   }
   // Waits until `ready`, the head slot's word, says so; `closed` if nothing will come any more.
-  [[nodiscard]] RAMIE_API Result<void> wait_value(const std::atomic<bool>& ready) noexcept;
+  [[nodiscard]] RAMIE_API Result<void> wait_value(const Flag& ready) noexcept;
   // The same without waiting for more than a gap: `empty`.
-  [[nodiscard]] RAMIE_API Result<void> look_for_value(const std::atomic<bool>& ready) noexcept;
+  [[nodiscard]] RAMIE_API Result<void> look_for_value(const Flag& ready) noexcept;
   RAMIE_API void close() noexcept;
   RAMIE_API void begin_drop() noexcept;
   [[nodiscard]] RAMIE_API bool drop_receiver() noexcept;
@@ -136,14 +137,14 @@ class ChannelCore {
   void add_flags(std::uint64_t flags) noexcept;
 
   const std::uint32_t capacity_;
-  std::atomic<std::uint32_t> senders_{1};
-  std::atomic<std::uint32_t> owners_{2};  // the senders together, and the receiver
+  ramie::detail::Atomic<std::uint32_t> senders_{1};
+  ramie::detail::Atomic<std::uint32_t> owners_{2};  // the senders together, and the receiver
   ramie::detail::WaitLine senders_line_;
   ramie::detail::WaitLine receiver_line_;
   ramie::detail::WaitLine closed_line_;
-  alignas(kCacheLine) std::atomic<std::uint64_t> tail_{0};
-  std::atomic<std::uint32_t> head_seen_{0};  // by some sender; may lag
-  alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
+  alignas(kCacheLine) ramie::detail::Atomic<std::uint64_t> tail_{0};
+  ramie::detail::Atomic<std::uint32_t> head_seen_{0};  // by some sender; may lag
+  alignas(kCacheLine) ramie::detail::Atomic<std::uint64_t> head_{0};
   std::uint32_t next_ = 0;  // the receiver's own copy of the head
 };
 

@@ -64,7 +64,7 @@ class Condvar {
   RAMIE_API void notify_one_slow() noexcept;
   RAMIE_API void notify_all_slow() noexcept;
 
-  std::atomic<bool> has_waiters_{false};
+  ramie::detail::Atomic<bool> has_waiters_{false};
   detail::WaitLine line_;
 };
 

@@ -34,7 +34,7 @@ class Channel : public ChannelCore {
         mask_(std::bit_ceil(capacity) - 1),
         slots_(std::make_unique<Slot[]>(std::size_t{mask_} + 1)) {}
 
-  std::atomic<bool>& ready(std::uint32_t position) noexcept {
+  Flag& ready(std::uint32_t position) noexcept {
     return slots_[position & mask_].ready;
   }
   T* value(std::uint32_t position) noexcept {
@@ -44,7 +44,8 @@ class Channel : public ChannelCore {
   void put(Place place, T&& value) noexcept {
     Slot& slot = slots_[place.position & mask_];
     ::new (static_cast<void*>(slot.bytes)) T(std::move(value));
-    slot.ready.store(true, std::memory_order_release);
+    slot.ready.store(true, ramie::detail::is_planted(168) ? std::memory_order_relaxed
+                                                          : std::memory_order_release);
     if (place.claim == Claim::claimed_wake) [[unlikely]]
       wake_receiver();
   }
@@ -64,13 +65,13 @@ class Channel : public ChannelCore {
   }
   void release_receiver() noexcept {
     begin_drop();
-    while (look_for_value(ready(head()))) (void)take();
+    while (!ramie::detail::is_planted(171) && look_for_value(ready(head()))) (void)take();
     if (drop_receiver()) delete this;
   }
 
  private:
   struct Slot {
-    std::atomic<bool> ready{false};
+    Flag ready{false};
     alignas(T) std::byte bytes[sizeof(T)];
   };
   struct Emptied {

@@ -92,7 +92,7 @@ class Mutex {
   bool take_or_queue(bool& is_woken) noexcept;
   bool wake_first() noexcept;
 
-  std::atomic<std::uint32_t> state_{0};
+  ramie::detail::Atomic<std::uint32_t> state_{0};
   detail::WaitLine line_;
 };
 

@@ -44,7 +44,7 @@ class Notify {
 
   bool take_or_queue() noexcept;
 
-  std::atomic<std::uint32_t> state_{kEmpty};
+  ramie::detail::Atomic<std::uint32_t> state_{kEmpty};
   detail::WaitLine line_;
 };
 

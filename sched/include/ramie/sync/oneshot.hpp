@@ -36,14 +36,16 @@ class Core {
   void took_value() noexcept { state_.fetch_and(~kValue, std::memory_order_acq_rel); }
   // True: the caller had the last reference.
   [[nodiscard]] bool release() noexcept {
-    return references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    const auto order = ramie::detail::is_planted(158) ? std::memory_order_relaxed
+                                                      : std::memory_order_acq_rel;
+    return references_.fetch_sub(1, order) == 1;
   }
 
  private:
   void wake(ramie::detail::WaitLine& line) noexcept;
 
-  std::atomic<std::uint32_t> state_{0};
-  std::atomic<std::uint32_t> references_{2};
+  ramie::detail::Atomic<std::uint32_t> state_{0};
+  ramie::detail::Atomic<std::uint32_t> references_{2};
   ramie::detail::WaitLine receiver_;
   ramie::detail::WaitLine sender_;
 };

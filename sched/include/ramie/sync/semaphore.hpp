@@ -72,7 +72,7 @@ class Semaphore {
   void serve(std::uint64_t released) noexcept;
   RAMIE_API static void refuse(std::uint64_t permits) noexcept;
 
-  std::atomic<std::uint64_t> word_;
+  ramie::detail::Atomic<std::uint64_t> word_;
   detail::WaitLine line_;
 };
 

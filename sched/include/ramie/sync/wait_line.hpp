@@ -3,9 +3,9 @@
 // It is made on first use, so that a primitive can be a constant-initialised global.
 #pragma once
 
+#include <ramie/detail/atomic.hpp>
 #include <ramie/result.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,8 +33,8 @@ class WaitLine {
 
   RAMIE_API void destroy() noexcept;
 
-  std::atomic<std::uint32_t> made_{kNot};
-  alignas(void*) std::byte space_[3 * sizeof(void*)] = {};
+  Atomic<std::uint32_t> made_{kNot};
+  alignas(void*) std::byte space_[3 * sizeof(void*) * kRoom] = {};
 };
 
 // What every function that may wait does first: spends budget, and tells whether the fiber was

@@ -1,0 +1,173 @@
+// The parts of the scheduler that know no threads: timers, control blocks, how many are alive. The
+// model checker compiles this file too. See scheduler.hpp.
+#include "sched/base/sys.hpp"
+#include "sched/base/thread.hpp"
+#include "sched/current.hpp"
+#include "sched/scheduler.hpp"
+
+#include <algorithm>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+// --- timers --------------------------------------------------------------------------------------
+
+// Publish what we wait for, then look again: an insert before that did not see us (both seq_cst).
+base::Nanos Scheduler::bound_by_timers(Shard& shard, base::Nanos bound) noexcept {
+  Tick due = kNoTick;
+  do {
+    due = timers_.next();
+    shard.sleeps_until.store(std::max<Tick>(due, 1),
+                             RAMIE_MUTANT(262) ? base::kRelaxed : base::kSeqCst);
+  } while (timers_.next() < due && !RAMIE_MUTANT(261));
+  if (due == kNoTick) return bound;
+  const base::Nanos left = std::max(timers_.to_instant(due) - base::now(), base::Nanos(0));
+  return bound.count() < 0 ? left : std::min(left, bound);
+}
+
+// One sleeper that wakes in time is enough; if nobody sleeps in a driver, whoever does next looks
+// at the wheels first.
+void Scheduler::notify_timer(Tick due) noexcept {
+  Shard* too_late = nullptr;
+  for (const auto& shard : shards_) {
+    const Tick until = shard->sleeps_until.load(base::kSeqCst);
+    if (until == 0) continue;
+    if (until <= due || RAMIE_MUTANT(263)) return;
+    too_late = shard.get();
+  }
+  if (too_late != nullptr) too_late->driver->unpark();
+}
+
+// --- control blocks ------------------------------------------------------------------------------
+
+Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options, const void* site,
+                         std::error_code& error) noexcept {
+  if (is_shutting_down()) {
+    error = errc::shutting_down;
+    return nullptr;
+  }
+  Worker* worker = own_worker();
+  FiberList one;
+  if (worker == nullptr) (void)slab_.withdraw(one, 1);
+  Fiber* fiber = worker == nullptr ? one.pop_front() : worker->take_block();
+  if (fiber == nullptr) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+    return nullptr;
+  }
+  fiber->id = worker == nullptr ? new_fiber_ids(1) : worker->take_id();
+  fiber->spawn_site = site;
+  fiber->set_name(options.name);
+  fiber->scheduler = this;
+  fiber->stack_size = options.stack_size;
+  fiber->home = options.pinned
+                    ? workers_[next_home_.fetch_add(1, base::kRelaxed) % workers_.size()].get()
+                    : nullptr;
+  fiber->skip_body = false;
+  fiber->cancel = {};
+  fiber->holds.reset();
+  fiber->group = nullptr;
+  fiber->waits_for.store(WaitKind::none, base::kRelaxed);
+  fiber->ops = &ops;
+  fiber->outcome.store(detail::Outcome::none, base::kRelaxed);
+  fiber->error = {};
+  fiber->result_flags.store(0, base::kRelaxed);
+  fiber->join_flags.store(0, base::kRelaxed);
+  fiber->word.reset();
+  if (worker != nullptr) {
+    worker->metrics_.created.add();
+  } else {
+    spawned_outside_.fetch_add(1, base::kSeqCst);
+    blocks_outside_.fetch_add(1, base::kRelaxed);
+  }
+  fiber->references.store(2, RAMIE_MUTANT(324) ? base::kRelaxed : base::kSeqCst);
+  // Step 1 walks the blocks after it has set the flag: either it sees ours, or we see the flag.
+  if (RAMIE_MUTANT(323) || !is_shutting_down()) return fiber;
+  if (worker != nullptr) {  // its fiber is alive, so the workers are
+    (void)fiber->word.request(FiberWord::kShutdown);
+    return fiber;
+  }
+  abandon(*fiber);
+  error = errc::shutting_down;
+  return nullptr;
+}
+
+void Scheduler::abandon(Fiber& fiber) noexcept {
+  fiber.word.finish();
+  on_ended();
+  fiber.release();
+  fiber.release();
+}
+
+void Scheduler::recycle(Fiber& fiber) noexcept {
+  const base::TsanInternal internal;
+  if (Worker* worker = own_worker()) {
+    worker->metrics_.recycled.add();
+    worker->give_block_back(fiber);
+    return;
+  }
+  FiberList one;
+  one.push_back(fiber);
+  slab_.deposit(one);
+  if (RAMIE_MUTANT(321)) {
+    const std::int64_t left = blocks_outside_.load(base::kAcquire) - 1;
+    blocks_outside_.store(left, base::kRelease);
+    if (left == 0) delete this;
+    return;
+  }
+  const auto order = RAMIE_MUTANT(322) ? base::kRelaxed : base::kAcqRel;
+  if (blocks_outside_.fetch_sub(1, order) == 1) delete this;
+}
+
+// All workers have ended: their counts stand still.
+void Scheduler::retire() noexcept {
+  const base::TsanInternal internal;
+  if (leaked_) return;
+  while (submitters_outside_.load(base::kSeqCst) != 0) base::yield_thread();
+  std::int64_t taken = 0;
+  for (const auto& worker : workers_)
+    taken +=
+        static_cast<std::int64_t>(worker->metrics_.created.get() - worker->metrics_.recycled.get());
+  if (blocks_outside_.fetch_add(taken - kNotRetired, base::kAcqRel) + taken - kNotRetired == 0)
+    delete this;
+}
+
+Worker* Scheduler::own_worker() const noexcept {
+  Worker* worker = current_worker();
+  return worker != nullptr && &worker->scheduler() == this ? worker : nullptr;
+}
+
+std::uint64_t Scheduler::spawned() const noexcept {
+  std::uint64_t sum = spawned_outside_.load(base::kSeqCst);
+  for (const auto& worker : workers_) sum += worker->metrics_.created.get();
+  return sum;
+}
+
+// The ended ones first: the difference is never too small.
+std::int64_t Scheduler::live() const noexcept {
+  std::uint64_t ended = ended_outside_.load(base::kSeqCst);
+  for (const auto& worker : workers_) ended += worker->metrics_.finished.get();
+  return static_cast<std::int64_t>(spawned() - ended);
+}
+
+void Scheduler::on_ended() noexcept {
+  if (Worker* worker = own_worker()) worker->metrics_.finished.add();
+  else ended_outside_.fetch_add(1, base::kSeqCst);
+  // No fence: who waits looks again after a while if we have not seen it yet.
+  if (!is_shutting_down()) return;
+  ended_signal_.fetch_add(1, base::kSeqCst);
+  base::sys::futex_wake(&ended_signal_, 1);
+}
+
+// --- shutdown, step 1 ----------------------------------------------------------------------------
+
+void Scheduler::cancel_all() noexcept {
+  for_each_fiber([](Fiber& fiber) {
+    WakeList wakes;
+    wakes.request(fiber, FiberWord::kShutdown);
+  });
+}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

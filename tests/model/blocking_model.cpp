@@ -1,0 +1,102 @@
+// Goal: every job of the blocking pool runs, or ends unrun, once; a job that finds an idle thread
+// starts no other; none waits while all threads go home; a shutdown leaves nobody behind.
+// Method: the shipped BlockingPool with the checker's threads and condition variables, whose waits
+// may time out, and wake up for nothing.
+#include "tests/model/stage.hpp"
+
+#include "sched/blocking/pool.hpp"
+#include "sched/scheduler.hpp"
+
+#include <ramie/task.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <optional>
+
+using namespace ramie::model;
+using ramie::sched::BlockingPool;
+
+namespace {
+
+constexpr auto kKeepAlive = ramie::base::Nanos(1);  // may be over at any time
+constexpr auto kForEver = ramie::base::Nanos::max();
+
+// A job as spawn_blocking() makes it, for a pool of our own.
+template <class F>
+ramie::sched::Fiber& make_job(F& function) {
+  using Ops = ramie::detail::TypedTask<F, void>;
+  std::error_code error;
+  auto* job = ramie::detail::task_create(Ops::kOps, {}, nullptr, error);
+  check(job != nullptr, "no block");
+  ramie::detail::Slot<F>::construct(ramie::detail::task_storage(*job), [&] { return function; });
+  return *job;
+}
+
+void join(ramie::sched::Fiber& job) {
+  check(ramie::detail::task_join(job).has_value(), "nothing ends that wait");
+  ramie::detail::task_release(job);
+}
+
+template <class F>
+void run(BlockingPool& pool, F& function) {
+  auto& job = make_job(function);
+  pool.submit(job);
+  join(job);
+}
+
+}  // namespace
+
+TEST_CASE("Blocking model: a job gets an idle thread that nobody was promised, or a new one") {
+  check_model("blocking: idle threads", [] {
+    Stage stage;
+    BlockingPool pool(stage.scheduler(), 2, kForEver);
+    Event first_may_end;
+    auto nothing = [] {};
+    auto wait = [&] { first_may_end.wait(); };
+    auto signal = [&] { first_may_end.signal(); };
+    run(pool, nothing);  // its thread is idle now, or will be
+    auto& first = make_job(wait);
+    auto& second = make_job(signal);
+    pool.submit(first);
+    pool.submit(second);
+    join(first);
+    join(second);
+    check(pool.shut_down(ramie::base::kNever), "a thread is left");
+  }, {{291, "the thread that wakes lowers `idle_`, not who promised it a job"},
+      {293, "who promises a job to an idle thread does not wake it"},
+      {296, "a shutdown does not wake idle threads"}}, {.mode = Mode::random});
+}
+
+TEST_CASE("Blocking model: a job that meets a thread on its way home is not forgotten") {
+  check_model("blocking: one thread", [] {
+    Stage stage;
+    BlockingPool pool(stage.scheduler(), 1, kKeepAlive);
+    Atomic<int> runs{0};
+    auto count = [&] { runs.fetch_add(1, Order::relaxed); };
+    run(pool, count);
+    run(pool, count);
+    check(runs.load(Order::relaxed) == 2, "a job did not run");
+    check(pool.shut_down(ramie::base::kNever), "a thread is left");
+  }, {{292, "a thread whose keep-alive is over goes, though it was promised a job"}},
+     {.mode = Mode::random, .spurious = true});
+}
+
+TEST_CASE("Blocking model: a shutdown ends what was queued, and refuses what comes") {
+  check_model("blocking: shutdown", [] {
+    Stage stage;
+    Atomic<int> runs{0};
+    auto count = [&] { runs.fetch_add(1, Order::relaxed); };
+    BlockingPool pool(stage.scheduler(), 1, kKeepAlive);
+    auto& first = make_job(count);
+    auto& second = make_job(count);
+    pool.submit(first);
+    Thread closer([&] { check(pool.shut_down(ramie::base::kNever), "a thread is left"); });
+    pool.submit(second);
+    join(first);
+    join(second);
+    closer.join();
+    check(runs.load(Order::relaxed) <= 2, "a job ran twice");
+    check(pool.queued() == 0 && pool.threads() == 0, "something is left");
+  }, {{294, "a job is queued after the shutdown"},
+      {295, "what was queued is forgotten"}}, {.preemptions = 2});
+}

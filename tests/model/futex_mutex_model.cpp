@@ -1,0 +1,51 @@
+// Goal: the mutex under everything else lets one in at a time, publishes what he did, loses no
+// wake-up, and may be destroyed by the next owner at once.
+// Method: the shipped FutexMutex on the checker's futex, which may wake up for nothing.
+#include "sched/base/futex_mutex.hpp"
+#include "tests/model/model.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <optional>
+
+using ramie::base::FutexMutex;
+using ramie::model::Cell;
+using ramie::model::check;
+using ramie::model::check_model;
+using ramie::model::Thread;
+
+TEST_CASE("FutexMutex model: one owner at a time, and no unlock leaves a sleeper behind") {
+  check_model("futex mutex: exclusion", [] {
+    FutexMutex mutex;
+    Cell<int> inside{0};
+    const auto enter = [&] {
+      mutex.lock();
+      inside = inside + 1;
+      mutex.unlock();
+    };
+    {
+      Thread one(enter), two(enter);
+      enter();
+    }
+    check(inside == 3, "somebody did not come in");
+    check(mutex.try_lock(), "it stays locked");
+  }, {{341, "unlock is a relaxed exchange"},
+      {343, "unlock wakes nobody"},
+      {344, "who has slept takes it with a relaxed exchange"},
+      {345, "who has slept forgets that others may sleep"}},
+     {.preemptions = 3, .spurious = true});
+}
+
+TEST_CASE("FutexMutex model: the next owner may destroy it") {
+  check_model("futex mutex: the last touch", [] {
+    std::optional<FutexMutex> mutex(std::in_place);
+    mutex->lock();
+    Thread next([&] {
+      mutex->lock();
+      mutex->unlock();
+      mutex.reset();
+    });
+    mutex->unlock();
+  }, {{342, "unlock looks at the word after it let go"}},
+     {.preemptions = -1, .spurious = true});
+}

@@ -1,0 +1,123 @@
+// Goal: I5, and that the end of a registration ends its waits and nobody else's: a slot is handed
+// out again only by the holder of the baton, before it polls, so an event that is late meets no
+// other registration; the last of runtime and registrations ends the driver.
+// Method: the shipped io::Driver, RegistrationSet and ScheduledIo, on an epoll of the model.
+#include "tests/model/poller.hpp"
+#include "tests/model/stage.hpp"
+
+#include "io/driver.hpp"
+#include "sched/scheduler.hpp"
+#include "sched/wait.hpp"
+
+#include <ramie/cancel.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <optional>
+#include <utility>
+
+using namespace ramie::model;
+using ramie::io::Driver;
+using ramie::io::Interest;
+using ramie::io::IoState;
+using ramie::io::ScheduledIo;
+
+namespace {
+
+// A turn, and its fibers made runnable, as the holder of the baton does.
+void turn(Driver& driver) {
+  ramie::sched::FiberList out;
+  driver.turn(ramie::base::Nanos(0), out);
+  while (ramie::sched::Fiber* fiber = out.pop_front()) fiber->scheduler->submit(*fiber);
+}
+
+auto wait_readable(ScheduledIo& io) {
+  return io.wait(Interest::readable, ramie::sched::WaitKind::readable,
+                 ScheduledIo::Sharing::one_waiter);
+}
+
+}  // namespace
+
+TEST_CASE("Registration model: an event of a batch in progress meets no other registration") {
+  check_model("registration: a late event", [] {
+    Kernel kernel;
+    Driver::Owner driver = *Driver::create();
+    ScheduledIo& first = **driver->add_source(1, Interest::readable);
+    kernel.make_ready(1, IoState::kReadable);
+    Thread worker([&] {
+      turn(*driver);
+      turn(*driver);
+    });
+    Thread owner([&] { (void)driver->deregister_source(first, 1); });
+    ScheduledIo& second = **driver->add_source(2, Interest::readable);
+    worker.join();
+    owner.join();
+    check(second.state().load().ready() == 0, "it got another registration's readiness");
+    check(!second.state().load().is_gone(), "it got another registration's end");
+    (void)driver->deregister_source(second, 2);
+  }, {{271, "a deregistered slot is handed out at once"},
+      {273, "the slots are released after the poll"},
+      {275, "the end is marked after the slot is given back"}}, {.preemptions = 3});
+}
+
+TEST_CASE("Registration model: its end ends its wait, though the slot is reused") {
+  check_model("registration: deregister against a wait", [] {
+    Kernel kernel;
+    Driver::Owner driver = *Driver::create();
+    ScheduledIo& first = **driver->add_source(1, Interest::readable);
+    FiberThread fiber([&] {
+      const auto ended = wait_readable(first);
+      check(!ended && ended.error() == ramie::errc::canceled, "the wait did not learn of the end");
+    });
+    fiber.until_waits();
+    Thread worker([&] { turn(*driver); });
+    (void)driver->deregister_source(first, 1);
+    ScheduledIo& second = **driver->add_source(2, Interest::readable);
+    worker.join();
+    fiber.join();
+    (void)driver->deregister_source(second, 2);
+  }, {{272, "the generation stays"}, {274, "the end wakes nobody"}},
+     {.preemptions = 2, .spurious = true});
+}
+
+TEST_CASE("Registration model: readiness reaches the fiber that is about to wait") {
+  check_model("registration: an event against a wait", [] {
+    Kernel kernel;
+    Driver::Owner driver = *Driver::create();
+    ScheduledIo& io = **driver->add_source(1, Interest::readable);
+    Cell<int> data{0};
+    FiberThread fiber([&] {
+      const ramie::Shield shield;
+      const auto seen = wait_readable(io);
+      check(seen.has_value() && (seen->ready() & IoState::kReadable) != 0, "not readable");
+      check(data == 7, "the event does not publish what came before");
+    });
+    Thread canceller([&] { fiber.cancel(); });
+    data = 7;
+    kernel.make_ready(1, IoState::kReadable);
+    turn(*driver);
+    fiber.join();
+    (void)driver->deregister_source(io, 1);
+  }, {{277, "readiness is not read again under the lock (I6)"},
+      {278, "the waiters are taken before readiness is published (I1)"}},
+     {.preemptions = 2, .spurious = true});
+}
+
+TEST_CASE("Registration model: a shutdown ends the waits, and a socket may outlive the driver") {
+  check_model("registration: shutdown", [] {
+    Kernel kernel;
+    Driver::Owner driver = *Driver::create();
+    Driver& alive = *driver;
+    ScheduledIo& io = **driver->add_source(1, Interest::readable);
+    FiberThread fiber([&] {
+      const auto ended = wait_readable(io);
+      check(!ended && ended.error() == ramie::errc::shutting_down, "nothing else ends it");
+      (void)alive.deregister_source(io, 1);
+    });
+    ramie::sched::FiberList out;
+    driver->shut_down(out);
+    check(!driver->add_source(2, Interest::readable), "a registration after the shutdown");
+    driver.reset();
+  }, {{276, "the driver's last reference is dropped with a relaxed exchange"},
+      {279, "a shutdown does not refuse new registrations"}}, {.preemptions = 2});
+}

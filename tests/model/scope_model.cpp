@@ -1,0 +1,81 @@
+// Goal: a Scope ends after its children, hears of all they did, and none of them touches it after
+// that; a cancel reaches every child, also one that is just being started.
+// Method: the shipped Scope with children that are tasks as they ship.
+#include "tests/model/stage.hpp"
+
+#include <ramie/cancel.hpp>
+#include <ramie/scope.hpp>
+#include <ramie/sync/notify.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <stdexcept>
+
+using namespace ramie::model;
+using ramie::Scope;
+using ramie::sync::Notify;
+
+TEST_CASE("Scope model: it ends after its children, which leave it alone then") {
+  check_model("scope: join", [] {
+    Stage stage;
+    Cell<int> work{0};
+    FiberThread owner([&] {
+      {
+        Scope scope;
+        check(scope.spawn([&] { work = work + 1; }).has_value(), "nothing ends");
+      }
+      check(work == 1, "the scope ended before its child");
+    });
+    owner.join();
+  }, {{221, "the child counts itself out before it leaves the list"},
+      {222, "the last child wakes nobody"}}, {.preemptions = 3, .spurious = true});
+}
+
+TEST_CASE("Scope model: a cancel reaches the children that are there and the one that comes") {
+  check_model("scope: cancel", [] {
+    Stage stage;
+    Notify never;
+    Scope scope;
+    Thread canceller([&] { scope.cancel(); });
+    (void)scope.spawn([&] { check(!never.wait(), "nobody notifies"); });
+    canceller.join();
+  }, {{224, "a child that comes after the cancel is not cancelled"},
+      {225, "a cancel is not remembered"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Scope model: a cancelled owner cancels its children, and still waits for them") {
+  check_model("scope: a cancelled owner", [] {
+    Stage stage;
+    Notify never;
+    Cell<int> work{0};
+    FiberThread owner([&] {
+      {
+        Scope scope;
+        (void)scope.spawn([&] {
+          check(!never.wait(), "nobody notifies");
+          work = work + 1;
+        });
+      }
+      check(work <= 1, "the scope ended before its child");
+    });
+    owner.cancel();
+    owner.join();
+  }, {{227, "the last wait for the children is not shielded"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Scope model: an exception of one child cancels the other and comes out of join()") {
+  check_model("scope: failure", [] {
+    Stage stage;
+    Notify never;
+    Scope scope;
+    (void)scope.spawn([&] { check(!never.wait(), "nobody notifies"); });
+    (void)scope.spawn([] { throw std::runtime_error("a child"); });
+    bool has_thrown = false;
+    try {
+      (void)scope.join();
+    } catch (const std::runtime_error&) {
+      has_thrown = true;
+    }
+    check(has_thrown, "the exception was lost");
+  }, {{226, "a failing child cancels nobody"}}, {.preemptions = 2});
+}

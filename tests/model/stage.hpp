@@ -1,0 +1,108 @@
+// Where the shipped waiting code runs under the checker: fibers, plain threads and a scheduler of
+// the model.
+//
+//   shipped   Wait, WakeList, FiberWord, the timer wheel, tasks, scopes, everything that waits
+//   ours      a model thread for each fiber: switch_out() commits and sleeps, as the worker and its
+//             fiber do together; Scheduler::submit() wakes it. No run queues, no stealing: those
+//             have models of their own.
+//
+// A fiber that is queued twice (F2), or by somebody who did not win it, fails the run.
+#pragma once
+
+#include "sched/driver.hpp"
+#include "sched/fiber.hpp"
+#include "tests/model/model.hpp"
+#include "tests/model/thread.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace ramie::model {
+
+// Planted bugs of the worker's part, which is ours.
+inline constexpr int kEntryIsLeft = 247;
+inline constexpr int kLooksUnlocked = 248;
+
+// What stands for the queues between who wakes a fiber and the fiber.
+struct Seat {
+  sched::Fiber* fiber = nullptr;
+  Event runnable;
+  int queued = 0;  // invisible to the checker: orders nothing
+};
+
+// A fiber without a task: a control block of its own, a function, and who waits for its end.
+// Whoever cancels it must be joined before it is destroyed.
+class FiberThread {
+ public:
+  explicit FiberThread(std::function<void()> body);
+  ~FiberThread();
+  FiberThread(const FiberThread&) = delete;
+  FiberThread& operator=(const FiberThread&) = delete;
+
+  void join() { thread_->join(); }
+  // Until it has parked; it stands in line by then. Nothing else may end that wait.
+  void until_waits() const;
+  void request(std::uint64_t bits);  // by any thread
+  void cancel() { request(sched::FiberWord::kCancel); }
+  // By the fiber itself: the worker of that number runs it from now on.
+  void move_to(std::size_t worker);
+  [[nodiscard]] sched::Fiber& block() noexcept { return block_; }
+
+ private:
+  void run(const std::function<void()>& body);
+
+  sched::Fiber block_;
+  Seat seat_;
+  std::optional<Thread> thread_;
+};
+
+// While one lives, the model's thread that made it may wait as a plain thread does.
+class PlainThread {
+ public:
+  PlainThread();
+  ~PlainThread();
+  PlainThread(const PlainThread&) = delete;
+  PlainThread& operator=(const PlainThread&) = delete;
+
+ private:
+  sched::ThreadSleeper sleeper_;
+};
+
+inline constexpr std::size_t kWorkers = 2;  // numbers that a fiber may be moved to
+
+// A whole scheduler without workers: spawn() and all that hangs on it work in its scope. One at a
+// time. At its end every fiber has ended, and every block that a handle held is back.
+class Stage {
+ public:
+  explicit Stage(std::size_t wheels = 1, sched::Driver* driver = nullptr);
+  ~Stage();
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+
+  void join();  // until every fiber that was submitted so far has ended
+  // What a worker does before it sleeps in the driver, and after it; and what it does between.
+  [[nodiscard]] std::int64_t begin_sleep();  // nanoseconds; negative: for ever
+  void end_sleep();
+  void advance_timers();
+  void begin_shutdown();  // its step 1: refuse new tasks, cancel those that are there
+  [[nodiscard]] sched::Scheduler& scheduler() noexcept { return *scheduler_; }
+  // The time that the code under test sees.
+  void set_time(std::int64_t nanos) noexcept { time_.store(nanos, Order::seq_cst); }
+  [[nodiscard]] std::int64_t time() const noexcept { return time_.load(Order::seq_cst); }
+  // From the scheduler's submit().
+  void start(sched::Fiber& fiber);
+
+ private:
+  struct Actor;
+  void run(Actor& actor);
+
+  Atomic<std::int64_t> time_{1};
+  sched::Scheduler* scheduler_;
+  PlainThread main_;
+  Seat inbox_;
+  std::array<std::unique_ptr<Actor>, kMaxThreads> actors_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace ramie::model

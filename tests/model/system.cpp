@@ -1,0 +1,55 @@
+// The operating system for the shipped code under the checker: futexes of the model, memory of the
+// real one; and checks that fail end the run, not the program.
+#include "sched/base/assert.hpp"
+#include "sched/base/sys.hpp"
+
+#include <sys/mman.h>
+
+#include <cstdarg>
+#include <cstdio>
+
+namespace ramie {
+inline namespace v0 {
+namespace base {
+
+void fatal(const char* format, ...) noexcept {
+  char text[256];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  model::Execution::current().fail(text);
+}
+
+void warn(const char*, ...) noexcept {}
+
+namespace sys {
+
+// `word` is the lower half of an Atomic; those have no other member than the Location.
+int futex_wait(const void* word, std::uint32_t expected,
+               std::chrono::nanoseconds timeout) noexcept {
+  model::Location& location = static_cast<const Atomic<std::uint64_t>*>(word)->location();
+  (void)model::futex_wait(word, location, expected, timeout.count() >= 0, 0xffff'ffffU);
+  return 0;
+}
+
+void futex_wake(const void* word, int count) noexcept { (void)model::futex_wake(word, count); }
+
+void* map(std::size_t bytes, int& error) noexcept {
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  error = 0;
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+int unmap(void* address, std::size_t bytes) noexcept { return ::munmap(address, bytes); }
+int advise(void*, std::size_t, int) noexcept { return 0; }
+int protect_none(void*, std::size_t) noexcept { return 0; }
+void name_thread(const char*) noexcept {}
+void pin_thread(std::span<const unsigned>) noexcept {}
+void write_stderr(const char*, std::size_t) noexcept {}
+const char* describe_error(int) noexcept { return ""; }
+
+}  // namespace sys
+}  // namespace base
+}  // namespace v0
+}  // namespace ramie

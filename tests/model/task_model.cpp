@@ -1,0 +1,122 @@
+// Goal: a task's result is taken or destroyed once, a join waits for the end and hears of all that
+// the task did, its block is given back once nobody touches it, and a shutdown misses no task.
+// Method: spawn(), join(), detach() and cancel() as they ship, on the shipped control blocks. These
+// are reused at once: who touches one too late spoils the next task.
+#include "tests/model/parcel.hpp"
+#include "tests/model/stage.hpp"
+
+#include "sched/scheduler.hpp"
+
+#include <ramie/cancel.hpp>
+#include <ramie/sync/notify.hpp>
+#include <ramie/task.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <optional>
+#include <utility>
+
+using namespace ramie::model;
+
+TEST_CASE("Task model: a join waits for the end, takes the result and hears of the task's work") {
+  check_model("task: join", [] {
+    Stage stage;
+    Cell<int> work{0};
+    auto handle = ramie::spawn([&] {
+      work = work + 1;
+      return Parcel(7);
+    });
+    const auto parcel = handle.join();
+    check(parcel.has_value() && parcel->open() == 7, "not the task's result");
+    check(work == 1, "joined before the end");
+  }, {{191, "the end does not wake a thread that joins"},
+      {192, "the end is published with a relaxed exchange"},
+      {193, "the end does not look for joiners"},
+      {231, "who joins does not say so"}}, {.preemptions = 3, .spurious = true});
+}
+
+TEST_CASE("Task model: the next task in a block is not spoilt by the end of the last one") {
+  check_model("task: reuse of the block", [] {
+    Stage stage;
+    ramie::spawn([] {}).detach();
+    auto handle = ramie::spawn([] { return Parcel(7); });
+    const auto parcel = handle.join();
+    check(parcel.has_value() && parcel->open() == 7, "not the task's result");
+  }, {{194, "the block is given back before the end is published"},
+      {198, "a reference is dropped by a load and a store"},
+      {199, "a reference is dropped with a relaxed exchange"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Task model: a fiber whose wait for the end is cancelled may join again") {
+  check_model("task: a cancelled join", [] {
+    Stage stage;
+    auto handle = ramie::spawn([] { return Parcel(7); });
+    FiberThread joiner([&] {
+      auto parcel = handle.join();
+      if (!parcel && parcel.error() == ramie::errc::canceled) {
+        const ramie::Shield shield;
+        parcel = handle.join();
+      }
+      check(parcel.has_value() && parcel->open() == 7, "not the task's result");
+    });
+    joiner.cancel();
+  }, {{193, "the end does not look for joiners"}}, {.preemptions = 2, .spurious = true});
+}
+
+TEST_CASE("Task model: a result that nobody takes is destroyed once") {
+  check_model("task: detach", [] {
+    Stage stage;
+    auto handle = ramie::spawn([] { return Parcel(7); });
+    handle.detach();
+  }, {{195, "the flags of the result are changed by a load and a store"},
+      {196, "the flags of the result are changed by a relaxed exchange"},
+      {197, "a task that nobody wants leaves its result"}}, {.preemptions = 3, .spurious = true});
+}
+
+TEST_CASE("Task model: a cancel ends the task's wait, finds it ended, or keeps it from starting") {
+  check_model("task: cancel", [] {
+    Stage stage;
+    ramie::sync::Notify never;
+    bool has_run = false;
+    auto handle = ramie::spawn([&] {
+      has_run = true;
+      return never.wait();
+    });
+    handle.cancel();
+    const auto ended = handle.join();
+    check(!ended, "the wait of a cancelled task succeeded");
+    check(has_run == (ended.error() == ramie::errc::canceled), "a body that did not run waited");
+  }, {{9, "request is a load and a store"}, {198, "a reference is dropped by a load and a store"}},
+     {.preemptions = 3});
+}
+
+TEST_CASE("Task model: a handle may outlive the runtime, and the last block ends it") {
+  check_model("task: the last handle", [] {
+    std::optional<ramie::JoinHandle<Parcel>> handle;
+    std::optional<Thread> owner;
+    {
+      Stage stage;
+      handle = ramie::spawn([] { return Parcel(7); });
+      stage.join();
+      owner.emplace([&] { handle.reset(); });
+    }
+  }, {{321, "the scheduler's blocks are counted by a load and a store"},
+      {322, "they are counted by a relaxed exchange"}}, {.preemptions = 3});
+}
+
+TEST_CASE("Task model: a task that is made while the runtime ends is refused or cancelled") {
+  check_model("task: spawn against shutdown", [] {
+    Stage stage;
+    ramie::sync::Notify never;
+    Thread spawner([&] {
+      const PlainThread me;
+      auto handle = ramie::spawn([&] { return never.wait(); });
+      const auto ended = handle.join();
+      check(!ended, "the wait of a task succeeded");
+    });
+    stage.begin_shutdown();
+    spawner.join();
+  }, {{323, "who makes a task does not look again whether the runtime ends"},
+      {324, "the block is published with a relaxed store"},
+      {331, "a chunk of new blocks is published with a release store"}}, {.preemptions = 3});
+}
