@@ -88,6 +88,7 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
   options.on_thread_start = hooks.on_thread_start;
   options.on_thread_stop = hooks.on_thread_stop;
   options.alternate_stacks = hooks.is_process_wide;
+  options.interrupts = hooks.is_process_wide;
   options.watchdog.stall = std::chrono::milliseconds(config.stall_ms);
   options.watchdog.on_deadlock = on_deadlock_of(config.deadlock);
   options.watchdog.dumps_on_signal =

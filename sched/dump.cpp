@@ -111,6 +111,12 @@ Worker* worker_of(Scheduler& scheduler, const Fiber& fiber) {
   return nullptr;
 }
 
+// True: the frames are those of `fiber`, which runs there.
+bool interrupt(Worker& worker, const Fiber& fiber, Frames& frames) {
+  return worker.scheduler().options().interrupts && probe(worker.thread_id(), frames) &&
+         worker.runs() == &fiber;
+}
+
 // A reference is held. False: it has ended.
 bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member) {
   Frames frames;
@@ -126,8 +132,7 @@ bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member) {
   } else if (fiber.word.state() == FiberWord::kDone) {
     return false;
   } else if (Worker* worker = worker_of(scheduler, fiber)) {
-    const bool has_answered = probe(worker->thread_id(), frames);
-    if (!has_answered || worker->runs() != &fiber) frames.count = 0;  // it has moved on
+    if (!interrupt(*worker, fiber, frames)) frames.count = 0;  // or it has moved on
     state = State::running;
     member.since = worker->runs_since();
   } else if (fiber.waits_for.load(base::kRelaxed) == WaitKind::blocking) {
@@ -221,7 +226,7 @@ std::string dump(Scheduler& scheduler) {
 std::string describe_running(Worker& worker, Fiber& fiber) {
   const std::string call = system_call_of(worker.thread_id());
   Frames frames;
-  const bool has_answered = probe(worker.thread_id(), frames) && worker.runs() == &fiber;
+  const bool has_answered = interrupt(worker, fiber, frames);
   std::string text =
       fmt::format("worker {} has run fiber {} '{}' for {} without a break{}{}\n", worker.index(),
                   fiber.id, fiber.name, age(worker.runs_since()),

@@ -64,6 +64,7 @@ struct SchedulerOptions {
   std::string thread_name = "ramie";
   WatchdogOptions watchdog;
   bool alternate_stacks = true;  // for signal handlers: a stack overflow can then be reported
+  bool interrupts = true;        // SIGURG is ours, for the stacks of fibers that run (probe.hpp)
 };
 
 // The handles through which a fiber finds its runtime's parts; lower layers know only their names.

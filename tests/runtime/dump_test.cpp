@@ -1,5 +1,6 @@
 // Dumps: every fiber with its state, wait, place and stack; while workers are stuck; under load.
 #include "tests/support/builder.hpp"
+#include "tests/support/child.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -8,6 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <csignal>
 #include <regex>
 #include <string>
 #include <thread>
@@ -16,6 +18,7 @@
 using namespace std::chrono_literals;
 using ramie::spawn;
 using ramie_test::make_runtime;
+using ramie_test::quiet_builder;
 using ramie_test::Watchdog;
 
 namespace dump_test {
@@ -100,7 +103,8 @@ TEST_CASE("Dump: parked fibers are there with name, wait and stack, equal ones i
 
 TEST_CASE("Dump: works while every worker is stuck, and shows in what", "[runtime][dump]") {
   const Watchdog watchdog;
-  auto runtime = make_runtime(2);
+  auto builder = quiet_builder(2);
+  auto runtime = ramie::or_throw(builder.process_wide(true).build());
   std::atomic<bool> stop{false};
   int pipe[2];
   REQUIRE(::pipe(pipe) == 0);
@@ -189,6 +193,26 @@ TEST_CASE("Dump: 1,000 dumps under load", "[runtime][dump]") {
   for (auto& fiber : fibers) CHECK(ramie::or_throw(fiber.join()) > 0);
   CHECK(parked > 1000);
   CHECK(without_stack == 0);
+}
+
+TEST_CASE("Dump: what must not be process-wide leaves SIGURG alone", "[runtime][dump]") {
+  const auto end = ramie_test::run_in_child([] {
+    (void)::signal(SIGURG, SIG_DFL);
+    auto builder = quiet_builder(1);
+    auto runtime = ramie::or_throw(builder.stall(10ms).build());
+    std::atomic<bool> stop{false};
+    auto burner = runtime.spawn([&] { return dump_test::burn(stop); });
+    std::this_thread::sleep_for(50ms);
+    const std::string text = runtime.handle().dump();
+    stop = true;
+    (void)burner.join();
+    struct sigaction now{};
+    if (::sigaction(SIGURG, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) ::_exit(1);
+    if (!has(text, "1 fiber running")) ::_exit(2);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("without a break"));
 }
 
 TEST_CASE("Dump: empty once the runtime has ended", "[runtime][dump]") {

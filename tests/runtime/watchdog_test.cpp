@@ -52,7 +52,9 @@ std::size_t count(const std::string& text, const std::string& part) {
 }
 
 Runtime watched(std::chrono::milliseconds stall, Deadlock what = Deadlock::off) {
-  return ramie::or_throw(quiet_builder(2).stall(stall).deadlock(what).build());
+  auto builder = quiet_builder(2);
+  builder.process_wide(true).dump_signal(DumpSignal::none).stall(stall).deadlock(what);
+  return ramie::or_throw(builder.build());
 }
 
 template <class Condition>

@@ -239,8 +239,8 @@ class Builder {
   RAMIE_API Builder& on_thread_start(std::function<void()> hook);
   RAMIE_API Builder& on_thread_stop(std::function<void()> hook);
   /// Signal dispositions and alternate stacks are left alone; signal::* then says `unsupported`, a
-  /// stack overflow is a plain SIGSEGV; and standard descriptors that are closed are not opened on
-  /// /dev/null.
+  /// stack overflow is a plain SIGSEGV, dumps have no stacks of fibers that run; and standard
+  /// descriptors that are closed are not opened on /dev/null.
   RAMIE_API Builder& process_wide(bool on);
   RAMIE_API Builder& environment_wins(bool on);
   /// Ignores RAMIE_* altogether: for tests.
