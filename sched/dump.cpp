@@ -2,6 +2,7 @@
 #include "sched/dump.hpp"
 
 #include "sched/base/symbols.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/probe.hpp"
 #include "sched/scheduler.hpp"
 
@@ -111,10 +112,34 @@ Worker* worker_of(Scheduler& scheduler, const Fiber& fiber) {
   return nullptr;
 }
 
-// True: the frames are those of `fiber`, which runs there.
+// While one lives the fiber is PARKED, or it was not when we came.
+class Hold {
+ public:
+  explicit Hold(Fiber& fiber) noexcept : fiber_(fiber), is_ours_(fiber.word.try_hold()) {
+    while (!is_ours_ && fiber.word.state() == FiberWord::kParked) {  // another dump holds it
+      base::yield_thread();
+      is_ours_ = fiber.word.try_hold();
+    }
+  }
+  ~Hold() {
+    if (is_ours_) fiber_.word.let_go();
+  }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+
+  bool is_ours() const noexcept { return is_ours_; }
+
+ private:
+  Fiber& fiber_;
+  bool is_ours_;
+};
+
+// True: the frames are those of `fiber`, which runs there and has run all the time.
 bool interrupt(Worker& worker, const Fiber& fiber, Frames& frames) {
-  return worker.scheduler().options().interrupts && probe(worker.thread_id(), frames) &&
-         worker.runs() == &fiber;
+  if (!worker.scheduler().options().interrupts) return false;
+  const std::uint32_t tick = worker.tick();
+  return worker.runs() == &fiber && probe(worker.thread_id(), frames) &&
+         worker.runs() == &fiber && worker.tick() == tick;
 }
 
 // A reference is held. False: it has ended.
@@ -122,13 +147,12 @@ bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member) {
   Frames frames;
   WaitKind kind = WaitKind::none;
   State state = State::runnable;
-  if (fiber.word.try_hold()) {
+  if (const Hold hold(fiber); hold.is_ours()) {
     state = State::parked;
     kind = fiber.waits_for.load(base::kRelaxed);
     unwind(fiber.context, frames);
     member.since = base::Nanos(fiber.parked_at.load(base::kRelaxed));
     member.object = object_of(scheduler, kind, fiber.waits_on.load(base::kRelaxed));
-    fiber.word.let_go();
   } else if (fiber.word.state() == FiberWord::kDone) {
     return false;
   } else if (Worker* worker = worker_of(scheduler, fiber)) {

@@ -8,6 +8,7 @@
 #include "sched/scheduler.hpp"
 #include "sched/scope.hpp"
 #include "sched/unhandled.hpp"
+#include "sched/wait.hpp"
 
 #include <cxxabi.h>
 #include <algorithm>
@@ -154,6 +155,7 @@ void WakeList::fire() noexcept {
   while (ThreadSleeper* thread = threads_) {
     threads_ = thread->wake_next;
     const void* futex = thread->word.futex();
+    on_thread_started();
     thread->word.start();
     if (!RAMIE_MUTANT(191)) base::sys::futex_wake(futex, 1);
   }

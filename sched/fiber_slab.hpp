@@ -7,6 +7,7 @@
 #include "sched/fiber.hpp"
 
 #include <cstddef>
+#include <type_traits>
 
 namespace ramie {
 inline namespace v0 {
@@ -25,12 +26,16 @@ class FiberSlab {
 
   // Calls `visit(Fiber&)` for every block in use, with a reference held meanwhile.
   template <class Visit>
-  void for_each(Visit&& visit) noexcept {
+  void for_each(Visit&& visit) noexcept(std::is_nothrow_invocable_v<Visit&, Fiber&>) {
+    struct Reference {
+      Fiber& fiber;
+      ~Reference() { fiber.release(); }
+    };
     for (Chunk* chunk = chunks_.load(base::kSeqCst); chunk != nullptr; chunk = chunk->next)
       for (Fiber& fiber : chunk->fibers) {
         if (!fiber.try_retain()) continue;
+        const Reference held{fiber};
         visit(fiber);
-        fiber.release();
       }
   }
 

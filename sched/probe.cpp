@@ -1,8 +1,9 @@
 // See probe.hpp.
 //
-//   asker     IDLE -> ASKED, tgkill, sleep ......... DONE: read the frames -> IDLE
-//   handler            ASKED -> WRITING, walk, -> DONE, wake
-//   asker     no answer: ASKED -> IDLE. A handler that comes later finds nothing to do.
+//   asker     IDLE -> ASKED(thread), tgkill, sleep ......... DONE: read the frames -> IDLE
+//   handler            ASKED(me) -> WRITING, walk, -> DONE, wake
+//   asker     no answer: ASKED -> IDLE. A handler that comes later finds nothing to do, or the
+//             number of another thread.
 #include "sched/probe.hpp"
 
 #include "sched/base/atomic.hpp"
@@ -26,19 +27,19 @@ namespace sched {
 
 namespace {
 
-enum State : std::uint32_t { kIdle, kAsked, kWriting, kDone };
+enum State : std::uint32_t { kIdle, kWriting, kDone, kAsked };
+constexpr std::uint32_t asked_of(int thread_id) noexcept {
+  return kAsked | static_cast<std::uint32_t>(thread_id) << 2U;  // the kernel's have 22 bits
+}
 
 constexpr base::Nanos kPatience{200'000'000};
 
 constinit base::Mutex mutex;  // one asker at a time
 constinit base::Atomic<std::uint32_t> state{kIdle};
-constinit base::Atomic<int> asked{0};
 constinit Frames answer{};
 
 void on_signal(int, siginfo_t*, void* context) noexcept {
-  if (state.load(base::kAcquire) != kAsked || asked.load(base::kRelaxed) != base::sys::thread_id())
-    return;
-  std::uint32_t expected = kAsked;
+  std::uint32_t expected = asked_of(base::sys::thread_id());
   if (!state.compare_exchange_strong(expected, kWriting, base::kAcqRel, base::kRelaxed)) return;
   const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
   unwind_interrupted(static_cast<std::uintptr_t>(registers[REG_RIP]), answer);
@@ -61,7 +62,7 @@ bool install() noexcept {
 }
 
 // True: the answer is there.
-bool wait_for_answer() noexcept {
+bool wait_for_answer(std::uint32_t question) noexcept {
   const base::Instant limit = base::now() + kPatience;
   for (;;) {
     const std::uint32_t now = state.load(base::kAcquire);
@@ -71,7 +72,7 @@ bool wait_for_answer() noexcept {
       (void)base::sys::futex_wait(&state, now, left);
       continue;
     }
-    std::uint32_t expected = kAsked;
+    std::uint32_t expected = question;
     if (state.compare_exchange_strong(expected, kIdle, base::kAcqRel, base::kRelaxed)) return false;
     (void)base::sys::futex_wait(&state, kWriting, kPatience);  // it is at it
   }
@@ -109,13 +110,12 @@ bool probe(int thread_id, Frames& frames) noexcept {
   const std::lock_guard lock(mutex);
   if (!install()) return false;
   answer.count = 0;
-  asked.store(thread_id, base::kRelaxed);
-  state.store(kAsked, base::kRelease);
+  state.store(asked_of(thread_id), base::kRelease);
   if (base::sys::interrupt(thread_id, SIGURG) != 0) {
     state.store(kIdle, base::kRelaxed);
     return false;
   }
-  if (!wait_for_answer()) return false;
+  if (!wait_for_answer(asked_of(thread_id))) return false;
   frames = answer;
   state.store(kIdle, base::kRelaxed);
   return true;

@@ -125,7 +125,7 @@ class Scheduler {
   bool is_shutting_down() const noexcept { return is_shutting_down_.load(base::kSeqCst); }
 
   template <class Visit>
-  void for_each_fiber(Visit&& visit) noexcept {
+  void for_each_fiber(Visit&& visit) {
     slab_.for_each(std::forward<Visit>(visit));
   }
 

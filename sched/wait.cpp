@@ -107,10 +107,10 @@ void Wait::park_thread() noexcept {
     (void)base::sys::futex_wait(word.futex(), value, base::Nanos(base::kTsanNap));
     base::tsan_let_signals_in();
   }
-  threads_in_waits.fetch_sub(1, base::kRelaxed);
 }
 
-std::size_t parked_threads() noexcept { return threads_in_waits.load(base::kRelaxed); }
+std::size_t parked_threads() noexcept { return threads_in_waits.load(base::kSeqCst); }
+void on_thread_started() noexcept { threads_in_waits.fetch_sub(1, base::kSeqCst); }
 
 Result<void> Wait::verdict() noexcept {
   if (is_thread()) return {};

@@ -89,6 +89,8 @@ class Wait {
 
 // How many plain threads of the process sleep in a Wait now.
 std::size_t parked_threads() noexcept;
+// By its waker, before the thread may run: it no longer counts although it has no CPU yet.
+void on_thread_started() noexcept;
 
 // Lets others run; the fiber continues after its worker has polled the driver.
 void yield_fiber(Fiber& fiber) noexcept;

@@ -25,17 +25,24 @@ namespace {
 constexpr base::Nanos kShortest{10'000'000};
 constexpr base::Nanos kLongest{250'000'000};
 constexpr std::uint32_t kQuietLooks = 2;
+constexpr base::Nanos kLongestPatience{60'000'000'000};
+constexpr int kPipeMs = 1000;
 
 constinit base::Atomic<std::uint32_t> bell{0};
 constinit base::Atomic<std::uint32_t> dump_requests{0};
 constinit base::Atomic<std::uint32_t> watchdogs{0};  // that run
+constinit base::Atomic<std::uint32_t> printers{0};   // of these, that dump on a signal
 
 base::Nanos interval_of(base::Nanos stall) noexcept {
   if (stall.count() == 0) return kLongest;
   return std::clamp(stall / 4, kShortest, kLongest);
 }
 
-void print(const std::string& text) noexcept { base::sys::write_stderr(text.data(), text.size()); }
+// A reader of our stderr that has stopped must not stop us: what it does not take in a second is
+// dropped.
+void print(const std::string& text) noexcept {
+  base::sys::write_stderr_within(text.data(), text.size(), kPipeMs);
+}
 
 // Of this process; 0 if the kernel does not say. In /proc/self/stat the name may hold anything, so
 // fields are counted from its last parenthesis: the number of threads is the 18th after it.
@@ -71,11 +78,14 @@ Watchdog::Watchdog(Scheduler& scheduler)
 void Watchdog::start() {
   seen_.resize(scheduler_.workers());
   dumps_ = dump_requests.load(base::kRelaxed);
+  const std::uint32_t prints = scheduler_.options().watchdog.dumps_on_signal ? 1 : 0;
   watchdogs.fetch_add(1, base::kRelaxed);
+  printers.fetch_add(prints, base::kSeqCst);
   try {
     thread_ = base::start_thread([this] { run(); });
   } catch (...) {
     watchdogs.fetch_sub(1, base::kRelaxed);
+    printers.fetch_sub(prints, base::kSeqCst);
     throw;
   }
 }
@@ -84,14 +94,17 @@ void Watchdog::stop() noexcept {
   if (!thread_.joinable()) return;
   is_stopping_.store(true, base::kSeqCst);
   wake_up();
+  if (scheduler_.options().watchdog.dumps_on_signal) printers.fetch_sub(1, base::kSeqCst);
   thread_.join();
   watchdogs.fetch_sub(1, base::kRelaxed);
 }
 
-void Watchdog::request_dump() noexcept {
+bool Watchdog::request_dump() noexcept {
+  if (printers.load(base::kSeqCst) == 0) return false;
   dump_requests.fetch_add(1, base::kSeqCst);
   bell.fetch_add(1, base::kSeqCst);
   base::sys::futex_wake_from_handler(&bell);
+  return true;
 }
 
 void Watchdog::wake_up() noexcept {
@@ -103,11 +116,13 @@ void Watchdog::wake_up() noexcept {
 void Watchdog::run() noexcept {
   const base::TsanInternal internal;
   base::sys::name_thread("ramie-watchdog");
+  base::sys::block_signals();  // not interrupted, and no SIGPIPE for a report
   while (!is_stopping_.load(base::kSeqCst)) {
     const std::uint32_t seen = bell.load(base::kSeqCst);
     try {
       print_dump();
-      look();
+      // The bell, or an error of the kernel's, may have come right after the last look.
+      if (base::now() - last_look_ >= interval_) look();
     } catch (const std::bad_alloc&) {
       base::warn("no memory for a report of the watchdog");
     }
@@ -124,7 +139,9 @@ void Watchdog::sleep(std::uint32_t rung) noexcept {
     is_asleep_.store(true, base::kSeqCst);
     bool is_quiet = true;
     for (std::size_t i = 0; i < scheduler_.workers(); ++i) is_quiet &= scheduler_.is_asleep(i);
-    if (is_quiet) limit = base::Nanos(-1);
+    if (is_quiet) limit = patience_;
+  } else {
+    limit = std::max(limit - (base::now() - last_look_), base::Nanos(0));
   }
   if (!is_stopping_.load(base::kSeqCst)) (void)base::sys::futex_wait(&bell, rung, limit);
   is_asleep_.store(false, base::kRelaxed);
@@ -137,6 +154,7 @@ void Watchdog::print_dump() {
 }
 
 void Watchdog::look() {
+  last_look_ = base::now();
   bool are_all_asleep = true;
   bool has_sleeper = false;
   bool has_stuck_work = false;
@@ -150,9 +168,16 @@ void Watchdog::look() {
   if (!are_all_asleep) {
     quiet_looks_ = 0;
     has_reported_deadlock_ = false;
+    patience_ = kLongest;
     return;
   }
-  if (++quiet_looks_ == kQuietLooks) look_for_deadlock();
+  if (++quiet_looks_ < kQuietLooks) return;
+  look_for_deadlock();
+  // A thread that was awake may go to sleep later, and rings for nobody: look again, ever more
+  // seldom.
+  const bool looks_again = scheduler_.options().watchdog.on_deadlock != OnDeadlock::off &&
+                           !has_reported_deadlock_ && scheduler_.live() > 0;
+  patience_ = looks_again ? std::min(patience_ * 2, kLongestPatience) : base::Nanos(-1);
 }
 
 bool Watchdog::look_at_worker(std::size_t index) {
@@ -204,13 +229,18 @@ void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
 // A sleeper has slept since our last look although there was work: somebody's wake-up was lost.
 void Watchdog::rescue(bool has_stuck_work, bool has_sleeper) {
   std::uint64_t taken = 0;
-  for (std::size_t i = 0; i < seen_.size(); ++i)
-    taken += scheduler_.worker(i).metrics().injected.get();
+  std::uint64_t turns = 0;  // of drivers, and sleeps: who takes the baton counts one or the other
+  for (std::size_t i = 0; i < seen_.size(); ++i) {
+    const WorkerMetrics& metrics = scheduler_.worker(i).metrics();
+    taken += metrics.injected.get();
+    turns += metrics.polls.get() + metrics.parks.get();
+  }
   const bool has_injected_work = scheduler_.injected() > 0;
   const bool is_injected_left =
       has_injected_work && had_injected_work_ && taken == seen_injected_;
   const bool has_free_baton = scheduler_.has_unattended_shard();
-  const bool is_baton_left = has_free_baton && had_free_baton_;
+  const bool is_baton_left = has_free_baton && had_free_baton_ && turns == seen_turns_;
+  seen_turns_ = turns;
   seen_injected_ = taken;
   had_injected_work_ = has_injected_work;
   had_free_baton_ = has_free_baton && has_sleeper;
@@ -240,7 +270,23 @@ void Watchdog::look_for_deadlock() {
   base::warn("%s", kText);
 }
 
+bool Watchdog::are_all_as_seen() const noexcept {
+  for (std::size_t i = 0; i < seen_.size(); ++i) {
+    const Worker& worker = scheduler_.worker(i);
+    if (!scheduler_.is_asleep(i) || worker.tick() != seen_[i].tick ||
+        worker.metrics().parks.get() != seen_[i].sleeps)
+      return false;
+  }
+  return true;
+}
+
+// The threads first: who is counted as parked then is woken by nobody, if the workers have slept
+// until the end of this.
 bool Watchdog::is_deadlock() {
+  // Any other thread of the process may wake a fiber, unless it waits for one itself.
+  const std::size_t ours = scheduler_.workers() + scheduler_.blocking().threads() + 1;
+  const std::size_t all = threads_of_process();
+  if (all == 0 || all != ours + parked_threads()) return false;
   if (watchdogs.load(base::kRelaxed) != 1 || scheduler_.is_shutting_down()) return false;
   if (scheduler_.live() <= 0 || scheduler_.injected() > 0) return false;
   if (scheduler_.timers().next() != kNoTick) return false;
@@ -252,11 +298,7 @@ bool Watchdog::is_deadlock() {
     are_internal &= fiber.word.state() == FiberWord::kParked &&
                     is_internal(fiber.waits_for.load(base::kRelaxed));
   });
-  if (!are_internal) return false;
-  // Any other thread of the process may wake a fiber, unless it waits for one itself.
-  const std::size_t ours = scheduler_.workers() + scheduler_.blocking().threads() + 1;
-  const std::size_t all = threads_of_process();
-  return all != 0 && all == ours + parked_threads();
+  return are_internal && are_all_as_seen();
 }
 
 }  // namespace sched

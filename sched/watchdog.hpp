@@ -57,8 +57,8 @@ class Watchdog {
   std::uint64_t rescues() const noexcept { return rescues_.load(base::kRelaxed); }
   std::uint64_t deadlocks() const noexcept { return deadlocks_.load(base::kRelaxed); }
 
-  // Every watchdog that dumps_on_signal prints one. For signal handlers.
-  static void request_dump() noexcept;
+  // Every watchdog that dumps_on_signal prints one; false: there is none. For signal handlers.
+  static bool request_dump() noexcept;
 
  private:
   // What we saw of a worker at our last look.
@@ -80,6 +80,7 @@ class Watchdog {
   void rescue(bool has_stuck_work, bool has_sleeper);
   void look_for_deadlock();
   bool is_deadlock();
+  bool are_all_as_seen() const noexcept;
   void print_dump();
   void sleep(std::uint32_t bell) noexcept;
   void wake_up() noexcept;
@@ -87,7 +88,10 @@ class Watchdog {
   Scheduler& scheduler_;
   const base::Nanos interval_;
   std::vector<Seen> seen_;
+  base::Instant last_look_{};
+  base::Nanos patience_{0};  // until the next look for a deadlock, while all sleep
   std::uint64_t seen_injected_ = 0;
+  std::uint64_t seen_turns_ = 0;
   bool had_injected_work_ = false;
   bool had_free_baton_ = false;
   bool has_reported_deadlock_ = false;

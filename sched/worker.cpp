@@ -153,11 +153,15 @@ Fiber* Worker::steal() noexcept {
     const std::uint32_t before = queue_.size();
     if (Fiber* fiber = victim.queue_.steal_into(queue_, limit)) {
       metrics_.steals.add();
-      metrics_.stolen.add(queue_.size() - before + 1);
+      const std::uint32_t now = queue_.size();
+      metrics_.stolen.add(now > before ? now - before + 1 : 1);  // others may steal from us, too
       return fiber;
     }
   }
-  if (Fiber* fiber = scheduler_.injector_.take(index_)) return fiber;
+  if (Fiber* fiber = scheduler_.injector_.take(index_)) {
+    metrics_.injected.add();
+    return fiber;
+  }
   if (!may_take_lifo) return nullptr;
   for (std::size_t i = 0; i < workers; ++i)
     if (Fiber* fiber = steal_aged_lifo(scheduler_.worker(i))) return fiber;

@@ -76,7 +76,7 @@ void on_signal(int number) noexcept {
     return;
   }
   if (number == dump_number.load(base::kRelaxed)) {
-    sched::Watchdog::request_dump();
+    if (!sched::Watchdog::request_dump()) act_by_default(number);  // no runtime is there
     return;
   }
   if (is_shutdown_kind(number) && is_shutdown_armed.load(base::kSeqCst)) {
@@ -139,11 +139,14 @@ Result<void> install(int number) noexcept {
 bool install_dump(int number) noexcept {
   const std::lock_guard lock(mutex);
   adopt_process();
-  if (dump_number.load(base::kRelaxed) == number) return true;
+  const int before = dump_number.load(base::kRelaxed);
+  if (before != 0 && before != number) return false;
+  if (before == number && is_ours(number)) return true;
   struct sigaction present{};
   if (::sigaction(number, nullptr, &present) != 0) return false;
   if ((present.sa_flags & SA_SIGINFO) != 0 || present.sa_handler != SIG_DFL) return false;
   dump_number.store(number, base::kRelaxed);
+  installed &= ~bit_of(number);  // the handler gave the default action back, or somebody did
   if (install_locked(number)) return true;
   dump_number.store(0, base::kRelaxed);
   return false;

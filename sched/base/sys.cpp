@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <csignal>
 #include <cstring>
 
 namespace ramie {
@@ -135,6 +138,24 @@ void write_stderr(const char* text, std::size_t size) noexcept {
     text += n;
     size -= static_cast<std::size_t>(n);
   }
+}
+
+[[gnu::noinline]] void write_stderr_within(const char* text, std::size_t size,
+                                           int milliseconds) noexcept {
+  while (size > 0) {
+    pollfd place{STDERR_FILENO, POLLOUT, 0};
+    if (::poll(&place, 1, milliseconds) != 1 || (place.revents & POLLOUT) == 0) return;
+    const std::size_t piece = std::min<std::size_t>(size, PIPE_BUF);
+    write_stderr(text, piece);
+    text += piece;
+    size -= piece;
+  }
+}
+
+void block_signals() noexcept {
+  sigset_t all;
+  (void)::sigfillset(&all);
+  (void)::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
 [[gnu::noinline]] std::uint64_t random_seed() noexcept {

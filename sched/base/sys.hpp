@@ -72,6 +72,10 @@ void name_thread(const char* name) noexcept;
 // Best effort: the CPU may have been taken away since.
 void pin_thread(std::span<const unsigned> cpus) noexcept;
 void write_stderr(const char* text, std::size_t size) noexcept;
+// In pieces that a pipe takes whole; ends when it takes none for so long.
+void write_stderr_within(const char* text, std::size_t size, int milliseconds) noexcept;
+// All signals, on the calling thread.
+void block_signals() noexcept;
 std::uint64_t random_seed() noexcept;
 
 }  // namespace sys

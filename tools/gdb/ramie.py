@@ -118,7 +118,10 @@ class Fiber:
         finally:
             UNWINDER.end = None
             flush()
-        text = text[max(text.find("\n#1 "), 0):].lstrip("\n")
+        if "\n#1 " not in text:
+            print("(its stack cannot be read)")
+            return
+        text = text[text.index("\n#1 "):].lstrip("\n")
         print(re.sub(r"(?m)^#(\d+) +", lambda n: "#%-3d" % (int(n.group(1)) - 1), text), end="")
 
 
