@@ -33,6 +33,7 @@ constexpr std::uint32_t asked_of(int thread_id) noexcept {
 }
 
 constexpr base::Nanos kPatience{200'000'000};
+constexpr base::Nanos kGivesUp{10'000'000'000};  // the unwinder hangs: nobody is asked any more
 
 constinit base::Mutex mutex;  // one asker at a time
 constinit base::Atomic<std::uint32_t> state{kIdle};
@@ -74,6 +75,7 @@ bool wait_for_answer(std::uint32_t question) noexcept {
     }
     std::uint32_t expected = question;
     if (state.compare_exchange_strong(expected, kIdle, base::kAcqRel, base::kRelaxed)) return false;
+    if (left < -kGivesUp) return false;
     (void)base::sys::futex_wait(&state, kWriting, kPatience);  // it is at it
   }
 }
@@ -108,7 +110,7 @@ constexpr Call kCalls[] = {
 
 bool probe(int thread_id, Frames& frames) noexcept {
   const std::lock_guard lock(mutex);
-  if (!install()) return false;
+  if (state.load(base::kRelaxed) != kIdle || !install()) return false;
   answer.count = 0;
   state.store(asked_of(thread_id), base::kRelease);
   if (base::sys::interrupt(thread_id, SIGURG) != 0) {

@@ -214,8 +214,7 @@ void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
     seen.next_report = stall;
     return;
   }
-  // It has run since before we first saw it.
-  if (stall.count() == 0 || base::now() - seen.first + interval_ < seen.next_report) return;
+  if (stall.count() == 0 || base::now() - seen.first < seen.next_report) return;
   seen.next_report *= 2;
   if (!fiber->try_retain()) return;
   Worker& worker = scheduler_.worker(index);

@@ -145,8 +145,9 @@ TEST_CASE("Watchdog: what lies in the queue of a stuck worker is rescued when no
 
 namespace {
 
-// Two fibers, each with the lock that the other wants.
-void embrace(const Runtime& runtime) {
+// Two fibers, each with the lock that the other wants; this thread does something else before it
+// joins them.
+void embrace(const Runtime& runtime, std::chrono::milliseconds meanwhile = 0ms) {
   ramie::sync::Mutex a, b;
   ramie::sync::Notify has_a, has_b;
   auto one = runtime.spawn([&] {
@@ -161,6 +162,7 @@ void embrace(const Runtime& runtime) {
     (void)has_a.wait();
     const std::lock_guard other(a);
   });
+  watchdog_test::hog(meanwhile);
   (void)one.join();
   (void)two.join();
 }
@@ -190,6 +192,18 @@ TEST_CASE("Deadlock: fibers that wait for each other are reported, and end the p
   INFO(reported.messages);
   CHECK(reported.signal == SIGALRM);
   CHECK(count(reported.messages, "ramie: deadlock: all fibers wait for each other") == 1);
+}
+
+TEST_CASE("Deadlock: one that begins while a thread is awake is found when it sleeps, too",
+          "[runtime][watchdog]") {
+  if (!kIsPlain) return;
+  const auto end = run_in_child([] {
+    auto runtime = watched(50ms, Deadlock::abort);
+    embrace(runtime, 1s);
+  });
+  INFO(end.messages);
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("fatal: deadlock: all fibers wait for each other"));
 }
 
 // Goal: no false alarm. Method: everything sleeps for long enough, but a timer, a descriptor, a
@@ -279,6 +293,20 @@ TEST_CASE("Dump signal: the program's own handler, and its Signal, come first", 
   });
   CHECK(opened.exit_status == 0);
   CHECK(opened.messages.empty());
+}
+
+TEST_CASE("Dump signal: without a runtime it does what it does to any program", "[runtime][dump]") {
+  if (!kIsPlain) return;  // there signals take ways of their own
+  const auto end = run_in_child([] {
+    (void)::signal(SIGQUIT, SIG_DFL);
+    for (int i = 0; i < 2; ++i) {
+      auto builder = quiet_builder(1);
+      (void)ramie::or_throw(builder.process_wide(true).build());
+    }
+    (void)::raise(SIGQUIT);
+    std::this_thread::sleep_for(1s);
+  });
+  CHECK(end.signal == SIGQUIT);
 }
 
 TEST_CASE("Dump signal: in a forked child it does what it does to any program", "[runtime][dump]") {
