@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <regex>
 #include <string>
 #include <thread>
@@ -101,33 +102,33 @@ TEST_CASE("Dump: parked fibers are there with name, wait and stack, equal ones i
   }
 }
 
+// In a process of its own: what is process-wide stays in a process.
 TEST_CASE("Dump: works while every worker is stuck, and shows in what", "[runtime][dump]") {
-  const Watchdog watchdog;
-  auto builder = quiet_builder(2);
-  auto runtime = ramie::or_throw(builder.process_wide(true).build());
-  std::atomic<bool> stop{false};
-  int pipe[2];
-  REQUIRE(::pipe(pipe) == 0);
-  auto burner = runtime.spawn([&] {
-    return ramie::or_throw(
-        spawn({.name = "burner"}, [&] { return dump_test::burn(stop); }).join());
+  const auto end = ramie_test::run_in_child([] {
+    auto builder = quiet_builder(2);
+    auto runtime = ramie::or_throw(builder.process_wide(true).stall(0ms).build());
+    std::atomic<bool> stop{false};
+    int pipe[2];
+    if (::pipe(pipe) != 0) ::_exit(1);
+    auto burner = runtime.spawn([&] {
+      return ramie::or_throw(
+          spawn({.name = "burner"}, [&] { return dump_test::burn(stop); }).join());
+    });
+    auto reader = runtime.spawn([&] { return dump_test::sleep_in_kernel(pipe[0]); });
+    std::string text;
+    const bool is_complete = comes_true([&] {
+      text = runtime.handle().dump();
+      return has(text, "dump_test::burn") && has(text, "dump_test::sleep_in_kernel") &&
+             has(text, "runs fiber [0-9]+ 'burner' for") &&
+             has(text, "worker [01] \\(thread [0-9]+\\): runs fiber [0-9]+ '' for .*, in read\n");
+    });
+    stop = true;
+    if (!is_complete) std::fputs(text.c_str(), stderr);
+    if (!is_complete || ::write(pipe[1], "x", 1) != 1) ::_exit(2);
+    if (burner.join() != true || reader.join() != true) ::_exit(3);
   });
-  auto reader = runtime.spawn([&] { return dump_test::sleep_in_kernel(pipe[0]); });
-  std::string text;
-  const bool is_complete = comes_true([&] {
-    text = runtime.handle().dump();
-    return has(text, "dump_test::burn") && has(text, "dump_test::sleep_in_kernel") &&
-           has(text, "worker [01] \\(thread [0-9]+\\): runs fiber [0-9]+ '' for .*, in read\n");
-  });
-  stop = true;
-  REQUIRE(::write(pipe[1], "x", 1) == 1);
-  INFO(text);
-  CHECK(is_complete);
-  CHECK(has(text, "runs fiber [0-9]+ 'burner' for"));
-  CHECK(burner.join().has_value());
-  CHECK(reader.join() == true);
-  ::close(pipe[0]);
-  ::close(pipe[1]);
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
 }
 
 TEST_CASE("Dump: tells the descriptor, the joined fiber, the job, and what has not run yet",
