@@ -106,9 +106,9 @@ void serve(Findings& findings, TcpListener listener, const ramie::CancellationTo
           findings, "spawn a session", [&findings, stream = std::move(accepted->stream)]() mutable {
             echo(findings, std::move(stream));
           });
-    } else if (stop.is_canceled()) {
+    } else if (accepted.error() == ramie::errc::canceled && stop.is_canceled()) {
       break;
-    } else {
+    } else {  // also when the stop came meanwhile
       findings.said("accept", accepted.error());
       ++failures;
     }
