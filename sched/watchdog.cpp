@@ -15,6 +15,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
+
+#include <fmt/format.h>
 
 namespace ramie {
 inline namespace v0 {
@@ -124,7 +127,8 @@ void Watchdog::run() noexcept {
       // The bell, or an error of the kernel's, may have come right after the last look.
       if (base::now() - last_look_ >= interval_) look();
     } catch (const std::bad_alloc&) {
-      base::warn("no memory for a report of the watchdog");
+      constexpr std::string_view kText = "ramie: no memory for a report of the watchdog\n";
+      base::sys::write_stderr_within(kText.data(), kText.size(), kPipeMs);
     }
     sleep(seen);
   }
@@ -209,7 +213,7 @@ void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   Seen& seen = seen_[index];
   if (has_moved || fiber == nullptr) {
     if (seen.next_report > stall && stall.count() != 0)
-      base::warn("worker %zu goes on", index);
+      print(fmt::format("ramie: worker {} goes on\n", index));
     seen.first = base::now();
     seen.next_report = stall;
     return;
@@ -247,10 +251,10 @@ void Watchdog::rescue(bool has_stuck_work, bool has_sleeper) {
   if (!scheduler_.wake_sleeper()) return;
   rescues_.fetch_add(1, base::kRelaxed);
   if (scheduler_.options().watch.count() == 0) return;  // nobody else was to look after it
-  base::warn("the watchdog woke a worker: %s; please report this",
-             has_stuck_work     ? "another's queue was left"
-             : is_injected_left ? "the shared queue was left"
-                                : "nobody waited for I/O");
+  print(fmt::format("ramie: the watchdog woke a worker: {}; please report this\n",
+                    has_stuck_work     ? "another's queue was left"
+                    : is_injected_left ? "the shared queue was left"
+                                       : "nobody waited for I/O"));
 }
 
 // --- all asleep ----------------------------------------------------------------------------------
@@ -266,7 +270,7 @@ void Watchdog::look_for_deadlock() {
       "deadlock: all fibers wait for each other, and no timer, descriptor, signal or thread of "
       "this process can wake them; each is in the dump above";
   if (what == OnDeadlock::abort) base::fatal("%s", kText);
-  base::warn("%s", kText);
+  print(std::string("ramie: ") + kText + "\n");
 }
 
 bool Watchdog::are_all_as_seen() const noexcept {

@@ -9,6 +9,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <csignal>
 #include <atomic>
 #include <chrono>
@@ -85,6 +87,22 @@ TEST_CASE("Watchdog: a fiber that keeps its worker is named with its stack, and 
   CHECK(count(end.messages, " without a break") == count(end.messages, " 'hog' for "));
   CHECK((end.says("watchdog_test::hog") || !kIsPlain));
   CHECK(end.says("goes on"));
+}
+
+TEST_CASE("Watchdog: a stderr that nobody reads holds up no shutdown", "[runtime][watchdog]") {
+  const auto end = run_in_child([] {
+    int full[2];
+    if (::pipe2(full, O_NONBLOCK) != 0) ::_exit(1);
+    const std::string block(4096, 'x');
+    while (::write(full[1], block.data(), block.size()) > 0) {
+    }
+    if (::fcntl(full[1], F_SETFL, 0) != 0 || ::dup2(full[1], STDERR_FILENO) < 0) ::_exit(2);
+    auto runtime = watched(20ms);
+    (void)runtime.spawn([] { watchdog_test::hog(200ms); }).join();
+    std::this_thread::sleep_for(2s);  // the report has been given up; it goes on
+    if (!runtime.shutdown(5s).empty()) ::_exit(3);
+  });
+  CHECK(end.exit_status == 0);
 }
 
 TEST_CASE("Watchdog: tells the system call that a fiber blocks in", "[runtime][watchdog]") {
