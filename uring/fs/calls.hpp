@@ -1,0 +1,135 @@
+// Where the calls of a file operation run. A sequence of calls is written once, against `Calls`;
+// run() chooses the place:
+//
+//   plain thread, or a thread of the pool   each call is made as it stands, and blocks the thread
+//   fiber, its worker has a ring            each call is an operation of the ring; one that the
+//                                           kernel's io_uring lacks is a job of the pool
+//   fiber, no ring                          the whole sequence is one job of the pool
+//
+// Whatever the place and whatever a cancel does meanwhile: when run() returns nobody touches the
+// caller's memory any more. A cancel ends the sequence between two calls, or the call itself where
+// the kernel lets it; data that was moved wins over it.
+#pragma once
+
+#include "sched/base/atomic.hpp"
+
+#include <ramie/task.hpp>
+#include <ramie/uring.hpp>
+
+#include <cerrno>
+#include <cstdint>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace ramie {
+inline namespace v0 {
+
+namespace uring {
+class Handle;
+}
+
+namespace fs {
+
+using Count = std::int64_t;  // a count or a descriptor, or -errno
+
+enum class Place : std::uint8_t { here, ring, pool };
+
+class Calls {
+ public:
+  using Stop = base::Atomic<bool>;
+
+  explicit Calls(const Stop* stop) noexcept : place_(Place::here), stop_(stop) {}
+  explicit Calls(Place place) noexcept : place_(place) {}
+
+  // One call: `prepare(entry)` fills an entry of `opcode` for the ring, `call()` is the same as a
+  // system call. Interrupted calls are repeated. -ECANCELED after a cancel; see code().
+  template <class Prepare, class Call>
+  Count perform(std::uint8_t opcode, Prepare&& prepare, Call&& call) {
+    if (place_ == Place::ring && has(opcode)) {
+      uring::Entry entry;
+      entry.opcode = opcode;
+      prepare(entry);
+      return on_ring(entry);
+    }
+    return perform(std::forward<Call>(call));
+  }
+
+  // One that io_uring has no opcode for.
+  template <class Call>
+  Count perform(Call&& call);
+
+  // What `result`, an -errno of one of our calls, is for the user: a cancel has its own codes.
+  std::error_code code(Count result) const noexcept {
+    if (result == -ECANCELED && ended_) return ended_;
+    return {static_cast<int>(-result), std::system_category()};
+  }
+
+ private:
+  static bool has(std::uint8_t opcode) noexcept;
+  Count on_ring(const uring::Entry& entry) noexcept;
+
+  const Place place_;
+  const Stop* stop_ = nullptr;
+  std::error_code ended_;
+};
+
+// Where the current fiber's, or thread's, calls run.
+Place current_place() noexcept;
+// Waits for a job; if the wait is refused or ended, tells it by `stop`, and waits for its end all
+// the same. Returns why the wait was ended, or why there was no job.
+std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop);
+
+// `sequence(Calls&)` as one job of the pool.
+template <class Sequence>
+auto run_in_pool(Sequence&& sequence) {
+  using R = std::invoke_result_t<Sequence&, Calls&>;
+  std::optional<R> result;
+  Calls::Stop stop{false};
+  auto job = spawn_blocking([&] {
+    Calls calls(&stop);
+    result.emplace(sequence(calls));
+  });
+  const std::error_code ended = wait_for_job(job, stop);
+  if (!result) return R(failure(ended));
+  const bool was_stopped = !*result && result->error() == std::errc::operation_canceled;
+  if (was_stopped && ended) return R(failure(ended));
+  return std::move(*result);
+}
+
+template <class Call>
+Count Calls::perform(Call&& call) {
+  if (place_ == Place::here) {
+    if (stop_ != nullptr && stop_->load(base::kRelaxed)) return -ECANCELED;
+    Count result = -EINTR;
+    while (result == -EINTR) result = call();
+    return result;
+  }
+  const auto result = run_in_pool([&](Calls& calls) -> Result<Count> {
+    return calls.perform(call);
+  });
+  if (result) return *result;
+  ended_ = result.error();
+  return -ECANCELED;
+}
+
+// `sequence(Calls&)`, which returns a Result, in the place that suits.
+template <class Sequence>
+auto run(Sequence&& sequence) {
+  const Place place = current_place();
+  if (place == Place::pool) return run_in_pool(std::forward<Sequence>(sequence));
+  Calls calls(place);
+  return sequence(calls);
+}
+
+// The same for a sequence whose calls have no opcodes: at most one job.
+template <class Sequence>
+auto run_blocking(Sequence&& sequence) {
+  if (current_place() != Place::here) return run_in_pool(std::forward<Sequence>(sequence));
+  Calls calls(Place::here);
+  return sequence(calls);
+}
+
+}  // namespace fs
+}  // namespace v0
+}  // namespace ramie
