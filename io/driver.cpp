@@ -122,14 +122,17 @@ void Driver::drop_reference() noexcept {
   if (references_.fetch_sub(1, order) == 1) delete this;
 }
 
-Result<void> Driver::add_extension(Extension& extension, int fd) noexcept {
+void Driver::add_extension(Extension& extension) noexcept {
   RAMIE_CHECK(extension_count_ < kMaxExtensions, "too many driver extensions");
-  const std::size_t slot = extension_count_ + 1;
-  extensions_[slot] = &extension;
-  if (const int error = poller_.add(fd, Interest::readable, slot); error != 0)
-    return failure(system_error(error));
-  extension_count_ = slot;
-  return {};
+  extensions_[++extension_count_] = &extension;
+}
+
+Result<void> Driver::add_extension(Extension& extension, int fd) noexcept {
+  add_extension(extension);
+  const int error = poller_.add(fd, Interest::readable, extension_count_);
+  if (error == 0) return {};
+  --extension_count_;
+  return failure(system_error(error));
 }
 
 }  // namespace io

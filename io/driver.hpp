@@ -48,6 +48,7 @@ class Driver final : public sched::Driver {
   Result<void> deregister_source(ScheduledIo& io, int fd) noexcept;
   // Before the workers start: `extension` hears when `fd` is readable.
   Result<void> add_extension(Extension& extension, int fd) noexcept;
+  void add_extension(Extension& extension) noexcept;  // without a descriptor
 
   const DriverMetrics& metrics() const noexcept { return metrics_; }
 

@@ -56,6 +56,10 @@ Result<void> Handle::add_extension(Extension& extension, int fd) noexcept {
   return drivers_.front()->add_extension(extension, fd);
 }
 
+void Handle::add_extension(Extension& extension) noexcept {
+  drivers_.front()->add_extension(extension);
+}
+
 void Handle::unpark() noexcept {
   for (auto& driver : drivers_) driver->unpark();
 }

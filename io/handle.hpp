@@ -25,6 +25,7 @@ class Handle {
   Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;
   static Result<void> deregister_source(ScheduledIo& io, int fd) noexcept;
   Result<void> add_extension(Extension& extension, int fd) noexcept;
+  void add_extension(Extension& extension) noexcept;  // without a descriptor
   void unpark() noexcept;
   void shut_down() noexcept;
 

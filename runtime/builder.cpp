@@ -136,6 +136,19 @@ Builder& Builder::dump_signal(DumpSignal signal) {
   knobs_->put(&Config::dump_signal, signal, Field::dump_signal);
   return *this;
 }
+Builder& Builder::io(IoBackend backend) {
+  knobs_->put(&Config::io, backend, Field::io);
+  return *this;
+}
+Builder& Builder::files(FileBackend backend) {
+  knobs_->put(&Config::fs, backend, Field::fs);
+  return *this;
+}
+Builder& Builder::uring_entries(unsigned count) {
+  knobs_->is_invalid |= count < 8 || count > 32'768;
+  knobs_->put(&Config::uring_entries, count, Field::uring_entries);
+  return *this;
+}
 Builder& Builder::chaos(std::uint64_t seed) {
   knobs_->put(&Config::chaos, seed, Field::chaos);
   return *this;

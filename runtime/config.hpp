@@ -34,6 +34,8 @@ inline constexpr unsigned kMaxWorkers = 1024;
 enum class StackGuard : std::uint8_t { automatic, madvise, mprotect, off };
 /// What happens to an exception that leaves a detached fiber.
 enum class Unhandled : std::uint8_t { report, abort };
+/// How the completions of a ring reach their worker; see uring::RingMode.
+enum class UringMode : std::uint8_t { automatic, defer, coop, none };
 
 /// Every knob, with its value after code, environment and automatic choice were merged.
 struct Config {
@@ -60,6 +62,10 @@ struct Config {
   unsigned stall_ms = 1000;  // 0: off
   Deadlock deadlock = Deadlock::report;
   DumpSignal dump_signal = DumpSignal::quit;
+  IoBackend io = IoBackend::automatic;
+  FileBackend fs = FileBackend::automatic;
+  unsigned uring_entries = 256;
+  UringMode uring_mode = UringMode::automatic;
   std::optional<std::uint64_t> chaos;  // nullopt: off
 };
 
@@ -88,11 +94,15 @@ enum class Field : std::uint8_t {
   stall_ms,
   deadlock,
   dump_signal,
+  io,
+  fs,
+  uring_entries,
+  uring_mode,
   chaos,
   strict,
   help
 };
-inline constexpr std::size_t kFieldCount = 26;
+inline constexpr std::size_t kFieldCount = 30;
 
 constexpr std::uint32_t bit(Field field) {
   return std::uint32_t{1} << static_cast<unsigned>(field);

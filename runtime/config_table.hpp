@@ -34,7 +34,8 @@ using Slot =
                  std::chrono::nanoseconds Config::*, std::chrono::microseconds Config::*,
                  std::optional<std::chrono::microseconds> Config::*,
                  std::optional<std::uint64_t> Config::*, StackGuard Config::*, Unhandled Config::*,
-                 Affinity Config::*, Deadlock Config::*, DumpSignal Config::*>;
+                 Affinity Config::*, Deadlock Config::*, DumpSignal Config::*, IoBackend Config::*,
+                 FileBackend Config::*, UringMode Config::*>;
 
 struct Row {
   std::string_view name;
@@ -249,6 +250,38 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .words = "none|QUIT|USR1|USR2",
      .effect = "This signal prints every fiber with its state and stack to stderr, unless the "
                "program has a handler for it (or ignores it) when its first runtime is built."},
+    {.name = "RAMIE_IO",
+     .field = Field::io,
+     .slot = &Config::io,
+     .kind = Kind::choice,
+     .words = "auto|epoll|uring",
+     .effect = "`auto`: sockets by epoll, files by io_uring where the kernel allows it. `epoll`: no "
+               "io_uring at all, unless RAMIE_FS asks for it. `uring`: a receive that must wait "
+               "goes through io_uring, too; an error where that is impossible."},
+    {.name = "RAMIE_FS",
+     .field = Field::fs,
+     .slot = &Config::fs,
+     .kind = Kind::choice,
+     .words = "auto|uring|pool",
+     .effect = "Where file operations run: on io_uring if it is there, on io_uring or not at all "
+               "(an error at the start), or on threads of the blocking pool."},
+    {.name = "RAMIE_URING_ENTRIES",
+     .field = Field::uring_entries,
+     .slot = &Config::uring_entries,
+     .min = 8,
+     .max = 32'768,
+     .below = Outside::clamp,
+     .above = Outside::clamp,
+     .example = "256",
+     .effect = "Submissions that a worker's ring holds, rounded up to a power of two; completions: "
+               "four times as many. Less if RLIMIT_MEMLOCK demands it."},
+    {.name = "RAMIE_URING_FLAGS",
+     .field = Field::uring_mode,
+     .slot = &Config::uring_mode,
+     .kind = Kind::choice,
+     .words = "auto|defer|coop|none",
+     .effect = "How completions reach their worker: the best that the kernel takes, or at most "
+               "this."},
     {.name = "RAMIE_CHAOS",
      .field = Field::chaos,
      .slot = &Config::chaos,

@@ -96,6 +96,51 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
   return options;
 }
 
+uring::HandleOptions uring_options_of(const Config& config) noexcept {
+  uring::HandleOptions options;
+  options.ring.entries = config.uring_entries;
+  options.ring.mode = static_cast<uring::RingMode>(config.uring_mode);
+  options.has_files =
+      config.fs == FileBackend::uring ||
+      (config.fs == FileBackend::automatic && config.io != IoBackend::epoll);
+  options.is_on = options.has_files || config.io != IoBackend::epoll;
+  return options;
+}
+
+std::string describe_wait(sched::WaitKind kind, const void* object) {
+  if (kind == sched::WaitKind::uring) return uring::describe_wait(object);
+  return io::describe_wait(kind, object);
+}
+
+void add_uring(uring::Handle& handle, Metrics& sum) noexcept {
+  const uring::Driver& driver = handle.driver();
+  for (std::size_t i = 0; i < driver.workers(); ++i) {
+    const uring::Site* site = driver.site(i);
+    if (site == nullptr) continue;
+    const uring::SiteMetrics& one = site->metrics();
+    ++sum.rings;
+    sum.uring_started += one.started.get();
+    sum.uring_completed += one.completed.get();
+    sum.uring_cancels += one.cancels.get();
+    sum.uring_queued += one.queued.get();
+    sum.fs_uring += one.files.get();
+  }
+  sum.fs_pool = driver.jobs.load(base::kRelaxed);
+  sum.uring_refusal = uring::process_refusal();
+}
+
+// Demanded but impossible: an error that names the cause, and no runtime.
+Result<void> check_uring(const Config& config, const uring::RingOptions& options) noexcept {
+  const bool is_demanded = config.io == IoBackend::uring || config.fs == FileBackend::uring;
+  if (!is_demanded) return {};
+  auto ring = uring::Ring::create(options);
+  if (ring) return {};
+  base::warn("%s=uring: io_uring cannot be used here: %s",
+             config.io == IoBackend::uring ? "RAMIE_IO" : "RAMIE_FS",
+             ring.error().message().c_str());
+  return failure(ring.error());
+}
+
 }  // namespace
 
 Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
@@ -113,13 +158,19 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
     if (!signals) return failure(signals.error());
     state->signals_ = std::move(*signals);
   }
+  const uring::HandleOptions uring_options = uring_options_of(config);
+  if (auto checked = check_uring(config, uring_options.ring); !checked)
+    return failure(checked.error());
+  auto uring = uring::Handle::create(*state->io_, options.workers, uring_options);
+  if (!uring) return failure(uring.error());
+  state->uring_ = std::move(*uring);
   options.on_fibers_ended = [&ending = *state] {
     if (ending.signals_ != nullptr) ending.signals_->shut_down();
     ending.io_->shut_down();
   };
   state->scheduler_.reset(new sched::Scheduler(std::move(options), state->io_->as_shards()));
-  state->scheduler_->env = {state->io_.get(), state->signals_.get(), state.get(),
-                            &io::describe_wait, &signal::pipe::is_in_use};
+  state->scheduler_->env = {state->io_.get(), state->signals_.get(), state->uring_.get(),
+                            state.get(), &describe_wait, &signal::pipe::is_in_use};
   if (auto started = state->scheduler_->start(); !started) {
     return failure(started.error());
   }
@@ -143,6 +194,7 @@ std::vector<std::string> RuntimeState::shut_down(std::chrono::nanoseconds deadli
     leaked_self_ = weak_from_this().lock();  // threads may still use them
     (void)io_.release();
     (void)signals_.release();
+    (void)uring_.release();
     (void)scheduler_.release();
   }
   return stragglers;
@@ -180,6 +232,7 @@ Metrics RuntimeState::metrics() const {
     sum.io_stale += one.stale.load(base::kRelaxed);
     sum.io_unparks += one.unparks.load(base::kRelaxed);
   }
+  add_uring(*uring_, sum);
   if (const sched::Watchdog* watchdog = scheduler.watchdog()) {
     sum.stalls = watchdog->stalls();
     sum.deadlocks = watchdog->deadlocks();

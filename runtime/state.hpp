@@ -1,13 +1,14 @@
 // What a runtime owns, in the order in which it is built; it ends in the reverse order.
 //
-//   io::Handle (drivers) -> signal::Handle (an extension of them) -> Scheduler (workers that park
-//   on them)
+//   io::Handle (drivers) -> signal::Handle, uring::Handle (extensions of them) -> Scheduler
+//   (workers that park on them)
 #pragma once
 
 #include "io/handle.hpp"
 #include "runtime/config.hpp"
 #include "sched/scheduler.hpp"
 #include "signal/handle.hpp"
+#include "uring/handle.hpp"
 
 #include <ramie/runtime.hpp>
 
@@ -49,6 +50,7 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState> {
   const Config config_;
   std::unique_ptr<io::Handle> io_;
   std::unique_ptr<signal::Handle> signals_;
+  std::unique_ptr<uring::Handle> uring_;
   sched::Scheduler::Owner scheduler_;
   base::Atomic<bool> is_ended_{true};       // until all parts run
   std::shared_ptr<RuntimeState> leaked_self_;  // stragglers still find us through their scheduler

@@ -38,6 +38,7 @@ const char* to_string(WaitKind kind) noexcept {
     case WaitKind::token: return "CancellationToken";
     case WaitKind::signal: return "signal";
     case WaitKind::blocking: return "blocking pool";
+    case WaitKind::uring: return "io_uring";
   }
   return "?";
 }

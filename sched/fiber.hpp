@@ -52,6 +52,7 @@ enum class WaitKind : std::uint8_t {
   token,
   signal,
   blocking,
+  uring,
 };
 const char* to_string(WaitKind kind) noexcept;
 

@@ -36,6 +36,9 @@ class Handle;
 namespace signal {
 class Handle;
 }
+namespace uring {
+class Handle;
+}
 
 namespace sched {
 
@@ -71,6 +74,7 @@ struct SchedulerOptions {
 struct Env {
   io::Handle* io = nullptr;
   signal::Handle* signals = nullptr;
+  uring::Handle* uring = nullptr;
   runtime::RuntimeState* runtime = nullptr;
   // What a fiber waits on, as text; empty if it is nothing that the layer above knows.
   std::string (*describe)(WaitKind kind, const void* object) = nullptr;

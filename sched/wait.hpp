@@ -48,6 +48,12 @@ class Wait {
   [[nodiscard]] Result<void> run(base::Mutex& mutex, WaiterList& list, IsReady&& is_ready,
                                  std::uint64_t amount = 0) noexcept {
     if (auto entered = enter(); !entered) return entered;
+    return run_entered(mutex, list, is_ready, amount);
+  }
+  // The same for who has called enter() before it did what it now waits for.
+  template <class IsReady>
+  [[nodiscard]] Result<void> run_entered(base::Mutex& mutex, WaiterList& list, IsReady&& is_ready,
+                                         std::uint64_t amount = 0) noexcept {
     for (;;) {
       Waiter waiter;
       {

@@ -76,6 +76,7 @@ class Calls {
 
 // Where the current fiber's, or thread's, calls run.
 Place current_place() noexcept;
+void count_job() noexcept;
 // Waits for a job; if the wait is refused or ended, tells it by `stop`, and waits for its end all
 // the same. Returns why the wait was ended, or why there was no job.
 std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop);
@@ -86,6 +87,7 @@ auto run_in_pool(Sequence&& sequence) {
   using R = std::invoke_result_t<Sequence&, Calls&>;
   std::optional<R> result;
   Calls::Stop stop{false};
+  count_job();
   auto job = spawn_blocking([&] {
     Calls calls(&stop);
     result.emplace(sequence(calls));

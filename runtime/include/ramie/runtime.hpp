@@ -43,6 +43,12 @@ struct Metrics {
   // Wake-ups that were lost and that the watchdog mended: not 0 is a bug of Ramie, unless
   // RAMIE_WATCH_US=0, where that is its duty.
   std::uint64_t rescues = 0;
+  std::size_t rings = 0;  // workers that use io_uring
+  std::uint64_t uring_started = 0, uring_completed = 0;  // operations
+  std::uint64_t uring_cancels = 0;  // asked of the kernel
+  std::uint64_t uring_queued = 0;   // operations that had to wait for room in a ring
+  std::uint64_t fs_uring = 0, fs_pool = 0;  // file operations by ring, jobs for files in the pool
+  int uring_refusal = 0;  // the errno that turned io_uring off for this process; 0: none so far
 };
 
 /// Lets a plain thread use the runtime (spawn, bind, ...) while it lives. End the latest first.
@@ -199,6 +205,15 @@ enum class Deadlock : std::uint8_t { off, report, abort };
 /// built, and until the program opens that signal as a signal::Signal.
 enum class DumpSignal : std::uint8_t { none, quit, usr1, usr2 };
 
+/// What carries I/O. `automatic`: sockets by epoll, files by io_uring where the kernel allows it;
+/// `epoll`: no io_uring, unless FileBackend::uring asks for it; `uring`: receives that must wait,
+/// too.
+enum class IoBackend : std::uint8_t { automatic, epoll, uring };
+
+/// Where file operations run: io_uring if it is there, io_uring or an error from build(), the
+/// blocking pool.
+enum class FileBackend : std::uint8_t { automatic, uring, pool };
+
 /// Every knob of a runtime. What the code sets wins over the environment (RAMIE_*), which wins over
 /// the automatic choice; environment_wins(true) exchanges the first two.
 class Builder {
@@ -229,6 +244,10 @@ class Builder {
   RAMIE_API Builder& stall(std::chrono::milliseconds limit);
   RAMIE_API Builder& deadlock(Deadlock what);
   RAMIE_API Builder& dump_signal(DumpSignal signal);
+  RAMIE_API Builder& io(IoBackend backend);
+  RAMIE_API Builder& files(FileBackend backend);
+  /// Submissions that a worker's io_uring holds: 8 to 32768.
+  RAMIE_API Builder& uring_entries(unsigned count);
   /// Test mode: orders, queues, budgets and delays that would be rare, all the time (RAMIE_CHAOS).
   RAMIE_API Builder& chaos(std::uint64_t seed);
   /// An exception that nobody joins stops the program instead of being reported: where it is thrown
@@ -249,8 +268,8 @@ class Builder {
   /// Starts the runtime.
   /// Returns  it, running.
   /// Errors   invalid_argument (a knob out of range, or RAMIE_STRICT and a bad variable); what
-  ///          epoll, eventfd or the creation of threads said; not_enough_memory. Nothing is left
-  ///          behind.
+  ///          epoll, eventfd or the creation of threads said, or io_uring if it was demanded;
+  ///          not_enough_memory. Nothing is left behind.
   /// Blocks   never.
   /// Threads  any.
   /// Cancel   not a wait.

@@ -16,7 +16,7 @@ namespace uring {
 /// opcode; see io_uring_enter(2). Memory that it points to must stay until submit() has returned.
 struct Entry {
   std::uint8_t opcode = 0;
-  std::uint8_t flags = 0;  // IOSQE_*; links and skipped completions are refused
+  std::uint8_t flags = 0;  // 0 or IOSQE_ASYNC
   std::uint16_t priority = 0;
   std::int32_t fd = -1;
   std::uint64_t offset = 0;   // or a second address
@@ -39,6 +39,50 @@ struct Entry {
   }
 };
 static_assert(sizeof(Entry) == 64);
+
+/// The end of an operation.
+struct Completion {
+  std::int32_t result = 0;  // what the opcode says, 0 or more
+  std::uint32_t flags = 0;  // IORING_CQE_F_*
+};
+
+namespace detail {
+RAMIE_API Result<Completion> submit(const Entry& entry) noexcept;
+}
+
+/// Can this fiber's worker use io_uring? Makes the worker's ring if it has none yet.
+/// Returns  success.
+/// Errors   why not: function_not_supported, operation_not_permitted, permission_denied,
+///          not_enough_memory, too_many_files_open from the kernel; unsupported if it was turned
+///          off (RAMIE_IO, RAMIE_FS) or the kernel's io_uring is older than 5.17; no_runtime
+///          outside a fiber.
+/// Blocks   never.
+/// Threads  fibers.
+/// Cancel   not a wait.
+[[nodiscard]] RAMIE_API Result<void> check() noexcept;
+
+/// Does the kernel know this opcode (IORING_OP_*)? False wherever check() fails.
+RAMIE_API bool has_opcode(std::uint8_t opcode) noexcept;
+
+/// Any operation of io_uring: `prepare(entry)` fills an Entry; the fiber waits for its completion.
+/// What the entry points to may stand on the fiber's stack: when submit() has returned, the kernel
+/// is through with it. Operations with several completions (multishot) end with their last one, and
+/// are of no use here; neither are links, registered files and provided buffers, which belong to
+/// one ring.
+/// Returns  the completion, with a result of 0 or more.
+/// Errors   the operation's own, as system errors; those of check(); invalid_argument for flags
+///          other than IOSQE_ASYNC; canceled, timed_out, shutting_down: nothing was done, or the
+///          kernel gave up half-way where the opcode allows that. A descriptor or data that came
+///          all the same wins: then it is a success.
+/// Blocks   this fiber, after a cancel, too, until the kernel has let go.
+/// Threads  fibers.
+/// Cancel   asks the kernel to cancel; safe as far as the opcode is.
+template <class Prepare>
+[[nodiscard]] Result<Completion> submit(Prepare&& prepare) {
+  Entry entry;
+  std::forward<Prepare>(prepare)(entry);
+  return detail::submit(entry);
+}
 
 }  // namespace uring
 }  // namespace v0

@@ -1,0 +1,102 @@
+// See driver.hpp.
+#include "uring/driver.hpp"
+
+#include "io/sys/event_fd.hpp"
+#include "sched/base/sys.hpp"
+#include "sched/worker.hpp"
+
+#include <cerrno>
+#include <new>
+
+namespace ramie {
+inline namespace v0 {
+namespace uring {
+
+namespace {
+
+constexpr base::Nanos kAskAgain = std::chrono::seconds(1);
+
+constinit base::Atomic<int> refusal{0};
+constinit base::Atomic<bool> has_said{false};
+
+std::error_code code_of(int error) noexcept { return {error, std::system_category()}; }
+
+// These pass: more memory, more descriptors.
+bool is_for_now(std::error_code why) noexcept {
+  const int error = why.category() == std::system_category() ? why.value() : 0;
+  return error == ENOMEM || error == EMFILE || error == ENFILE || error == EAGAIN;
+}
+
+const char* likely_cause(int error) noexcept {
+  switch (error) {
+    case EPERM:
+    case EACCES: return "seccomp, or kernel.io_uring_disabled";
+    case ENOSYS: return "the kernel is built without it, or seccomp";
+    case ENOMEM: return "RLIMIT_MEMLOCK is used up, or memory";
+    case EMFILE:
+    case ENFILE: return "no descriptor is left";
+    default: return "the kernel's is older than 5.17, or a sandbox";
+  }
+}
+
+}  // namespace
+
+int process_refusal() noexcept { return refusal.load(base::kRelaxed); }
+
+void forget_refusal() noexcept {
+  refusal.store(0, base::kRelaxed);
+  has_said.store(false, base::kRelaxed);
+}
+
+void say_refused(std::error_code why) noexcept {
+  if (has_said.exchange(true, base::kRelaxed)) return;
+  const int error = why.category() == std::system_category() ? why.value() : EOPNOTSUPP;
+  base::warn("io_uring is off (%s): %s; files use the blocking pool",
+             base::sys::describe_error(error), likely_cause(error));
+}
+
+Driver::Driver(std::size_t workers, const RingOptions& options, bool is_on)
+    : options_(options), is_on_(is_on), homes_(workers) {}
+
+Driver::~Driver() {
+  for (Home& home : homes_) delete home.site.load(base::kRelaxed);
+}
+
+Result<Site*> Driver::check_and_init(sched::Worker& worker) noexcept {
+  Home& home = homes_[worker.index()];
+  if (Site* site = home.site.load(base::kRelaxed)) [[likely]]
+    return site;
+  if (!is_on_) return failure(errc::unsupported);
+  if (const int error = process_refusal(); error != 0) return failure(code_of(error));
+  if (home.refusal && base::now() < home.ask_again) return failure(home.refusal);
+  auto made = make_site(worker);
+  if (made) {
+    home.refusal.clear();
+    home.site.store(*made, base::kRelease);
+    worker.set_park_site(*made);
+    return made;
+  }
+  say_refused(made.error());
+  home.refusal = made.error();
+  home.ask_again = base::now() + kAskAgain;
+  if (is_for_now(made.error())) return made;
+  const bool is_ours = made.error().category() != std::system_category();
+  refusal.store(is_ours ? EOPNOTSUPP : made.error().value(), base::kRelaxed);
+  return made;
+}
+
+Result<Site*> Driver::make_site(sched::Worker& worker) noexcept {
+  auto ring = Ring::create(options_);
+  if (!ring) return failure(ring.error());
+  io::sys::UniqueFd bell(io::sys::open_event());
+  if (!bell.is_open()) return failure(code_of(-bell.get()));
+  try {
+    return new Site(worker, std::move(*ring), std::move(bell));
+  } catch (const std::bad_alloc&) {
+    return failure(std::make_error_code(std::errc::not_enough_memory));
+  }
+}
+
+}  // namespace uring
+}  // namespace v0
+}  // namespace ramie

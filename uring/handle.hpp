@@ -1,0 +1,62 @@
+// The runtime's end of io_uring: made after io::Handle, destroyed before it.
+//
+//   check_and_init -> add_uring_source (the worker's ring becomes its place to sleep)
+//   run(op):  enter -> register_op -> await -- ended by a cancel? --> cancel_op -> await, shielded
+#pragma once
+
+#include "uring/driver.hpp"
+
+#include <memory>
+#include <string>
+
+namespace ramie {
+inline namespace v0 {
+
+namespace io {
+class Handle;
+}
+
+namespace uring {
+
+struct HandleOptions {
+  RingOptions ring;
+  bool is_on = true;           // else every fiber hears `unsupported`
+  bool has_files = true;       // file operations use it
+};
+
+// For dumps: the operation that a fiber waits for.
+std::string describe_wait(const void* op);
+
+class Handle {
+ public:
+  // Errors: not_enough_memory.
+  static Result<std::unique_ptr<Handle>> create(io::Handle& io, std::size_t workers,
+                                                const HandleOptions& options) noexcept;
+
+  // That of the fiber's own runtime, whose workers have the rings; null outside fibers.
+  static Handle* current() noexcept;
+
+  // --- on a fiber of this runtime
+  // Its worker's ring: made now, if that is the first question.
+  Result<Site*> check_and_init() noexcept;
+  // Runs `op` from entry to final completion. A success, data moved by a cancelled operation, too,
+  // wins over the cancel. The op's own error is a success here: a negative result.
+  Result<Completion> run(Op& op) noexcept;
+  // The parts of run().
+  Result<Site*> register_op(Op& op) noexcept;
+  static void cancel_op(Site& site, Op& op) noexcept { site.cancel(op); }
+
+  bool has_files() const noexcept { return has_files_; }
+  Driver& driver() noexcept { return *driver_; }
+
+ private:
+  Handle(std::unique_ptr<Driver> driver, bool has_files) noexcept
+      : driver_(std::move(driver)), has_files_(has_files) {}
+
+  std::unique_ptr<Driver> driver_;
+  const bool has_files_;
+};
+
+}  // namespace uring
+}  // namespace v0
+}  // namespace ramie

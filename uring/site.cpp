@@ -1,0 +1,296 @@
+// See site.hpp.
+#include "uring/site.hpp"
+
+#include "io/sys/event_fd.hpp"
+#include "sched/base/annotate.hpp"
+#include "sched/base/assert.hpp"
+#include "sched/base/sys.hpp"
+#include "sched/current.hpp"
+#include "sched/worker.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <mutex>
+#include <new>
+
+namespace ramie {
+inline namespace v0 {
+namespace uring {
+
+namespace {
+
+constexpr std::uint32_t kGenerationMask = 0xff'ffff;
+constexpr unsigned kSlotShift = 32;
+constexpr unsigned kGenerationShift = 8;
+constexpr std::size_t kFirstSlots = base::kIsModel ? 2 : 64;
+constexpr std::size_t kBatch = base::kIsModel ? 2 : 64;
+constexpr base::Nanos kNap = std::chrono::milliseconds(1);         // the kernel put us off
+constexpr base::Nanos kRepeatCancel = std::chrono::milliseconds(5);
+
+constexpr std::uint8_t kPollAdd = 6;
+constexpr std::uint8_t kAsyncCancel = 14;
+constexpr std::uint32_t kPollMultishot = 1;
+constexpr std::uint32_t kReadable = 1;  // POLLIN
+
+Entry poll_entry(int fd, std::uint32_t length, std::uint64_t tag) noexcept {
+  Entry entry;
+  entry.opcode = kPollAdd;
+  entry.fd = fd;
+  entry.length = length;
+  entry.operation_flags = kReadable;
+  entry.user_data = tag;
+  return entry;
+}
+
+// What the kernel could not do now but will later.
+bool is_put_off(int error) noexcept {
+  return error == -EAGAIN || error == -EBUSY || error == -EINTR || error == -ETIME ||
+         error == -ENOMEM;
+}
+
+}  // namespace
+
+std::uint64_t Site::tag_of(Kind kind, std::size_t slot, std::uint32_t generation) noexcept {
+  return (std::uint64_t{slot} << kSlotShift) |
+         (std::uint64_t{generation & kGenerationMask} << kGenerationShift) |
+         static_cast<std::uint64_t>(kind);
+}
+
+// Half of the completions' room: a cancel may need as much again.
+Site::Site(sched::Worker& owner, std::unique_ptr<Ring> ring, io::sys::UniqueFd bell)
+    : owner_(owner),
+      ring_(std::move(ring)),
+      bell_(std::move(bell)),
+      brief_limit_(std::max<std::size_t>(ring_->completions() / 2, 1)) {
+  slots_.reserve(kFirstSlots);
+}
+
+Site::~Site() { RAMIE_ASSERT(live() == 0); }
+
+bool Site::is_here() const noexcept { return sched::current_worker() == &owner_; }
+
+// --- into the kernel -----------------------------------------------------------------------------
+
+void Site::start(Op& op) noexcept {
+  const base::TsanInternal internal;
+  RAMIE_ASSERT(is_here());
+  live_.fetch_add(1, base::kRelaxed);
+  metrics_.started.add();
+  if (op.is_brief) metrics_.files.add();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!queued_.is_empty() || !admit(op)) {
+      metrics_.queued.add();
+      op.state = Op::State::queued;
+      queued_.push_back(op);
+    }
+  }
+  survive(submit());
+  sched::WakeList wakes;
+  take_completions(wakes);
+}
+
+// Under the mutex. False: there is no room, in the kernel or for a slot.
+bool Site::admit(Op& op) noexcept {
+  if (op.is_brief && brief_ >= brief_limit_) return false;
+  if (first_free_ == 0) {
+    try {
+      slots_.emplace_back();
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    first_free_ = static_cast<std::uint32_t>(slots_.size());
+  }
+  const std::size_t index = first_free_ - 1;
+  Slot& slot = slots_[index];
+  op.tag = tag_of(Kind::op, index, slot.generation);
+  op.entry.user_data = op.tag;
+  if (!push(op.entry)) return false;
+  first_free_ = slot.next_free;
+  slot.op = &op;
+  op.state = Op::State::in_kernel;
+  if (op.is_brief) ++brief_;
+  return true;
+}
+
+// Under the mutex.
+void Site::admit_queued() noexcept {
+  while (Op* op = queued_.front()) {
+    if (!admit(*op)) return;
+    queued_.erase(*op);
+  }
+}
+
+bool Site::push(const Entry& entry) noexcept {
+  return ring_->push(entry) || (survive(submit()), ring_->push(entry));
+}
+
+int Site::submit() noexcept { return ring_->submit(); }
+
+// Without its ring a worker cannot know what the kernel still writes to.
+void Site::survive(int error) noexcept {
+  if (error == 0) return;
+  if (!is_put_off(error))
+    base::fatal(
+        "the io_uring of a worker failed (%s): was a descriptor closed, or overwritten by "
+        "dup2, that is not its owner's?",
+        base::sys::describe_error(-error));
+  if (error != -ETIME && error != -EINTR) metrics_.retries.add();
+}
+
+// --- cancels -------------------------------------------------------------------------------------
+
+void Site::cancel(Op& op) noexcept {
+  const base::TsanInternal internal;
+  {
+    const std::lock_guard lock(mutex_);
+    if (op.state == Op::State::done || op.wants_cancel) return;
+    op.wants_cancel = true;
+    if (op.state == Op::State::queued) {
+      queued_.erase(op);
+      op.result = -ECANCELED;
+      op.state = Op::State::done;
+      live_.fetch_sub(1, base::kRelaxed);
+      return;
+    }
+    cancels_.push_back(op);
+  }
+  if (!is_here()) {
+    owner_.unpark();
+    return;
+  }
+  send_cancels();
+  survive(submit());
+  sched::WakeList wakes;
+  take_completions(wakes);
+}
+
+// The owner. What cannot be pushed stays in the inbox.
+void Site::send_cancels() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!repeats_.is_empty() && repeat_at_ <= base::now()) cancels_.splice_back(repeats_);
+  while (Op* op = cancels_.front()) {
+    Entry entry;
+    entry.opcode = kAsyncCancel;
+    entry.address = op->tag;
+    entry.user_data = (op->tag & ~std::uint64_t{0xff}) | static_cast<std::uint64_t>(Kind::cancel);
+    if (!push(entry)) return;
+    metrics_.cancels.add();
+    cancels_.erase(*op);
+  }
+}
+
+void Site::repeat_cancel(const Event& event) noexcept {
+  if (event.result != -ENOENT && event.result != -EALREADY) return;
+  metrics_.cancels_late.add();
+  Op* op = find((event.tag & ~std::uint64_t{0xff}) | static_cast<std::uint64_t>(Kind::op));
+  if (op == nullptr || op->is_linked()) return;
+  if (repeats_.is_empty()) repeat_at_ = base::now() + kRepeatCancel;
+  repeats_.push_back(*op);
+}
+
+// --- out of the kernel ---------------------------------------------------------------------------
+
+void Site::take_completions(sched::WakeList& wakes) noexcept {
+  std::array<Event, kBatch> events;
+  while (const std::size_t count = ring_->take(events)) {
+    bool has_more = false;
+    {
+      const std::lock_guard lock(mutex_);
+      for (std::size_t i = 0; i < count; ++i) settle(events[i], wakes);
+      has_more = !queued_.is_empty();
+      admit_queued();
+    }
+    if (has_more) survive(submit());
+  }
+}
+
+// Under the mutex, as all below.
+void Site::settle(const Event& event, sched::WakeList& wakes) noexcept {
+  switch (static_cast<Kind>(event.tag & 0xff)) {
+    case Kind::op: settle_op(event, wakes); return;
+    case Kind::cancel: repeat_cancel(event); return;
+    case Kind::shard: is_shard_armed_ = false; return;
+    case Kind::bell: is_bell_armed_ = (event.flags & Ring::kMore) != 0; return;
+  }
+  metrics_.stale.add();
+}
+
+Op* Site::find(std::uint64_t tag) noexcept {
+  const std::size_t index = tag >> kSlotShift;
+  if (index >= slots_.size()) return nullptr;
+  Op* op = slots_[index].op;
+  return op != nullptr && op->tag == tag ? op : nullptr;
+}
+
+void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
+  Op* op = find(event.tag);
+  if (op == nullptr) {
+    metrics_.stale.add();
+    return;
+  }
+  // A send without copying says its result first, and then that the memory is free.
+  if ((event.flags & Ring::kNotification) == 0) {
+    op->result = event.result;
+    op->flags = event.flags;
+  }
+  if ((event.flags & Ring::kMore) != 0) return;
+  const auto index = static_cast<std::uint32_t>(op->tag >> kSlotShift);
+  Slot& slot = slots_[index];
+  slot.op = nullptr;
+  ++slot.generation;
+  slot.next_free = std::exchange(first_free_, index + 1);
+  if (op->is_brief) --brief_;
+  if (op->is_linked()) base::List<Op>::unlink(*op);
+  live_.fetch_sub(1, base::kRelaxed);
+  metrics_.completed.add();
+  op->state = Op::State::done;
+  if (sched::Waiter* waiter = op->waiters.pop_front()) (void)wakes.claim(*waiter);
+}
+
+// --- waiting -------------------------------------------------------------------------------------
+
+Result<void> Site::await(Op& op, sched::Wait& wait) noexcept {
+  return wait.run_entered(mutex_, op.waiters, [&] { return op.state == Op::State::done; });
+}
+
+void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
+  send_cancels();
+  if (!is_bell_armed_)
+    is_bell_armed_ = push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
+  if (poll_fd >= 0 && !is_shard_armed_)
+    is_shard_armed_ = push(poll_entry(poll_fd, 0, tag_of(Kind::shard, 0, 0)));
+  const bool is_deaf = !is_bell_armed_ || (poll_fd >= 0 && !is_shard_armed_);
+  const int error = ring_->wait(bound(max_wait, is_deaf));
+  survive(error);
+  if (!is_put_off(error) || error == -ETIME || error == -EINTR) return;
+  const std::uint32_t nobody = 0;
+  (void)base::sys::futex_wait(&nobody, 0, kNap);  // no spin
+}
+
+// No longer than until something must be tried again.
+base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
+  base::Nanos limit = is_deaf ? kNap : base::Nanos(-1);
+  const std::lock_guard lock(mutex_);
+  if (!cancels_.is_empty() || !queued_.is_empty()) limit = kNap;
+  else if (!repeats_.is_empty() && !is_deaf)
+    limit = std::max(base::Nanos(0), base::Nanos(repeat_at_ - base::now()));
+  if (limit.count() < 0) return max_wait;
+  return max_wait.count() < 0 ? limit : std::min(max_wait, limit);
+}
+
+void Site::unpark_from_any_thread() noexcept { io::sys::ring(bell_.get()); }
+
+void Site::reap(sched::FiberList& out) noexcept {
+  if (!has_inflight() && !ring_->has_news()) return;
+  send_cancels();
+  if (ring_->has_news()) survive(submit());
+  sched::WakeList wakes;
+  take_completions(wakes);
+  out.append(wakes.fibers());
+}
+
+}  // namespace uring
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,129 @@
+// A worker's ring as a place to sleep, and the operations that are in it.
+//
+//   fiber on the owner              owner's loop                       fiber elsewhere (it was
+//                                                                      cancelled, and stolen)
+//   start(op): push, submit,        park(): cancels, submit, sleep     cancel(op): into the inbox,
+//   settle what has completed       reap(): cancels, submit, settle    unpark the owner
+//
+// Only the owner's thread touches the ring. What a foreign fiber needs is under `mutex_`: the state
+// of operations, and the inbox of cancels.
+//
+// U1 A slot is one operation's from push to final completion. The kernel's `user_data` is slot,
+//    generation and kind, never an address: a completion that nobody awaits is counted, not
+//    followed.
+// U2 Of the operations that end by themselves, no more are in the kernel than its queue has room
+//    for completions; the others wait here, in order. (Should the queue overflow all the same, the
+//    kernel keeps the rest.)
+// U3 Nothing is dropped for want of room: what cannot be pushed stays where it is.
+// U4 A cancel that found nothing is repeated as long as its operation is in the kernel: the two may
+//    have passed each other.
+// U5 DONE is set, and the waiter claimed, under the mutex: that is our last touch of an Op.
+#pragma once
+
+#include "io/sys/fd.hpp"
+#include "sched/base/mutex.hpp"
+#include "sched/metrics.hpp"
+#include "sched/park_site.hpp"
+#include "sched/wait.hpp"
+#include "uring/op.hpp"
+#include "uring/ring.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace ramie {
+inline namespace v0 {
+
+namespace sched {
+class Worker;
+}
+
+namespace uring {
+
+struct SiteMetrics {
+  sched::Counter started;
+  sched::Counter completed;      // final completions of operations
+  sched::Counter files;          // of the started: file operations
+  sched::Counter cancels;        // sent
+  sched::Counter cancels_late;   // of these: the operation was not found
+  sched::Counter queued;         // had to wait for room
+  sched::Counter stale;          // completions that nobody awaited
+  sched::Counter retries;        // enters that the kernel put off
+};
+
+class Site final : public sched::ParkSite {
+ public:
+  // On the owner's thread; `bell` is an eventfd. Throws std::bad_alloc.
+  Site(sched::Worker& owner, std::unique_ptr<Ring> ring, io::sys::UniqueFd bell);
+  ~Site() override;
+
+  // --- the owner's thread
+  // Hands `op` to the kernel. It may be DONE when this returns, and others that were in the kernel,
+  // too.
+  void start(Op& op) noexcept;
+
+  // --- any thread
+  // Parks until `op` is DONE, or `wait` has ended; then why.
+  Result<void> await(Op& op, sched::Wait& wait) noexcept;
+  // Asks the kernel to end it; await() its completion all the same.
+  void cancel(Op& op) noexcept;
+
+  // --- sched::ParkSite
+  bool has_inflight() const noexcept override { return live_.load(base::kRelaxed) != 0; }
+  void park(base::Nanos max_wait, int poll_fd) noexcept override;
+  void unpark_from_any_thread() noexcept override;
+  void reap(sched::FiberList& out) noexcept override;
+
+  const Ring& ring() const noexcept { return *ring_; }
+  const SiteMetrics& metrics() const noexcept { return metrics_; }
+  std::uint32_t live() const noexcept { return live_.load(base::kRelaxed); }
+
+ private:
+  enum class Kind : std::uint8_t { op = 1, bell = 2, shard = 3, cancel = 4 };
+
+  struct Slot {
+    Op* op = nullptr;
+    std::uint32_t generation = 0;
+    std::uint32_t next_free = 0;
+  };
+
+  static std::uint64_t tag_of(Kind kind, std::size_t slot, std::uint32_t generation) noexcept;
+
+  bool is_here() const noexcept;
+  bool admit(Op& op) noexcept;
+  void admit_queued() noexcept;
+  void send_cancels() noexcept;
+  bool push(const Entry& entry) noexcept;
+  int submit() noexcept;
+  void survive(int error) noexcept;
+  void take_completions(sched::WakeList& wakes) noexcept;
+  void settle(const Event& event, sched::WakeList& wakes) noexcept;
+  void settle_op(const Event& event, sched::WakeList& wakes) noexcept;
+  void repeat_cancel(const Event& event) noexcept;
+  Op* find(std::uint64_t tag) noexcept;
+  base::Nanos bound(base::Nanos max_wait, bool is_deaf) noexcept;
+
+  sched::Worker& owner_;
+  const std::unique_ptr<Ring> ring_;
+  const io::sys::UniqueFd bell_;
+  bool is_bell_armed_ = false;
+  bool is_shard_armed_ = false;
+
+  base::Mutex mutex_;
+  std::vector<Slot> slots_;
+  std::uint32_t first_free_ = 0;  // a slot's number + 1; 0: none
+  std::size_t brief_ = 0;         // in the kernel
+  const std::size_t brief_limit_;
+  base::List<Op> queued_;   // wait for room
+  base::List<Op> cancels_;  // to be sent
+  base::List<Op> repeats_;  // to be sent again, at `repeat_at_`
+  base::Instant repeat_at_{};
+  base::Atomic<std::uint32_t> live_{0};  // started and not DONE
+  SiteMetrics metrics_;
+};
+
+}  // namespace uring
+}  // namespace v0
+}  // namespace ramie
