@@ -54,16 +54,11 @@ Result<Site*> Handle::register_op(Op& op) noexcept {
   return site;
 }
 
-Result<Completion> Handle::run(Op& op) noexcept {
-  sched::Wait wait(sched::WaitKind::uring, &op);
-  if (auto entered = wait.enter(); !entered) return failure(entered.error());
-  auto site = register_op(op);
-  if (!site) return failure(site.error());
-  const auto ended = (*site)->await(op, wait);
-  if (!ended) {
-    cancel_op(**site, op);
-    sched::Wait final(sched::WaitKind::uring, &op, sched::Wait::Shield::yes);
-    (void)(*site)->await(op, final);
+Result<Completion> Handle::finish(Site& site, Op& op, sched::Wait& wait) noexcept {
+  if (const auto ended = site.await(op, wait); !ended) {
+    cancel_op(site, op);
+    sched::Wait final(op.kind, op.object, sched::Wait::Shield::yes);
+    (void)site.await(op, final);
     if (is_given_up(op.result)) return failure(ended.error());
   }
   return Completion{op.result, op.flags};

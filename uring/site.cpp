@@ -143,34 +143,41 @@ void Site::survive(int error) noexcept {
 
 void Site::cancel(Op& op) noexcept {
   const base::TsanInternal internal;
-  {
-    const std::lock_guard lock(mutex_);
-    if (op.state == Op::State::done || op.wants_cancel) return;
-    op.wants_cancel = true;
-    if (op.state == Op::State::queued) {
-      queued_.erase(op);
-      op.result = -ECANCELED;
-      op.state = Op::State::done;
-      live_.fetch_sub(1, base::kRelaxed);
-      return;
-    }
-    cancels_.push_back(op);
-  }
   if (!is_here()) {
-    owner_.unpark();
+    cancel_later(op);
     return;
   }
-  send_cancels();
-  survive(submit());
+  if (!want_cancel(op)) return;
   sched::WakeList wakes;
+  send_cancels(wakes);
+  survive(submit());
   take_completions(wakes);
 }
 
-// The owner. What cannot be pushed stays in the inbox.
-void Site::send_cancels() noexcept {
+void Site::cancel_later(Op& op) noexcept {
+  if (want_cancel(op)) owner_.unpark();
+}
+
+// Into the inbox, unless it is DONE or there already.
+bool Site::want_cancel(Op& op) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (op.state == Op::State::done || op.wants_cancel) return false;
+  op.wants_cancel = true;
+  if (op.state == Op::State::queued) queued_.erase(op);
+  cancels_.push_back(op);
+  return true;
+}
+
+// The owner. What cannot be pushed stays in the inbox; what the kernel never saw is DONE.
+void Site::send_cancels(sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   if (!repeats_.is_empty() && repeat_at_ <= base::now()) cancels_.splice_back(repeats_);
   while (Op* op = cancels_.front()) {
+    if (op->state == Op::State::queued) {
+      op->result = -ECANCELED;
+      complete(*op, wakes);
+      continue;
+    }
     Entry entry;
     entry.opcode = kAsyncCancel;
     entry.address = op->tag;
@@ -242,11 +249,15 @@ void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
   ++slot.generation;
   slot.next_free = std::exchange(first_free_, index + 1);
   if (op->is_brief) --brief_;
-  if (op->is_linked()) base::List<Op>::unlink(*op);
+  complete(*op, wakes);
+}
+
+void Site::complete(Op& op, sched::WakeList& wakes) noexcept {
+  if (op.is_linked()) base::List<Op>::unlink(op);
   live_.fetch_sub(1, base::kRelaxed);
   metrics_.completed.add();
-  op->state = Op::State::done;
-  if (sched::Waiter* waiter = op->waiters.pop_front()) (void)wakes.claim(*waiter);
+  op.state = Op::State::done;
+  if (sched::Waiter* waiter = op.waiters.pop_front()) (void)wakes.claim(*waiter);
 }
 
 // --- waiting -------------------------------------------------------------------------------------
@@ -256,7 +267,10 @@ Result<void> Site::await(Op& op, sched::Wait& wait) noexcept {
 }
 
 void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
-  send_cancels();
+  sched::WakeList wakes;
+  send_cancels(wakes);
+  woken_.append(wakes.fibers());
+  if (!woken_.is_empty()) max_wait = base::Nanos(0);
   if (!is_bell_armed_)
     is_bell_armed_ = push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
   if (poll_fd >= 0 && !is_shard_armed_)
@@ -283,10 +297,11 @@ base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
 void Site::unpark_from_any_thread() noexcept { io::sys::ring(bell_.get()); }
 
 void Site::reap(sched::FiberList& out) noexcept {
+  out.append(woken_);
   if (!has_inflight() && !ring_->has_news()) return;
-  send_cancels();
-  if (ring_->has_news()) survive(submit());
   sched::WakeList wakes;
+  send_cancels(wakes);
+  if (ring_->has_news()) survive(submit());
   take_completions(wakes);
   out.append(wakes.fibers());
 }
