@@ -1,7 +1,9 @@
 // Dumps: every fiber with its state, wait, place and stack; while workers are stuck; under load.
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/text.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <ramie/ramie.hpp>
@@ -18,6 +20,8 @@
 
 using namespace std::chrono_literals;
 using ramie::spawn;
+using ramie_test::comes_true;
+using ramie_test::count;
 using ramie_test::make_runtime;
 using ramie_test::quiet_builder;
 using ramie_test::Watchdog;
@@ -54,22 +58,6 @@ namespace {
 
 bool has(const std::string& text, const std::string& pattern) {
   return std::regex_search(text, std::regex(pattern));
-}
-
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++n;
-  return n;
-}
-
-template <class Condition>
-bool comes_true(Condition&& condition) {
-  const auto end = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "sched/base/annotate.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/text.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <ramie/ramie.hpp>
@@ -23,6 +24,7 @@ using ramie::runtime::Builder;
 using ramie::runtime::Deadlock;
 using ramie::runtime::DumpSignal;
 using ramie::runtime::Runtime;
+using ramie_test::count;
 using ramie_test::quiet_builder;
 using ramie_test::run_in_child;
 
@@ -47,26 +49,10 @@ namespace {
 // The race detector's own code has no unwind tables, and it has a thread that might wake somebody.
 constexpr bool kIsPlain = RAMIE_TSAN == 0;
 
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++n;
-  return n;
-}
-
 Runtime watched(std::chrono::milliseconds stall, Deadlock what = Deadlock::off) {
   auto builder = quiet_builder(2);
   builder.process_wide(true).dump_signal(DumpSignal::none).stall(stall).deadlock(what);
   return ramie::or_throw(builder.build());
-}
-
-template <class Condition>
-bool comes_true(Condition&& condition) {
-  const auto end = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
 }
 
 }  // namespace
