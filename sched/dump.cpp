@@ -169,7 +169,7 @@ bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member) {
 Groups collect(Scheduler& scheduler) {
   Groups groups;
   scheduler.for_each_fiber([&](Fiber& fiber) {
-    Member member{fiber.id, std::string(fiber.view_name()),
+    Member member{fiber.id, fiber.copy_name().data(),
                   reinterpret_cast<std::uintptr_t>(fiber.spawn_site), base::Nanos(-1), {}};
     Key key;
     if (look_at(scheduler, fiber, key, member)) groups[key].push_back(std::move(member));
@@ -202,8 +202,8 @@ std::string workers_text(Scheduler& scheduler) {
       state = "sleeps";
     } else if (Fiber* fiber = worker.runs(); fiber != nullptr && fiber->try_retain()) {
       if (worker.runs() == fiber)
-        state = fmt::format("runs fiber {} '{}' for {}", fiber->id, fiber->name,
-                            age(worker.runs_since()));
+        state = fmt::format("runs fiber {} '{}' for {}", fiber->id,
+                            fiber->copy_name().data(), age(worker.runs_since()));
       fiber->release();
     }
     const std::string call = system_call_of(worker.thread_id());
@@ -253,7 +253,7 @@ std::string describe_running(Worker& worker, Fiber& fiber) {
   const bool has_answered = interrupt(worker, fiber, frames);
   std::string text =
       fmt::format("worker {} has run fiber {} '{}' for {} without a break{}{}\n", worker.index(),
-                  fiber.id, fiber.name, age(worker.runs_since()),
+                  fiber.id, fiber.copy_name().data(), age(worker.runs_since()),
                   call.empty() ? "" : "; it is in ", call);
   return has_answered ? text + frames_text(frames) : text;
 }

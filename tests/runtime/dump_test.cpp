@@ -184,6 +184,39 @@ TEST_CASE("Dump: 1,000 dumps under load", "[runtime][dump]") {
   CHECK(without_stack == 0);
 }
 
+// Goal: a name is read safely while its fiber changes it (here the race detector looks). Method:
+// fibers that rename themselves all the time, dumps beside them. A name may be a mix of two.
+TEST_CASE("Dump: fibers that change their names meanwhile", "[runtime][dump]") {
+  const Watchdog watchdog;
+  auto runtime = make_runtime(2);
+  std::atomic<bool> stop{false};
+  std::vector<ramie::JoinHandle<void>> fibers;
+  for (int i = 0; i < 4; ++i)
+    fibers.push_back(runtime.spawn([&stop] {
+      while (!stop) {
+        ramie::current::set_name("x");
+        ramie::yield_now();
+        ramie::current::set_name(std::string(100, 'y'));
+        ramie::yield_now();
+      }
+    }));
+  int named = 0;
+  int strange = 0;
+  const std::regex member("\n  [0-9]+ '([^']*)'");
+  for (int i = 0; i < 200; ++i) {
+    const std::string text = runtime.handle().dump();
+    for (std::sregex_iterator at(text.begin(), text.end(), member), end; at != end; ++at) {
+      const std::string name = (*at)[1];
+      ++named;
+      if (name.find_first_not_of("xy") != std::string::npos || name.size() > 31) ++strange;
+    }
+  }
+  stop = true;
+  for (auto& fiber : fibers) CHECK(fiber.join().has_value());
+  CHECK(named >= 200);
+  CHECK(strange == 0);
+}
+
 TEST_CASE("Dump: what must not be process-wide leaves SIGURG alone", "[runtime][dump]") {
   const auto end = ramie_test::run_in_child([] {
     (void)::signal(SIGURG, SIG_DFL);
