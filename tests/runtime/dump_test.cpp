@@ -2,6 +2,7 @@
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/eventually.hpp"
+#include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/text.hpp"
 #include "tests/support/watchdog.hpp"
@@ -235,6 +236,30 @@ TEST_CASE("Dump: what must not be process-wide leaves SIGURG alone", "[runtime][
   INFO(end.messages);
   CHECK(end.exit_status == 0);
   CHECK(end.says("without a break"));
+}
+
+// Where a handler would have to run on the fiber's own stack, nobody is interrupted.
+TEST_CASE("Dump: a worker without an alternate stack for signals is left alone, and this is said",
+          "[runtime][dump]") {
+  const auto end = ramie_test::run_in_child([] {
+    const ramie_test::PlannedFaults faults("sigaltstack 1.. ENOMEM; tgkill 9999 EPERM");
+    auto builder = quiet_builder(1);
+    auto runtime = ramie::or_throw(builder.process_wide(true).stall(0ms).build());
+    std::atomic<bool> stop{false};
+    auto burner = runtime.spawn([&] { return dump_test::burn(stop); });
+    std::string text;
+    const bool is_said = comes_true([&] {
+      text = runtime.handle().dump();
+      return has(text, "runs fiber [0-9]+ '' for .*; its stack is not shown: the thread has no");
+    });
+    stop = true;
+    (void)burner.join();
+    if (!is_said) std::fputs(text.c_str(), stderr);
+    if (!is_said || count(text, "dump_test::burn") != 0) ::_exit(1);
+    if (faults.calls(1) != 0) ::_exit(2);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
 }
 
 TEST_CASE("Dump: empty once the runtime has ended", "[runtime][dump]") {
