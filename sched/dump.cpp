@@ -208,12 +208,12 @@ std::string workers_text(Scheduler& scheduler) {
     if (scheduler.is_asleep(i)) {
       state = "sleeps";
     } else if (Fiber* fiber = worker.runs(); fiber != nullptr && fiber->try_retain()) {
+      const HeldReference held(*fiber);
       if (worker.runs() == fiber) {
         state = fmt::format("runs fiber {} '{}' for {}", fiber->id, fiber->copy_name().data(),
                             age(worker.runs_since()));
         remark = why_not_interrupted(worker);
       }
-      fiber->release();
     }
     const std::string call = system_call_of(worker.thread_id());
     text += fmt::format("  worker {} (thread {}): {}{}{}{}\n", i, worker.thread_id(), state,

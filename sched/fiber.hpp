@@ -138,6 +138,18 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   const void* end_edge() const noexcept { return &id; }
 };
 
+// Gives a reference back that somebody has.
+class HeldReference {
+ public:
+  explicit HeldReference(Fiber& fiber) noexcept : fiber_(fiber) {}
+  ~HeldReference() { fiber_.release(); }
+  HeldReference(const HeldReference&) = delete;
+  HeldReference& operator=(const HeldReference&) = delete;
+
+ private:
+  Fiber& fiber_;
+};
+
 // `queue_next` is the scheduler's: the race detector looks at programs, the model checker at us.
 RAMIE_NO_TSAN inline void FiberList::push_back(Fiber& fiber) noexcept {
   fiber.queue_next = nullptr;

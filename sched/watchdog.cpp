@@ -230,12 +230,12 @@ void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   if (stall.count() == 0 || base::now() - seen.first < seen.next_report) return;
   seen.next_report *= 2;
   if (!fiber->try_retain()) return;
+  const HeldReference held(*fiber);
   Worker& worker = scheduler_.worker(index);
   if (worker.runs() == fiber && worker.tick() == seen.tick) {
     stalls_.fetch_add(1, base::kRelaxed);
     print("ramie: " + describe_running(worker, *fiber));
   }
-  fiber->release();
 }
 
 // A sleeper has slept since our last look although there was work: somebody's wake-up was lost.
