@@ -43,10 +43,9 @@ bool is_good(Findings& findings, const char* where, const ramie::Result<T>& resu
   return result.has_value();
 }
 
-// A part that may throw what the library documents: bad_alloc, or system_error from or_throw.
+// What may throw what the library documents: bad_alloc, or system_error from or_throw.
 template <class F>
-void part(Findings& findings, const char* where, F&& function) noexcept {
-  findings.begin(where);
+void guarded(Findings& findings, const char* where, F&& function) noexcept {
   try {
     function();
   } catch (const std::bad_alloc&) {
@@ -56,23 +55,22 @@ void part(Findings& findings, const char* where, F&& function) noexcept {
   }
 }
 
+template <class F>
+void part(Findings& findings, const char* where, F&& function) noexcept {
+  findings.begin(where);
+  guarded(findings, where, std::forward<F>(function));
+}
+
 // Starts a fiber; null: it was said why not.
 template <class F>
 std::optional<ramie::JoinHandle<void>> start(Findings& findings, const char* where, F&& function) {
-  try {
-    return ramie::spawn([&findings, where, function = std::forward<F>(function)]() mutable {
-      try {
-        function();
-      } catch (const std::bad_alloc&) {
-        findings.said(where, kNoMemory);
-      } catch (const std::system_error& error) {
-        findings.said(where, error.code());
-      }
+  std::optional<ramie::JoinHandle<void>> handle;
+  guarded(findings, where, [&] {
+    handle = ramie::spawn([&findings, where, function = std::forward<F>(function)]() mutable {
+      guarded(findings, where, function);
     });
-  } catch (const std::bad_alloc&) {
-    findings.said(where, kNoMemory);
-    return std::nullopt;
-  }
+  });
+  return handle;
 }
 
 void join(Findings& findings, const char* where,

@@ -42,6 +42,7 @@ void in_runtime(std::size_t workers, F&& function) {
   {
     ramie::runtime::Runtime runtime = make_runtime(workers);
     runtime.block_on(std::forward<F>(function));
+    if (!chaos_seed()) CHECK(runtime.metrics().rescues == 0);  // the watchdog mended no wake-up
     CHECK(runtime.shutdown(10s).empty());
   }
   CHECK(open_descriptors() == descriptors);
