@@ -96,6 +96,8 @@ inline constexpr std::string_view kMayFail[] = {
     "getrandom",
     "getsockname",
     "getsockopt",
+    "io_uring_enter",
+    "io_uring_setup",
     "listen",
     "madvise",
     "mmap",
