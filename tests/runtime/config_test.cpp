@@ -318,8 +318,8 @@ TEST_CASE("Config: an unknown name gets the nearest known one, if one is near") 
     CHECK(message_for(wrong, "1") ==
           std::string(wrong) + ": no such variable, ignored; did you mean " + right + "?");
   }
-  for (const char* far : {"RAMIE_", "RAMIE_ADMIN", "RAMIE_COMPAT", "RAMIE_STACK_PAINT", "RAMIE_TRACE",
-                          "RAMIE_COLOUR_OF_THE_SKY"}) {
+  for (const char* far : {"RAMIE_", "RAMIE_ADMIN", "RAMIE_COMPAT", "RAMIE_STACK_PAINT",
+                          "RAMIE_TRACE", "RAMIE_COLOUR_OF_THE_SKY"}) {
     CHECK(message_for(far, "1") == std::string(far) +
                                        ": no such variable, ignored; "
                                        "RAMIE_HELP=1 lists those that exist");

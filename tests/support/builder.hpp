@@ -1,5 +1,5 @@
 // What every test's runtime is made with: nothing process-wide, and no environment but RAMIE_CHAOS,
-// RAMIE_IO and RAMIE_FS, by which lanes run the same tests in other ways (`./dev test chaos rings`).
+// RAMIE_IO and RAMIE_FS: by them the lanes `chaos` and `rings` run the same tests in other ways.
 #pragma once
 
 #include <ramie/runtime.hpp>
