@@ -1,0 +1,5 @@
+// Files: reading, writing, and what the file system knows about them.
+#pragma once
+
+#include <ramie/fs/metadata.hpp>
+#include <ramie/fs/path.hpp>
