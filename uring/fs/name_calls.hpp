@@ -3,10 +3,6 @@
 
 #include "uring/fs/calls.hpp"
 
-#include <cstddef>
-#include <string>
-#include <string_view>
-
 namespace ramie {
 inline namespace v0 {
 namespace fs {
@@ -31,9 +27,6 @@ inline Result<void> outcome(const Calls& calls, Count rc) noexcept {
   if (rc < 0) return failure(calls.code(rc));
   return {};
 }
-
-// A name that nobody has, most likely: `prefix` and 13 random letters and digits.
-std::string random_name(std::string_view prefix);
 
 }  // namespace fs
 }  // namespace v0

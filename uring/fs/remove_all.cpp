@@ -17,13 +17,10 @@
 #include "uring/fs/stat.hpp"
 #include "uring/sys/directory.hpp"
 
-#include <ramie/cancel.hpp>
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <array>
 #include <cstddef>
-#include <exception>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -218,20 +215,6 @@ Result<Remover::Step> Remover::leave() {
 
 Result<void> remove_all(Calls& calls, std::string path) {
   return Remover(calls, std::move(path)).run();
-}
-
-void remove_all_shielded(const std::string& path) noexcept {
-  try {
-    const Shield shield;
-    auto removed = run_blocking([&](Calls& calls) { return remove_all(calls, path); });
-    if (removed) return;
-    const bool is_of_the_job = removed.error().category() == std::system_category() &&
-                               removed.error() != std::errc::resource_unavailable_try_again;
-    if (is_of_the_job) return;
-    Calls calls(Place::here);
-    (void)remove_all(calls, path);
-  } catch (const std::exception&) {  // no memory
-  }
 }
 
 }  // namespace fs
