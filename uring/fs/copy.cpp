@@ -55,7 +55,7 @@ class Copier {
 
 // A fifo must not keep us waiting for its other end; to a file O_NONBLOCK means nothing.
 Result<Metadata> Copier::open_file(UniqueFd& fd, const char* path, int flags, unsigned mode) {
-  const Count opened = open(calls_, AT_FDCWD, path, flags | O_NONBLOCK | O_CLOEXEC, mode);
+  const Count opened = open_at(calls_, AT_FDCWD, path, flags | O_NONBLOCK | O_CLOEXEC, mode);
   if (opened < 0) return failure(calls_.code(opened));
   fd.reset(static_cast<int>(opened));
   auto data = stat(calls_, fd.get(), "", AT_EMPTY_PATH);

@@ -4,6 +4,8 @@
 #include "uring/opcodes.hpp"
 #include "uring/sys/file.hpp"
 
+#include <ramie/sync/wait_line.hpp>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -59,6 +61,7 @@ Metadata from_kernel(const struct statx& raw) noexcept {
 Result<Metadata> look(PathRef path, int flags) {
   const KernelPath text(path);
   if (text.error()) return failure(text.error());
+  if (auto entered = detail::enter_wait(); !entered) return failure(entered.error());
   return run([&](Calls& calls) { return stat(calls, AT_FDCWD, text.c_str(), flags); });
 }
 

@@ -12,7 +12,7 @@ namespace fs {
 using uring::address_of;
 using uring::Entry;
 
-Count open(Calls& calls, int at, const char* path, int flags, unsigned mode) {
+Count open_at(Calls& calls, int at, const char* path, int flags, unsigned mode) {
   return calls.perform(
       uring::kOpenat,
       [&](Entry& entry) {

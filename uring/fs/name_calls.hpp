@@ -7,7 +7,7 @@ namespace ramie {
 inline namespace v0 {
 namespace fs {
 
-Count open(Calls& calls, int at, const char* path, int flags, unsigned mode = 0);
+Count open_at(Calls& calls, int at, const char* path, int flags, unsigned mode = 0);
 Count make_dir(Calls& calls, int at, const char* path, unsigned mode);
 // `flags`: AT_REMOVEDIR or none.
 Count remove(Calls& calls, int at, const char* path, int flags);

@@ -143,7 +143,7 @@ Result<ReadDir> read_dir(PathRef path) {
   // Memory first: what is opened is never lost for want of it.
   auto state = std::make_unique<ReadDir::State>(-1, std::string(path.text()));
   const auto opened = run([&](Calls& calls) -> Result<void> {
-    const Count fd = open(calls, AT_FDCWD, text.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const Count fd = open_at(calls, AT_FDCWD, text.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return failure(calls.code(fd));
     state->fd.reset(static_cast<int>(fd));
     return {};

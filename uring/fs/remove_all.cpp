@@ -87,7 +87,7 @@ Result<void> Remover::run() {
   if (sys::is_dots(last)) return failed(-EINVAL);
   for (int i = 0; i < kTries; ++i) {
     levels_.clear();
-    const Count fd = open(calls_, AT_FDCWD, path_.c_str(), kOpenDir);
+    const Count fd = open_at(calls_, AT_FDCWD, path_.c_str(), kOpenDir);
     if (fd == -ENOTDIR || fd == -ELOOP) return remove_what_is_no_directory();
     if (fd < 0) return failed(fd);
     levels_.emplace_back().fd.reset(static_cast<int>(fd));
@@ -143,7 +143,7 @@ Count Remover::read_some(Level& level) {
 Result<void> Remover::enter(Level& level) {
   const std::string name = std::move(level.folders.back());
   level.folders.pop_back();
-  const Count fd = open(calls_, level.fd.get(), name.c_str(), kOpenDir);
+  const Count fd = open_at(calls_, level.fd.get(), name.c_str(), kOpenDir);
   if (fd >= 0) {
     UniqueFd owned(static_cast<int>(fd));
     Level& below = levels_.emplace_back();
@@ -173,7 +173,7 @@ Result<void> Remover::spare_a_descriptor() {
 
 // False if ".." is another directory than the one that we came from.
 Result<bool> Remover::reopen_above(const Level& level, Level& above) {
-  const Count fd = open(calls_, level.fd.get(), "..", kOpenDir);
+  const Count fd = open_at(calls_, level.fd.get(), "..", kOpenDir);
   if (fd == -ENOENT) return false;
   if (fd < 0) return failed(fd);
   above.fd.reset(static_cast<int>(fd));
@@ -197,7 +197,7 @@ Result<Remover::Step> Remover::leave() {
   if (rc == -ENOTEMPTY || rc == -EEXIST) {
     if (!level.has_changed) return Step::again;  // it is not the one that we have emptied
     if (++level.passes > kPasses) return failed(rc);
-    const Count fd = open(calls_, level.fd.get(), ".", kOpenDir);
+    const Count fd = open_at(calls_, level.fd.get(), ".", kOpenDir);
     if (fd < 0) return fd == -ENOENT ? Result<Step>(Step::again) : failed(fd);
     level.fd.reset(static_cast<int>(fd));
     level.has_changed = false;

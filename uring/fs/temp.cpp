@@ -74,10 +74,10 @@ Result<Made> make_file(Calls& calls, const std::optional<std::string>& given) {
   if (!directory) return failure(directory.error());
   constexpr int kFlags = O_RDWR | O_CLOEXEC;
   Made made;
-  Count fd = open(calls, AT_FDCWD, directory->c_str(), kFlags | O_TMPFILE, 0600);
+  Count fd = open_at(calls, AT_FDCWD, directory->c_str(), kFlags | O_TMPFILE, 0600);
   if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL) {
     fd = with_new_name(directory->append(kHidden), made.name, [&](const char* name) {
-      return open(calls, AT_FDCWD, name, kFlags | O_CREAT | O_EXCL, 0600);
+      return open_at(calls, AT_FDCWD, name, kFlags | O_CREAT | O_EXCL, 0600);
     });
   }
   if (fd < 0) return failure(calls.code(fd));

@@ -39,6 +39,11 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
   return rc == -EINTR ? 0 : rc;
 }
 
+[[gnu::noinline]] Count flags(int fd) noexcept {
+  if (int planned = base::inject("fcntl"); planned != 0) return planned;
+  return outcome(::fcntl(fd, F_GETFL));
+}
+
 [[gnu::noinline]] Count stat(int at, const char* path, int flags, unsigned mask,
                              struct statx& result) noexcept {
   if (int planned = base::inject("statx"); planned != 0) return planned;

@@ -22,6 +22,8 @@ inline constexpr std::int64_t kHere = -1;  // an offset: the descriptor's own po
 Count open(int at, const char* path, int flags, unsigned mode) noexcept;
 // The descriptor is gone, whatever it says: a close that was interrupted must not be repeated.
 Count close(int fd) noexcept;
+// O_*, as far as the kernel keeps them.
+Count flags(int fd) noexcept;
 Count stat(int at, const char* path, int flags, unsigned mask, struct statx& result) noexcept;
 
 // Bytes moved; `flags` are RWF_*.
