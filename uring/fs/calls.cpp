@@ -2,6 +2,7 @@
 #include "uring/fs/calls.hpp"
 
 #include "sched/current.hpp"
+#include "sched/wait.hpp"
 
 #include <ramie/cancel.hpp>
 
@@ -16,6 +17,11 @@ Place current_place() noexcept {
 bool Calls::has(std::uint8_t) noexcept { return false; }
 
 Count Calls::on_ring(const uring::Entry&) noexcept { return -ENOSYS; }
+
+std::error_code refusal() noexcept {
+  const auto entered = sched::Wait(sched::WaitKind::blocking, nullptr).enter();
+  return entered ? std::error_code() : entered.error();
+}
 
 std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop) {
   const auto joined = job.join();
