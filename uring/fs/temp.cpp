@@ -2,6 +2,8 @@
 //
 // A nameless file gets a name by linkat from /proc/self/fd: what is open, not what has some name
 // now. To replace another file it gets a random name beside it first, which is then renamed.
+//
+// The directory for temporary files is asked of std::filesystem, which looks at TMPDIR.
 #include "io/sys/fd.hpp"
 #include "sched/base/sys.hpp"
 #include "uring/fs/clean_up.hpp"
@@ -56,7 +58,7 @@ Result<std::string> absolute(Calls& calls, const std::optional<std::string>& dir
   std::error_code error;
   if (directory) path = *directory;
   else path = std::filesystem::temp_directory_path(error).native();
-  if (error) return failure(error);
+  if (error) return failure(std::error_code(error.value(), std::system_category()));
   std::string resolved;
   const Count rc = calls.perform([&] { return sys::resolve(path.c_str(), resolved); });
   if (rc < 0) return failure(calls.code(rc));
@@ -103,17 +105,16 @@ Count link_open_file(Calls& calls, int fd, const char* path) {
   return link(calls, {AT_FDCWD, open_file.c_str()}, {AT_FDCWD, path}, AT_SYMLINK_FOLLOW);
 }
 
-// Once the second name is there it goes again, whatever happens: no cancel is asked about.
-Count link_and_rename(Calls& calls, int fd, const char* path) {
-  std::string beside(path);
-  beside.erase(beside.rfind('/') + 1).append(kHidden);
-  std::string name;
-  Count rc = with_new_name(
-      beside, name, [&](const char* free_name) { return link_open_file(calls, fd, free_name); });
+// A nameless file that had a name once is lost without one: the kernel gives it no other. So if all
+// fails after the first step, `beside` keeps that name.
+Count link_and_rename(Calls& calls, int fd, const char* path, std::string& beside) {
+  const std::string_view text(path);
+  const auto directory = absolute(calls, std::string(text.substr(0, text.rfind('/') + 1)) + ".");
+  if (!directory) return -directory.error().value();
+  const Count rc = with_new_name(*directory + std::string(kHidden), beside,
+                                 [&](const char* name) { return link_open_file(calls, fd, name); });
   if (rc < 0) return rc;
-  rc = rename(calls, {AT_FDCWD, name.c_str()}, {AT_FDCWD, path}, 0);
-  if (rc < 0) (void)sys::remove(AT_FDCWD, name.c_str(), 0);
-  return rc;
+  return rename(calls, {AT_FDCWD, beside.c_str()}, {AT_FDCWD, path}, 0);
 }
 
 }  // namespace
@@ -169,13 +170,16 @@ Result<void> TempFile::persist(PathRef path, Replace replace) {
   if (!file_.is_open()) return failure(std::make_error_code(std::errc::bad_file_descriptor));
   const KernelPath text(path);
   if (text.error()) return failure(text.error());
+  std::string beside;
   auto done = run_blocking([&](Calls& calls) {
     Count rc = link_open_file(calls, file_.fd(), text.c_str());
     if (rc == -EEXIST && replace == Replace::yes)
-      rc = link_and_rename(calls, file_.fd(), text.c_str());
+      rc = link_and_rename(calls, file_.fd(), text.c_str(), beside);
     return outcome(calls, rc);
   });
-  if (done) remove_name();
+  if (!done && beside.empty()) return done;
+  remove_name();
+  if (!done) name_ = std::move(beside);
   return done;
 }
 

@@ -27,9 +27,9 @@ class TempFile {
   /// Makes one in the directory for such things: $TMPDIR, or /tmp.
   /// Returns  the file.
   /// Errors   permission_denied, no_space_on_device, too_many_files_open, read_only_file_system,
-  ///          not_a_directory (also: $TMPDIR is none), ...; not_enough_memory; canceled, timed_out,
-  ///          shutting_down; resource_unavailable_try_again if no thread could be had. Throws
-  ///          std::bad_alloc.
+  ///          not_a_directory, no_such_file_or_directory ($TMPDIR), ...; not_enough_memory;
+  ///          canceled, timed_out, shutting_down; resource_unavailable_try_again if no thread could
+  ///          be had. Throws std::bad_alloc.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any.
   /// Cancel   safe: nothing stays.
@@ -47,7 +47,8 @@ class TempFile {
   /// Returns  success.
   /// Errors   cross_device_link, no_such_file_or_directory (the directory; or /proc is not mounted),
   ///          is_a_directory, permission_denied, ...; bad_file_descriptor if nothing is open; else
-  ///          as create(). The file is what it was.
+  ///          as create(). Then the file may be persisted elsewhere; it may have got a hidden name
+  ///          beside `path`, which goes when it is closed.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  one at a time.
   /// Cancel   safe: on a cancel's error it has no new name.
