@@ -43,9 +43,9 @@ namespace fs {
 /// Cancel   safe: on a cancel's error it was not removed.
 [[nodiscard]] RAMIE_API Result<void> remove_dir(PathRef path);
 
-/// Removes a directory with all that is in it. Symbolic links are removed and never followed, `path`
-/// itself included (also with a slash behind it), even if somebody puts one in the place of a
-/// directory meanwhile. Trees may be of any depth; a few descriptors are enough.
+/// Removes a directory with all that is in it. Symbolic links are removed and never followed,
+/// `path` itself included (also with a slash behind it), even if somebody puts one in the place of
+/// a directory meanwhile. Trees may be of any depth; a few descriptors are enough.
 /// Returns  success.
 /// Errors   not_a_directory, no_such_file_or_directory; invalid_argument and
 ///          device_or_resource_busy without touching anything for a path that ends in "." or ".."
@@ -114,8 +114,8 @@ class ReadDir {
 /// Opens a directory to list it:
 /// `while (auto entry = or_throw(directory.next())) use(entry->name());`
 /// Returns  the stream of its names.
-/// Errors   not_a_directory, no_such_file_or_directory, permission_denied, too_many_files_open, ...;
-///          else as create_dir().
+/// Errors   not_a_directory, no_such_file_or_directory, permission_denied, too_many_files_open,
+///          ...; else as create_dir().
 /// Blocks   this fiber; outside a fiber, this thread.
 /// Threads  any.
 /// Cancel   safe: nothing stays open.

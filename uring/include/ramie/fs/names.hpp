@@ -83,8 +83,8 @@ namespace fs {
 /// Cancel   safe: on a cancel's error nothing was changed.
 [[nodiscard]] RAMIE_API Result<void> set_permissions(PathRef path, std::uint32_t mode);
 
-/// Copies the content and the permission bits (rwx, whatever the umask is) of the file `from` to the
-/// file `to`, which is made, or replaced in place: its owner and its other names stay. Symbolic
+/// Copies the content and the permission bits (rwx, whatever the umask is) of the file `from` to
+/// the file `to`, which is made, or replaced in place: its owner and its other names stay. Symbolic
 /// links are followed. The kernel moves the data where it can. Nothing is synced; holes may be
 /// filled.
 /// Returns  bytes copied: what `from` held, also where its size is said to be 0 (/proc).

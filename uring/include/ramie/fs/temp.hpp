@@ -45,7 +45,7 @@ class TempFile {
   /// old file or the whole new one. file() stays open. To be safe from a power cut call
   /// file().sync_all() before. Its permissions stay 0600 until file().set_permissions().
   /// Returns  success.
-  /// Errors   cross_device_link, no_such_file_or_directory (the directory; or /proc is not mounted),
+  /// Errors   cross_device_link, no_such_file_or_directory (the directory, or no /proc is mounted),
   ///          is_a_directory, permission_denied, ...; bad_file_descriptor if nothing is open; else
   ///          as create(). Then the file may be persisted elsewhere; it may have got a hidden name
   ///          beside `path`, which goes when it is closed.
