@@ -22,8 +22,9 @@ NOT_SWEPT = {"write", "sigaction", "tgkill"}
 
 def files():
     yield os.path.join("sched", "base", "sys.cpp")
-    for path in sorted(glob.glob(os.path.join(ROOT, "io", "sys", "*.cpp"))):
-        yield os.path.relpath(path, ROOT)
+    for folder in ("io", "uring"):
+        for path in sorted(glob.glob(os.path.join(ROOT, folder, "sys", "*.cpp"))):
+            yield os.path.relpath(path, ROOT)
 
 
 def names_in(path, pattern):
@@ -55,7 +56,7 @@ class Seam(unittest.TestCase):
 
     def test_plans_and_sweep_know_every_name(self):
         used = set()
-        for folder in ("sched", "io", "signal", "runtime"):
+        for folder in sources.LIBRARY_FOLDERS:
             for path in sources.walk(ROOT):
                 if path.startswith(folder + "/") and path.endswith(sources.CPP_SUFFIXES):
                     used |= names_in(path, r'inject\("(\w+)"')

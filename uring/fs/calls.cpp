@@ -2,6 +2,7 @@
 #include "uring/fs/calls.hpp"
 
 #include "sched/current.hpp"
+#include "sched/wait.hpp"
 #include "uring/handle.hpp"
 
 #include <ramie/cancel.hpp>
@@ -36,6 +37,11 @@ Count Calls::on_ring(const uring::Entry& entry) noexcept {
 void count_job() noexcept {
   if (uring::Handle* handle = uring::Handle::current())
     handle->driver().jobs.fetch_add(1, base::kRelaxed);
+}
+
+std::error_code refusal() noexcept {
+  const auto entered = sched::Wait(sched::WaitKind::blocking, nullptr).enter();
+  return entered ? std::error_code() : entered.error();
 }
 
 std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop) {

@@ -77,6 +77,8 @@ class Calls {
 // Where the current fiber's, or thread's, calls run.
 Place current_place() noexcept;
 void count_job() noexcept;
+// Why the current fiber, which was cancelled, may not begin anything; success if it may.
+std::error_code refusal() noexcept;
 // Waits for a job; if the wait is refused or ended, tells it by `stop`, and waits for its end all
 // the same. Returns why the wait was ended, or why there was no job.
 std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop);
@@ -85,6 +87,7 @@ std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop);
 template <class Sequence>
 auto run_in_pool(Sequence&& sequence) {
   using R = std::invoke_result_t<Sequence&, Calls&>;
+  if (const std::error_code refused = refusal()) return R(failure(refused));
   std::optional<R> result;
   Calls::Stop stop{false};
   count_job();
