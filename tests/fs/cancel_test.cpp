@@ -191,7 +191,7 @@ TEST_CASE("A cancel ends the wait for the position, not the call that has it; da
 TEST_CASE("A cancel ends a long sequence between two of its calls") {
   const Folder folder;
   put(folder / "file", pattern(20U << 20));
-  in_runtime(1, [&] {
+  in_runtime_on_pool(1, [&] {
     const PlannedFaults slow("preadv2 1.. delay=20ms; pwritev2 1.. delay=20ms");
     const auto begin = Clock::now();
     CHECK(error_of(ramie::timeout(50ms, [&] { return fs::read(folder / "file"); })) ==
@@ -214,7 +214,7 @@ TEST_CASE("A cancel ends a long sequence between two of its calls") {
 TEST_CASE("A cancel during an open loses no descriptor: the file wins") {
   const Folder folder;
   put(folder / "file", "content");
-  in_runtime(1, [&] {
+  in_runtime_on_pool(1, [&] {
     const PlannedFaults slow("openat 1.. delay=20ms");
     const auto file = ramie::timeout(5ms, [&] { return File::open(folder / "file"); });
     CHECK(file.has_value());
