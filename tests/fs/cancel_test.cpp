@@ -160,8 +160,8 @@ TEST_CASE("Cancelled before: close and unlock do their work all the same") {
   });
 }
 
-TEST_CASE("A cancel ends the wait for the position, not the call that has it; data wins") {
-  in_runtime(2, [] {
+TEST_CASE("A cancel ends the wait for the position, not a job that has it; data wins") {
+  in_runtime_on_pool(2, [] {
     Pipe pipe;
     const ramie::CancellationToken token;
     auto first = ramie::spawn([&] {

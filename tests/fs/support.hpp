@@ -85,7 +85,9 @@ void everywhere(F&& function) {
 // operation of io_uring, so a runtime's files must be on the pool.
 template <class F>
 void in_runtime_on_pool(std::size_t workers, F&& function) {
-  in_runtime(workers, std::forward<F>(function));
+  auto builder = quiet_builder(workers);
+  builder.files(ramie::runtime::FileBackend::pool);
+  in_runtime_of(std::move(builder), std::forward<F>(function));
 }
 template <class F>
 void everywhere_on_pool(F&& function) {
