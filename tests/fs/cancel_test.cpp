@@ -191,20 +191,18 @@ TEST_CASE("A cancel ends the wait for the position, not the call that has it; da
 TEST_CASE("A cancel ends a long sequence between two of its calls") {
   const Folder folder;
   put(folder / "file", pattern(20U << 20));
-  in_runtime(1, [&] {
-    const PlannedFaults slow("preadv2 1.. delay=20ms; pwritev2 1.. delay=20ms");
-    const auto begin = Clock::now();
+  in_runtime_on_pool(1, [&] {
+    const PlannedFaults slow("preadv2 1.. delay=30ms; pwritev2 1.. delay=30ms");
     CHECK(error_of(ramie::timeout(50ms, [&] { return fs::read(folder / "file"); })) ==
           errc::timed_out);
-    CHECK(Clock::now() - begin < 300ms);
-    CHECK(slow.calls(0) < 10);
+    CHECK(slow.calls(0) < 20);
     const std::string text = pattern(20U << 20);
     CHECK(error_of(ramie::timeout(50ms, [&] { return fs::write(folder / "new", text); })) ==
           errc::timed_out);
-    CHECK(slow.calls(1) < 10);
+    CHECK(slow.calls(1) < 20);
     auto file = ramie::or_throw(File::open(folder / "file"));
     std::vector<std::byte> content;
-    CHECK(error_of(ramie::timeout(50ms, [&] { return file.read_to_end(content); })) ==
+    CHECK(error_of(ramie::timeout(200ms, [&] { return file.read_to_end(content); })) ==
           errc::timed_out);
     CHECK(content.size() == *file.position());
     CHECK_FALSE(content.empty());
@@ -214,7 +212,7 @@ TEST_CASE("A cancel ends a long sequence between two of its calls") {
 TEST_CASE("A cancel during an open loses no descriptor: the file wins") {
   const Folder folder;
   put(folder / "file", "content");
-  in_runtime(1, [&] {
+  in_runtime_on_pool(1, [&] {
     const PlannedFaults slow("openat 1.. delay=20ms");
     const auto file = ramie::timeout(5ms, [&] { return File::open(folder / "file"); });
     CHECK(file.has_value());

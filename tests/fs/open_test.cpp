@@ -180,7 +180,7 @@ TEST_CASE("File::open reads, File::create makes or empties") {
 TEST_CASE("Opening: what cannot be opened has the kernel's error, and no descriptor is lost") {
   const Folder folder;
   put(folder / "file", "");
-  everywhere([&] {
+  everywhere_on_pool([&] {
     CHECK(error_of(File::create(folder.path())) == std::errc::is_a_directory);
     CHECK(error_of(File::open(folder / "file/below")) == std::errc::not_a_directory);
     CHECK(error_of(File::create(folder / "none/below")) == std::errc::no_such_file_or_directory);

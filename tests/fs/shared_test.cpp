@@ -154,7 +154,7 @@ TEST_CASE("One File in two runtimes and on plain threads at a time") {
 TEST_CASE("What the page cache holds is read with one call, in the fiber; its end is asked for") {
   const Folder folder;
   put(folder / "file", pattern(1000));
-  in_runtime(1, [&] {
+  in_runtime_on_pool(1, [&] {
     File file = ramie::or_throw(File::open(folder / "file"));
     std::string room(1000, '\0');
     REQUIRE(file.read_exact_at(writable_bytes(room), 0).has_value());
@@ -178,7 +178,7 @@ TEST_CASE("What the page cache holds is read with one call, in the fiber; its en
 TEST_CASE("A File remembers that its file system cannot do without waiting") {
   const Folder folder;
   put(folder / "file", pattern(1000));
-  in_runtime(1, [&] {
+  in_runtime_on_pool(1, [&] {
     File file = ramie::or_throw(OpenOptions().read().write().open(folder / "file"));
     std::string room(10, '\0');
     const Fault refused({.calls = {"preadv2", "pwritev2"}, .error = EOPNOTSUPP, .times = 1});
@@ -194,7 +194,7 @@ TEST_CASE("A File remembers that its file system cannot do without waiting") {
 
 TEST_CASE("A File remembers the same of writes") {
   const Folder folder;
-  in_runtime(1, [&] {
+  in_runtime_on_pool(1, [&] {
     File file = ramie::or_throw(File::create(folder / "file"));
     const Fault refused({.calls = {"pwritev2"}, .error = EOPNOTSUPP, .times = 1});
     for (int i = 0; i < 5; ++i) CHECK(*file.write(bytes("0123456789")) == 10);
@@ -206,7 +206,7 @@ TEST_CASE("A File remembers the same of writes") {
 TEST_CASE("Past the page cache, and where writes are synchronised, nothing is tried at once") {
   const Folder folder;
   put(folder / "file", pattern(1000));
-  in_runtime(1, [&] {
+  in_runtime_on_pool(1, [&] {
     auto file = ramie::or_throw(OpenOptions().write().dsync().open(folder / "file"));
     const Fault count = counting("pwritev2");
     CHECK(*file.write(bytes("x")) == 1);

@@ -63,14 +63,35 @@ inline std::span<std::byte> writable_bytes(std::string& text) noexcept {
   return std::as_writable_bytes(std::span(text.data(), text.size()));
 }
 
-// On a plain thread, in a fiber of one worker, and in one of two.
+// Equal; a CHECK of long texts would show them.
+inline bool same(std::string_view a, std::string_view b) { return a == b; }
+
 template <class F>
-void everywhere(F&& function) {
+void on_this_thread(F&& function) {
   const std::size_t descriptors = open_descriptors();
   function();
   CHECK(open_descriptors() == descriptors);
+}
+
+// On a plain thread, in a fiber of one worker, and in one of two.
+template <class F>
+void everywhere(F&& function) {
+  on_this_thread(function);
   in_runtime(1, function);
   in_runtime(2, function);
+}
+
+// For cases that count the system calls of files, or make them fail: the kernel makes none for an
+// operation of io_uring, so a runtime's files must be on the pool.
+template <class F>
+void in_runtime_on_pool(std::size_t workers, F&& function) {
+  in_runtime(workers, std::forward<F>(function));
+}
+template <class F>
+void everywhere_on_pool(F&& function) {
+  on_this_thread(function);
+  in_runtime_on_pool(1, function);
+  in_runtime_on_pool(2, function);
 }
 
 }  // namespace ramie_test

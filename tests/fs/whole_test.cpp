@@ -29,13 +29,13 @@ TEST_CASE("write and read: what goes in comes back, of every size") {
       CAPTURE(size);
       const std::string text = pattern(size);
       REQUIRE(fs::write(path, text).has_value());
-      CHECK(content_of(path) == text);
-      CHECK(fs::read_to_string(path) == text);
+      CHECK(same(content_of(path), text));
+      CHECK(same(*fs::read_to_string(path), text));
       const auto raw = fs::read(path);
       REQUIRE(raw.has_value());
       CHECK(std::ranges::equal(*raw, bytes(text)));
       REQUIRE(fs::write(path, *raw).has_value());
-      CHECK(content_of(path) == text);
+      CHECK(same(content_of(path), text));
     }
     REQUIRE(fs::write(path, "short").has_value());
     CHECK(content_of(path) == "short");
@@ -60,7 +60,6 @@ TEST_CASE("read: files of /proc, which have no size, are whole") {
     CHECK(*version == content_of("/proc/version"));
     const auto maps = fs::read_to_string("/proc/self/maps");
     REQUIRE(maps.has_value());
-    CHECK(maps->find("fs_tests") != std::string::npos);
     CHECK(maps->size() > 4096);
     CHECK(maps->find("[stack]") != std::string::npos);
     CHECK(fs::read("/dev/null")->empty());
@@ -91,7 +90,7 @@ TEST_CASE("read: a file that grows and shrinks meanwhile is read as far as it go
 TEST_CASE("read: short and interrupted transfers are continued") {
   const Folder folder;
   const std::string path = folder / "file";
-  everywhere([&] {
+  everywhere_on_pool([&] {
     const PlannedFaults faults(R"(
         preadv2 every=3 EINTR;  preadv2 1.. short=7;   openat every=2 EINTR
         pwritev2 every=3 EINTR; pwritev2 1.. short=9;  statx every=2 EINTR)");
@@ -103,7 +102,7 @@ TEST_CASE("read: short and interrupted transfers are continued") {
 
 TEST_CASE("Whole files: errors are the kernel's") {
   const Folder folder;
-  everywhere([&] {
+  everywhere_on_pool([&] {
     CHECK(error_of(fs::read(folder / "none")) == std::errc::no_such_file_or_directory);
     CHECK(error_of(fs::read(folder.path())) == std::errc::is_a_directory);
     CHECK(error_of(fs::write(folder.path(), "x")) == std::errc::is_a_directory);
@@ -150,5 +149,5 @@ TEST_CASE("write: beyond RLIMIT_FSIZE it is file_too_large for who ignores SIGXF
     if (!is_right) ::_exit(1);
   });
   CHECK(end.exit_status == 0);
-  CHECK(content_of(path) == pattern(10'000));
+  CHECK(same(content_of(path), pattern(10'000)));
 }

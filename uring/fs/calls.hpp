@@ -46,7 +46,7 @@ class Calls {
   // system call. Interrupted calls are repeated. -ECANCELED after a cancel; see code().
   template <class Prepare, class Call>
   Count perform(std::uint8_t opcode, Prepare&& prepare, Call&& call) {
-    if (place_ == Place::ring && has(opcode)) {
+    if (uses_ring(opcode)) {
       uring::Entry entry;
       entry.opcode = opcode;
       prepare(entry);
@@ -58,6 +58,11 @@ class Calls {
   // One that io_uring has no opcode for.
   template <class Call>
   Count perform(Call&& call);
+
+  // Would perform() make one of `opcode` an operation of the ring?
+  bool uses_ring(std::uint8_t opcode) const noexcept {
+    return place_ == Place::ring && has(opcode);
+  }
 
   // What `result`, an -errno of one of our calls, is for the user: a cancel has its own codes.
   std::error_code code(Count result) const noexcept {

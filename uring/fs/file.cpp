@@ -1,8 +1,7 @@
 // File: what the page cache has is moved at once, in the fiber; the rest where run() has it done.
 //
-// The position is under a lock of ours, not only the kernel's: io_uring takes a position and sets
-// it without the kernel's lock (REQ_F_CUR_POS), so two calls in flight would move the same bytes.
-// And who waits for the position waits as a fiber, not as a thread of the pool.
+// The position is under a lock of ours: with io_uring a transfer there is three steps
+// (transfer.cpp), and who waits for the position waits as a fiber, not as a thread of the pool.
 //
 // Rejected: a position of our own, with which every call were one at an offset: append and a
 // descriptor that is shared with others need the kernel's.

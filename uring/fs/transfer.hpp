@@ -55,7 +55,7 @@ class Vector {
 // What one call of a longer sequence moves at most: a cancel waits for it.
 inline constexpr std::size_t kChunk = std::size_t{1} << 20;
 
-// `offset` may be sys::kHere.
+// `offset` may be sys::kHere: then nobody else may use the position meanwhile.
 Count transfer(Calls& calls, int fd, const Vector& vector, std::int64_t offset);
 Result<void> transfer_all(Calls& calls, int fd, Way way, std::span<const std::byte> bytes,
                           std::int64_t offset);

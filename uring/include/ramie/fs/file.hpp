@@ -124,7 +124,7 @@ class File {
   [[nodiscard]] RAMIE_API Result<std::size_t> read_to_string(std::string& text);
 
   /// Writes at most `data.size()` bytes at the file's position and moves it behind them; after
-  /// append(true), at the file's end.
+  /// append(true), at the file's end, where the position then is.
   /// Returns  bytes written, which may be fewer than given; 0 if `data` is empty.
   /// Errors   no_space_on_device, file_too_large, io_error, bad_file_descriptor (not open for
   ///          writing), invalid_argument (direct() and a buffer that is not aligned); canceled,
