@@ -152,6 +152,11 @@ void Site::cancel(Op& op) noexcept {
   take_completions(wakes);
 }
 
+bool Site::is_done(const Op& op) noexcept {
+  const std::lock_guard lock(mutex_);
+  return op.state == Op::State::done;
+}
+
 void Site::cancel_later(Op& op) noexcept {
   if (want_cancel(op)) owner_.unpark();
 }

@@ -1,6 +1,8 @@
 // See scenario.hpp.
 #include "tests/faults/scenario.hpp"
 
+#include "tests/faults/directories.hpp"
+
 #include <ramie/ramie.hpp>
 
 #include <unistd.h>
@@ -415,6 +417,7 @@ void live(const Scenario& scenario, Findings& findings) noexcept {
   part(findings, "timers", [&] { sleep_and_time_out(findings); });
   part(findings, "blocking", [&] { block(findings, scenario.looks_names_up); });
   part(findings, "files", [&] { use_files(findings); });
+  part(findings, "directories", [&] { Directories(findings).use(); });
   part(findings, "crowd", [&] { gather_a_crowd(findings, scenario.crowd); });
   part(findings, "channel", [&] { talk(findings); });
   part(findings, "objects", [&] { make_objects(findings); });

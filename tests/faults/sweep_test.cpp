@@ -204,6 +204,8 @@ TEST_CASE("Faults: a swarm of interruptions, short transfers and delays goes unn
       epoll_ctl p=0.1 delay=300us; close p=0.1 delay=300us;  mmap p=0.3 delay=500us
       preadv2 p=0.3 short=9;   pwritev2 p=0.3 short=7; openat p=0.3 EINTR; statx p=0.3 EINTR
       preadv2 p=0.2 EINTR;     pwritev2 p=0.2 EINTR;   ftruncate p=0.3 EINTR
+      copy_file_range p=0.3 short=2; copy_file_range p=0.2 EXDEV; unlinkat p=0.2 EINTR
+      renameat2 p=0.2 EINTR;   linkat p=0.2 EINTR;     read_inotify p=0.3 EINTR
       madvise p=0.1 EINVAL;    prctl p=0.5 EPERM;    getrandom p=0.5 EAGAIN; open p=0.3 EMFILE)");
   const std::uint64_t seeds = numbers().size() * 5;
   unsigned struck = 0;

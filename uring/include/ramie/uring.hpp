@@ -96,9 +96,10 @@ inline constexpr std::size_t kZeroCopyThreshold = std::size_t{64} << 10U;
 /// do it, this is write().
 /// Returns  bytes taken, 1..data.size(); 0 only if `data` is empty.
 /// Errors   as TcpStream::write().
-/// Blocks   this fiber.
+/// Blocks   this fiber, until the peer has read, or its kernel has buffered, what was sent.
 /// Threads  counts as the stream's writer.
-/// Cancel   what was taken by then wins; otherwise nothing was.
+/// Cancel   bytes that were taken by then win; otherwise nothing was sent. If the peer does not
+///          acknowledge them at once the connection is reset: the memory is the caller's again.
 [[nodiscard]] RAMIE_API Result<std::size_t> send_zero_copy(
     net::TcpStream& stream, std::span<const std::byte> data) noexcept;
 
