@@ -2,6 +2,7 @@
 #include "tests/faults/scenario.hpp"
 
 #include "tests/faults/directories.hpp"
+#include "uring/driver.hpp"
 
 #include <ramie/ramie.hpp>
 
@@ -427,6 +428,7 @@ void live(const Scenario& scenario, Findings& findings) noexcept {
 }  // namespace
 
 void run(const Scenario& scenario, Findings& findings) noexcept {
+  ramie::uring::forget_refusal();  // of an earlier run's plan
   part(findings, "build", [&] {
     ramie::runtime::Builder builder;
     builder.ignore_environment(true).process_wide(scenario.is_process_wide);

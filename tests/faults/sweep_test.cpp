@@ -135,7 +135,7 @@ faults::Scenario scenario_for(const faults::Call& call, unsigned n) {
 bool may_last(const faults::Call& call, int error) {
   static constexpr std::string_view kPassing[] = {"accept4",       "epoll_wait", "epoll_pwait2",
                                                   "write_eventfd", "poll",       "futex_wait",
-                                                  "read_eventfd"};
+                                                  "read_eventfd",  "io_uring_enter"};
   return error != EINTR && error != EAGAIN && !is_among(kPassing, call.name);
 }
 

@@ -92,8 +92,8 @@ inline constexpr std::size_t kZeroCopyThreshold = std::size_t{64} << 10U;
 /// Sends from the caller's memory without copying it into the kernel (IORING_OP_SEND_ZC), and waits
 /// until the kernel needs it no longer: until the peer has acknowledged it. For large buffers
 /// through a real network card; on the loopback the kernel copies all the same, and it is slower
-/// than write(). With fewer than kZeroCopyThreshold bytes, and where the kernel or the socket cannot
-/// do it, this is write().
+/// than write(). With fewer than kZeroCopyThreshold bytes, and where the kernel or the socket
+/// cannot do it, this is write().
 /// Returns  bytes taken, 1..data.size(); 0 only if `data` is empty.
 /// Errors   as TcpStream::write().
 /// Blocks   this fiber, until the peer has read, or its kernel has buffered, what was sent.
