@@ -40,7 +40,8 @@ Count transfer_at(Calls& calls, uring::Opcode opcode, int fd, const Vector& vect
 // -errno, and the position is as it was.
 Count set_position(int fd, Way way, std::int64_t position) noexcept {
   const Count flags = way == Way::write ? sys::flags(fd) : 0;
-  const bool appends = flags > 0 && (flags & O_APPEND) != 0;
+  if (flags < 0) return flags;
+  const bool appends = (flags & O_APPEND) != 0;
   return sys::seek(fd, appends ? 0 : position, appends ? SEEK_END : SEEK_SET);
 }
 
