@@ -265,7 +265,7 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   const int error = ring_->wait(bound(max_wait, is_deaf));
   survive(error);
   if (!is_put_off(error) || error == -ETIME || error == -EINTR) return;
-  const std::uint32_t nobody = 0;
+  const base::Atomic<std::uint32_t> nobody{0};
   (void)base::sys::futex_wait(&nobody, 0, kNap);  // no spin
 }
 

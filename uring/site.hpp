@@ -108,8 +108,8 @@ class Site final : public sched::ParkSite {
   sched::Worker& owner_;
   const std::unique_ptr<Ring> ring_;
   const io::sys::UniqueFd bell_;
-  bool is_bell_armed_ = false;
-  bool is_shard_armed_ = false;
+  base::Plain<bool> is_bell_armed_ = false;
+  base::Plain<bool> is_shard_armed_ = false;
 
   base::Mutex mutex_;
   std::vector<Slot> slots_;
