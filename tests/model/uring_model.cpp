@@ -85,3 +85,17 @@ TEST_CASE("Uring model: a cancel reaches the kernel from wherever the fiber went
     canceller.join();
   }, {}, {.preemptions = 2});
 }
+
+TEST_CASE("Uring model: what was put off is tried again, though nothing completes") {
+  check_model("uring: put off", [] {
+    Rig rig(2, Loop::Moves::no, {.entries = 1, .put_offs = 2});
+    FiberThread first([&] { rig.operate(kDeaf); }, &rig.loop);
+    FiberThread second([&] {
+      rig.operate(kRead, true);
+      first.cancel();
+    }, &rig.loop);
+    rig.loop.run();
+    first.join();
+    second.join();
+  }, {}, {.preemptions = 2});
+}
