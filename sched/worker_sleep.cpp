@@ -82,7 +82,8 @@ void Worker::sleep() noexcept {
                             scheduler_.idle_.sleepers() < scheduler_.workers();
   FiberList out;
   bool was_notified = false;
-  if (site_ != nullptr && site_->has_inflight() && !RAMIE_MUTANT(397)) was_notified = sleep_in_site(bound, out);
+  const bool has_inflight = site_ != nullptr && site_->has_inflight() && !RAMIE_MUTANT(397);
+  if (has_inflight) was_notified = sleep_in_site(bound, out);
   else if (leaves_baton) was_notified = sleep_on_futex(bound);
   else if (Shard* shard = scheduler_.take_baton(index_))
     was_notified = sleep_in_driver(*shard, bound, out);

@@ -45,8 +45,8 @@ Entry poll_entry(int fd, std::uint32_t length, std::uint64_t tag) noexcept {
 
 // What the kernel could not do now but will later.
 bool is_put_off(int error) noexcept {
-  return error == -EAGAIN || (error == -EBUSY && !RAMIE_MUTANT(383)) || error == -EINTR || error == -ETIME ||
-         error == -ENOMEM;
+  return error == -EAGAIN || (error == -EBUSY && !RAMIE_MUTANT(383)) || error == -EINTR ||
+         error == -ETIME || error == -ENOMEM;
 }
 
 }  // namespace
@@ -204,7 +204,7 @@ void Site::take_completions(sched::WakeList& wakes) noexcept {
       if (RAMIE_MUTANT(370)) lock.unlock();
       for (std::size_t i = 0; i < count; ++i) settle(events[i], wakes);
       has_more = !queued_.is_empty();
-      if (!RAMIE_MUTANT(373)) admit_queued();
+      admit_queued();
     }
     if (has_more) survive(submit());
   }
@@ -215,7 +215,7 @@ void Site::settle(const Event& event, sched::WakeList& wakes) noexcept {
   switch (static_cast<Kind>(event.tag & 0xff)) {
     case Kind::op: settle_op(event, wakes); return;
     case Kind::cancel: repeat_cancel(event); return;
-    case Kind::shard: is_shard_armed_ = false; return;
+    case Kind::shard: is_shard_armed_ = RAMIE_MUTANT(387); return;
     case Kind::bell:
       is_bell_armed_ = (event.flags & Ring::kMore) != 0 || RAMIE_MUTANT(363);
       return;
@@ -265,10 +265,12 @@ Result<void> Site::await(Op& op, sched::Wait& wait) noexcept {
 
 void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   push_waiting();
-  if (!is_bell_armed_ && !RAMIE_MUTANT(375))
-    is_bell_armed_ = push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
+  if (!is_bell_armed_)
+    is_bell_armed_ = RAMIE_MUTANT(375) ||
+                     push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
   if (poll_fd >= 0 && !is_shard_armed_)
-    is_shard_armed_ = push(poll_entry(poll_fd, 0, tag_of(Kind::shard, 0, 0)));
+    is_shard_armed_ =
+        RAMIE_MUTANT(388) || push(poll_entry(poll_fd, 0, tag_of(Kind::shard, 0, 0)));
   const bool is_deaf = !is_bell_armed_ || (poll_fd >= 0 && !is_shard_armed_);
   const int error = ring_->wait(bound(max_wait, is_deaf));
   survive(error);

@@ -20,7 +20,7 @@ using uring::Ring;
 namespace {
 constexpr std::uint8_t kPollAdd = 6;
 constexpr std::uint8_t kAsyncCancel = 14;
-constexpr int kPassesBy = 2;
+constexpr int kGhost = 1000;
 }  // namespace
 
 Uring* Uring::current_ = nullptr;
@@ -63,7 +63,8 @@ int Uring::enter_and_wait(std::int64_t max_wait) {
   flush();
   if (result != 0 || (is_partial && !submissions_.empty())) return result;
   make_progress();
-  if (completions_.empty() && !hear_bell()) sleep(max_wait, result);
+  if (may(rules_.interrupts)) return -EINTR;
+  if (completions_.empty()) sleep(max_wait, result);
   flush();
   return result;
 }
@@ -77,6 +78,7 @@ std::size_t Uring::take(std::span<Cqe> events) {
   std::size_t count = 0;
   for (; count < events.size() && !completions_.empty(); ++count) {
     events[count] = completions_.front();
+    taken_ghosts_ += events[count].result == kGhost ? 1U : 0U;
     completions_.pop_front();
   }
   return count;
@@ -87,7 +89,7 @@ std::size_t Uring::take(std::span<Cqe> events) {
 int Uring::take_submissions() {
   flush();
   if (rules_.is_busy && !overflow_.empty() && !submissions_.empty()) return -EBUSY;
-  if (may(rules_.put_offs)) return choose(2) == 0 ? -EAGAIN : -EINTR;
+  if (may(rules_.put_offs)) return -EAGAIN;
   std::size_t count = submissions_.size();
   if (count > 1 && may(rules_.parts)) count = 1;
   for (; count > 0; --count) {
@@ -111,12 +113,13 @@ void Uring::start(const Entry& entry) {
   check(briefs <= std::max<std::size_t>(rules_.completions / 2, 1), "U2: too many are in here");
 }
 
-// A descriptor that nobody drains: once readable it stays so.
 void Uring::arm(const Entry& entry) {
-  check(bell_tag_ == 0, "the bell is armed twice");
-  bell_tag_ = entry.user_data;
-  if (bell_.wait_for()) was_rung_ = true;
-  if (was_rung_) post({bell_tag_, 1, Ring::kMore});
+  std::uint64_t& tag = entry.fd == kShard ? shard_tag_ : bell_tag_;
+  check(tag == 0, "it is armed twice");
+  tag = entry.user_data;
+  (void)wire_.wait_for();
+  is_rung_ = is_rung_ || (entry.fd != kShard && was_rung_);
+  (void)tell_polls();
 }
 
 void Uring::cancel(const Entry& entry) {
@@ -168,8 +171,8 @@ bool Uring::must_end() const {
 
 void Uring::make_progress() {
   while (rules_.ghosts > 0 && !ghosts_.empty() && may(rules_.ghosts))
-    post({ghosts_.front(), kData + 1, 0});
-  for (;;) {
+    post({ghosts_.front(), kGhost, 0});
+  while (!rules_.is_lazy) {
     const auto candidates = able();
     if (candidates.empty()) return;
     const int chosen = choose(static_cast<int>(candidates.size()) + 1);
@@ -213,26 +216,42 @@ void Uring::flush() {
   }
 }
 
-// An edge.
-bool Uring::hear_bell() {
-  if (bell_tag_ == 0 || !bell_.wait_for()) return false;
-  tell_bell();
-  return true;
+void Uring::ring_bell() {
+  wire_.signal();
+  is_rung_ = true;
 }
 
-void Uring::tell_bell() {
-  was_rung_ = true;
-  const bool is_last = may(rules_.bell_ends);
-  post({bell_tag_, 1, is_last ? 0 : Ring::kMore});
-  if (is_last) bell_tag_ = 0;
+void Uring::set_readable() {
+  wire_.signal();
+  is_readable_ = true;
+}
+
+bool Uring::clear_readable() {
+  (void)wire_.wait_for();
+  return std::exchange(is_readable_, false);
+}
+
+// The bell at each edge, the shard once. True: there was something to tell.
+bool Uring::tell_polls() {
+  const std::size_t before = completions_.size() + overflow_.size();
+  was_rung_ = was_rung_ || is_rung_;
+  if (bell_tag_ != 0 && std::exchange(is_rung_, false)) {
+    const bool is_last = may(rules_.bell_ends);
+    post({bell_tag_, 1, is_last ? 0 : Ring::kMore});
+    if (is_last) bell_tag_ = 0;
+  }
+  if (is_readable_ && shard_tag_ != 0) post({std::exchange(shard_tag_, 0U), 1, 0});
+  return completions_.size() + overflow_.size() != before;
 }
 
 void Uring::sleep(std::int64_t max_wait, int& result) {
-  if (!must_end() && max_wait < 0) {  // nothing must happen: only the bell can wake us
-    (bell_tag_ == 0 ? never_ : bell_).wait();
-    return tell_bell();
+  if (!must_end() && max_wait < 0) {  // no operation must end: only what is polled can wake us
+    do wire_.wait();
+    while (!tell_polls());
+    return;
   }
-  if (hear_bell()) return;
+  (void)wire_.wait_for();
+  if (tell_polls()) return;
   if (must_end()) {
     for (const std::size_t which : able()) {
       if (running_[which].entry.opcode != kRecv || running_[which].is_doomed) return go_on(which);

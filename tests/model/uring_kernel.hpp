@@ -33,11 +33,13 @@ class Uring {
   struct Rules {
     std::size_t entries = 8;      // room for submissions
     std::size_t completions = 8;  // and for completions
-    int put_offs = 0;             // enters that may say EAGAIN or EINTR
+    int put_offs = 0;             // enters that may say EAGAIN
+    int interrupts = 0;           // waits that may say EINTR
     int parts = 0;                // enters that may take only the first
     int misses = 0;               // cancels that may pass by the operation
     int bell_ends = 0;            // completions of the bell that may be its last
     int ghosts = 0;               // final completions that may come again later
+    bool is_lazy = false;         // operations end only while the worker sleeps, in order
     bool is_busy = false;         // says EBUSY as long as the completions' queue overflows
   };
 
@@ -52,6 +54,12 @@ class Uring {
   [[nodiscard]] int end_of(const Cell<int>& memory) const;
   [[nodiscard]] bool is_empty() const { return running_.empty(); }
   [[nodiscard]] const std::vector<const Cell<int>*>& taken() const { return taken_; }
+  [[nodiscard]] std::uint64_t taken_ghosts() const { return taken_ghosts_; }
+
+  // The epoll of a shard, if a model has one: `fd` is kShard.
+  static constexpr int kShard = 5;
+  void set_readable();                // by any thread
+  [[nodiscard]] bool clear_readable();  // by the owner: was it?
 
   // --- uring::Ring
   [[nodiscard]] bool push(const uring::Entry& entry);
@@ -60,7 +68,7 @@ class Uring {
   [[nodiscard]] bool has_news() const;
   std::size_t take(std::span<uring::Event> events);
   [[nodiscard]] std::size_t completions() const { return rules_.completions; }
-  void ring_bell() { bell_.signal(); }
+  void ring_bell();
 
  private:
   struct Running {
@@ -87,21 +95,23 @@ class Uring {
   void touch_all();
   [[nodiscard]] std::vector<std::size_t> able() const;
   [[nodiscard]] bool must_end() const;
-  [[nodiscard]] bool hear_bell();
-  void tell_bell();
+  bool tell_polls();
   void sleep(std::int64_t max_wait, int& result);
 
   static Uring* current_;
 
   Rules rules_;
   Cell<int> owner_{0};  // whoever uses the ring writes it: one thread does
-  Event bell_, never_;
-  bool was_rung_ = false;
-  std::uint64_t bell_tag_ = 0;  // 0: not armed
+  Event wire_;  // the bell was rung, or the shard has become readable
+  // Invisible to the checker: set in the step that signals, read in the one that has waited.
+  bool is_rung_ = false, is_readable_ = false;
+  bool was_rung_ = false;  // nobody drains the bell: it is readable for ever
+  std::uint64_t bell_tag_ = 0, shard_tag_ = 0;  // 0: not armed
   std::deque<uring::Entry> submissions_;
   std::deque<uring::Event> completions_, overflow_;
   std::vector<Running> running_;
   std::vector<std::uint64_t> ghosts_;
+  std::uint64_t taken_ghosts_ = 0;
   std::vector<const Cell<int>*> taken_;
   std::vector<End> ends_;
 };

@@ -6,17 +6,18 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 
 namespace ramie::model {
 
 Loop* Loop::current_ = nullptr;
 
-Loop::Loop(Stage& stage, int fibers, Moves moves)
+Loop::Loop(Stage& stage, std::vector<Place> fibers)
     : stage_(stage),
       worker_(std::make_unique<sched::Worker>(stage.scheduler(), 0, 0)),
       elsewhere_(std::make_unique<sched::Worker>(stage.scheduler(), 1, 0)),
-      moves_(moves),
-      left_(fibers) {
+      fibers_(std::move(fibers)),
+      left_(static_cast<int>(fibers_.size())) {
   current_ = this;
 }
 
@@ -36,13 +37,15 @@ void Loop::run_one(sched::Fiber& fiber) {
 }
 
 void Loop::queue(Seat& seat) {
-  if (!seat.has_run) {
+  if (!seat.has_run) {  // as if a fiber of this worker had spawned it
     seats_.push_back(&seat);
-  } else if (moves_ == Moves::yes && choose(2) == 1) {
-    seat.runnable.signal();
-    return;
+    set_worker(worker_.get());
+    worker_->submit_pinned(*seat.fiber);
+    return set_worker(nullptr);
   }
-  worker_->submit_pinned(*seat.fiber);
+  const auto number = static_cast<std::size_t>(std::ranges::find(seats_, &seat) - seats_.begin());
+  if (fibers_[number] == moves && choose(2) == 1) seat.runnable.signal();
+  else worker_->submit_pinned(*seat.fiber);
 }
 
 void Loop::on_run(Seat& seat) {

@@ -4,7 +4,7 @@
 //   ours      one queue, the worker's inbox, as submit_pinned() and next_local() keep it; a fiber
 //             is a thread of the model, and the worker stands still while one has its turn
 //
-// With `may_move` a fiber that is woken goes on here or, the checker tries both, at once on a
+// A fiber that `moves` goes on here when it is woken or, the checker tries both, at once on a
 // thread of its own: as if another worker had stolen it.
 #pragma once
 
@@ -18,10 +18,10 @@ namespace ramie::model {
 
 class Loop final : public Runner {
  public:
-  enum class Moves : bool { no, yes };
+  enum Place : bool { stays, moves };
 
-  // For `fibers` fibers. One in a run, before they are made.
-  Loop(Stage& stage, int fibers, Moves moves);
+  // For so many fibers, in the order in which they are made. One in a run.
+  Loop(Stage& stage, std::vector<Place> fibers);
   ~Loop() override;
 
   void run();  // by the thread that is the worker; ends after the last fiber
@@ -40,7 +40,7 @@ class Loop final : public Runner {
 
   Stage& stage_;
   std::unique_ptr<sched::Worker> worker_, elsewhere_;
-  const Moves moves_;
+  const std::vector<Place> fibers_;
   std::vector<Seat*> seats_;
   Event gave_way_;
   Atomic<int> left_;
