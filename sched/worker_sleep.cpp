@@ -162,7 +162,7 @@ void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
 bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
   Shard* shard = scheduler_.take_baton(index_);
   bool was_notified = true;
-  if (park_word_.enter(ParkWord::kRing)) {
+  if (park_word_.enter(ParkWord::kRing) || RAMIE_MUTANT(399)) {
     if (shard == nullptr) {
       site_->park(bound, -1);
     } else {
