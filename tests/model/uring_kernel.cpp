@@ -123,26 +123,17 @@ void Uring::arm(const Entry& entry) {
 }
 
 void Uring::cancel(const Entry& entry) {
-  const auto target = std::ranges::find(running_, entry.address, [](const Running& it) {
-    return it.entry.user_data;
-  });
+  const auto target = std::ranges::find(running_, entry.address,
+                                        [](const Running& it) { return it.entry.user_data; });
   if (target == running_.end()) return post({entry.user_data, -ENOENT, 0});
   const bool is_deaf = target->entry.opcode == kRead || target->entry.opcode == kSend;
   if (is_deaf || target->is_doomed) return post({entry.user_data, -EALREADY, 0});
   const auto which = static_cast<std::size_t>(target - running_.begin());
   switch (choose(rules_.misses > 0 ? 4 : 3)) {
-    case 0:
-      post({entry.user_data, 0, 0});
-      return end(which, -ECANCELED);
-    case 1:
-      end(which, -ECANCELED);
-      return post({entry.user_data, 0, 0});
-    case 2:
-      target->is_doomed = true;
-      return post({entry.user_data, 0, 0});
-    default:
-      --rules_.misses;
-      return post({entry.user_data, -ENOENT, 0});
+    case 0: post({entry.user_data, 0, 0}); return end(which, -ECANCELED);
+    case 1: end(which, -ECANCELED); return post({entry.user_data, 0, 0});
+    case 2: target->is_doomed = true; return post({entry.user_data, 0, 0});
+    default: --rules_.misses; return post({entry.user_data, -ENOENT, 0});
   }
 }
 

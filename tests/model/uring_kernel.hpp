@@ -2,14 +2,14 @@
 // choice, within the Rules.
 //
 //   push -> submissions -> enter: takes some or all -> operations --end--> completions -> take
-//                                                                 \--> overflow, if there is no room
+//                                              if there is no room \--> overflow
 //
 // An operation's memory belongs to us until its final completion: we write to it at every enter.
 // Who lets it go before, or makes us touch it when it is gone, fails the run.
 #pragma once
 
-#include "tests/model/sync.hpp"
 #include "tests/model/cell.hpp"
+#include "tests/model/sync.hpp"
 
 #include "uring/ring.hpp"
 
@@ -58,7 +58,7 @@ class Uring {
 
   // The epoll of a shard, if a model has one: `fd` is kShard.
   static constexpr int kShard = 5;
-  void set_readable();                // by any thread
+  void set_readable();                  // by any thread
   [[nodiscard]] bool clear_readable();  // by the owner: was it?
 
   // --- uring::Ring
@@ -102,10 +102,10 @@ class Uring {
 
   Rules rules_;
   Cell<int> owner_{0};  // whoever uses the ring writes it: one thread does
-  Event wire_;  // the bell was rung, or the shard has become readable
+  Event wire_;          // the bell was rung, or the shard has become readable
   // Invisible to the checker: set in the step that signals, read in the one that has waited.
   bool is_rung_ = false, is_readable_ = false;
-  bool was_rung_ = false;  // nobody drains the bell: it is readable for ever
+  bool was_rung_ = false;                       // nobody drains the bell: it is readable for ever
   std::uint64_t bell_tag_ = 0, shard_tag_ = 0;  // 0: not armed
   std::deque<uring::Entry> submissions_;
   std::deque<uring::Event> completions_, overflow_;
