@@ -105,6 +105,13 @@ Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
   return io;
 }
 
+Result<void> Driver::listen_to_reads(ScheduledIo& io, int fd) noexcept {
+  io.set_reads_by_ring(false);
+  const int error = poller_.modify(fd, Interest::readable | Interest::writable, io.token());
+  if (error != 0) return failure(system_error(error));
+  return {};
+}
+
 // The bookkeeping happens even if the kernel knows the descriptor no longer (it was closed first).
 Result<void> Driver::deregister_source(ScheduledIo& io, int fd) noexcept {
   const int error = poller_.remove(fd);

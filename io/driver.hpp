@@ -45,6 +45,8 @@ class Driver final : public sched::Driver {
   int poll_fd() const noexcept override { return poller_.fd(); }
   void shut_down(sched::FiberList& out) noexcept override;
   Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;
+  // Readiness to read is reported from now on, for one that was registered for writing only.
+  Result<void> listen_to_reads(ScheduledIo& io, int fd) noexcept;
   Result<void> deregister_source(ScheduledIo& io, int fd) noexcept;
   // Before the workers start: `extension` hears when `fd` is readable.
   Result<void> add_extension(Extension& extension, int fd) noexcept;

@@ -28,6 +28,9 @@ class Handle {
   void add_extension(Extension& extension) noexcept;  // without a descriptor
   void unpark() noexcept;
   void shut_down() noexcept;
+  // Before the workers start; null: streams wait for readiness.
+  void set_ring_reads(const RingReads* reads) noexcept { ring_reads_ = reads; }
+  const RingReads* ring_reads() const noexcept { return ring_reads_; }
 
   std::size_t shards() const noexcept { return drivers_.size(); }
   Driver& driver(std::size_t shard) noexcept { return *drivers_[shard]; }
@@ -38,6 +41,7 @@ class Handle {
 
   std::vector<Driver::Owner> drivers_;
   base::Atomic<std::uint32_t> next_{0};
+  const RingReads* ring_reads_ = nullptr;
 };
 
 }  // namespace io

@@ -2,6 +2,7 @@
 #include "io/scheduled_io.hpp"
 
 #include <mutex>
+#include <utility>
 
 namespace ramie {
 inline namespace v0 {
@@ -18,6 +19,7 @@ void ScheduledIo::open(Driver& driver) noexcept {
   // First the generation: who sees the new state sees that it is another registration's.
   const int step = RAMIE_MUTANT(272) ? 0 : 1;
   generation_.store(static_cast<std::uint16_t>(generation() + step), base::kRelaxed);
+  set_reads_by_ring(false);
   state_.reset();
 }
 
@@ -48,6 +50,22 @@ void ScheduledIo::go() noexcept {
   sched::WakeList wakes;
   if (RAMIE_MUTANT(274)) return;
   take_waiters(IoState::kReadyMask, wakes);
+  const std::lock_guard lock(mutex_);
+  if (RingRead* read = std::exchange(ring_read_, nullptr)) read->give_up(*read);
+}
+
+Result<void> ScheduledIo::begin(RingRead& read) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (state_.load().is_gone()) return failure(errc::canceled);
+  if (ring_read_ != nullptr) return failure(errc::already_waiting);
+  ring_read_ = &read;
+  return {};
+}
+
+// The slot may have its next owner by now.
+void ScheduledIo::end(RingRead& read) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (ring_read_ == &read) ring_read_ = nullptr;
 }
 
 void ScheduledIo::take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexcept {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "io/io_state.hpp"
+#include "io/ring_reads.hpp"
 #include "sched/base/cacheline.hpp"
 #include "sched/wait.hpp"
 
@@ -45,6 +46,14 @@ class alignas(base::kCacheLine) ScheduledIo {
   // Parks until something of `interest` is there.
   Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
 
+  // --- receives by ring; the descriptor is then registered for writing only
+  bool reads_by_ring() const noexcept { return reads_by_ring_.load(base::kRelaxed); }
+  void set_reads_by_ring(bool on) noexcept { reads_by_ring_.store(on, base::kRelaxed); }
+  // Errors: already_waiting; canceled once deregistered.
+  Result<void> begin(RingRead& read) noexcept;
+  void end(RingRead& read) noexcept;
+  base::Mutex& mutex() noexcept { return mutex_; }
+
   // For dumps.
   base::Atomic<int> descriptor{-1};
 
@@ -63,6 +72,8 @@ class alignas(base::kCacheLine) ScheduledIo {
   base::Mutex mutex_;
   base::Atomic<std::uint16_t> generation_{0};
   sched::WaiterList waiters_;
+  RingRead* ring_read_ = nullptr;
+  base::Atomic<bool> reads_by_ring_{false};
   Driver* driver_ = nullptr;
 };
 

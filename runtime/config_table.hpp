@@ -255,7 +255,7 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .slot = &Config::io,
      .kind = Kind::choice,
      .words = "auto|epoll|uring",
-     .effect = "`auto`: sockets by epoll, files by io_uring where the kernel allows it. `epoll`: no "
+     .effect = "`auto`: sockets by epoll, files by io_uring if the kernel allows it. `epoll`: no "
                "io_uring at all, unless RAMIE_FS asks for it. `uring`: a receive that must wait "
                "goes through io_uring, too; an error where that is impossible."},
     {.name = "RAMIE_FS",

@@ -8,6 +8,7 @@
 #include "sched/current.hpp"
 #include "sched/overflow.hpp"
 #include "signal/pipe.hpp"
+#include "uring/receive.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -164,6 +165,7 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
   auto uring = uring::Handle::create(*state->io_, options.workers, uring_options);
   if (!uring) return failure(uring.error());
   state->uring_ = std::move(*uring);
+  if (config.io == IoBackend::uring) state->io_->set_ring_reads(&uring::ring_reads());
   options.on_fibers_ended = [&ending = *state] {
     if (ending.signals_ != nullptr) ending.signals_->shut_down();
     ending.io_->shut_down();

@@ -134,9 +134,15 @@ class Hold {
   bool is_ours_;
 };
 
+// For a worker that runs a fiber: why its stack is missing from the report.
+const char* why_not_interrupted(const Worker& worker) noexcept {
+  if (!worker.scheduler().options().interrupts || worker.has_signal_stack()) return "";
+  return "; its stack is not shown: the thread has no alternate stack for signals";
+}
+
 // True: the frames are those of `fiber`, which runs there and has run all the time.
 bool interrupt(Worker& worker, const Fiber& fiber, Frames& frames) {
-  if (!worker.scheduler().options().interrupts) return false;
+  if (!worker.scheduler().options().interrupts || !worker.has_signal_stack()) return false;
   const std::uint32_t tick = worker.tick();
   return worker.runs() == &fiber && probe(worker.thread_id(), frames) &&
          worker.runs() == &fiber && worker.tick() == tick;
@@ -169,7 +175,7 @@ bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member) {
 Groups collect(Scheduler& scheduler) {
   Groups groups;
   scheduler.for_each_fiber([&](Fiber& fiber) {
-    Member member{fiber.id, std::string(fiber.view_name()),
+    Member member{fiber.id, fiber.copy_name().data(),
                   reinterpret_cast<std::uintptr_t>(fiber.spawn_site), base::Nanos(-1), {}};
     Key key;
     if (look_at(scheduler, fiber, key, member)) groups[key].push_back(std::move(member));
@@ -198,17 +204,20 @@ std::string workers_text(Scheduler& scheduler) {
   for (std::size_t i = 0; i < scheduler.workers(); ++i) {
     Worker& worker = scheduler.worker(i);
     std::string state = "works";
+    const char* remark = "";
     if (scheduler.is_asleep(i)) {
       state = "sleeps";
     } else if (Fiber* fiber = worker.runs(); fiber != nullptr && fiber->try_retain()) {
-      if (worker.runs() == fiber)
-        state = fmt::format("runs fiber {} '{}' for {}", fiber->id, fiber->name,
+      const HeldReference held(*fiber);
+      if (worker.runs() == fiber) {
+        state = fmt::format("runs fiber {} '{}' for {}", fiber->id, fiber->copy_name().data(),
                             age(worker.runs_since()));
-      fiber->release();
+        remark = why_not_interrupted(worker);
+      }
     }
     const std::string call = system_call_of(worker.thread_id());
-    text += fmt::format("  worker {} (thread {}): {}{}{}\n", i, worker.thread_id(), state,
-                        call.empty() ? "" : ", in ", call);
+    text += fmt::format("  worker {} (thread {}): {}{}{}{}\n", i, worker.thread_id(), state,
+                        call.empty() ? "" : ", in ", call, remark);
   }
   return text;
 }
@@ -252,9 +261,9 @@ std::string describe_running(Worker& worker, Fiber& fiber) {
   Frames frames;
   const bool has_answered = interrupt(worker, fiber, frames);
   std::string text =
-      fmt::format("worker {} has run fiber {} '{}' for {} without a break{}{}\n", worker.index(),
-                  fiber.id, fiber.name, age(worker.runs_since()),
-                  call.empty() ? "" : "; it is in ", call);
+      fmt::format("worker {} has run fiber {} '{}' for {} without a break{}{}{}\n",
+                  worker.index(), fiber.id, fiber.copy_name().data(), age(worker.runs_since()),
+                  call.empty() ? "" : "; it is in ", call, why_not_interrupted(worker));
   return has_answered ? text + frames_text(frames) : text;
 }
 

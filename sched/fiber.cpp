@@ -12,7 +12,7 @@
 
 #include <cxxabi.h>
 #include <algorithm>
-#include <cstring>
+#include <atomic>
 #include <mutex>
 
 namespace ramie {
@@ -45,8 +45,19 @@ const char* to_string(WaitKind kind) noexcept {
 
 void Fiber::set_name(std::string_view text) noexcept {
   const std::size_t n = std::min(text.size(), kNameBytes - 1);
-  if (n != 0) std::memcpy(name, text.data(), n);
-  name[n] = '\0';
+  for (std::size_t i = 0; i < n; ++i)
+    std::atomic_ref(name[i]).store(text[i], base::kRelaxed);
+  std::atomic_ref(name[n]).store('\0', base::kRelaxed);
+}
+
+// The last byte is always zero.
+Fiber::Name Fiber::copy_name() const noexcept {
+  Name copy{};
+  for (std::size_t i = 0; i < kNameBytes - 1; ++i) {
+    copy[i] = std::atomic_ref(const_cast<char&>(name[i])).load(base::kRelaxed);
+    if (copy[i] == '\0') break;
+  }
+  return copy;
 }
 
 bool Fiber::try_retain() noexcept {

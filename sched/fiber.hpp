@@ -21,6 +21,7 @@
 
 #include <ramie/task.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -110,8 +111,11 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   alignas(16) std::byte storage[detail::kTaskStorage];
 
   bool has_ended() const noexcept { return (join_flags.load(base::kAcquire) & kEnded) != 0; }
+  using Name = std::array<char, kNameBytes>;  // ends with a zero
   void set_name(std::string_view text) noexcept;
-  std::string_view view_name() const noexcept { return name; }
+  std::string_view view_name() const noexcept { return name; }  // for the fiber itself
+  // For others. Of a fiber that changes its name meanwhile it may be a mix of both.
+  Name copy_name() const noexcept;
 
   void retain() noexcept { references.fetch_add(1, base::kRelaxed); }
   // For whoever finds the block without owning a reference (the registry's walk).
@@ -133,6 +137,18 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
 
   // The edge "end happens before join, and before the block's next fiber".
   const void* end_edge() const noexcept { return &id; }
+};
+
+// Gives a reference back that somebody has.
+class HeldReference {
+ public:
+  explicit HeldReference(Fiber& fiber) noexcept : fiber_(fiber) {}
+  ~HeldReference() { fiber_.release(); }
+  HeldReference(const HeldReference&) = delete;
+  HeldReference& operator=(const HeldReference&) = delete;
+
+ private:
+  Fiber& fiber_;
 };
 
 // `queue_next` is the scheduler's: the race detector looks at programs, the model checker at us.

@@ -27,14 +27,10 @@ class FiberSlab {
   // Calls `visit(Fiber&)` for every block in use, with a reference held meanwhile.
   template <class Visit>
   void for_each(Visit&& visit) noexcept(std::is_nothrow_invocable_v<Visit&, Fiber&>) {
-    struct Reference {
-      Fiber& fiber;
-      ~Reference() { fiber.release(); }
-    };
     for (Chunk* chunk = chunks_.load(base::kSeqCst); chunk != nullptr; chunk = chunk->next)
       for (Fiber& fiber : chunk->fibers) {
         if (!fiber.try_retain()) continue;
-        const Reference held{fiber};
+        const HeldReference held(fiber);
         visit(fiber);
       }
   }

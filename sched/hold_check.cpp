@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <ctime>
 
 #include <fmt/format.h>
 
@@ -27,14 +28,15 @@ void Holds::take(const char* what) noexcept {
 
 void Holds::refuse_if_any(const Fiber& fiber, const char* act) const noexcept {
   if (count_ == 0) return;
+  const Holds held = *this;  // what follows takes locks and initialises statics, and counts them
   Frames here;
   unwind_here(here);
   const std::string text =
       fmt::format("ramie: fiber {} '{}' {} here:\n{}  while it holds {}, taken here:\n{}", fiber.id,
-                  fiber.name, act, frames_text(here), what_, frames_text(taken_at_));
+                  fiber.name, act, frames_text(here), held.what_, frames_text(held.taken_at_));
   base::sys::write_stderr(text.data(), text.size());
   base::fatal("a fiber must not wait while it holds %s: who wants it next would block a whole "
-              "worker. Use ramie::sync::Mutex, or release it first", what_);
+              "worker. Use ramie::sync::Mutex, or release it first", held.what_);
 }
 
 namespace {
@@ -60,10 +62,14 @@ void on_given_back() noexcept {
 }
 
 using OfMutex = int(pthread_mutex_t*);
+using TimedLock = int(pthread_mutex_t*, const timespec*);
+using ClockLock = int(pthread_mutex_t*, clockid_t, const timespec*);
 using Acquire = int(void*);
 using Release = void(void*);
 OfMutex* real_lock = nullptr;
 OfMutex* real_trylock = nullptr;
+TimedLock* real_timedlock = nullptr;
+ClockLock* real_clocklock = nullptr;
 OfMutex* real_unlock = nullptr;
 Acquire* real_guard_acquire = nullptr;
 Release* real_guard_release = nullptr;
@@ -87,6 +93,21 @@ RAMIE_INTERPOSED int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
 
 RAMIE_INTERPOSED int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
   const int error = rs::real(rs::real_trylock, "pthread_mutex_trylock")(mutex);
+  if (error == 0) rs::on_taken(rs::kMutex);
+  return error;
+}
+
+// Through these std::timed_mutex waits.
+RAMIE_INTERPOSED int pthread_mutex_timedlock(pthread_mutex_t* mutex,
+                                             const timespec* limit) noexcept {
+  const int error = rs::real(rs::real_timedlock, "pthread_mutex_timedlock")(mutex, limit);
+  if (error == 0) rs::on_taken(rs::kMutex);
+  return error;
+}
+
+RAMIE_INTERPOSED int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock,
+                                             const timespec* limit) noexcept {
+  const int error = rs::real(rs::real_clocklock, "pthread_mutex_clocklock")(mutex, clock, limit);
   if (error == 0) rs::on_taken(rs::kMutex);
   return error;
 }

@@ -53,16 +53,16 @@ void install_overflow_reporter() noexcept {
   if (base::inject("sigaction") == 0) ::sigaction(SIGSEGV, &action, &before);
 }
 
-void AlternateStack::install() noexcept {
+bool AlternateStack::install() noexcept {
   stack_t present{};
-  if (base::inject("sigaltstack") != 0) return;
-  if (::sigaltstack(nullptr, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0) return;
+  if (base::inject("sigaltstack") != 0) return false;
+  if (::sigaltstack(nullptr, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0) return true;
   memory_ = std::malloc(kAlternateBytes);
-  if (memory_ == nullptr) return;
+  if (memory_ == nullptr) return false;
   stack_t own{};
   own.ss_sp = memory_;
   own.ss_size = kAlternateBytes;
-  ::sigaltstack(&own, nullptr);
+  return ::sigaltstack(&own, nullptr) == 0;
 }
 
 AlternateStack::~AlternateStack() {

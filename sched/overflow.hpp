@@ -20,7 +20,8 @@ class AlternateStack {
   AlternateStack(const AlternateStack&) = delete;
   AlternateStack& operator=(const AlternateStack&) = delete;
 
-  void install() noexcept;
+  // True: the thread has one now.
+  [[nodiscard]] bool install() noexcept;
 
  private:
   void* memory_ = nullptr;

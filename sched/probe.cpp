@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <utility>
@@ -46,6 +47,15 @@ void on_signal(int, siginfo_t*, void* context) noexcept {
   unwind_interrupted(static_cast<std::uintptr_t>(registers[REG_RIP]), answer);
   state.store(kDone, base::kRelease);
   base::sys::futex_wake_from_handler(&state);
+}
+
+// A fork may come while another thread asks.
+bool forget_in_children() noexcept {
+  base::sys::in_forked_child([]() noexcept {
+    std::construct_at(&mutex);
+    state.store(kIdle, base::kRelaxed);
+  });
+  return true;
 }
 
 // Under the mutex. False: SIGURG belongs to the program.
@@ -109,6 +119,7 @@ constexpr Call kCalls[] = {
 }  // namespace
 
 bool probe(int thread_id, Frames& frames) noexcept {
+  [[maybe_unused]] static const bool is_forgotten_by_children = forget_in_children();
   const std::lock_guard lock(mutex);
   if (state.load(base::kRelaxed) != kIdle || !install()) return false;
   answer.count = 0;

@@ -11,7 +11,8 @@ inline namespace v0 {
 namespace sched {
 
 // Interrupts the thread by SIGURG (ignored by default, as Go found) and has it walk its own stack
-// in the handler. System calls are restarted, but for those that never are (poll, nanosleep, ...).
+// in the handler. The thread must have an alternate stack for signals: a fiber's may have no room.
+// System calls are restarted, but for those that never are (poll, nanosleep, ...).
 // False: no answer within 200 ms, or the program has a handler of its own for that signal.
 [[nodiscard]] bool probe(int thread_id, Frames& frames) noexcept;
 

@@ -206,12 +206,13 @@ std::vector<std::string> Scheduler::leak() noexcept {
   for_each_fiber([&](Fiber& fiber) {
     if (fiber.has_ended()) return;
     const char* waits_for = to_string(fiber.waits_for.load(base::kRelaxed));
+    const Fiber::Name name = fiber.copy_name();
     try {
-      std::string text = "fiber " + std::to_string(fiber.id) + " '" + fiber.name + "': ";
+      std::string text = "fiber " + std::to_string(fiber.id) + " '" + name.data() + "': ";
       stragglers.push_back(std::move(text += waits_for));
     } catch (const std::bad_alloc&) {
       base::warn("left behind, without memory to list it: fiber %lu '%s': %s",
-                 static_cast<unsigned long>(fiber.id), fiber.name, waits_for);
+                 static_cast<unsigned long>(fiber.id), name.data(), waits_for);
     }
   });
   return stragglers;

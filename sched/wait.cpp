@@ -17,6 +17,11 @@ namespace {
 
 constinit std::atomic<std::size_t> threads_in_waits{0};  // a figure, no part of the protocol
 
+bool forget_in_children() noexcept {
+  base::sys::in_forked_child([]() noexcept { threads_in_waits.store(0, base::kRelaxed); });
+  return true;
+}
+
 // Out of the fiber and, some time later, back in; perhaps on another thread.
 void leave(Fiber& fiber, Leaving leaving) noexcept {
   fiber.holds.refuse_if_any(fiber, leaving == Leaving::parking ? "parks" : "yields");
@@ -100,6 +105,7 @@ std::uint8_t Wait::park() noexcept {
 void Wait::park_thread() noexcept {
   FiberWord& word = sleeper_.word;
   if (word.commit() == FiberWord::Commit::queue) return;
+  [[maybe_unused]] static const bool is_forgotten_by_children = forget_in_children();
   threads_in_waits.fetch_add(1, base::kRelaxed);
   for (;;) {  // until WakeList::fire() has started us
     const std::uint32_t value = word.futex_value();

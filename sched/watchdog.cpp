@@ -36,6 +36,14 @@ constinit base::Atomic<std::uint32_t> dump_requests{0};
 constinit base::Atomic<std::uint32_t> watchdogs{0};  // that run
 constinit base::Atomic<std::uint32_t> printers{0};   // of these, that dump on a signal
 
+bool forget_in_children() noexcept {
+  base::sys::in_forked_child([]() noexcept {
+    watchdogs.store(0, base::kRelaxed);
+    printers.store(0, base::kRelaxed);
+  });
+  return true;
+}
+
 base::Nanos interval_of(base::Nanos stall) noexcept {
   if (stall.count() == 0) return kLongest;
   return std::clamp(stall / 4, kShortest, kLongest);
@@ -82,6 +90,7 @@ void Watchdog::start() {
   seen_.resize(scheduler_.workers());
   dumps_ = dump_requests.load(base::kRelaxed);
   const std::uint32_t prints = scheduler_.options().watchdog.dumps_on_signal ? 1 : 0;
+  [[maybe_unused]] static const bool is_forgotten_by_children = forget_in_children();
   watchdogs.fetch_add(1, base::kRelaxed);
   printers.fetch_add(prints, base::kSeqCst);
   try {
@@ -221,12 +230,12 @@ void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   if (stall.count() == 0 || base::now() - seen.first < seen.next_report) return;
   seen.next_report *= 2;
   if (!fiber->try_retain()) return;
+  const HeldReference held(*fiber);
   Worker& worker = scheduler_.worker(index);
   if (worker.runs() == fiber && worker.tick() == seen.tick) {
     stalls_.fetch_add(1, base::kRelaxed);
     print("ramie: " + describe_running(worker, *fiber));
   }
-  fiber->release();
 }
 
 // A sleeper has slept since our last look although there was work: somebody's wake-up was lost.

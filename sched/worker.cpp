@@ -48,7 +48,8 @@ void Worker::run() noexcept {
   look_at_clock();
   running_ = &current_fiber_slot();
   AlternateStack signal_stack;
-  if (scheduler_.options().alternate_stacks) signal_stack.install();
+  if (scheduler_.options().alternate_stacks)
+    has_signal_stack_.store(signal_stack.install(), base::kRelaxed);
   base::sys::no_timer_slack();
   if (const auto& cpus = scheduler_.options().cpus; !cpus.empty())
     base::sys::pin_thread({&cpus[index_ % cpus.size()], 1});

@@ -59,6 +59,8 @@ class Worker {
   base::Nanos runs_since() const noexcept { return base::Nanos(runs_since_.load(base::kRelaxed)); }
   std::uint32_t tick() const noexcept { return published_tick_.load(base::kRelaxed); }
   int thread_id() const noexcept { return thread_id_.load(base::kRelaxed); }
+  // Else a handler would run on a fiber's stack, which may have no room for it.
+  bool has_signal_stack() const noexcept { return has_signal_stack_.load(base::kRelaxed); }
 
  private:
   friend class Scheduler;
@@ -127,6 +129,7 @@ class Worker {
   // For others: what we do, and whether we are stuck in one fiber.
   base::Atomic<std::uint32_t> published_tick_{0};
   base::Atomic<int> thread_id_{0};
+  base::Atomic<bool> has_signal_stack_{false};
   base::Atomic<Fiber*> runs_{nullptr};
   base::Atomic<std::int64_t> runs_since_{0};
   base::Atomic<std::int64_t> clock_{0};  // ns: our last look, at a poll or after a sleep

@@ -40,15 +40,17 @@ OWNERS = [
      ("sched/context.", "sched/base/annotate.hpp"), "sched/context switches it"),
     ("sanitizer", r"<sanitizer/|<valgrind/|\b__(?:sanitizer|asan|tsan|lsan)_\w+|\bVALGRIND_\w+",
      ("sched/context.", "sched/base/annotate.hpp"), "annotations are in sched/base/annotate.hpp"),
-    ("errno", r"\berrno\b|<errno\.h>", ("sched/base/sys.", "io/sys/"),
-     "call the function of sched/base/sys or io/sys, which returns -errno"),
+    ("errno", r"\berrno\b|<errno\.h>", ("sched/base/sys.", "io/sys/", "uring/sys/"),
+     "call the function of sched/base/sys, io/sys or uring/sys, which returns -errno"),
     ("syscall", r"(?<![\w:.>])(?:::)?syscall\s*\("
      r"|(?<![\w>])::(?:accept4?|bind|close|connect|dup[23]?|epoll_\w+|eventfd"
-     r"|fcntl|getsockopt|ioctl|listen|madvise|mmap|mprotect|munmap|open(?:at)?|pipe2?"
+     r"|fallocate|fchmod|fcntl|fdatasync|flock|fsync|ftruncate|futimens|getsockopt|ioctl|listen"
+     r"|lseek|madvise|mmap|mprotect|munmap|open(?:at)?|pipe2?"
      r"|poll|ppoll|preadv?2?|pwritev?2?|readv?|recv(?:from|m?msg)?|select"
      r"|send(?:file|to|m?msg)?|setsockopt|shutdown|signalfd|socket(?:pair)?"
-     r"|timerfd_\w+|writev?)\s*\(",
-     ("sched/base/sys.", "io/sys/"), "call the function of sched/base/sys or io/sys"),
+     r"|statx|timerfd_\w+|writev?)\s*\(",
+     ("sched/base/sys.", "io/sys/", "uring/sys/"),
+     "call the function of sched/base/sys, io/sys or uring/sys"),
     ("sigaction", r"\bsigaction\b|(?<![\w>])(?:::|std::)signal\s*\(",
      ("signal/pipe.", "sched/overflow.", "sched/probe."), "handlers are installed by signal/pipe"),
 ]

@@ -54,17 +54,12 @@ Result<Site*> Handle::register_op(Op& op) noexcept {
   return site;
 }
 
-Result<Completion> Handle::run(Op& op) noexcept {
-  sched::Wait wait(sched::WaitKind::uring, &op);
-  if (auto entered = wait.enter(); !entered) return failure(entered.error());
-  auto site = register_op(op);
-  if (!site) return failure(site.error());
-  const auto ended = (*site)->await(op, wait);
-  if (!ended) {
-    if (!RAMIE_MUTANT(392)) cancel_op(**site, op);
+Result<Completion> Handle::finish(Site& site, Op& op, sched::Wait& wait) noexcept {
+  if (const auto ended = site.await(op, wait); !ended) {
+    if (!RAMIE_MUTANT(392)) cancel_op(site, op);
     const auto shield = RAMIE_MUTANT(391) ? sched::Wait::Shield::no : sched::Wait::Shield::yes;
-    sched::Wait final(sched::WaitKind::uring, &op, shield);
-    if (!RAMIE_MUTANT(390)) (void)(*site)->await(op, final);
+    sched::Wait final(op.kind, op.object, shield);
+    if (!RAMIE_MUTANT(390)) (void)site.await(op, final);
     if (is_given_up(op.result) || RAMIE_MUTANT(393)) return failure(ended.error());
   }
   return Completion{op.result, op.flags};

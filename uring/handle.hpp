@@ -41,10 +41,23 @@ class Handle {
   Result<Site*> check_and_init() noexcept;
   // Runs `op` from entry to final completion. A success, data moved by a cancelled operation, too,
   // wins over the cancel. The op's own error is a success here: a negative result.
-  Result<Completion> run(Op& op) noexcept;
+  Result<Completion> run(Op& op) noexcept {
+    return run(op, [](Site&) {});
+  }
+  // The same; `on_started(Site&)` hears in whose ring it is.
+  template <class OnStarted>
+  Result<Completion> run(Op& op, OnStarted&& on_started) noexcept {
+    sched::Wait wait(op.kind, op.object);
+    if (auto entered = wait.enter(); !entered) return failure(entered.error());
+    auto site = register_op(op);
+    if (!site) return failure(site.error());
+    on_started(**site);
+    return finish(**site, op, wait);
+  }
   // The parts of run().
   Result<Site*> register_op(Op& op) noexcept;
   static void cancel_op(Site& site, Op& op) noexcept { site.cancel(op); }
+  static Result<Completion> finish(Site& site, Op& op, sched::Wait& wait) noexcept;
 
   bool has_files() const noexcept { return has_files_; }
   Driver& driver() noexcept { return *driver_; }

@@ -2,17 +2,18 @@
 //
 //   IDLE --start()--> QUEUED ----room in the ring----> IN_KERNEL --final completion--> DONE
 //                        |                                |  ^
-//                        +--cancel()--> DONE              +--+  cancel(): asks, and changes
-//                                                               nothing else
+//                        +--cancel()--> DONE, by the      +--+  cancel(): asks, and changes
+//                                       owner                   nothing else
 //
 // The only way out of the kernel's hands is the final completion, whatever a cancel was answered: a
 // read that could not be cancelled any more writes into its buffer later. So the fiber waits twice:
 // a wait that a cancel may end, and, if it did, one that nothing ends but the completion.
 //
-// All but `entry` and `is_brief` belong to the Site's mutex from start() on.
+// What comes before `wants_cancel` is the fiber's, the rest the Site's mutex's from start() on.
 #pragma once
 
 #include "sched/base/intrusive_list.hpp"
+#include "sched/fiber.hpp"
 #include "sched/waiter.hpp"
 
 #include <ramie/uring.hpp>
@@ -27,6 +28,8 @@ struct Op : base::Link {  // the Link: among those that wait for room, or for th
   enum class State : std::uint8_t { idle, queued, in_kernel, done };
 
   Entry entry;
+  sched::WaitKind kind = sched::WaitKind::uring;  // for dumps, as the next
+  const void* object = this;
   bool is_brief = false;  // ends by itself: may be kept out of the kernel while others are in it
   base::Plain<bool> wants_cancel = false;
   base::Plain<State> state = State::idle;

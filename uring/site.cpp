@@ -75,8 +75,7 @@ bool Site::is_here() const noexcept { return sched::current_worker() == &owner_;
 void Site::start(Op& op) noexcept {
   const base::TsanInternal internal;
   RAMIE_ASSERT(is_here());
-  if (RAMIE_MUTANT(350)) live_.store(live_.load(base::kRelaxed) + 1, base::kRelaxed);
-  else live_.fetch_add(1, base::kRelaxed);
+  live_.fetch_add(1, base::kRelaxed);
   metrics_.started.add();
   if (op.is_brief) metrics_.files.add();
   {
@@ -144,35 +143,43 @@ void Site::survive(int error) noexcept {
 
 void Site::cancel(Op& op) noexcept {
   const base::TsanInternal internal;
-  {
-    const std::lock_guard lock(mutex_);
-    if ((op.state == Op::State::done && !RAMIE_MUTANT(385)) || op.wants_cancel) return;
-    op.wants_cancel = true;
-    if (op.state == Op::State::queued) {
-      if (!RAMIE_MUTANT(357)) queued_.erase(op);
-      op.result = -ECANCELED;
-      op.state = Op::State::done;
-      if (!RAMIE_MUTANT(358)) live_.fetch_sub(1, base::kRelaxed);
-      return;
-    }
-    cancels_.push_back(op);
-  }
   if (!is_here() && !RAMIE_MUTANT(356)) {
-    if (!RAMIE_MUTANT(355)) owner_.unpark();
+    cancel_later(op);
     return;
   }
-  push_waiting();
-  survive(submit());
+  if (!want_cancel(op)) return;
   sched::WakeList wakes;
+  push_waiting(wakes);
+  survive(submit());
   take_completions(wakes);
 }
 
-// The owner: cancels, then operations that wait for room. What cannot be pushed stays where it is.
-void Site::push_waiting() noexcept {
+void Site::cancel_later(Op& op) noexcept {
+  if (want_cancel(op) && !RAMIE_MUTANT(355)) owner_.unpark();
+}
+
+// Into the inbox, unless it is DONE or there already.
+bool Site::want_cancel(Op& op) noexcept {
+  const std::lock_guard lock(mutex_);
+  if ((op.state == Op::State::done && !RAMIE_MUTANT(385)) || op.wants_cancel) return false;
+  op.wants_cancel = true;
+  if (op.state == Op::State::queued && !RAMIE_MUTANT(357)) queued_.erase(op);
+  cancels_.push_back(op);
+  return true;
+}
+
+// The owner: cancels, then operations that wait for room. What cannot be pushed stays where it is;
+// what was cancelled before the kernel saw it is DONE.
+void Site::push_waiting(sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   if (!repeats_.is_empty() && repeat_at_ <= base::now() && !RAMIE_MUTANT(361))
     cancels_.splice_back(repeats_);
   while (Op* op = cancels_.front()) {
+    if (op->state == Op::State::queued && !RAMIE_MUTANT(350)) {
+      op->result = -ECANCELED;
+      complete(*op, wakes);
+      continue;
+    }
     Entry entry;
     entry.opcode = kAsyncCancel;
     entry.address = op->tag;
@@ -248,13 +255,17 @@ void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
   if (!RAMIE_MUTANT(365)) ++slot.generation;
   slot.next_free = std::exchange(first_free_, index + 1);
   if (op->is_brief && !RAMIE_MUTANT(368)) --brief_;
-  if (op->is_linked() && !RAMIE_MUTANT(369)) base::List<Op>::unlink(*op);
-  live_.fetch_sub(1, base::kRelaxed);
+  complete(*op, wakes);
+}
+
+void Site::complete(Op& op, sched::WakeList& wakes) noexcept {
+  if (op.is_linked() && !RAMIE_MUTANT(369)) base::List<Op>::unlink(op);
+  if (!RAMIE_MUTANT(358)) live_.fetch_sub(1, base::kRelaxed);
   metrics_.completed.add();
-  if (!RAMIE_MUTANT(371)) op->state = Op::State::done;
-  if (sched::Waiter* waiter = op->waiters.pop_front(); waiter != nullptr && !RAMIE_MUTANT(372))
+  if (!RAMIE_MUTANT(371)) op.state = Op::State::done;
+  if (sched::Waiter* waiter = op.waiters.pop_front(); waiter != nullptr && !RAMIE_MUTANT(372))
     (void)wakes.claim(*waiter);
-  if (RAMIE_MUTANT(371)) wakes.fire(), op->state = Op::State::done;
+  if (RAMIE_MUTANT(371)) wakes.fire(), op.state = Op::State::done;
 }
 
 // --- waiting -------------------------------------------------------------------------------------
@@ -264,7 +275,10 @@ Result<void> Site::await(Op& op, sched::Wait& wait) noexcept {
 }
 
 void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
-  push_waiting();
+  sched::WakeList wakes;
+  push_waiting(wakes);
+  woken_.append(wakes.fibers());
+  if (!woken_.is_empty()) max_wait = base::Nanos(0);
   if (!is_bell_armed_)
     is_bell_armed_ = RAMIE_MUTANT(375) ||
                      push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
@@ -295,10 +309,11 @@ base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
 void Site::unpark_from_any_thread() noexcept { io::sys::ring(bell_.get()); }
 
 void Site::reap(sched::FiberList& out) noexcept {
+  if (!RAMIE_MUTANT(384)) out.append(woken_);
   if (!has_inflight() && !ring_->has_news()) return;
-  push_waiting();
-  if (ring_->has_news()) survive(submit());
   sched::WakeList wakes;
+  push_waiting(wakes);
+  if (ring_->has_news()) survive(submit());
   if (!RAMIE_MUTANT(381)) take_completions(wakes);
   out.append(wakes.fibers());
 }

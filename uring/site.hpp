@@ -68,8 +68,10 @@ class Site final : public sched::ParkSite {
   // --- any thread
   // Parks until `op` is DONE, or `wait` has ended; then why.
   Result<void> await(Op& op, sched::Wait& wait) noexcept;
-  // Asks the kernel to end it; await() its completion all the same.
+  // Asks for its end; await() it all the same: only the owner makes it DONE.
   void cancel(Op& op) noexcept;
+  // The same for who holds a lock: the owner asks when it comes by.
+  void cancel_later(Op& op) noexcept;
 
   // --- sched::ParkSite
   bool has_inflight() const noexcept override { return live_.load(base::kRelaxed) != 0; }
@@ -95,13 +97,15 @@ class Site final : public sched::ParkSite {
   bool is_here() const noexcept;
   bool admit(Op& op) noexcept;
   void admit_queued() noexcept;
-  void push_waiting() noexcept;
+  bool want_cancel(Op& op) noexcept;
+  void push_waiting(sched::WakeList& wakes) noexcept;
   bool push(const Entry& entry) noexcept;
   int submit() noexcept;
   void survive(int error) noexcept;
   void take_completions(sched::WakeList& wakes) noexcept;
   void settle(const Event& event, sched::WakeList& wakes) noexcept;
   void settle_op(const Event& event, sched::WakeList& wakes) noexcept;
+  void complete(Op& op, sched::WakeList& wakes) noexcept;
   void repeat_cancel(const Event& event) noexcept;
   Op* find(std::uint64_t tag) noexcept;
   base::Nanos bound(base::Nanos max_wait, bool is_deaf) noexcept;
@@ -121,6 +125,7 @@ class Site final : public sched::ParkSite {
   base::List<Op> cancels_;  // to be sent
   base::List<Op> repeats_;  // to be sent again, at `repeat_at_`
   base::Instant repeat_at_{};
+  sched::FiberList woken_;  // by park(), for reap()
   base::Atomic<std::uint32_t> live_{0};  // started and not DONE
   SiteMetrics metrics_;
 };

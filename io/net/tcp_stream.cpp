@@ -49,6 +49,44 @@ std::size_t total_size(const Parts& parts) noexcept {
 Operation reading(ScheduledIo* shared) noexcept {
   return {*shared, Direction::read, WaitKind::readable};
 }
+
+struct Reading {
+  std::size_t size;
+  Short on_short;
+  std::span<std::byte> buffer;  // that the ring may fill; empty: the call is repeated instead
+};
+
+// Waits in the worker's ring, which fills `buffer` unless that is empty. `unsupported`: there is no
+// ring here, and the socket waits for readiness from now on.
+Result<std::size_t> wait_by_ring(ScheduledIo& shared, int fd,
+                                 std::span<std::byte> buffer) noexcept {
+  const io::Handle* handle = io::Handle::current();
+  if (handle != nullptr && handle->ring_reads() != nullptr) {
+    auto received = handle->ring_reads()->receive(shared, fd, buffer);
+    if (received || received.error() != errc::unsupported) return received;
+  }
+  if (auto turned = shared.driver().listen_to_reads(shared, fd); !turned)
+    return failure(turned.error());
+  return failure(errc::unsupported);
+}
+
+template <class Call>
+Result<std::size_t> run_read(ScheduledIo& shared, int fd, const Reading& reading_of,
+                             Call&& call) noexcept {
+  while (shared.reads_by_ring()) {
+    if (auto entered = sched::Wait(WaitKind::readable, &shared).enter(); !entered)
+      return failure(entered.error());
+    std::size_t asked = reading_of.size;
+    const sys::Bytes n = call(asked);
+    if (n >= 0) return static_cast<std::size_t>(n);
+    if (n == -EINTR) continue;
+    if (n != -EAGAIN) return failure(system_error(n));
+    auto received = wait_by_ring(shared, fd, reading_of.buffer);
+    if (!received && received.error() == errc::unsupported) continue;
+    if (!received || !reading_of.buffer.empty()) return received;
+  }
+  return run_operation(reading(&shared), reading_of.size, reading_of.on_short, call);
+}
 Operation writing(ScheduledIo* shared) noexcept {
   return {*shared, Direction::write, WaitKind::writable};
 }
@@ -89,8 +127,11 @@ Result<TcpStream> TcpStream::from_fd(int fd) noexcept {
   const int mode = sys::is_nonblocking(fd);
   if (mode < 0) return failure(system_error(mode));
   if (mode == 0) return failure(std::make_error_code(std::errc::invalid_argument));
-  auto registration = io::Registration::create(fd, kBoth);
+  const io::Handle* handle = io::Handle::current();
+  const bool by_ring = handle != nullptr && handle->ring_reads() != nullptr;
+  auto registration = io::Registration::create(fd, by_ring ? io::Interest::writable : kBoth);
   if (!registration) return failure(registration.error());
+  registration->shared()->set_reads_by_ring(by_ring);
   return TcpStream(std::move(*registration), owned.release());
 }
 
@@ -139,7 +180,7 @@ Result<std::size_t> TcpStream::read(std::span<std::byte> buffer) noexcept {
   if (fd_ < 0) return not_open();
   if (buffer.empty()) return std::size_t{0};
   const auto call = [&](std::size_t& asked) { return sys::receive(fd_, buffer, asked, false); };
-  return run_operation(reading(registration_.shared()), buffer.size(), Short::clears, call);
+  return run_read(*registration_.shared(), fd_, {buffer.size(), Short::clears, buffer}, call);
 }
 
 Result<std::size_t> TcpStream::read_vectored(
@@ -148,7 +189,7 @@ Result<std::size_t> TcpStream::read_vectored(
   const std::size_t total = total_size(buffers);
   if (total == 0) return std::size_t{0};
   const auto call = [&](std::size_t& asked) { return sys::receive_vectored(fd_, buffers, asked); };
-  return run_operation(reading(registration_.shared()), total, Short::clears, call);
+  return run_read(*registration_.shared(), fd_, {total, Short::clears, {}}, call);
 }
 
 Result<void> TcpStream::read_exact(std::span<std::byte> buffer) noexcept {
@@ -165,7 +206,7 @@ Result<std::size_t> TcpStream::peek(std::span<std::byte> buffer) noexcept {
   if (fd_ < 0) return not_open();
   if (buffer.empty()) return std::size_t{0};
   const auto call = [&](std::size_t& asked) { return sys::receive(fd_, buffer, asked, true); };
-  return run_operation(reading(registration_.shared()), buffer.size(), Short::proves_nothing, call);
+  return run_read(*registration_.shared(), fd_, {buffer.size(), Short::proves_nothing, {}}, call);
 }
 
 Result<std::size_t> TcpStream::write(std::span<const std::byte> data) noexcept {
@@ -198,8 +239,14 @@ Result<void> TcpStream::readable() noexcept {
   if (fd_ < 0) return not_open();
   if (auto entered = sched::Wait(WaitKind::readable, registration_.shared()).enter(); !entered)
     return entered;
-  auto ready = registration_.shared()->wait(io::Interest::readable, WaitKind::readable,
-                                            ScheduledIo::Sharing::one_waiter);
+  ScheduledIo& shared = *registration_.shared();
+  if (shared.reads_by_ring()) {
+    auto ready = wait_by_ring(shared, fd_, {});
+    if (ready) return {};
+    if (ready.error() != errc::unsupported) return failure(ready.error());
+  }
+  auto ready =
+      shared.wait(io::Interest::readable, WaitKind::readable, ScheduledIo::Sharing::one_waiter);
   if (!ready) return failure(ready.error());
   return {};
 }

@@ -31,6 +31,7 @@ class Poller {
 
   // Edge-triggered, once for the descriptor's life. 0 or -errno.
   int add(int fd, Interest interest, std::uint64_t token) noexcept;
+  int modify(int fd, Interest interest, std::uint64_t token) noexcept;
   int remove(int fd) noexcept;
 
   // Waits at most `max_wait` (negative: for ever). Interruptions count as nothing ready. -errno on

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -53,30 +54,47 @@ std::string last_part(const char* path) {
 
 void ignore(void*, const char*, int) {}
 
-int add_line(void* places, std::uintptr_t, const char* file, int line, const char* function) {
-  if (file != nullptr || function != nullptr)
-    static_cast<std::vector<Place>*>(places)->push_back(
-        {demangle(function), file == nullptr ? "" : file, line});
+struct Found {
+  std::vector<Place> places;
+  std::string symbol;
+  bool has_memory = true;
+};
+
+// The library calls these, and is C: nothing is thrown through it.
+int add_line(void* to, std::uintptr_t, const char* file, int line, const char* function) {
+  Found& found = *static_cast<Found*>(to);
+  try {
+    if (file != nullptr || function != nullptr)
+      found.places.push_back({demangle(function), file == nullptr ? "" : file, line});
+  } catch (const std::bad_alloc&) {
+    found.has_memory = false;
+  }
   return 0;
 }
 
-void set_function(void* place, std::uintptr_t, const char* name, std::uintptr_t, std::uintptr_t) {
-  static_cast<Place*>(place)->function = demangle(name);
+void set_symbol(void* to, std::uintptr_t, const char* name, std::uintptr_t, std::uintptr_t) {
+  Found& found = *static_cast<Found*>(to);
+  try {
+    found.symbol = demangle(name);
+  } catch (const std::bad_alloc&) {
+    found.has_memory = false;
+  }
 }
 
 std::vector<Place> from_debug_information(std::uintptr_t address) {
   static backtrace_state* const state = backtrace_create_state(nullptr, 1, &ignore, nullptr);
-  std::vector<Place> places;
-  if (state == nullptr) return places;
-  (void)backtrace_pcinfo(state, address, &add_line, &ignore, &places);
+  Found found;
+  std::vector<Place>& places = found.places;
+  if (state == nullptr) return {};
+  (void)backtrace_pcinfo(state, address, &add_line, &ignore, &found);
   // The line table has no name for code from an assembler, the symbol table may have one.
   if (places.empty() || places.back().function.empty()) {
-    Place place;
-    (void)backtrace_syminfo(state, address, &set_function, &ignore, &place);
-    if (places.empty() && !place.function.empty()) places.push_back(std::move(place));
-    else if (!places.empty()) places.back().function = std::move(place.function);
+    (void)backtrace_syminfo(state, address, &set_symbol, &ignore, &found);
+    if (places.empty() && !found.symbol.empty()) places.emplace_back();
+    if (!places.empty()) places.back().function = std::move(found.symbol);
   }
-  return places;
+  if (!found.has_memory) throw std::bad_alloc();
+  return std::move(places);
 }
 
 #else

@@ -158,6 +158,10 @@ void block_signals() noexcept {
   (void)::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
+void in_forked_child(void (*act)() noexcept) noexcept {
+  (void)::pthread_atfork(nullptr, nullptr, act);
+}
+
 [[gnu::noinline]] std::uint64_t random_seed() noexcept {
   std::uint64_t seed = 0;
   if (inject("getrandom") != 0 ||

@@ -76,6 +76,9 @@ void write_stderr(const char* text, std::size_t size) noexcept;
 void write_stderr_within(const char* text, std::size_t size, int milliseconds) noexcept;
 // All signals, on the calling thread.
 void block_signals() noexcept;
+// From now on `act` runs in each forked child, before fork() returns there. The child has none of
+// our threads: what they counted or held in this process must be forgotten there.
+void in_forked_child(void (*act)() noexcept) noexcept;
 std::uint64_t random_seed() noexcept;
 
 }  // namespace sys

@@ -398,6 +398,15 @@ def test_usage_errors():
         assert ran.returncode == 0 and ran.stdout and not ran.stderr, ran
 
 
+def test_a_dump_names_the_connections():
+    with Server() as server, server.connect() as peer:
+        peer.sendall(b"PING\r\n")
+        assert read_exactly(peer, 7) == b"+PONG\r\n"
+        server.process.send_signal(signal.SIGQUIT)
+        name = "'resp 127.0.0.1:%d'" % peer.getsockname()[1]
+        assert any(name in line for line in server.process.stderr)
+
+
 def test_idle_server_ends_at_once():
     for number in (signal.SIGTERM, signal.SIGINT):
         with Server() as server:

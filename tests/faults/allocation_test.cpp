@@ -1,20 +1,28 @@
 // The kth allocation of a whole scenario fails, for every k: what is documented is said or thrown,
 // nothing hangs, nothing is left behind. And what must never allocate (F8) does not.
 #include "tests/faults/scenario.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/failing_memory.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/tcp_pair.hpp"
+#include "tests/support/text.hpp"
 
 #include <ramie/sync.hpp>
 
 #include <unistd.h>
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace {
 
@@ -92,6 +100,26 @@ bool is_full() {
          (wanted != nullptr && std::string_view(wanted) == "full");
 }
 
+// Fibers that no end has given back yet.
+std::size_t blocks_in_use(ramie::runtime::Runtime& runtime) {
+  return runtime.block_on([] {
+    std::size_t n = 0;
+    ramie::sched::current_scheduler()->for_each_fiber([&n](ramie::sched::Fiber&) { ++n; });
+    return n - 1;  // this one
+  });
+}
+
+void compute(const std::atomic<bool>& stop) {
+  while (!stop.load(std::memory_order_relaxed)) {
+  }
+}
+
+void compute_for(std::chrono::milliseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end) {
+  }
+}
+
 }  // namespace
 
 TEST_CASE("Memory: every allocation fails once, and the scenario says so and ends") {
@@ -119,4 +147,76 @@ TEST_CASE("Memory: every allocation fails once, and the scenario says so and end
   CHECK(failed > 40);
   (void)std::fprintf(stderr, "allocation sweep: %lu failed, of about %lu\n",
                      static_cast<unsigned long>(failed), static_cast<unsigned long>(most));
+}
+
+// Goal: a dump without memory says std::bad_alloc or less than all, and leaves no trace. Method:
+// the kth allocation of a dump fails, for every k; each is followed by a dump that must be whole.
+TEST_CASE("Memory: every allocation of a dump fails once, and the next dump is whole") {
+  const auto end = run_in_child([] {
+    auto builder = quiet_builder(2);
+    auto runtime = ramie::or_throw(builder.process_wide(true).stall(0ms).build());
+    ramie::sync::Semaphore gate(0);
+    std::atomic<bool> stop{false};
+    std::vector<ramie::JoinHandle<void>> fibers;
+    for (int i = 0; i < 3; ++i)
+      fibers.push_back(runtime.spawn([&gate] { (void)gate.acquire(); }));
+    fibers.push_back(runtime.spawn([&stop] { compute(stop); }));
+    const auto is_whole = [&] {
+      const std::string text = runtime.handle().dump();
+      return count(text, "3 fibers parked: Semaphore") == 1 &&
+             count(text, "1 fiber running\n") == 1 && count(text, "allocation_test.cpp") > 3;
+    };
+    if (!comes_true(is_whole)) ::_exit(1);
+    int thrown = 0;
+    int in_vain = 0;
+    for (std::uint64_t k = 1; in_vain < 5; ++k) {
+      Memory::begin(k);
+      try {
+        (void)runtime.handle().dump();
+      } catch (const std::bad_alloc&) {
+        ++thrown;
+      }
+      (void)Memory::end();
+      in_vain = Memory::has_failed() ? 0 : in_vain + 1;
+      if (k % 8 == 1 && !comes_true(is_whole)) ::_exit(2);
+    }
+    if (thrown < 20) ::_exit(3);
+    stop = true;
+    gate.release(3);
+    for (auto& fiber : fibers) (void)fiber.join();
+    fibers.clear();
+    if (!comes_true([&] { return blocks_in_use(runtime) == 0; })) ::_exit(4);
+    if (!runtime.shutdown(5s).empty()) ::_exit(5);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("Memory: the watchdog says that it has none for a report, and reports later") {
+  const auto end = run_in_child([] {
+    auto builder = quiet_builder(1);
+    auto runtime = ramie::or_throw(builder.process_wide(true).stall(20ms).build());
+    std::atomic<int> step{0};
+    auto hog = runtime.spawn([&] {
+      step = 1;
+      while (step == 1) {
+      }
+      ramie::yield_now();
+      compute_for(200ms);
+    });
+    while (step != 1) std::this_thread::sleep_for(1ms);
+    Memory::begin(Memory::kEach);
+    const auto until = std::chrono::steady_clock::now() + 200ms;
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    (void)Memory::end();
+    step = 2;
+    (void)hog.join();
+    { auto handle = std::move(hog); }
+    if (!comes_true([&] { return blocks_in_use(runtime) == 0; })) ::_exit(1);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("ramie: no memory for a report of the watchdog\n"));
+  CHECK(end.says(" without a break"));
 }

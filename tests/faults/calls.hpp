@@ -24,9 +24,9 @@ struct Call {
 // Left out, because the kernel would not say so in our use, and believing it would be right to
 // hang: EAGAIN where there is data (edge-triggered), ENOTCONN of a connection that is open,
 // EINPROGRESS without a beginning, epoll_wait's EBADF, EFAULT and EINVAL (they stop the program).
-inline const std::vector<Call>& calls() {
+inline std::vector<Call> other_calls() {
   using enum Answer;
-  static const std::vector<Call> all{
+  return {
       {"accept4", {EINTR, ECONNABORTED, EPROTO, EPERM, ENETDOWN, EHOSTUNREACH}, absorbed},
       {"accept4", {EMFILE, ENFILE}, either},  // one connection is closed for each
       {"accept4", {ENOBUFS, ENOMEM}, absorbed},
@@ -73,6 +73,44 @@ inline const std::vector<Call>& calls() {
       {"socket", {EACCES, EAFNOSUPPORT, EMFILE, ENFILE, ENOBUFS, ENOMEM}, reported},
       {"write_eventfd", {EAGAIN, EINTR}, absorbed},
   };
+}
+
+inline std::vector<Call> file_calls() {
+  using enum Answer;
+  return {
+      {"close_file", {EIO, ENOSPC}, either},  // nobody hears a destructor
+      {"fallocate", {EINTR}, absorbed},
+      {"fallocate", {EFBIG, EIO, ENOSPC}, reported},
+      {"fchmod", {EIO, EPERM, EROFS}, reported},
+      {"fdatasync", {EIO, ENOSPC}, reported},
+      {"flock", {EINTR}, absorbed},
+      {"flock", {EAGAIN}, either},  // lock() asks again
+      {"flock", {EBADF, ENOLCK}, reported},
+      {"fsync", {EIO, ENOSPC}, reported},
+      {"ftruncate", {EINTR}, absorbed},
+      {"ftruncate", {EIO, EFBIG, EPERM}, reported},
+      {"futimens", {EACCES, EPERM, EROFS}, reported},
+      {"lseek", {EINVAL}, reported},
+      {"openat", {EINTR}, absorbed},
+      {"openat", {EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC}, reported},
+      {"preadv2", {EINTR}, absorbed},
+      {"preadv2", {EAGAIN}, either},  // where it need not wait, it is asked again so that it may
+      {"preadv2", {EIO, ENOMEM}, reported},
+      {"pwritev2", {EINTR}, absorbed},
+      {"pwritev2", {EAGAIN}, either},
+      {"pwritev2", {EFBIG, EIO, ENOSPC, EPERM}, reported},
+      {"statx", {EINTR}, absorbed},
+      {"statx", {EACCES, EIO, ENOMEM}, reported},
+  };
+}
+
+inline const std::vector<Call>& calls() {
+  static const std::vector<Call> all = [] {
+    std::vector<Call> both = other_calls();
+    const std::vector<Call> files = file_calls();
+    both.insert(both.end(), files.begin(), files.end());
+    return both;
+  }();
   return all;
 }
 

@@ -46,6 +46,8 @@ inline constexpr SystemCall kSystemCalls[] = {
     {"epoll_pwait2", SYS_epoll_pwait2},
     {"eventfd2", SYS_eventfd2},
     {"getrandom", SYS_getrandom},
+    {"io_uring_enter", SYS_io_uring_enter},
+    {"io_uring_setup", SYS_io_uring_setup},
     {"madvise", SYS_madvise},
     {"mprotect", SYS_mprotect},
     {"openat", SYS_openat},

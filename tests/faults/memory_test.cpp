@@ -5,6 +5,7 @@
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/text.hpp"
 
 #include <ramie/scope.hpp>
 
@@ -25,12 +26,6 @@ constexpr SpawnOptions kOddStack{.stack_size = 1 << 20};  // mapped for this fib
 constexpr std::size_t kOdd = 1 << 20;
 
 StackPool pool_with(GuardMethod method) { return StackPool({.guard = method}); }
-
-std::size_t count(const std::string& text, const std::string& what) {
-  std::size_t n = 0;
-  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; ++at) ++n;
-  return n;
-}
 
 }  // namespace
 

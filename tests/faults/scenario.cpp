@@ -7,6 +7,7 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <optional>
@@ -43,10 +44,9 @@ bool is_good(Findings& findings, const char* where, const ramie::Result<T>& resu
   return result.has_value();
 }
 
-// A part that may throw what the library documents: bad_alloc, or system_error from or_throw.
+// What may throw what the library documents: bad_alloc, or system_error from or_throw.
 template <class F>
-void part(Findings& findings, const char* where, F&& function) noexcept {
-  findings.begin(where);
+void guarded(Findings& findings, const char* where, F&& function) noexcept {
   try {
     function();
   } catch (const std::bad_alloc&) {
@@ -56,23 +56,22 @@ void part(Findings& findings, const char* where, F&& function) noexcept {
   }
 }
 
+template <class F>
+void part(Findings& findings, const char* where, F&& function) noexcept {
+  findings.begin(where);
+  guarded(findings, where, std::forward<F>(function));
+}
+
 // Starts a fiber; null: it was said why not.
 template <class F>
 std::optional<ramie::JoinHandle<void>> start(Findings& findings, const char* where, F&& function) {
-  try {
-    return ramie::spawn([&findings, where, function = std::forward<F>(function)]() mutable {
-      try {
-        function();
-      } catch (const std::bad_alloc&) {
-        findings.said(where, kNoMemory);
-      } catch (const std::system_error& error) {
-        findings.said(where, error.code());
-      }
+  std::optional<ramie::JoinHandle<void>> handle;
+  guarded(findings, where, [&] {
+    handle = ramie::spawn([&findings, where, function = std::forward<F>(function)]() mutable {
+      guarded(findings, where, function);
     });
-  } catch (const std::bad_alloc&) {
-    findings.said(where, kNoMemory);
-    return std::nullopt;
-  }
+  });
+  return handle;
 }
 
 void join(Findings& findings, const char* where,
@@ -291,6 +290,76 @@ void talk(Findings& findings) {
   join(findings, "join a producer", producer);
 }
 
+// --- files ---------------------------------------------------------------------------------------
+
+// A folder with one file, made and removed without the library, and without memory.
+struct Folder {
+  Folder() noexcept { is_there = ::mkdtemp(path) != nullptr; }
+  ~Folder() {
+    if (!is_there) return;
+    (void)::unlink(file());
+    path[kFolder] = '\0';
+    (void)::rmdir(path);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const char* file() noexcept {
+    path[kFolder] = '/';
+    return path;
+  }
+
+  static constexpr std::size_t kFolder = sizeof "/tmp/ramie-faults-XXXXXX" - 1;
+  char path[kFolder + sizeof "/file"] = "/tmp/ramie-faults-XXXXXX\0file";
+  bool is_there = false;
+};
+
+void use_whole_files(Findings& findings, const char* path) {
+  if (!is_good(findings, "fs::write", ramie::fs::write(path, "content"))) return;
+  if (is_good(findings, "fs::append", ramie::fs::append(path, " and more"))) {
+    const auto text = ramie::fs::read_to_string(path);
+    if (is_good(findings, "fs::read_to_string", text))
+      findings.expect(*text == "content and more", "a file holds another text");
+  }
+  const auto data = ramie::fs::metadata(path);
+  if (is_good(findings, "fs::metadata", data))
+    findings.expect(data->is_file(), "a file is no file");
+}
+
+void use_a_file(Findings& findings, const char* path) {
+  auto file = ramie::fs::OpenOptions().read().write().create().truncate().open(path);
+  if (!is_good(findings, "OpenOptions::open", file)) return;
+  std::array<std::byte, 300> sent;
+  sent.fill(std::byte{7});
+  std::array<std::byte, 300> got{};
+  bool is_written = is_good(findings, "File::write_all", file->write_all(sent));
+  is_written = is_good(findings, "File::write_all_at", file->write_all_at(sent, 300)) && is_written;
+  const bool is_back = is_good(findings, "File::seek", file->seek(0));
+  if (is_written && is_back && is_good(findings, "File::read_exact", file->read_exact(got)))
+    findings.expect(got == sent, "other bytes were read");
+  got = {};
+  if (is_written && is_good(findings, "File::read_exact_at", file->read_exact_at(got, 300)))
+    findings.expect(got == sent, "other bytes were read at an offset");
+  is_good(findings, "File::sync_all", file->sync_all());
+  is_good(findings, "File::sync_data", file->sync_data());
+  const auto room = file->allocate(0, 1000);
+  if (!room && room.error() != std::errc::operation_not_supported)
+    findings.said("File::allocate", room.error());
+  is_good(findings, "File::set_len", file->set_len(10));
+  is_good(findings, "File::set_permissions", file->set_permissions(0600));
+  is_good(findings, "File::set_times", file->set_times({.modified = {}}));
+  is_good(findings, "File::lock", within(findings, "lock hangs", [&] { return file->lock(); }));
+  is_good(findings, "File::unlock", file->unlock());
+  is_good(findings, "File::metadata", file->metadata());
+  is_good(findings, "File::close", file->close());
+}
+
+void use_files(Findings& findings) {
+  Folder folder;
+  if (!folder.is_there) return;
+  use_whole_files(findings, folder.file());
+  use_a_file(findings, folder.file());
+}
+
 // What takes memory of its own.
 void make_objects(Findings& findings) {
   auto [sender, receiver] = ramie::sync::oneshot::channel<int>();
@@ -345,6 +414,7 @@ void live(const Scenario& scenario, Findings& findings) noexcept {
   if (scenario.is_process_wide) part(findings, "signals", [&] { hear_a_signal(findings); });
   part(findings, "timers", [&] { sleep_and_time_out(findings); });
   part(findings, "blocking", [&] { block(findings, scenario.looks_names_up); });
+  part(findings, "files", [&] { use_files(findings); });
   part(findings, "crowd", [&] { gather_a_crowd(findings, scenario.crowd); });
   part(findings, "channel", [&] { talk(findings); });
   part(findings, "objects", [&] { make_objects(findings); });

@@ -202,6 +202,8 @@ TEST_CASE("Faults: a swarm of interruptions, short transfers and delays goes unn
       accept4 p=0.1 ENOBUFS;
       write_eventfd p=0.1 EINTR; write_eventfd p=0.1 delay=200us; futex_wake p=0.1 delay=200us
       epoll_ctl p=0.1 delay=300us; close p=0.1 delay=300us;  mmap p=0.3 delay=500us
+      preadv2 p=0.3 short=9;   pwritev2 p=0.3 short=7; openat p=0.3 EINTR; statx p=0.3 EINTR
+      preadv2 p=0.2 EINTR;     pwritev2 p=0.2 EINTR;   ftruncate p=0.3 EINTR
       madvise p=0.1 EINVAL;    prctl p=0.5 EPERM;    getrandom p=0.5 EAGAIN; open p=0.3 EMFILE)");
   const std::uint64_t seeds = numbers().size() * 5;
   unsigned struck = 0;

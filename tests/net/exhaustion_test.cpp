@@ -3,6 +3,7 @@
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
+#include "tests/support/text.hpp"
 
 #include <ramie/cancel.hpp>
 
@@ -90,12 +91,6 @@ std::string read_all(int fd) {
     text.append(buffer.data(), static_cast<std::size_t>(n));
   ::close(fd);
   return text;
-}
-
-std::size_t count(const std::string& text, const std::string& what) {
-  std::size_t n = 0;
-  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; ++at) ++n;
-  return n;
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // Dumps: every fiber with its state, wait, place and stack; while workers are stuck; under load.
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/text.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <ramie/ramie.hpp>
@@ -18,6 +21,8 @@
 
 using namespace std::chrono_literals;
 using ramie::spawn;
+using ramie_test::comes_true;
+using ramie_test::count;
 using ramie_test::make_runtime;
 using ramie_test::quiet_builder;
 using ramie_test::Watchdog;
@@ -54,22 +59,6 @@ namespace {
 
 bool has(const std::string& text, const std::string& pattern) {
   return std::regex_search(text, std::regex(pattern));
-}
-
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++n;
-  return n;
-}
-
-template <class Condition>
-bool comes_true(Condition&& condition) {
-  const auto end = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
 }
 
 }  // namespace
@@ -196,6 +185,39 @@ TEST_CASE("Dump: 1,000 dumps under load", "[runtime][dump]") {
   CHECK(without_stack == 0);
 }
 
+// Goal: a name is read safely while its fiber changes it (here the race detector looks). Method:
+// fibers that rename themselves all the time, dumps beside them. A name may be a mix of two.
+TEST_CASE("Dump: fibers that change their names meanwhile", "[runtime][dump]") {
+  const Watchdog watchdog;
+  auto runtime = make_runtime(2);
+  std::atomic<bool> stop{false};
+  std::vector<ramie::JoinHandle<void>> fibers;
+  for (int i = 0; i < 4; ++i)
+    fibers.push_back(runtime.spawn([&stop] {
+      while (!stop) {
+        ramie::current::set_name("x");
+        ramie::yield_now();
+        ramie::current::set_name(std::string(100, 'y'));
+        ramie::yield_now();
+      }
+    }));
+  int named = 0;
+  int strange = 0;
+  const std::regex member("\n  [0-9]+ '([^']*)'");
+  for (int i = 0; i < 200; ++i) {
+    const std::string text = runtime.handle().dump();
+    for (std::sregex_iterator at(text.begin(), text.end(), member), end; at != end; ++at) {
+      const std::string name = (*at)[1];
+      ++named;
+      if (name.find_first_not_of("xy") != std::string::npos || name.size() > 31) ++strange;
+    }
+  }
+  stop = true;
+  for (auto& fiber : fibers) CHECK(fiber.join().has_value());
+  CHECK(named >= 200);
+  CHECK(strange == 0);
+}
+
 TEST_CASE("Dump: what must not be process-wide leaves SIGURG alone", "[runtime][dump]") {
   const auto end = ramie_test::run_in_child([] {
     (void)::signal(SIGURG, SIG_DFL);
@@ -214,6 +236,30 @@ TEST_CASE("Dump: what must not be process-wide leaves SIGURG alone", "[runtime][
   INFO(end.messages);
   CHECK(end.exit_status == 0);
   CHECK(end.says("without a break"));
+}
+
+// Where a handler would have to run on the fiber's own stack, nobody is interrupted.
+TEST_CASE("Dump: a worker without an alternate stack for signals is left alone, and this is said",
+          "[runtime][dump]") {
+  const auto end = ramie_test::run_in_child([] {
+    const ramie_test::PlannedFaults faults("sigaltstack 1.. ENOMEM; tgkill 9999 EPERM");
+    auto builder = quiet_builder(1);
+    auto runtime = ramie::or_throw(builder.process_wide(true).stall(0ms).build());
+    std::atomic<bool> stop{false};
+    auto burner = runtime.spawn([&] { return dump_test::burn(stop); });
+    std::string text;
+    const bool is_said = comes_true([&] {
+      text = runtime.handle().dump();
+      return has(text, "runs fiber [0-9]+ '' for .*; its stack is not shown: the thread has no");
+    });
+    stop = true;
+    (void)burner.join();
+    if (!is_said) std::fputs(text.c_str(), stderr);
+    if (!is_said || count(text, "dump_test::burn") != 0) ::_exit(1);
+    if (faults.calls(1) != 0) ::_exit(2);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
 }
 
 TEST_CASE("Dump: empty once the runtime has ended", "[runtime][dump]") {

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <optional>
 
 using namespace std::chrono_literals;
@@ -209,6 +210,42 @@ TEST_CASE("F07 parking with a std::mutex held is diagnosed, with both stacks", "
   const auto first = end.messages.find("misuse_test::park_with");
   REQUIRE(first != std::string::npos);
   CHECK(end.messages.find("misuse_test::park_with", first + 1) != std::string::npos);
+}
+
+TEST_CASE("F07 parking with a std::timed_mutex held is diagnosed, by whatever call it was taken",
+          "[misuse]") {
+  const Watchdog watchdog;
+  const auto call = GENERATE(0, 1, 2);
+  CAPTURE(call);
+  const auto end = run_in_child([call] {
+    Runtime runtime = ramie::or_throw(quiet_builder(1).build());
+    std::timed_mutex mutex;
+    runtime.block_on([&] {
+      if (call == 0) (void)mutex.try_lock_for(1s);
+      if (call == 1) (void)mutex.try_lock_until(std::chrono::steady_clock::now() + 1s);
+      if (call == 2) (void)mutex.try_lock_until(std::chrono::system_clock::now() + 1s);
+      (void)ramie::sleep_for(1ms);
+    });
+  });
+  INFO(end.messages);
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("while it holds a std::mutex, taken here:\n"));
+}
+
+TEST_CASE("F07 a std::timed_mutex that was not had, or was released, is no misuse", "[misuse]") {
+  const Watchdog watchdog;
+  Runtime runtime = ramie::or_throw(quiet_builder(1).build());
+  std::timed_mutex mutex;
+  const std::lock_guard lock(mutex);  // this thread's
+  std::timed_mutex free;
+  const bool is_right = runtime.block_on([&] {
+    const bool is_ours = mutex.try_lock_for(1ms);
+    ramie::yield_now();
+    if (is_ours || !free.try_lock_for(1s)) return false;
+    free.unlock();
+    return ramie::sleep_for(1ms).has_value();
+  });
+  CHECK(is_right);
 }
 
 TEST_CASE("F07 parking in the initialiser of a static is diagnosed", "[misuse]") {

@@ -3,6 +3,9 @@
 #include "sched/base/annotate.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/fault_plan.hpp"
+#include "tests/support/text.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <ramie/ramie.hpp>
@@ -23,6 +26,7 @@ using ramie::runtime::Builder;
 using ramie::runtime::Deadlock;
 using ramie::runtime::DumpSignal;
 using ramie::runtime::Runtime;
+using ramie_test::count;
 using ramie_test::quiet_builder;
 using ramie_test::run_in_child;
 
@@ -47,26 +51,10 @@ namespace {
 // The race detector's own code has no unwind tables, and it has a thread that might wake somebody.
 constexpr bool kIsPlain = RAMIE_TSAN == 0;
 
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++n;
-  return n;
-}
-
 Runtime watched(std::chrono::milliseconds stall, Deadlock what = Deadlock::off) {
   auto builder = quiet_builder(2);
   builder.process_wide(true).dump_signal(DumpSignal::none).stall(stall).deadlock(what);
   return ramie::or_throw(builder.build());
-}
-
-template <class Condition>
-bool comes_true(Condition&& condition) {
-  const auto end = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
 }
 
 }  // namespace
@@ -224,6 +212,33 @@ TEST_CASE("Deadlock: one that begins while a thread is awake is found when it sl
   CHECK(end.says("fatal: deadlock: all fibers wait for each other"));
 }
 
+// Goal: a forked child has none of our threads, so none of their counts. Method: the parent has a
+// watchdog that dumps on signals, and a thread that waits.
+TEST_CASE("Deadlock: one in a runtime of a forked child is reported", "[runtime][watchdog]") {
+  if (!kIsPlain) return;
+  const auto end = run_in_child([] {
+    auto builder = quiet_builder(1);
+    auto parents = ramie::or_throw(builder.process_wide(true).build());
+    ramie::sync::Notify never;
+    std::thread waiter([&] { (void)never.wait(); });
+    std::this_thread::sleep_for(50ms);  // it waits
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(10);
+      auto runtime = watched(0ms, Deadlock::abort);
+      embrace(runtime);
+    }
+    int status = 0;
+    if (::waitpid(child, &status, 0) != child || !WIFSIGNALED(status)) ::_exit(1);
+    if (WTERMSIG(status) != SIGABRT) ::_exit(2);
+    never.notify_one();
+    waiter.join();
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("fatal: deadlock: all fibers wait for each other"));
+}
+
 // Goal: no false alarm. Method: everything sleeps for long enough, but a timer, a descriptor, a
 // signal or a thread may still come.
 TEST_CASE("Deadlock: who may still be woken from outside is left alone", "[runtime][watchdog]") {
@@ -344,4 +359,54 @@ TEST_CASE("Dump signal: in a forked child it does what it does to any program", 
   });
   CHECK(end.exit_status == 0);
   CHECK(end.messages.empty());
+}
+
+TEST_CASE("Dump signal: also in a forked child whose own runtime has ended", "[runtime][dump]") {
+  if (!kIsPlain) return;  // there signals take ways of their own
+  const auto end = run_in_child([] {
+    (void)::signal(SIGQUIT, SIG_DFL);
+    auto builder = quiet_builder(1);
+    auto runtime = ramie::or_throw(builder.process_wide(true).build());
+    const pid_t child = ::fork();
+    if (child == 0) {
+      auto again = quiet_builder(1);
+      (void)ramie::or_throw(again.process_wide(true).build());
+      (void)::raise(SIGQUIT);
+      ::_exit(0);
+    }
+    int status = 0;
+    if (::waitpid(child, &status, 0) != child || !WIFSIGNALED(status)) ::_exit(1);
+    if (WTERMSIG(status) != SIGQUIT) ::_exit(2);
+  });
+  CHECK(end.exit_status == 0);
+  CHECK(end.messages.empty());
+}
+
+// Method: the parent forks while another thread of it asks a worker for its stack.
+TEST_CASE("Dump: in a forked child it works, whatever the parent was doing", "[runtime][dump]") {
+  if (!kIsPlain) return;
+  const auto end = run_in_child([] {
+    const ramie_test::PlannedFaults faults("tgkill 1 delay=500ms");
+    auto builder = quiet_builder(1);
+    builder.process_wide(true);
+    auto runtime = ramie::or_throw(builder.build());
+    (void)runtime.spawn([] { watchdog_test::hog(3s); });
+    std::thread dumper([&] {
+      while (faults.hits() == 0) (void)runtime.handle().dump();
+    });
+    while (faults.hits() == 0) std::this_thread::sleep_for(1ms);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(10);
+      auto own = ramie::or_throw(builder.build());
+      auto hog = own.spawn([] { watchdog_test::hog(3s); });
+      const bool is_seen = ramie_test::comes_true(
+          [&] { return count(own.handle().dump(), "watchdog_test::hog") != 0; });
+      ::_exit(is_seen ? 0 : 1);
+    }
+    dumper.join();
+    int status = 0;
+    if (::waitpid(child, &status, 0) != child || status != 0) ::_exit(1);
+  });
+  CHECK(end.exit_status == 0);
 }

@@ -16,10 +16,12 @@
 #include "sched/scheduler.hpp"
 #include "signal/handle.hpp"
 #include "tests/support/builder.hpp"
+#include "tests/support/eventually.hpp"
 
 namespace ramie::test {
 
 using namespace std::chrono_literals;
+using ramie_test::comes_true;
 
 class Runtime {
  public:
@@ -78,16 +80,5 @@ class Runtime {
   std::unique_ptr<signal::Handle> signals_;
   sched::Scheduler::Owner scheduler_;
 };
-
-// Waits, at most ten seconds, until `condition()`.
-template <class F>
-bool eventually(F&& condition) {
-  const auto end = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
 
 }  // namespace ramie::test

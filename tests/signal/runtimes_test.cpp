@@ -55,7 +55,7 @@ TEST_CASE("S6: listeners of two runtimes both hear") {
   const Counter second(two);
   for (int i = 1; i <= 20; ++i) {
     (void)::raise(SIGUSR1);
-    REQUIRE(eventually([&] { return first.heard() == i && second.heard() == i; }));
+    REQUIRE(comes_true([&] { return first.heard() == i && second.heard() == i; }));
   }
 }
 
@@ -70,7 +70,7 @@ TEST_CASE("S6: a fiber hears through a Signal of another runtime, on its own wor
   });
   for (int i = 1; i <= 20; ++i) {
     (void)::raise(SIGUSR1);
-    REQUIRE(eventually([&] { return heard == i; }));
+    REQUIRE(comes_true([&] { return heard == i; }));
   }
   fiber.cancel();
   CHECK(fiber.join());
@@ -82,13 +82,13 @@ TEST_CASE("S1: dropping one runtime starves nobody") {
   auto third = std::make_unique<Runtime>();
   const Counter counter(second);
   (void)::raise(SIGUSR1);
-  REQUIRE(eventually([&] { return counter.heard() == 1; }));
+  REQUIRE(comes_true([&] { return counter.heard() == 1; }));
   first.reset();
   (void)::raise(SIGUSR1);
-  REQUIRE(eventually([&] { return counter.heard() == 2; }));
+  REQUIRE(comes_true([&] { return counter.heard() == 2; }));
   third.reset();
   (void)::raise(SIGUSR1);
-  REQUIRE(eventually([&] { return counter.heard() == 3; }));
+  REQUIRE(comes_true([&] { return counter.heard() == 3; }));
 }
 
 // Goal: neither the slot nor the descriptor of a dying runtime is used by a handler (S4), and no
@@ -106,7 +106,7 @@ TEST_CASE("S4: runtimes come and go under a storm, and no descriptor is left") {
       std::this_thread::sleep_for(20us);
     }
   });
-  REQUIRE(eventually([&] { return counter.heard() > 0; }));  // it blows
+  REQUIRE(comes_true([&] { return counter.heard() > 0; }));  // it blows
   for (int i = 0; i < 100; ++i) {
     Runtime passing;
     REQUIRE(passing.run([] { return 7; }).value() == 7);
@@ -114,14 +114,14 @@ TEST_CASE("S4: runtimes come and go under a storm, and no descriptor is left") {
   must_stop = true;
   storm.join();
   CHECK(open_descriptors() == before);
-  REQUIRE(eventually([&] {
+  REQUIRE(comes_true([&] {
     const int heard = counter.heard();
     std::this_thread::sleep_for(50ms);
     return heard == counter.heard();
   }));
   const int heard = counter.heard();
   (void)::raise(SIGUSR1);
-  CHECK(eventually([&] { return counter.heard() > heard; }));
+  CHECK(comes_true([&] { return counter.heard() > heard; }));
 }
 
 TEST_CASE("S1: a bell that is full of rings takes no signal away from the others") {
@@ -131,5 +131,5 @@ TEST_CASE("S1: a bell that is full of rings takes no signal away from the others
   const std::uint64_t most = ~std::uint64_t{1};
   REQUIRE(::write(bell.fd(), &most, sizeof most) == sizeof most);
   (void)::raise(SIGUSR1);
-  CHECK(eventually([&] { return counter.heard() == 1; }));
+  CHECK(comes_true([&] { return counter.heard() == 1; }));
 }

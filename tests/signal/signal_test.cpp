@@ -152,7 +152,7 @@ TEST_CASE("S1: after a storm of 10,000 signals every quiescence has had its recv
     seen = 1;
     while (seen < 101 && signal.recv()) seen = sent.load();
   });
-  REQUIRE(eventually([&] { return seen == 1; }));
+  REQUIRE(comes_true([&] { return seen == 1; }));
   bool all_seen = true;
   const auto send = [] {
     (void)(RAMIE_TSAN != 0 ? ::raise(SIGUSR1) : ::kill(::getpid(), SIGUSR1));
@@ -162,7 +162,7 @@ TEST_CASE("S1: after a storm of 10,000 signals every quiescence has had its recv
       for (int i = 0; i < 99; ++i) send();
       sent = burst;
       send();
-      all_seen = eventually([&] { return seen == burst; });
+      all_seen = comes_true([&] { return seen == burst; });
     }
   }).join();
   CHECK(all_seen);
@@ -184,10 +184,10 @@ TEST_CASE("S5: a hundred fibers and forty threads all hear one signal") {
   for (int i = 0; i < 100; ++i) fibers.push_back(runtime.spawn(listen));
   std::vector<std::thread> threads;
   for (int i = 0; i < 40; ++i) threads.emplace_back([&] { runtime.enter(listen); });
-  REQUIRE(eventually([&] { return open == 140; }));
+  REQUIRE(comes_true([&] { return open == 140; }));
   std::this_thread::sleep_for(20ms);  // most of them wait by now
   (void)::raise(kind.raw());
-  CHECK(eventually([&] { return heard == 140; }));
+  CHECK(comes_true([&] { return heard == 140; }));
   for (auto& fiber : fibers) CHECK(fiber.join());
   for (auto& thread : threads) thread.join();
 }
@@ -223,7 +223,7 @@ TEST_CASE("B73: ctrl_c hears SIGINT") {
   Runtime runtime;
   auto waiting = runtime.spawn([] { return ramie::signal::ctrl_c(); });
   CHECK(runtime.enter([] { return Signal::open(Kind::interrupt()); }));  // we survive an early one
-  REQUIRE(eventually([&] {
+  REQUIRE(comes_true([&] {
     (void)::kill(::getpid(), SIGINT);
     return waiting.is_finished();
   }));

@@ -1,5 +1,5 @@
-// What every test's runtime is made with: no environment but RAMIE_CHAOS (`./dev test chaos` sets
-// it), and nothing process-wide.
+// What every test's runtime is made with: nothing process-wide, and no environment but RAMIE_CHAOS,
+// RAMIE_IO and RAMIE_FS: by them the lanes `chaos` and `rings` run the same tests in other ways.
 #pragma once
 
 #include <ramie/runtime.hpp>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
+#include <string_view>
 
 namespace ramie_test {
 
@@ -17,10 +18,22 @@ inline std::optional<std::uint64_t> chaos_seed() {
   return std::strtoull(text, nullptr, 0);
 }
 
+inline ramie::runtime::IoBackend io_backend(std::string_view name) {
+  using enum ramie::runtime::IoBackend;
+  return name == "uring" ? uring : name == "epoll" ? epoll : automatic;
+}
+
+inline ramie::runtime::FileBackend file_backend(std::string_view name) {
+  using enum ramie::runtime::FileBackend;
+  return name == "uring" ? uring : name == "pool" ? pool : automatic;
+}
+
 inline ramie::runtime::Builder quiet_builder(std::size_t workers) {
   ramie::runtime::Builder builder;
   builder.ignore_environment(true).process_wide(false).workers(workers);
   if (const auto seed = chaos_seed()) builder.chaos(*seed);
+  if (const char* io = std::getenv("RAMIE_IO")) builder.io(io_backend(io));
+  if (const char* fs = std::getenv("RAMIE_FS")) builder.files(file_backend(fs));
   return builder;
 }
 

@@ -35,16 +35,22 @@ inline void open_reserve() {
 }
 
 template <class F>
-void in_runtime(std::size_t workers, F&& function) {
+void in_runtime_of(ramie::runtime::Builder builder, F&& function) {
   const Watchdog watchdog(std::chrono::seconds(60));
   open_reserve();
   const std::size_t descriptors = open_descriptors();
   {
-    ramie::runtime::Runtime runtime = make_runtime(workers);
+    ramie::runtime::Runtime runtime = ramie::or_throw(builder.build());
     runtime.block_on(std::forward<F>(function));
+    if (!chaos_seed()) CHECK(runtime.metrics().rescues == 0);  // the watchdog mended no wake-up
     CHECK(runtime.shutdown(10s).empty());
   }
   CHECK(open_descriptors() == descriptors);
+}
+
+template <class F>
+void in_runtime(std::size_t workers, F&& function) {
+  in_runtime_of(quiet_builder(workers), std::forward<F>(function));
 }
 
 // Success if there is none: a CHECK that expects an error must not look into a value.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sched/fiber.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/mini_runtime.hpp"
 
 #include <ramie/sync.hpp>
@@ -31,17 +32,6 @@ void with_workers(Body&& body) {
     MiniRuntime runtime(workers);
     body(runtime);
   }
-}
-
-// False if it has not come true after ten seconds.
-template <class Condition>
-[[nodiscard]] bool comes_true(Condition&& condition) {
-  const auto limit = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > limit) return false;
-    std::this_thread::sleep_for(50us);
-  }
-  return true;
 }
 
 // How many fibers are parked in a wait of this kind.

@@ -1,61 +1,29 @@
 // Operations of io_uring from fibers: results, cancels, deadlines, many at once, shutdown.
 #include "tests/support/in_runtime.hpp"
+#include "tests/uring/support.hpp"
 
 #include <ramie/ramie.hpp>
 #include <ramie/uring.hpp>
 
 #include <catch2/catch.hpp>
 
-#include <fcntl.h>
 #include <linux/io_uring.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <array>
 #include <atomic>
-#include <cstring>
 #include <string>
-#include <vector>
 
 using namespace std::chrono_literals;
 using ramie::errc;
 using ramie::Result;
 using ramie::spawn;
-using ramie::uring::Completion;
 using ramie::uring::Entry;
 using ramie_test::error_of;
 using ramie_test::in_runtime;
-
-namespace {
-
-Result<Completion> no_operation() {
-  return ramie::uring::submit([](Entry& entry) { entry.opcode = IORING_OP_NOP; });
-}
-
-Result<Completion> read_from(int fd, void* buffer, std::size_t size,
-                             std::uint64_t offset = ~std::uint64_t{0}) {
-  return ramie::uring::submit([&](Entry& entry) {
-    entry.opcode = IORING_OP_READ;
-    entry.fd = fd;
-    entry.address = reinterpret_cast<std::uintptr_t>(buffer);
-    entry.length = static_cast<std::uint32_t>(size);
-    entry.offset = offset;
-  });
-}
-
-struct Pipe {
-  int ends[2] = {-1, -1};
-  Pipe() { REQUIRE(::pipe2(ends, O_CLOEXEC) == 0); }
-  ~Pipe() {
-    ::close(ends[0]);
-    ::close(ends[1]);
-  }
-  void put(const char* text) const {
-    if (::write(ends[1], text, std::strlen(text)) < 0) std::abort();
-  }
-};
-
-}  // namespace
+using uring_test::no_operation;
+using uring_test::Pipe;
+using uring_test::read_from;
 
 TEST_CASE("uring: an operation that ends at once needs no sleep", "[uring]") {
   in_runtime(1, [] {

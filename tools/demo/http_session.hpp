@@ -4,10 +4,15 @@
 #include "tools/demo/connection.hpp"
 #include "tools/demo/http.hpp"
 
+#include <string>
+#include <string_view>
+
 namespace demo {
 
 class HttpSession final : public Connection {
  public:
+  static constexpr std::string_view kProtocol = "http";  // in the names of its fibers
+
   HttpSession(Service& service, ramie::net::TcpStream stream, std::string peer_address,
               std::string own_address);
   ~HttpSession();

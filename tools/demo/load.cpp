@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "tools/demo/report.hpp"
@@ -66,7 +67,9 @@ class Load {
   LoadResult run() {
     ramie::Scope fibers(ramie::on_failure::report);
     for (unsigned i = 0; i < plan_.connections; ++i) {
-      if (!fibers.spawn([this, i] { client(i); })) fail("no memory for a fiber"), arrive();
+      const std::string name = "client " + std::to_string(i);
+      if (!fibers.spawn({.name = name}, [this, i] { client(i); }))
+        fail("no memory for a fiber"), arrive();
     }
     if (gate_.wait()) show_progress();
     (void)fibers.join();

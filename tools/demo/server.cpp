@@ -2,6 +2,7 @@
 #include "tools/demo/server.hpp"
 
 #include <ramie/scope.hpp>
+#include <ramie/task.hpp>
 #include <ramie/time.hpp>
 
 #include <atomic>
@@ -49,7 +50,9 @@ void accept_loop(Service& service, ramie::net::TcpListener& listener,
     // If there is no memory for a fiber the stream closes here, and the server goes on.
     (void)connections.spawn([&service, &own_address, peer = accepted->peer,
                              stream = std::move(accepted->stream)]() mutable {
-      Session session(service, std::move(stream), peer.to_string(), own_address);
+      std::string address = peer.to_string();
+      ramie::current::set_name(std::string(Session::kProtocol).append(" ").append(address));
+      Session session(service, std::move(stream), std::move(address), own_address);
       session.run();
     });
   }
@@ -75,9 +78,11 @@ std::optional<Listeners> bind_listeners(const Options& options) {
 int serve(Service& service, Listeners& listeners, const ramie::CancellationToken& stop) {
   std::atomic<int> status{0};
   ramie::Scope parts(ramie::on_failure::report);
-  (void)parts.spawn([&] { accept_loop<RespSession>(service, listeners.resp, stop, status); });
-  (void)parts.spawn([&] { accept_loop<HttpSession>(service, listeners.http, stop, status); });
-  (void)parts.spawn([&] { sweep_loop(service, stop); });
+  (void)parts.spawn({.name = "resp listener"},
+                    [&] { accept_loop<RespSession>(service, listeners.resp, stop, status); });
+  (void)parts.spawn({.name = "http listener"},
+                    [&] { accept_loop<HttpSession>(service, listeners.http, stop, status); });
+  (void)parts.spawn({.name = "sweeper"}, [&] { sweep_loop(service, stop); });
   (void)stop.wait();
   service.clients.drain();
   (void)parts.join();

@@ -5,10 +5,15 @@
 #include "tools/demo/connection.hpp"
 #include "tools/demo/resp.hpp"
 
+#include <string>
+#include <string_view>
+
 namespace demo {
 
 class RespSession final : public Connection {
  public:
+  static constexpr std::string_view kProtocol = "resp";  // in the names of its fibers
+
   RespSession(Service& service, ramie::net::TcpStream stream, std::string peer_address,
               std::string own_address);
   ~RespSession();

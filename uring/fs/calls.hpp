@@ -46,7 +46,7 @@ class Calls {
   // system call. Interrupted calls are repeated. -ECANCELED after a cancel; see code().
   template <class Prepare, class Call>
   Count perform(std::uint8_t opcode, Prepare&& prepare, Call&& call) {
-    if (place_ == Place::ring && has(opcode)) {
+    if (uses_ring(opcode)) {
       uring::Entry entry;
       entry.opcode = opcode;
       prepare(entry);
@@ -58,6 +58,11 @@ class Calls {
   // One that io_uring has no opcode for.
   template <class Call>
   Count perform(Call&& call);
+
+  // Would perform() make one of `opcode` an operation of the ring?
+  bool uses_ring(std::uint8_t opcode) const noexcept {
+    return place_ == Place::ring && has(opcode);
+  }
 
   // What `result`, an -errno of one of our calls, is for the user: a cancel has its own codes.
   std::error_code code(Count result) const noexcept {
@@ -77,6 +82,8 @@ class Calls {
 // Where the current fiber's, or thread's, calls run.
 Place current_place() noexcept;
 void count_job() noexcept;
+// Why the current fiber, which was cancelled, may not begin anything; success if it may.
+std::error_code refusal() noexcept;
 // Waits for a job; if the wait is refused or ended, tells it by `stop`, and waits for its end all
 // the same. Returns why the wait was ended, or why there was no job.
 std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop);
@@ -85,6 +92,7 @@ std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop);
 template <class Sequence>
 auto run_in_pool(Sequence&& sequence) {
   using R = std::invoke_result_t<Sequence&, Calls&>;
+  if (const std::error_code refused = refusal()) return R(failure(refused));
   std::optional<R> result;
   Calls::Stop stop{false};
   count_job();

@@ -3,6 +3,7 @@
 
 #include <ramie/cancel.hpp>
 #include <ramie/error.hpp>
+#include <ramie/fs.hpp>
 #include <ramie/io.hpp>
 #include <ramie/net.hpp>
 #include <ramie/result.hpp>

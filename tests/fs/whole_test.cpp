@@ -1,0 +1,153 @@
+// Whole files by their path: what was written is read, of every size, whatever the size is said to
+// be.
+#include "sched/base/annotate.hpp"
+#include "tests/fs/support.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/fault_plan.hpp"
+
+#include <sys/resource.h>
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace ramie_test;
+namespace fs = ramie::fs;
+
+}  // namespace
+
+TEST_CASE("write and read: what goes in comes back, of every size") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  everywhere([&] {
+    for (const std::size_t size :
+         {0UL, 1UL, 4095UL, 4096UL, 4097UL, 65536UL, 1UL << 20, (3UL << 20) + 1}) {
+      CAPTURE(size);
+      const std::string text = pattern(size);
+      REQUIRE(fs::write(path, text).has_value());
+      CHECK(same(content_of(path), text));
+      CHECK(same(*fs::read_to_string(path), text));
+      const auto raw = fs::read(path);
+      REQUIRE(raw.has_value());
+      CHECK(std::ranges::equal(*raw, bytes(text)));
+      REQUIRE(fs::write(path, *raw).has_value());
+      CHECK(same(content_of(path), text));
+    }
+    REQUIRE(fs::write(path, "short").has_value());
+    CHECK(content_of(path) == "short");
+  });
+}
+
+TEST_CASE("append: at the end of what is there, or of a new file") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  everywhere([&] {
+    std::filesystem::remove(path);
+    REQUIRE(fs::append(path, "one ").has_value());
+    REQUIRE(fs::append(path, bytes("two")).has_value());
+    CHECK(content_of(path) == "one two");
+  });
+}
+
+TEST_CASE("read: files of /proc, which have no size, are whole") {
+  everywhere([] {
+    const auto version = fs::read_to_string("/proc/version");
+    REQUIRE(version.has_value());
+    CHECK(*version == content_of("/proc/version"));
+    const auto maps = fs::read_to_string("/proc/self/maps");
+    REQUIRE(maps.has_value());
+    CHECK(maps->size() > 4096);
+    CHECK(maps->find("[stack]") != std::string::npos);
+    CHECK(fs::read("/dev/null")->empty());
+  });
+}
+
+TEST_CASE("read: a file that grows and shrinks meanwhile is read as far as it goes") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  put(path, pattern(100'000));
+  std::atomic<bool> is_over{false};
+  std::thread other([&] {
+    for (unsigned i = 0; !is_over; ++i)
+      std::filesystem::resize_file(path, i % 2 == 0 ? 1000 : 200'000);
+  });
+  everywhere([&] {
+    for (int i = 0; i < 200; ++i) {
+      const auto text = fs::read_to_string(path);
+      REQUIRE(text.has_value());
+      REQUIRE(text->size() <= 200'000);
+      REQUIRE(text->substr(0, 1000) == pattern(1000));
+    }
+  });
+  is_over = true;
+  other.join();
+}
+
+TEST_CASE("read: short and interrupted transfers are continued") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  everywhere_on_pool([&] {
+    const PlannedFaults faults(R"(
+        preadv2 every=3 EINTR;  preadv2 1.. short=7;   openat every=2 EINTR
+        pwritev2 every=3 EINTR; pwritev2 1.. short=9;  statx every=2 EINTR)");
+    REQUIRE(fs::write(path, pattern(2000)).has_value());
+    CHECK(fs::read_to_string(path) == pattern(2000));
+    for (std::size_t i = 0; i < 6; ++i) CHECK(faults.hits(i) > 0);
+  });
+}
+
+TEST_CASE("Whole files: errors are the kernel's") {
+  const Folder folder;
+  everywhere_on_pool([&] {
+    CHECK(error_of(fs::read(folder / "none")) == std::errc::no_such_file_or_directory);
+    CHECK(error_of(fs::read(folder.path())) == std::errc::is_a_directory);
+    CHECK(error_of(fs::write(folder.path(), "x")) == std::errc::is_a_directory);
+    CHECK(error_of(fs::write(folder / "none/file", "x")) == std::errc::no_such_file_or_directory);
+    CHECK(error_of(fs::write("/dev/full", "x")) == std::errc::no_space_on_device);
+    CHECK(error_of(fs::append("/dev/full", "x")) == std::errc::no_space_on_device);
+    CHECK(error_of(fs::read(std::string("a\0b", 3))) == std::errc::invalid_argument);
+    const PlannedFaults faults("close_file 1 EIO");
+    CHECK(error_of(fs::write(folder / "file", "x")) == std::errc::io_error);
+  });
+}
+
+// (A sanitizer's allocator stops the program instead.)
+TEST_CASE("read: a file that fits into no memory is not_enough_memory") {
+#if !RAMIE_ASAN && !RAMIE_TSAN
+  const Folder folder;
+  const std::string path = folder / "file";
+  put(path, "");
+  std::error_code error;
+  std::filesystem::resize_file(path, 15ULL << 40, error);
+  if (error) {
+    WARN("no file of 15 TiB here: " << error.message());
+    return;
+  }
+  everywhere([&] { CHECK(error_of(fs::read(path)) == std::errc::not_enough_memory); });
+#endif
+}
+
+TEST_CASE("write: beyond RLIMIT_FSIZE it is file_too_large for who ignores SIGXFSZ") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  const ChildEnd end = run_in_child([&] {
+    const rlimit limit{10'000, 10'000};
+    (void)::setrlimit(RLIMIT_FSIZE, &limit);
+    (void)std::signal(SIGXFSZ, SIG_IGN);
+    bool is_right = error_of(fs::write(path, pattern(20'000))) == std::errc::file_too_large;
+    {
+      auto runtime = make_runtime(1);
+      runtime.block_on([&] {
+        is_right =
+            is_right && error_of(fs::write(path, pattern(20'000))) == std::errc::file_too_large;
+      });
+    }
+    if (!is_right) ::_exit(1);
+  });
+  CHECK(end.exit_status == 0);
+  CHECK(same(content_of(path), pattern(10'000)));
+}

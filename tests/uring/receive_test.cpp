@@ -1,0 +1,151 @@
+// Sockets whose receives wait in the ring (RAMIE_IO=uring). The tests of net run this way, too, in
+// the lane `rings`; here is what only a ring can get wrong.
+#include "tests/faults/confine.hpp"
+#include "tests/support/builder.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/tcp_pair.hpp"
+#include "tests/support/watchdog.hpp"
+
+#include <ramie/ramie.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <sys/socket.h>
+#include <unistd.h>
+#include <array>
+#include <string>
+#include <thread>
+
+using namespace std::chrono_literals;
+using ramie::errc;
+using ramie::net::TcpListener;
+using ramie::net::TcpStream;
+using ramie::runtime::IoBackend;
+
+namespace {
+
+template <class F>
+void by_ring(std::size_t workers, F&& function) {
+  const ramie_test::Watchdog watchdog(60s);
+  auto runtime =
+      ramie::or_throw(ramie_test::quiet_builder(workers).io(IoBackend::uring).build());
+  runtime.block_on(std::forward<F>(function));
+  CHECK(runtime.shutdown(10s).empty());
+}
+
+struct Ends {
+  TcpStream near;
+  TcpStream far;
+};
+
+Ends connected() {
+  auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
+  auto near = ramie::or_throw(TcpStream::connect(ramie::or_throw(listener.local_addr())));
+  auto far = ramie::or_throw(listener.accept());
+  return {std::move(near), std::move(far.stream)};
+}
+
+std::span<const std::byte> bytes(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+}  // namespace
+
+TEST_CASE("Receive by ring: data that comes later is read into the fiber's buffer", "[uring]") {
+  for (const std::size_t workers : {1U, 2U, 4U}) {
+    by_ring(workers, [] {
+      Ends ends = connected();
+      std::array<std::byte, 16> buffer{};
+      auto reader = ramie::spawn([&] { return ends.near.read(buffer); });
+      (void)ramie::sleep_for(2ms);
+      CHECK(ends.far.write_all(bytes("hello")).has_value());
+      CHECK(*reader.join() == 5);
+      CHECK(ramie::runtime::Handle::current().metrics().uring_completed >= 1);
+      REQUIRE(ends.far.shutdown(ramie::net::Shutdown::write).has_value());
+      CHECK(*ends.near.read(buffer) == 0);
+    });
+  }
+}
+
+TEST_CASE("Receive by ring: a time-out leaves the next byte to the next reader", "[uring]") {
+  by_ring(1, [] {
+    Ends ends = connected();
+    std::array<std::byte, 16> buffer{};
+    for (int i = 0; i < 50; ++i) {
+      const auto n = ramie::timeout(200us, [&] { return ends.near.read(buffer); });
+      CHECK((!n && n.error() == errc::timed_out));
+      CHECK(ends.far.write_all(bytes("x")).has_value());
+      CHECK(*ends.near.read(buffer) == 1);
+    }
+  });
+}
+
+TEST_CASE("Receive by ring: close() ends the reader, and the kernel eats no byte of the peer's",
+          "[uring]") {
+  for (const std::size_t workers : {1U, 4U}) {
+    by_ring(workers, [] {
+      for (int i = 0; i < 50; ++i) {
+        Ends ends = connected();
+        const int twin = ::dup(ends.near.fd());  // keeps the connection
+        auto stream = std::make_unique<TcpStream>(std::move(ends.near));
+        std::array<std::byte, 16> buffer{};
+        auto reader = ramie::spawn([&buffer, &it = *stream] { return it.read(buffer); });
+        (void)ramie::sleep_for(1ms);
+        *stream = TcpStream();
+        const auto n = reader.join();
+        CHECK((!n && n.error() == errc::canceled));
+        CHECK(ends.far.write_all(bytes("next")).has_value());
+        char text[8] = {};
+        (void)ramie::sleep_for(1ms);
+        CHECK(::recv(twin, text, sizeof text, MSG_DONTWAIT) == 4);
+        ::close(twin);
+      }
+    });
+  }
+}
+
+TEST_CASE("Receive by ring: a second reader is told, vectored reads and peeks wait, too",
+          "[uring]") {
+  by_ring(2, [] {
+    Ends ends = connected();
+    std::array<std::byte, 16> one{};
+    std::array<std::byte, 16> two{};
+    auto reader = ramie::spawn([&] { return ends.near.read(one); });
+    (void)ramie::sleep_for(2ms);
+    const auto second = ends.near.read(two);
+    CHECK((!second && second.error() == errc::already_waiting));
+    CHECK(ends.far.write_all(bytes("1")).has_value());
+    CHECK(*reader.join() == 1);
+    auto writer = ramie::spawn([&] {
+      (void)ramie::sleep_for(2ms);
+      return ends.far.write_all(bytes("abcdef"));
+    });
+    CHECK(ends.near.readable().has_value());
+    CHECK(*ends.near.peek(two) == 6);
+    const std::array parts{std::span(one).first(2), std::span(two).first(8)};
+    CHECK(*ends.near.read_vectored(parts) == 6);
+    CHECK(writer.join().has_value());
+  });
+}
+
+TEST_CASE("Receive by ring: a plain thread reads by readiness, and so does the socket from then on",
+          "[uring]") {
+  const ramie_test::Watchdog watchdog(60s);
+  auto runtime = ramie::or_throw(ramie_test::quiet_builder(1).io(IoBackend::uring).build());
+  Ends ends = runtime.block_on([] { return connected(); });
+  std::array<std::byte, 16> buffer{};
+  std::thread thread([&] {
+    const auto entered = runtime.enter();
+    const auto n = ends.near.read(buffer);
+    if (!n || *n != 2) std::abort();
+  });
+  std::this_thread::sleep_for(2ms);
+  runtime.block_on([&] { CHECK(ends.far.write_all(bytes("ab")).has_value()); });
+  thread.join();
+  runtime.block_on([&] {
+    auto reader = ramie::spawn([&] { return ends.near.read(buffer); });
+    (void)ramie::sleep_for(1ms);
+    CHECK(ends.far.write_all(bytes("c")).has_value());
+    CHECK(*reader.join() == 1);
+  });
+}

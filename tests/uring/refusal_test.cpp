@@ -1,0 +1,126 @@
+// Where io_uring is denied: the program works, one line says why, a metric shows it; and where it
+// was demanded, nothing starts.
+#include "tests/faults/confine.hpp"
+#include "tests/support/builder.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/in_runtime.hpp"
+
+#include <ramie/ramie.hpp>
+#include <ramie/uring.hpp>
+#include "uring/fs/calls.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <unistd.h>
+#include <string>
+
+using ramie::errc;
+using ramie::Result;
+using ramie::fs::Calls;
+using ramie::fs::Count;
+using ramie::runtime::FileBackend;
+using ramie::runtime::IoBackend;
+using ramie_test::quiet_builder;
+using ramie_test::run_in_child;
+
+namespace {
+
+// The length of /proc/self/comm by the seam of all file operations; -errno.
+Result<Count> read_a_file() {
+  return ramie::fs::run([](Calls& calls) -> Result<Count> {
+    const int fd = ::open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
+    char text[64];
+    const Count n = calls.perform(
+        IORING_OP_READ,
+        [&](ramie::uring::Entry& entry) {
+          entry.fd = fd;
+          entry.address = reinterpret_cast<std::uintptr_t>(text);
+          entry.length = sizeof text;
+        },
+        [&]() -> Count { return ::read(fd, text, sizeof text); });
+    ::close(fd);
+    if (n < 0) return ramie::failure(calls.code(n));
+    return n;
+  });
+}
+
+constexpr const char* kErrnos[] = {"EPERM",  "EACCES", "ENOSYS", "EINVAL",
+                                   "ENOMEM", "EMFILE", "ENFILE"};
+
+std::size_t lines_of(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+}  // namespace
+
+TEST_CASE("uring: denied by any errno, files work, one line says why, a metric shows it",
+          "[uring]") {
+  for (const std::string error : kErrnos) {
+    CAPTURE(error);
+    const auto end = run_in_child([&] {
+      faults::deny("io_uring_setup=" + error);
+      auto runtime = ramie::or_throw(quiet_builder(2).build());
+      const bool is_right = runtime.block_on([&] {
+        for (int i = 0; i < 3; ++i)
+          if (!read_a_file() || *read_a_file() <= 0) return false;
+        const auto figures = runtime.metrics();
+        const bool passes = error == "ENOMEM" || error == "EMFILE" || error == "ENFILE";
+        const int number = faults::detail::number_of_errno(error);
+        return figures.rings == 0 && figures.fs_uring == 0 && figures.fs_pool == 6 &&
+               figures.uring_refusal == (passes ? 0 : number) && !ramie::uring::check();
+      });
+      if (!is_right) ::_exit(1);
+    });
+    CAPTURE(end.messages);
+    CHECK(end.exit_status == 0);
+    CHECK(lines_of(end.messages) == 1);
+    CHECK(end.says("io_uring is off"));
+  }
+}
+
+TEST_CASE("uring: where it was demanded and is denied no runtime is built", "[uring]") {
+  const auto end = run_in_child([] {
+    faults::deny("io_uring_setup=EPERM");
+    auto sockets = quiet_builder(1).io(IoBackend::uring).build();
+    auto files = quiet_builder(1).files(FileBackend::uring).build();
+    const std::error_code wanted(EPERM, std::system_category());
+    if (sockets || sockets.error() != wanted || files || files.error() != wanted) ::_exit(1);
+  });
+  CAPTURE(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("RAMIE_IO=uring: io_uring cannot be used here: Operation not permitted"));
+  CHECK(end.says("RAMIE_FS=uring"));
+}
+
+TEST_CASE("uring: turned off, nobody asks the kernel", "[uring]") {
+  const auto end = run_in_child([] {
+    faults::deny("io_uring_setup=EPERM");
+    for (const bool by_io : {true, false}) {
+      auto builder = quiet_builder(1);
+      if (by_io) builder.io(IoBackend::epoll);
+      else builder.files(FileBackend::pool);
+      auto runtime = ramie::or_throw(builder.build());
+      runtime.block_on([&] {
+        if (!read_a_file() || runtime.metrics().fs_pool != 1) ::_exit(1);
+        if (by_io && ramie::uring::check().error() != errc::unsupported) ::_exit(2);
+      });
+    }
+  });
+  CAPTURE(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.messages.empty());
+}
+
+TEST_CASE("uring: files by the ring where it is there", "[uring]") {
+  ramie_test::in_runtime(1, [] {
+    REQUIRE(read_a_file().has_value());
+    const auto figures = ramie::runtime::Handle::current().metrics();
+    const char* fs = std::getenv("RAMIE_FS");
+    const char* io = std::getenv("RAMIE_IO");
+    if (fs != nullptr || io != nullptr || !ramie::uring::check()) return;
+    CHECK(figures.fs_uring == 1);
+    CHECK(figures.fs_pool == 0);
+  });
+}

@@ -1,0 +1,207 @@
+// A ring under stress: too small, put off by the kernel, with cancels in every state.
+#include "tests/support/fault.hpp"
+#include "tests/support/in_runtime.hpp"
+#include "tests/uring/support.hpp"
+#include "uring/handle.hpp"
+#include "uring/ring.hpp"
+
+#include <ramie/ramie.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <sys/eventfd.h>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <vector>
+
+using namespace std::chrono_literals;
+using ramie::errc;
+using ramie::uring::Completion;
+using ramie::uring::Entry;
+using ramie::uring::Handle;
+using ramie::uring::Op;
+using ramie::uring::Ring;
+using ramie::uring::RingMode;
+using ramie_test::error_of;
+using ramie_test::Fault;
+using ramie_test::in_runtime;
+using uring_test::no_operation;
+using uring_test::Pipe;
+using uring_test::read_from;
+
+namespace {
+
+// A read that the ring may keep waiting for room, as reads of files.
+ramie::Result<Completion> read_briefly(int fd, void* buffer, std::size_t size) {
+  Op op;
+  op.is_brief = true;
+  op.entry.opcode = IORING_OP_READ;
+  op.entry.fd = fd;
+  op.entry.address = reinterpret_cast<std::uintptr_t>(buffer);
+  op.entry.length = static_cast<std::uint32_t>(size);
+  op.entry.offset = uring_test::kOwnPosition;
+  return Handle::current()->run(op);
+}
+
+template <class F>
+void in_small_ring(std::size_t workers, F&& function) {
+  const ramie_test::Watchdog watchdog(60s);
+  auto runtime =
+      ramie::or_throw(ramie_test::quiet_builder(workers).uring_entries(8).build());
+  runtime.block_on(std::forward<F>(function));
+  CHECK(runtime.shutdown(10s).empty());
+}
+
+}  // namespace
+
+TEST_CASE("Ring: each mode is made, or the next that the kernel takes", "[uring]") {
+  for (const RingMode mode : {RingMode::automatic, RingMode::deferred, RingMode::cooperative,
+                              RingMode::plain}) {
+    auto ring = Ring::create({.entries = 8, .completions = 0, .mode = mode});
+    REQUIRE(ring.has_value());
+    CHECK((*ring)->mode() >= mode);
+    CHECK((*ring)->opcodes()[IORING_OP_NOP]);
+    CHECK_FALSE((*ring)->opcodes()[255]);
+    Entry entry;
+    entry.opcode = IORING_OP_NOP;
+    entry.user_data = 42;
+    CHECK((*ring)->push(entry));
+    CHECK((*ring)->submit() == 0);
+    std::array<ramie::uring::Event, 4> events;
+    REQUIRE((*ring)->take(events) == 1);
+    CHECK(events[0].tag == 42);
+    CHECK((*ring)->wait(1ms) == -ETIME);
+  }
+}
+
+TEST_CASE("Ring: what does not fit is refused, and nothing is lost when completions overflow",
+          "[uring]") {
+  auto ring = Ring::create({.entries = 4, .completions = 4});
+  REQUIRE(ring.has_value());
+  Entry entry;
+  entry.opcode = IORING_OP_NOP;
+  std::uint64_t pushed = 0;
+  for (int round = 0; round < 6; ++round) {
+    for (entry.user_data = pushed; (*ring)->push(entry); entry.user_data = pushed) ++pushed;
+    CHECK((*ring)->submit() == 0);
+  }
+  CHECK(pushed == 24);
+  std::vector<bool> seen(pushed);
+  std::array<ramie::uring::Event, 3> events;
+  for (int i = 0; i < 100 && (*ring)->has_news(); ++i) {
+    (void)(*ring)->submit();
+    while (const std::size_t n = (*ring)->take(events))
+      for (std::size_t k = 0; k < n; ++k) seen[events[k].tag] = true;
+  }
+  CHECK(std::count(seen.begin(), seen.end(), true) == 24);
+}
+
+TEST_CASE("B69 bursts of four times the completion queue all complete", "[uring]") {
+  for (const std::size_t workers : ramie_test::kWorkerCounts) {
+    in_small_ring(workers, [] {
+      std::atomic<int> through{0};
+      for (int round = 0; round < 20; ++round) {
+        ramie::Scope scope;
+        for (int i = 0; i < 128; ++i)
+          scope.spawn([&] { through += no_operation().has_value() ? 1 : 0; });
+      }
+      CHECK(through == 20 * 128);
+    });
+  }
+}
+
+TEST_CASE("Operations that wait for room go in turn, and a cancelled one never goes", "[uring]") {
+  in_small_ring(1, [] {
+    const int gate = ::eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
+    std::atomic<int> through{0};
+    std::atomic<int> ended{0};
+    ramie::Scope scope;
+    std::vector<ramie::JoinHandle<void>> fibers;
+    for (int i = 0; i < 100; ++i)
+      fibers.push_back(ramie::spawn([&] {
+        std::uint64_t count = 0;
+        const auto n = read_briefly(gate, &count, sizeof count);
+        if (n) through += n->result == 8 ? 1 : 0;
+        else ended += n.error() == errc::canceled ? 1 : 0;
+      }));
+    while (ramie::runtime::Handle::current().metrics().uring_queued < 84) ramie::yield_now();
+    for (std::size_t i = 60; i < 80; ++i) fibers[i].cancel();  // stand in the line
+    for (std::size_t i = 60; i < 80; ++i) CHECK(fibers[i].join().has_value());
+    CHECK(ended == 20);
+    CHECK(ramie::runtime::Handle::current().metrics().uring_cancels == 0);
+    fibers[3].cancel();  // is in the kernel
+    CHECK(fibers[3].join().has_value());
+    CHECK(ended == 21);
+    const std::uint64_t rest = 79;
+    CHECK(::write(gate, &rest, sizeof rest) == sizeof rest);
+    for (auto& fiber : fibers)
+      if (fiber.is_joinable()) CHECK(fiber.join().has_value());
+    CHECK(through == 79);
+    ::close(gate);
+  });
+}
+
+TEST_CASE("Enters that the kernel puts off are made again", "[uring]") {
+  for (const int error : {EAGAIN, EBUSY, EINTR}) {
+    for (const std::size_t workers : {1U, 4U}) {
+      CAPTURE(error, workers);
+      in_runtime(workers, [&] {
+        const Pipe pipe;
+        const Fault fault(
+            {.calls = {"io_uring_enter"}, .error = error, .times = Fault::kAlways, .every = 2});
+        std::atomic<int> through{0};
+        ramie::Scope scope;
+        for (int i = 0; i < 300; ++i)
+          scope.spawn([&] {
+            char byte = 0;
+            if (const auto n = read_from(pipe.ends[0], &byte, 1)) through += n->result;
+            through += no_operation().has_value() ? 1 : 0;
+          });
+        (void)ramie::sleep_for(5ms);
+        for (int i = 0; i < 300; ++i) pipe.put("x");
+        CHECK(scope.join().has_value());
+        CHECK(through == 600);
+        CHECK(fault.hits() > 10);
+      });
+    }
+  }
+}
+
+TEST_CASE("After a cancel in any state no byte of the caller's memory changes", "[uring]") {
+  for (const std::size_t workers : ramie_test::kWorkerCounts) {
+    in_runtime(workers, [] {
+      std::atomic<int> touched{0};
+      std::atomic<int> read{0};
+      constexpr int kRounds = 300;
+      const Pipe pipe;
+      for (int i = 0; i < kRounds; ++i) {
+        auto reader = ramie::spawn([&] {
+          std::array<char, 64> buffer{};
+          const auto n = read_from(pipe.ends[0], buffer.data(), buffer.size());
+          const std::array<char, 64> then = buffer;
+          for (int k = 0; k < 3; ++k) ramie::yield_now();
+          if (buffer != then || (!n && buffer != std::array<char, 64>{})) ++touched;
+          if (n) read += n->result;
+        });
+        for (int k = 0; k < i % 4; ++k) ramie::yield_now();
+        if (i % 3 == 0) pipe.put("data");
+        if (i % 5 == 0) ramie::yield_now();
+        reader.cancel();
+        if (i % 3 == 1) pipe.put("late");
+        (void)reader.join();
+      }
+      CHECK(touched == 0);
+      int sent = 0;
+      for (int i = 0; i < kRounds; ++i) sent += i % 3 != 2 ? 4 : 0;
+      std::array<char, 4096> rest{};
+      while (read < sent) {
+        const auto n = read_from(pipe.ends[0], rest.data(), rest.size());
+        REQUIRE(n.has_value());
+        read += n->result;
+      }
+      CHECK(read == sent);  // no byte was eaten
+    });
+  }
+}

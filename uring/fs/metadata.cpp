@@ -1,0 +1,102 @@
+// Metadata: statx, and what its figures are called here.
+#include "uring/fs/path.hpp"
+#include "uring/fs/stat.hpp"
+#include "uring/opcodes.hpp"
+#include "uring/sys/file.hpp"
+
+#include <ramie/sync/wait_line.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+namespace ramie {
+inline namespace v0 {
+namespace fs {
+
+namespace {
+
+FileType type_of(unsigned mode) noexcept {
+  switch (mode & S_IFMT) {
+    case S_IFREG: return FileType::file;
+    case S_IFDIR: return FileType::directory;
+    case S_IFLNK: return FileType::symlink;
+    case S_IFBLK: return FileType::block_device;
+    case S_IFCHR: return FileType::character_device;
+    case S_IFIFO: return FileType::fifo;
+    case S_IFSOCK: return FileType::socket;
+    default: return FileType::unknown;
+  }
+}
+
+// The clock's nanoseconds reach from 1677 to 2262; what lies outside becomes the nearest.
+Metadata::Time time_of(const statx_timestamp& time) noexcept {
+  using Time = Metadata::Time;
+  constexpr auto kSeconds = std::chrono::duration_cast<std::chrono::seconds>(Time::duration::max());
+  if (time.tv_sec >= kSeconds.count()) return Time::max();
+  if (time.tv_sec <= -kSeconds.count()) return Time::min();
+  return Time(std::chrono::duration_cast<Time::duration>(std::chrono::seconds(time.tv_sec) +
+                                                         std::chrono::nanoseconds(time.tv_nsec)));
+}
+
+Metadata from_kernel(const struct statx& raw) noexcept {
+  Metadata data;
+  data.type = type_of(raw.stx_mode);
+  data.mode = raw.stx_mode & 07777U;
+  data.size = raw.stx_size;
+  data.uid = raw.stx_uid;
+  data.gid = raw.stx_gid;
+  data.device = gnu_dev_makedev(raw.stx_dev_major, raw.stx_dev_minor);
+  data.inode = raw.stx_ino;
+  data.links = raw.stx_nlink;
+  data.blocks = raw.stx_blocks;
+  data.block_size = raw.stx_blksize;
+  data.modified = time_of(raw.stx_mtime);
+  data.accessed = time_of(raw.stx_atime);
+  data.changed = time_of(raw.stx_ctime);
+  if ((raw.stx_mask & STATX_BTIME) != 0) data.created = time_of(raw.stx_btime);
+  return data;
+}
+
+Result<Metadata> look(PathRef path, int flags) {
+  const KernelPath text(path);
+  if (text.error()) return failure(text.error());
+  if (auto entered = detail::enter_wait(); !entered) return failure(entered.error());
+  return run([&](Calls& calls) { return stat(calls, AT_FDCWD, text.c_str(), flags); });
+}
+
+}  // namespace
+
+Result<Metadata> stat(Calls& calls, int at, const char* path, int flags) {
+  constexpr unsigned kMask = STATX_BASIC_STATS | STATX_BTIME;
+  struct statx raw{};
+  const Count rc = calls.perform(
+      uring::kStatx,
+      [&](uring::Entry& entry) {
+        entry.fd = at;
+        entry.address = uring::address_of(path);
+        entry.length = kMask;
+        entry.offset = uring::address_of(&raw);
+        entry.operation_flags = static_cast<std::uint32_t>(flags);
+      },
+      [&] { return sys::stat(at, path, flags, kMask, raw); });
+  if (rc < 0) return failure(calls.code(rc));
+  return from_kernel(raw);
+}
+
+Result<Metadata> metadata(PathRef path) { return look(path, 0); }
+
+Result<Metadata> symlink_metadata(PathRef path) { return look(path, AT_SYMLINK_NOFOLLOW); }
+
+Result<bool> exists(PathRef path) {
+  const auto found = metadata(path);
+  if (found) return true;
+  if (found.error() == std::errc::no_such_file_or_directory ||
+      found.error() == std::errc::not_a_directory)
+    return false;
+  return failure(found.error());
+}
+
+}  // namespace fs
+}  // namespace v0
+}  // namespace ramie

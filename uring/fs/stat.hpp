@@ -1,0 +1,17 @@
+// statx(2) as one call of a sequence.
+#pragma once
+
+#include "uring/fs/calls.hpp"
+
+#include <ramie/fs/metadata.hpp>
+
+namespace ramie {
+inline namespace v0 {
+namespace fs {
+
+// `flags`: AT_SYMLINK_NOFOLLOW, or AT_EMPTY_PATH with an empty path for `at` itself.
+Result<Metadata> stat(Calls& calls, int at, const char* path, int flags);
+
+}  // namespace fs
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,36 @@
+// PathRef: how the calls of ramie::fs take a path.
+#pragma once
+
+#include <ramie/api.hpp>
+
+#include <concepts>
+#include <string_view>
+
+namespace ramie {
+inline namespace v0 {
+namespace fs {
+
+/// A path as the caller has it: text, or a std::filesystem::path. It refers to the caller's memory
+/// and is meant for arguments. A path with a NUL inside is refused by every call
+/// (invalid_argument).
+class PathRef {
+ public:
+  template <class Text>
+    requires std::convertible_to<const Text&, std::string_view>
+  PathRef(const Text& text) noexcept : text_(text) {}
+  template <class Path>
+    requires(!std::convertible_to<const Path&, std::string_view> &&
+             requires(const Path& path) {
+               { path.native() } -> std::convertible_to<std::string_view>;
+             })
+  PathRef(const Path& path) noexcept : text_(path.native()) {}
+
+  std::string_view text() const noexcept { return text_; }
+
+ private:
+  std::string_view text_;
+};
+
+}  // namespace fs
+}  // namespace v0
+}  // namespace ramie

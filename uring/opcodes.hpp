@@ -1,0 +1,38 @@
+// The opcodes of io_uring that Ramie uses: numbers of the kernel's ABI, so that neither an old
+// header nor liburing decides what can be asked for. Whether the running kernel knows one is asked
+// of the kernel. How an entry's fields are used stands beside each.
+#pragma once
+
+#include <cstdint>
+
+namespace ramie {
+inline namespace v0 {
+namespace uring {
+
+using Opcode = std::uint8_t;
+
+inline constexpr Opcode kReadv = 1;       // fd, offset, address: iovecs, length: how many
+inline constexpr Opcode kWritev = 2;      // as kReadv
+inline constexpr Opcode kFsync = 3;       // fd, operation_flags
+inline constexpr Opcode kFallocate = 17;  // fd, offset, address: bytes, length: mode
+inline constexpr Opcode kOpenat = 18;     // fd: folder, address: path, length: mode, flags
+inline constexpr Opcode kStatx = 21;      // fd, address: path, length: mask, offset: statx, flags
+inline constexpr Opcode kRead = 22;       // fd, offset, address, length
+inline constexpr Opcode kWrite = 23;      // as kRead
+inline constexpr Opcode kRenameat = 35;   // fd, address, length: new folder, offset: new, flags
+inline constexpr Opcode kUnlinkat = 36;   // fd, address, flags
+inline constexpr Opcode kMkdirat = 37;    // fd, address, length: mode
+inline constexpr Opcode kSymlinkat = 38;  // fd: folder, address: target, offset: path of the link
+inline constexpr Opcode kLinkat = 39;     // as kRenameat
+inline constexpr Opcode kFtruncate = 55;  // fd, offset: bytes; since Linux 6.9
+
+inline constexpr std::uint32_t kFsyncDatasync = 1;  // operation_flags of kFsync
+
+// The entry's form of a pointer.
+inline std::uint64_t address_of(const void* pointer) noexcept {
+  return reinterpret_cast<std::uintptr_t>(pointer);
+}
+
+}  // namespace uring
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,82 @@
+// See io/ring_reads.hpp: a receive that waits in the worker's ring, into the fiber's own buffer.
+#include "uring/receive.hpp"
+
+#include "io/scheduled_io.hpp"
+#include "sched/current.hpp"
+#include "uring/handle.hpp"
+
+#include <cerrno>
+#include <mutex>
+
+namespace ramie {
+inline namespace v0 {
+namespace uring {
+
+namespace {
+
+constexpr std::uint8_t kPollAdd = 6;
+constexpr std::uint8_t kReceive = 27;
+constexpr std::uint16_t kPollFirst = 1;  // IORING_RECVSEND_POLL_FIRST: recv has just said EAGAIN
+constexpr std::uint32_t kReadable = 0x2001;  // POLLIN | POLLRDHUP
+
+struct Receive : Op, io::RingRead {
+  Site* site = nullptr;  // under the registration's lock, as the next
+  bool is_given_up = false;
+};
+
+// By whoever ends the registration, under its lock.
+void give_up_on(io::RingRead& read) noexcept {
+  auto& receive = static_cast<Receive&>(read);
+  receive.is_given_up = true;
+  if (receive.site != nullptr) receive.site->cancel_later(receive);
+}
+
+void prepare(Entry& entry, int fd, std::span<std::byte> buffer) noexcept {
+  entry.fd = fd;
+  if (buffer.empty()) {
+    entry.opcode = kPollAdd;
+    entry.operation_flags = kReadable;
+    return;
+  }
+  entry.opcode = kReceive;
+  entry.priority = kPollFirst;
+  entry.address = reinterpret_cast<std::uintptr_t>(buffer.data());
+  entry.length = static_cast<std::uint32_t>(std::min<std::size_t>(buffer.size(), 1U << 30U));
+}
+
+Result<Completion> wait_in_ring(Handle& handle, io::ScheduledIo& io, Receive& receive) noexcept {
+  return handle.run(receive, [&](Site& site) {
+    const std::lock_guard lock(io.mutex());
+    receive.site = &site;
+    if (receive.is_given_up) site.cancel_later(receive);
+  });
+}
+
+Result<std::size_t> receive(io::ScheduledIo& io, int fd, std::span<std::byte> buffer) noexcept {
+  Handle* handle = Handle::current();
+  if (handle == nullptr || !handle->check_and_init()) return failure(errc::unsupported);
+  Receive receive;
+  receive.give_up = &give_up_on;
+  receive.kind = sched::WaitKind::readable;
+  receive.object = &io;
+  prepare(receive.entry, fd, buffer);
+  if (auto begun = io.begin(receive); !begun) return failure(begun.error());
+  const auto done = wait_in_ring(*handle, io, receive);
+  io.end(receive);
+  if (!done) return failure(done.error());
+  if (done->result >= 0) return static_cast<std::size_t>(done->result);
+  if (receive.is_given_up) return failure(errc::canceled);
+  if (done->result == -EAGAIN) return failure(errc::unsupported);  // an older kernel, O_NONBLOCK
+  return failure(std::error_code(-done->result, std::system_category()));
+}
+
+}  // namespace
+
+const io::RingReads& ring_reads() noexcept {
+  static constexpr io::RingReads kReads{&receive};
+  return kReads;
+}
+
+}  // namespace uring
+}  // namespace v0
+}  // namespace ramie

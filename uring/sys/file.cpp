@@ -1,0 +1,122 @@
+// See file.hpp. With the other files of this folder the only ones of this layer that read errno.
+#include "uring/sys/file.hpp"
+
+#include "sched/base/annotate.hpp"
+#include "sched/base/sys.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+
+namespace ramie {
+inline namespace v0 {
+namespace fs {
+namespace sys {
+
+namespace {
+
+// Not for the race detector: it does not know that errno is another variable after a migration.
+RAMIE_NO_TSAN Count outcome(std::int64_t rc) noexcept { return rc < 0 ? -errno : rc; }
+
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+
+}  // namespace
+
+[[gnu::noinline]] Count open(int at, const char* path, int flags, unsigned mode) noexcept {
+  if (int planned = base::inject("openat"); planned != 0) return planned;
+  return outcome(::openat(at, path, flags, mode));
+}
+
+[[gnu::noinline]] Count close(int fd) noexcept {
+  const int planned = base::inject("close_file");
+  const Count rc = outcome(::close(fd));
+  if (planned != 0) return planned;
+  return rc == -EINTR ? 0 : rc;
+}
+
+[[gnu::noinline]] Count flags(int fd) noexcept {
+  if (int planned = base::inject("fcntl"); planned != 0) return planned;
+  return outcome(::fcntl(fd, F_GETFL));
+}
+
+[[gnu::noinline]] Count stat(int at, const char* path, int flags, unsigned mask,
+                             struct statx& result) noexcept {
+  if (int planned = base::inject("statx"); planned != 0) return planned;
+  return outcome(::statx(at, path, flags, mask, &result));
+}
+
+// A plan that allows fewer bytes gets them from the first part.
+[[gnu::noinline]] Count read(int fd, std::span<const iovec> parts, std::int64_t offset,
+                             int flags) noexcept {
+  std::size_t asked = kAll;
+  if (int planned = base::inject("preadv2", asked); planned != 0) return planned;
+  iovec first = parts.front();
+  if (asked != kAll) {
+    first.iov_len = std::min(first.iov_len, asked);
+    parts = std::span(&first, 1);
+  }
+  return outcome(::preadv2(fd, parts.data(), static_cast<int>(parts.size()), offset, flags));
+}
+
+[[gnu::noinline]] Count write(int fd, std::span<const iovec> parts, std::int64_t offset,
+                              int flags) noexcept {
+  std::size_t asked = kAll;
+  if (int planned = base::inject("pwritev2", asked); planned != 0) return planned;
+  iovec first = parts.front();
+  if (asked != kAll) {
+    first.iov_len = std::min(first.iov_len, asked);
+    parts = std::span(&first, 1);
+  }
+  return outcome(::pwritev2(fd, parts.data(), static_cast<int>(parts.size()), offset, flags));
+}
+
+[[gnu::noinline]] Count seek(int fd, std::int64_t offset, int whence) noexcept {
+  if (int planned = base::inject("lseek"); planned != 0) return planned;
+  return outcome(::lseek(fd, offset, whence));
+}
+
+[[gnu::noinline]] Count sync(int fd) noexcept {
+  if (int planned = base::inject("fsync"); planned != 0) return planned;
+  return outcome(::fsync(fd));
+}
+
+[[gnu::noinline]] Count sync_data(int fd) noexcept {
+  if (int planned = base::inject("fdatasync"); planned != 0) return planned;
+  return outcome(::fdatasync(fd));
+}
+
+[[gnu::noinline]] Count truncate(int fd, std::int64_t size) noexcept {
+  if (int planned = base::inject("ftruncate"); planned != 0) return planned;
+  return outcome(::ftruncate(fd, size));
+}
+
+[[gnu::noinline]] Count allocate(int fd, int mode, std::int64_t offset,
+                                 std::int64_t size) noexcept {
+  if (int planned = base::inject("fallocate"); planned != 0) return planned;
+  return outcome(::fallocate(fd, mode, offset, size));
+}
+
+[[gnu::noinline]] Count set_mode(int fd, unsigned mode) noexcept {
+  if (int planned = base::inject("fchmod"); planned != 0) return planned;
+  return outcome(::fchmod(fd, mode));
+}
+
+[[gnu::noinline]] Count set_times(int fd, const timespec (&times)[2]) noexcept {
+  if (int planned = base::inject("futimens"); planned != 0) return planned;
+  return outcome(::futimens(fd, times));
+}
+
+[[gnu::noinline]] Count lock(int fd, int operation) noexcept {
+  if (int planned = base::inject("flock"); planned != 0) return planned;
+  return outcome(::flock(fd, operation));
+}
+
+}  // namespace sys
+}  // namespace fs
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,56 @@
+// See inotify.hpp.
+#include "uring/sys/inotify.hpp"
+
+#include "sched/base/annotate.hpp"
+#include "sched/base/sys.hpp"
+
+#include <sys/inotify.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+
+namespace ramie {
+inline namespace v0 {
+namespace fs {
+namespace sys {
+
+namespace {
+
+// Not for the race detector: it does not know that errno is another variable after a migration.
+RAMIE_NO_TSAN Count outcome(std::int64_t rc) noexcept { return rc < 0 ? -errno : rc; }
+
+}  // namespace
+
+[[gnu::noinline]] Count open_watcher() noexcept {
+  if (int planned = base::inject("inotify_init1"); planned != 0) return planned;
+  return outcome(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+}
+
+[[gnu::noinline]] Count add_watch(int fd, const char* path, std::uint32_t events) noexcept {
+  if (int planned = base::inject("inotify_add_watch"); planned != 0) return planned;
+  return outcome(::inotify_add_watch(fd, path, events));
+}
+
+[[gnu::noinline]] Count remove_watch(int fd, int watch) noexcept {
+  if (int planned = base::inject("inotify_rm_watch"); planned != 0) return planned;
+  return outcome(::inotify_rm_watch(fd, watch));
+}
+
+[[gnu::noinline]] Count read_events(int fd, std::span<std::byte> buffer) noexcept {
+  if (int planned = base::inject("read_inotify"); planned != 0) return planned;
+  return outcome(::read(fd, buffer.data(), buffer.size()));
+}
+
+RawEvent event_at(std::span<const std::byte> buffer) noexcept {
+  inotify_event head;
+  std::memcpy(&head, buffer.data(), sizeof head);
+  RawEvent event{head.wd, head.mask, head.cookie, {}, sizeof head + head.len};
+  const auto* text = reinterpret_cast<const char*>(buffer.data() + sizeof head);
+  event.name = {text, ::strnlen(text, head.len)};
+  return event;
+}
+
+}  // namespace sys
+}  // namespace fs
+}  // namespace v0
+}  // namespace ramie
