@@ -13,6 +13,7 @@
 #include <catch2/catch.hpp>
 
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -57,14 +58,19 @@ struct Rig {
           "an operation did not end, or twice");
   }
 
-  // On a fiber. Returns the kernel's last word: kData, -ECANCELED, or 0 if it never heard of us.
-  int operate(std::uint8_t code, bool is_patient = false) {
+  std::unique_ptr<Frame> make_frame(std::uint8_t code) {
     auto frame = std::make_unique<Frame>();
     frame->op.entry.opcode = code;
     frame->op.entry.address = reinterpret_cast<std::uintptr_t>(&frame->memory);
     frame->op.is_brief = code == kRead;
     if (code == kSend) frame->memory = kData;
     asked.push_back(&frame->memory);
+    return frame;
+  }
+
+  // On a fiber. Returns the kernel's last word: kData, -ECANCELED, or 0 if it never heard of us.
+  int operate(std::uint8_t code, bool is_patient = false) {
+    auto frame = make_frame(code);
     const auto result = handle->run(frame->op);
     const int end = kernel.end_of(frame->memory);
     if (result) {
@@ -125,6 +131,40 @@ TEST_CASE("Uring model: a cancel reaches the kernel from wherever the fiber went
       {394, "what was given up is a success"},
       {398, "unpark does not ring the bell"},
       {399, "an unpark that came before the sleep is forgotten"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Uring model: another may cancel it, under a lock that both know") {
+  check_model("uring: cancelled by another", [] {
+    Rig rig({stays});
+    Mutex mutex;
+    uring::Site* site = nullptr;
+    Frame* theirs = nullptr;
+    bool is_given_up = false;
+    FiberThread fiber([&] {
+      auto frame = rig.make_frame(kRecv);
+      const auto result = rig.handle->run(frame->op, [&](uring::Site& in) {
+        const std::lock_guard lock(mutex);
+        site = &in;
+        theirs = frame.get();
+        if (is_given_up) in.cancel_later(frame->op);
+      });
+      {
+        const std::lock_guard lock(mutex);
+        site = nullptr;
+      }
+      const int end = rig.kernel.end_of(frame->memory);
+      check(result && result->result == end && end != 0, "not the kernel's result");
+    }, &rig.loop);
+    Thread other([&] {
+      const std::lock_guard lock(mutex);
+      is_given_up = true;
+      if (site != nullptr) site->cancel_later(theirs->op);
+    });
+    rig.loop.run();
+    fiber.join();
+    other.join();
+  }, {{355, "the owner is not woken"},
+      {385, "what is DONE is cancelled"}}, {.preemptions = 2});
 }
 
 TEST_CASE("Uring model: a cancel that passed its operation by is repeated") {
