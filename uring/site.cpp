@@ -7,6 +7,7 @@
 #include "sched/base/sys.hpp"
 #include "sched/current.hpp"
 #include "sched/worker.hpp"
+#include "uring/opcodes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -28,9 +29,6 @@ constexpr std::size_t kBatch = base::kIsModel ? 2 : 64;
 constexpr base::Nanos kNap = std::chrono::milliseconds(1);         // the kernel put us off
 constexpr base::Nanos kRepeatCancel = std::chrono::milliseconds(5);
 
-constexpr std::uint8_t kPollAdd = 6;
-constexpr std::uint8_t kAsyncCancel = 14;
-constexpr std::uint32_t kPollMultishot = 1;
 constexpr std::uint32_t kReadable = 1;  // POLLIN
 
 Entry poll_entry(int fd, std::uint32_t length, std::uint64_t tag) noexcept {
@@ -152,6 +150,11 @@ void Site::cancel(Op& op) noexcept {
   push_waiting(wakes);
   survive(submit());
   take_completions(wakes);
+}
+
+bool Site::is_done(const Op& op) noexcept {
+  const std::lock_guard lock(mutex_);
+  return op.state == Op::State::done;
 }
 
 void Site::cancel_later(Op& op) noexcept {

@@ -68,6 +68,7 @@ class Site final : public sched::ParkSite {
   // --- any thread
   // Parks until `op` is DONE, or `wait` has ended; then why.
   Result<void> await(Op& op, sched::Wait& wait) noexcept;
+  bool is_done(const Op& op) noexcept;
   // Asks for its end; await() it all the same: only the owner makes it DONE.
   void cancel(Op& op) noexcept;
   // The same for who holds a lock: the owner asks when it comes by.
