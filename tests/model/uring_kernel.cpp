@@ -6,6 +6,7 @@
 
 #include "io/sys/event_fd.hpp"
 #include "uring/driver.hpp"
+#include "uring/opcodes.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -18,8 +19,8 @@ using Cqe = uring::Event;
 using uring::Ring;
 
 namespace {
-constexpr std::uint8_t kPollAdd = 6;
-constexpr std::uint8_t kAsyncCancel = 14;
+using uring::kAsyncCancel;
+using uring::kPollAdd;
 constexpr int kGhost = 1000;
 }  // namespace
 
