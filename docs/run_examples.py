@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Runs the examples of the documentation: run_examples.py echo timeout_client graceful threads
+"""Runs the examples of the documentation: run_examples.py PROGRAM...
+
+The programs in the order in which they are called at the end of this file.
 
 They use port 7000 as their pages say; where that is taken, the test of the echo server says so.
 """
@@ -95,8 +97,25 @@ def threads_and_fibers(program):
     check(done.returncode == 0 and done.stdout.startswith("sum 106, host '"), f"{done}")
 
 
+def files(program):
+    done = run(program)
+    check(done.returncode == 0 and done.stdout.endswith("line 2\n21 bytes\nline 1\n"), f"{done}")
+
+
+def uring(program):
+    done = run(program)
+    if done.returncode == 1 and done.stderr.startswith("io_uring: "):
+        print("skipped:", done.stderr)
+        return
+    check(done.returncode == 0, f"{done}")
+    check("older" in done.stdout or done.stdout == "the child ended with 7\nthe word is 1\n"
+          "5 bytes wait\n", f"{done}")
+
+
 if __name__ == "__main__":
     echo(sys.argv[1])
     timeout_client(sys.argv[2])
     graceful(sys.argv[3])
     threads_and_fibers(sys.argv[4])
+    files(sys.argv[5])
+    uring(sys.argv[6])

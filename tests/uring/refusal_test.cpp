@@ -46,6 +46,13 @@ Result<Count> read_a_file() {
   });
 }
 
+// Whatever the environment says.
+ramie::runtime::Builder automatic(std::size_t workers) {
+  auto builder = quiet_builder(workers);
+  builder.io(IoBackend::automatic).files(FileBackend::automatic);
+  return builder;
+}
+
 constexpr const char* kErrnos[] = {"EPERM",  "EACCES", "ENOSYS", "EINVAL",
                                    "ENOMEM", "EMFILE", "ENFILE"};
 
@@ -61,7 +68,7 @@ TEST_CASE("uring: denied by any errno, files work, one line says why, a metric s
     CAPTURE(error);
     const auto end = run_in_child([&] {
       faults::deny("io_uring_setup=" + error);
-      auto runtime = ramie::or_throw(quiet_builder(2).build());
+      auto runtime = ramie::or_throw(automatic(2).build());
       const bool is_right = runtime.block_on([&] {
         for (int i = 0; i < 3; ++i)
           if (!read_a_file() || *read_a_file() <= 0) return false;
@@ -83,8 +90,8 @@ TEST_CASE("uring: denied by any errno, files work, one line says why, a metric s
 TEST_CASE("uring: where it was demanded and is denied no runtime is built", "[uring]") {
   const auto end = run_in_child([] {
     faults::deny("io_uring_setup=EPERM");
-    auto sockets = quiet_builder(1).io(IoBackend::uring).build();
-    auto files = quiet_builder(1).files(FileBackend::uring).build();
+    auto sockets = automatic(1).io(IoBackend::uring).build();
+    auto files = automatic(1).files(FileBackend::uring).build();
     const std::error_code wanted(EPERM, std::system_category());
     if (sockets || sockets.error() != wanted || files || files.error() != wanted) ::_exit(1);
   });
@@ -98,7 +105,7 @@ TEST_CASE("uring: turned off, nobody asks the kernel", "[uring]") {
   const auto end = run_in_child([] {
     faults::deny("io_uring_setup=EPERM");
     for (const bool by_io : {true, false}) {
-      auto builder = quiet_builder(1);
+      auto builder = automatic(1);
       if (by_io) builder.io(IoBackend::epoll);
       else builder.files(FileBackend::pool);
       auto runtime = ramie::or_throw(builder.build());
@@ -114,12 +121,9 @@ TEST_CASE("uring: turned off, nobody asks the kernel", "[uring]") {
 }
 
 TEST_CASE("uring: files by the ring where it is there", "[uring]") {
-  ramie_test::in_runtime(1, [] {
+  ramie_test::in_runtime_of(automatic(1), [] {
     REQUIRE(read_a_file().has_value());
     const auto figures = ramie::runtime::Handle::current().metrics();
-    const char* fs = std::getenv("RAMIE_FS");
-    const char* io = std::getenv("RAMIE_IO");
-    if (fs != nullptr || io != nullptr || !ramie::uring::check()) return;
     CHECK(figures.fs_uring == 1);
     CHECK(figures.fs_pool == 0);
   });

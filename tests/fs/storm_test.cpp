@@ -1,0 +1,79 @@
+// Opens, reads and cancels in masses, from one worker to 256: nothing is lost, nothing is left.
+#include "tests/fs/support.hpp"
+
+#include <ramie/ramie.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+using namespace ramie_test;
+namespace fs = ramie::fs;
+
+namespace {
+
+constexpr std::size_t kWorkers[] = {1, 4, 64, 256};
+
+// True if all is as it must be: the file's bytes, or an end that was asked for.
+bool open_and_read(const std::string& path) {
+  auto file = fs::File::open(path);
+  if (!file) return file.error() == std::errc::operation_canceled;
+  std::array<std::byte, 100> buffer{};
+  const auto n = file->read_at(buffer, 26);
+  if (!n) return n.error() == std::errc::operation_canceled;
+  return *n == buffer.size() && buffer[0] == std::byte{'b'};
+}
+
+}  // namespace
+
+TEST_CASE("10,000 opens, reads and cancels at once leave no descriptor and no operation") {
+  const Folder folder("/dev/shm");
+  const std::string path = folder / "file";
+  put(path, pattern(4096));
+  for (const std::size_t workers : kWorkers) {
+    CAPTURE(workers);
+    std::atomic<int> wrong{0};
+    in_runtime(workers, [&] {
+      std::vector<ramie::JoinHandle<void>> fibers;
+      constexpr int kFibers = 10'000;
+      fibers.reserve(kFibers);
+      for (int i = 0; i < kFibers; ++i) {
+        fibers.push_back(ramie::spawn([&] { wrong += open_and_read(path) ? 0 : 1; }));
+        if (i % 3 == 0) fibers[static_cast<std::size_t>(i / 2)].cancel();
+      }
+      for (auto& fiber : fibers) (void)fiber.join();
+      const auto figures = ramie::runtime::Handle::current().metrics();
+      CHECK(figures.uring_started == figures.uring_completed);
+    });
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("B67 shutdown ends a runtime whose fibers go on with files") {
+  const Folder folder("/dev/shm");
+  const std::string path = folder / "file";
+  put(path, pattern(4096));
+  for (const std::size_t workers : kWorkers) {
+    CAPTURE(workers);
+    const Watchdog watchdog(60s);
+    const std::size_t descriptors = open_descriptors();
+    {
+      auto runtime = make_runtime(workers);
+      for (int i = 0; i < 300; ++i)
+        runtime
+            .spawn([&path] {
+              while (ramie::current::check()) (void)open_and_read(path);
+            })
+            .detach();
+      std::this_thread::sleep_for(20ms);
+      CHECK(runtime.shutdown(20s).empty());
+    }
+    CHECK(open_descriptors() == descriptors);
+  }
+}
