@@ -30,6 +30,9 @@ struct Op : base::Link {  // the Link: among those that wait for room, or for th
   Entry entry;
   sched::WaitKind kind = sched::WaitKind::uring;  // for dumps, as the next
   const void* object = this;
+  // For operations with several results: takes each, under the Site's mutex; true: that's enough,
+  // it shall end.
+  bool (*take_result)(Op&, std::int32_t result) noexcept = nullptr;
   bool is_brief = false;  // ends by itself: may be kept out of the kernel while others are in it
   base::Plain<bool> wants_cancel = false;
   base::Plain<State> state = State::idle;

@@ -12,6 +12,7 @@ namespace uring {
 using Opcode = std::uint8_t;
 
 inline constexpr Opcode kPollAdd = 6;      // fd, operation_flags: POLL*, length: IORING_POLL_*
+inline constexpr Opcode kAccept = 13;       // fd, operation_flags: SOCK_*
 inline constexpr Opcode kAsyncCancel = 14;  // address: the user_data
 inline constexpr Opcode kReceive = 27;      // fd, address, length, operation_flags: MSG_*
 inline constexpr Opcode kSendZeroCopy = 47;  // as kReceive; since Linux 6.0
@@ -32,6 +33,7 @@ inline constexpr Opcode kLinkat = 39;     // as kRenameat
 inline constexpr Opcode kFtruncate = 55;  // fd, offset: bytes; since Linux 6.9
 
 inline constexpr std::uint32_t kPollMultishot = 1;  // length of kPollAdd
+inline constexpr std::uint16_t kAcceptMultishot = 1;  // priority of kAccept; since Linux 5.19
 inline constexpr std::uint16_t kPollFirst = 1;      // priority of kReceive: nothing is there yet
 inline constexpr std::uint32_t kFsyncDatasync = 1;  // operation_flags of kFsync
 

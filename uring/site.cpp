@@ -251,6 +251,7 @@ void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
     op->result = event.result;
     op->flags = event.flags;
   }
+  if (op->take_result != nullptr) settle_one(*op, wakes);
   if ((event.flags & Ring::kMore) != 0 && !RAMIE_MUTANT(366)) return;
   const auto index = static_cast<std::uint32_t>(op->tag >> kSlotShift);
   Slot& slot = slots_[index];
@@ -259,6 +260,15 @@ void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
   slot.next_free = std::exchange(first_free_, index + 1);
   if (op->is_brief && !RAMIE_MUTANT(368)) --brief_;
   complete(*op, wakes);
+}
+
+// One of many results.
+void Site::settle_one(Op& op, sched::WakeList& wakes) noexcept {
+  if (op.take_result(op, op.result) && !op.wants_cancel) {
+    op.wants_cancel = true;
+    cancels_.push_back(op);
+  }
+  if (sched::Waiter* waiter = op.waiters.pop_front()) (void)wakes.claim(*waiter);
 }
 
 void Site::complete(Op& op, sched::WakeList& wakes) noexcept {
@@ -274,7 +284,7 @@ void Site::complete(Op& op, sched::WakeList& wakes) noexcept {
 // --- waiting -------------------------------------------------------------------------------------
 
 Result<void> Site::await(Op& op, sched::Wait& wait) noexcept {
-  return wait.run_entered(mutex_, op.waiters, [&] { return op.state == Op::State::done; });
+  return await(op, wait, [&] { return op.state == Op::State::done; });
 }
 
 void Site::park(base::Nanos max_wait, int poll_fd) noexcept {

@@ -68,7 +68,13 @@ class Site final : public sched::ParkSite {
   // --- any thread
   // Parks until `op` is DONE, or `wait` has ended; then why.
   Result<void> await(Op& op, sched::Wait& wait) noexcept;
+  // The same until `is_over()`, which is asked under our mutex.
+  template <class IsOver>
+  Result<void> await(Op& op, sched::Wait& wait, IsOver&& is_over) noexcept {
+    return wait.run_entered(mutex_, op.waiters, is_over);
+  }
   bool is_done(const Op& op) noexcept;
+  base::Mutex& mutex() noexcept { return mutex_; }
   // Asks for its end; await() it all the same: only the owner makes it DONE.
   void cancel(Op& op) noexcept;
   // The same for who holds a lock: the owner asks when it comes by.
@@ -106,6 +112,7 @@ class Site final : public sched::ParkSite {
   void take_completions(sched::WakeList& wakes) noexcept;
   void settle(const Event& event, sched::WakeList& wakes) noexcept;
   void settle_op(const Event& event, sched::WakeList& wakes) noexcept;
+  void settle_one(Op& op, sched::WakeList& wakes) noexcept;
   void complete(Op& op, sched::WakeList& wakes) noexcept;
   void repeat_cancel(const Event& event) noexcept;
   Op* find(std::uint64_t tag) noexcept;

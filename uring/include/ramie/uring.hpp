@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -85,6 +86,32 @@ template <class Prepare>
   std::forward<Prepare>(prepare)(entry);
   return detail::submit(entry);
 }
+
+/// Accepts by one request that stays in the kernel (IORING_OP_ACCEPT, multishot): a storm of
+/// connections needs no system call for each. Where the kernel cannot do that, next() is
+/// TcpListener::accept(). It lives in one fiber, shorter than its listener; while it does, nobody
+/// else accepts there.
+class Acceptor {
+ public:
+  /// Throws std::bad_alloc.
+  RAMIE_API explicit Acceptor(net::TcpListener& listener);
+  /// Closes connections that came and were not taken. Waits until the kernel has let go.
+  RAMIE_API ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  /// Waits for the next connection.
+  /// Returns  the connection; it knows its peer (peer_addr()).
+  /// Errors   as TcpListener::accept().
+  /// Blocks   this fiber.
+  /// Threads  the fiber that made it.
+  /// Cancel   safe: connections that come meanwhile are there at the next call.
+  [[nodiscard]] RAMIE_API Result<net::TcpStream> next() noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 /// Below so many bytes a copy is cheaper than to pin the memory and to hear that it is free again.
 inline constexpr std::size_t kZeroCopyThreshold = std::size_t{64} << 10U;

@@ -1,0 +1,118 @@
+// Acceptor: connections that one operation of the ring brings, one after the other.
+#include "io/sys/fd.hpp"
+#include "sched/base/assert.hpp"
+#include "sched/current.hpp"
+#include "uring/handle.hpp"
+#include "uring/opcodes.hpp"
+
+#include <ramie/uring.hpp>
+
+#include <sys/socket.h>
+#include <cerrno>
+#include <mutex>
+#include <vector>
+
+namespace ramie {
+inline namespace v0 {
+namespace uring {
+
+namespace {
+
+constexpr std::size_t kRoom = 4096;
+constexpr std::size_t kEnough = 512;  // more wait in the listener's own line
+
+}  // namespace
+
+struct Acceptor::State : Op {
+  net::TcpListener* listener = nullptr;
+  Site* site = nullptr;     // that it was started in last
+  bool is_refused = false;  // the kernel or this worker cannot do it
+  std::vector<int> came;    // under the Site's mutex; the newest last
+  std::size_t taken = 0;    // from its front
+
+  static bool take(Op& op, std::int32_t result) noexcept {
+    auto& self = static_cast<State&>(op);
+    if (result < 0) return false;
+    if (self.came.size() < kRoom) self.came.push_back(result);
+    else io::sys::close(result);  // the kernel did not hear that it was enough
+    return self.came.size() - self.taken >= kEnough;
+  }
+
+  // The oldest, or -1.
+  int pop() noexcept {
+    if (site == nullptr) return -1;
+    const std::lock_guard lock(site->mutex());
+    if (taken == came.size()) return -1;
+    const int fd = came[taken++];
+    if (taken == came.size() || taken == kEnough) {
+      came.erase(came.begin(), came.begin() + static_cast<std::ptrdiff_t>(taken));
+      taken = 0;
+    }
+    return fd;
+  }
+
+  bool is_running() noexcept { return site != nullptr && !site->is_done(*this); }
+
+  // Into the ring of the worker that we are on; false: there is none.
+  bool restart() noexcept {
+    wants_cancel = false;
+    result = -ECANCELED;
+    auto started = Handle::current()->register_op(*this);
+    if (started) site = *started;
+    return started.has_value();
+  }
+};
+
+Acceptor::Acceptor(net::TcpListener& listener) : state_(std::make_unique<State>()) {
+  state_->listener = &listener;
+  state_->came.reserve(kRoom);
+  state_->take_result = &State::take;
+  state_->kind = sched::WaitKind::accept;
+  state_->entry.opcode = kAccept;
+  state_->entry.priority = kAcceptMultishot;
+  state_->entry.fd = listener.fd();
+  state_->entry.operation_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+  state_->is_refused = !has_opcode(kAccept);
+}
+
+Acceptor::~Acceptor() {
+  State& state = *state_;
+  if (state.is_running()) {
+    RAMIE_CHECK(sched::current_fiber() != nullptr,
+                "a uring::Acceptor must end in the fiber that made it");
+    state.site->cancel(state);
+    sched::Wait final(state.kind, nullptr, sched::Wait::Shield::yes);
+    (void)state.site->await(state, final);
+  }
+  for (int fd = state.pop(); fd >= 0; fd = state.pop()) io::sys::close(fd);
+}
+
+Result<net::TcpStream> Acceptor::next() noexcept {
+  State& state = *state_;
+  while (!state.is_refused) {
+    sched::Wait wait(state.kind, nullptr);
+    if (auto entered = wait.enter(); !entered) return failure(entered.error());
+    if (const int fd = state.pop(); fd >= 0) return net::TcpStream::from_fd(fd);
+    if (!state.is_running()) {
+      const std::int32_t last = state.site == nullptr ? -ECANCELED : std::int32_t{state.result};
+      if (last == -EINVAL || last == -EOPNOTSUPP || last == -EAGAIN) break;
+      if (last < 0 && last != -ECANCELED) {  // accept() knows what to do about it, or says it
+        state.result = -ECANCELED;
+        break;
+      }
+      if (!state.restart()) break;
+      continue;
+    }
+    const auto ended = state.site->await(state, wait, [&] {
+      return state.taken != state.came.size() || state.state == Op::State::done;
+    });
+    if (!ended) return failure(ended.error());
+  }
+  auto accepted = state.listener->accept();
+  if (!accepted) return failure(accepted.error());
+  return std::move(accepted->stream);
+}
+
+}  // namespace uring
+}  // namespace v0
+}  // namespace ramie
