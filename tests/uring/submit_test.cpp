@@ -78,12 +78,14 @@ TEST_CASE("uring: a cancelled fiber starts no operation", "[uring]") {
   in_runtime(1, [] {
     const Pipe pipe;
     pipe.put("x");
+    std::atomic<bool> is_running{false};
     auto reader = spawn([&] {
+      is_running = true;
       char byte = 0;
       while (ramie::current::check()) ramie::yield_now();
       return error_of(read_from(pipe.ends[0], &byte, 1));
     });
-    ramie::yield_now();
+    while (!is_running) ramie::yield_now();
     reader.cancel();
     CHECK(reader.join() == errc::canceled);
     char byte = 0;
