@@ -82,7 +82,8 @@ void Worker::sleep() noexcept {
                             scheduler_.idle_.sleepers() < scheduler_.workers();
   FiberList out;
   bool was_notified = false;
-  if (site_ != nullptr && site_->has_inflight()) was_notified = sleep_in_site(bound, out);
+  const bool has_inflight = site_ != nullptr && site_->has_inflight() && !RAMIE_MUTANT(397);
+  if (has_inflight) was_notified = sleep_in_site(bound, out);
   else if (leaves_baton) was_notified = sleep_on_futex(bound);
   else if (Shard* shard = scheduler_.take_baton(index_))
     was_notified = sleep_in_driver(*shard, bound, out);
@@ -161,7 +162,7 @@ void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
 bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
   Shard* shard = scheduler_.take_baton(index_);
   bool was_notified = true;
-  if (park_word_.enter(ParkWord::kRing)) {
+  if (park_word_.enter(ParkWord::kRing) || RAMIE_MUTANT(399)) {
     if (shard == nullptr) {
       site_->park(bound, -1);
     } else {
@@ -173,7 +174,7 @@ bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
     was_notified = park_word_.leave();
   }
   come_back();
-  site_->reap(out);
+  if (!RAMIE_MUTANT(396)) site_->reap(out);
   if (shard != nullptr) release_baton(*shard, out);
   return was_notified;
 }
@@ -209,7 +210,9 @@ void Worker::unpark() noexcept {
     case ParkWord::kEmpty:
     case ParkWord::kNotified: return;
     case ParkWord::kFutex: base::sys::futex_wake(park_word_.futex(), 1); return;
-    case ParkWord::kRing: site_->unpark_from_any_thread(); return;
+    case ParkWord::kRing:
+      if (!RAMIE_MUTANT(398)) site_->unpark_from_any_thread();
+      return;
     case ParkWord::kEpoll: scheduler_.shards_[was.shard]->driver->unpark(); return;
   }
 }

@@ -31,7 +31,7 @@ struct Op : base::Link {  // the Link: among those that wait for room, or for th
   sched::WaitKind kind = sched::WaitKind::uring;  // for dumps, as the next
   const void* object = this;
   bool is_brief = false;  // ends by itself: may be kept out of the kernel while others are in it
-  bool wants_cancel = false;
+  base::Plain<bool> wants_cancel = false;
   base::Plain<State> state = State::idle;
   base::Plain<std::int32_t> result = 0;
   base::Plain<std::uint32_t> flags = 0;

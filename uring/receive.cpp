@@ -4,6 +4,7 @@
 #include "io/scheduled_io.hpp"
 #include "sched/current.hpp"
 #include "uring/handle.hpp"
+#include "uring/opcodes.hpp"
 
 #include <cerrno>
 #include <mutex>
@@ -14,9 +15,6 @@ namespace uring {
 
 namespace {
 
-constexpr std::uint8_t kPollAdd = 6;
-constexpr std::uint8_t kReceive = 27;
-constexpr std::uint16_t kPollFirst = 1;  // IORING_RECVSEND_POLL_FIRST: recv has just said EAGAIN
 constexpr std::uint32_t kReadable = 0x2001;  // POLLIN | POLLRDHUP
 
 struct Receive : Op, io::RingRead {

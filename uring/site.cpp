@@ -7,6 +7,7 @@
 #include "sched/base/sys.hpp"
 #include "sched/current.hpp"
 #include "sched/worker.hpp"
+#include "uring/opcodes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -28,9 +29,6 @@ constexpr std::size_t kBatch = base::kIsModel ? 2 : 64;
 constexpr base::Nanos kNap = std::chrono::milliseconds(1);         // the kernel put us off
 constexpr base::Nanos kRepeatCancel = std::chrono::milliseconds(5);
 
-constexpr std::uint8_t kPollAdd = 6;
-constexpr std::uint8_t kAsyncCancel = 14;
-constexpr std::uint32_t kPollMultishot = 1;
 constexpr std::uint32_t kReadable = 1;  // POLLIN
 
 Entry poll_entry(int fd, std::uint32_t length, std::uint64_t tag) noexcept {
@@ -45,8 +43,8 @@ Entry poll_entry(int fd, std::uint32_t length, std::uint64_t tag) noexcept {
 
 // What the kernel could not do now but will later.
 bool is_put_off(int error) noexcept {
-  return error == -EAGAIN || error == -EBUSY || error == -EINTR || error == -ETIME ||
-         error == -ENOMEM;
+  return error == -EAGAIN || (error == -EBUSY && !RAMIE_MUTANT(383)) || error == -EINTR ||
+         error == -ETIME || error == -ENOMEM;
 }
 
 }  // namespace
@@ -80,7 +78,7 @@ void Site::start(Op& op) noexcept {
   if (op.is_brief) metrics_.files.add();
   {
     const std::lock_guard lock(mutex_);
-    if (!queued_.is_empty() || !admit(op)) {
+    if ((!queued_.is_empty() && !RAMIE_MUTANT(351)) || !admit(op)) {
       metrics_.queued.add();
       op.state = Op::State::queued;
       queued_.push_back(op);
@@ -93,7 +91,7 @@ void Site::start(Op& op) noexcept {
 
 // Under the mutex. False: there is no room, in the kernel or for a slot.
 bool Site::admit(Op& op) noexcept {
-  if (op.is_brief && brief_ >= brief_limit_) return false;
+  if (op.is_brief && brief_ >= brief_limit_ && !RAMIE_MUTANT(352)) return false;
   if (first_free_ == 0) {
     try {
       slots_.emplace_back();
@@ -106,11 +104,11 @@ bool Site::admit(Op& op) noexcept {
   Slot& slot = slots_[index];
   op.tag = tag_of(Kind::op, index, slot.generation);
   op.entry.user_data = op.tag;
-  if (!push(op.entry)) return false;
+  if (!push(op.entry) && !RAMIE_MUTANT(353)) return false;
   first_free_ = slot.next_free;
   slot.op = &op;
   op.state = Op::State::in_kernel;
-  if (op.is_brief) ++brief_;
+  if (op.is_brief && !RAMIE_MUTANT(354)) ++brief_;
   return true;
 }
 
@@ -143,37 +141,44 @@ void Site::survive(int error) noexcept {
 
 void Site::cancel(Op& op) noexcept {
   const base::TsanInternal internal;
-  if (!is_here()) {
+  if (!is_here() && !RAMIE_MUTANT(356)) {
     cancel_later(op);
     return;
   }
   if (!want_cancel(op)) return;
   sched::WakeList wakes;
-  send_cancels(wakes);
+  push_waiting(wakes);
   survive(submit());
   take_completions(wakes);
 }
 
+bool Site::is_done(const Op& op) noexcept {
+  const std::lock_guard lock(mutex_);
+  return op.state == Op::State::done;
+}
+
 void Site::cancel_later(Op& op) noexcept {
-  if (want_cancel(op)) owner_.unpark();
+  if (want_cancel(op) && !RAMIE_MUTANT(355)) owner_.unpark();
 }
 
 // Into the inbox, unless it is DONE or there already.
 bool Site::want_cancel(Op& op) noexcept {
   const std::lock_guard lock(mutex_);
-  if (op.state == Op::State::done || op.wants_cancel) return false;
+  if ((op.state == Op::State::done && !RAMIE_MUTANT(385)) || op.wants_cancel) return false;
   op.wants_cancel = true;
-  if (op.state == Op::State::queued) queued_.erase(op);
+  if (op.state == Op::State::queued && !RAMIE_MUTANT(357)) queued_.erase(op);
   cancels_.push_back(op);
   return true;
 }
 
-// The owner. What cannot be pushed stays in the inbox; what the kernel never saw is DONE.
-void Site::send_cancels(sched::WakeList& wakes) noexcept {
+// The owner: cancels, then operations that wait for room. What cannot be pushed stays where it is;
+// what was cancelled before the kernel saw it is DONE.
+void Site::push_waiting(sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
-  if (!repeats_.is_empty() && repeat_at_ <= base::now()) cancels_.splice_back(repeats_);
+  if (!repeats_.is_empty() && repeat_at_ <= base::now() && !RAMIE_MUTANT(361))
+    cancels_.splice_back(repeats_);
   while (Op* op = cancels_.front()) {
-    if (op->state == Op::State::queued) {
+    if (op->state == Op::State::queued && !RAMIE_MUTANT(350)) {
       op->result = -ECANCELED;
       complete(*op, wakes);
       continue;
@@ -182,17 +187,18 @@ void Site::send_cancels(sched::WakeList& wakes) noexcept {
     entry.opcode = kAsyncCancel;
     entry.address = op->tag;
     entry.user_data = (op->tag & ~std::uint64_t{0xff}) | static_cast<std::uint64_t>(Kind::cancel);
-    if (!push(entry)) return;
+    if (!push(entry) && !RAMIE_MUTANT(359)) return;
     metrics_.cancels.add();
     cancels_.erase(*op);
   }
+  if (!RAMIE_MUTANT(382)) admit_queued();
 }
 
 void Site::repeat_cancel(const Event& event) noexcept {
   if (event.result != -ENOENT && event.result != -EALREADY) return;
   metrics_.cancels_late.add();
   Op* op = find((event.tag & ~std::uint64_t{0xff}) | static_cast<std::uint64_t>(Kind::op));
-  if (op == nullptr || op->is_linked()) return;
+  if (op == nullptr || op->is_linked() || RAMIE_MUTANT(360)) return;
   if (repeats_.is_empty()) repeat_at_ = base::now() + kRepeatCancel;
   repeats_.push_back(*op);
 }
@@ -204,7 +210,8 @@ void Site::take_completions(sched::WakeList& wakes) noexcept {
   while (const std::size_t count = ring_->take(events)) {
     bool has_more = false;
     {
-      const std::lock_guard lock(mutex_);
+      std::unique_lock lock(mutex_);
+      if (RAMIE_MUTANT(370)) lock.unlock();
       for (std::size_t i = 0; i < count; ++i) settle(events[i], wakes);
       has_more = !queued_.is_empty();
       admit_queued();
@@ -218,8 +225,10 @@ void Site::settle(const Event& event, sched::WakeList& wakes) noexcept {
   switch (static_cast<Kind>(event.tag & 0xff)) {
     case Kind::op: settle_op(event, wakes); return;
     case Kind::cancel: repeat_cancel(event); return;
-    case Kind::shard: is_shard_armed_ = false; return;
-    case Kind::bell: is_bell_armed_ = (event.flags & Ring::kMore) != 0; return;
+    case Kind::shard: is_shard_armed_ = RAMIE_MUTANT(387); return;
+    case Kind::bell:
+      is_bell_armed_ = (event.flags & Ring::kMore) != 0 || RAMIE_MUTANT(363);
+      return;
   }
   metrics_.stale.add();
 }
@@ -228,7 +237,7 @@ Op* Site::find(std::uint64_t tag) noexcept {
   const std::size_t index = tag >> kSlotShift;
   if (index >= slots_.size()) return nullptr;
   Op* op = slots_[index].op;
-  return op != nullptr && op->tag == tag ? op : nullptr;
+  return op != nullptr && (op->tag == tag || RAMIE_MUTANT(364)) ? op : nullptr;
 }
 
 void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
@@ -238,26 +247,28 @@ void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
     return;
   }
   // A send without copying says its result first, and then that the memory is free.
-  if ((event.flags & Ring::kNotification) == 0) {
+  if ((event.flags & Ring::kNotification) == 0 || RAMIE_MUTANT(367)) {
     op->result = event.result;
     op->flags = event.flags;
   }
-  if ((event.flags & Ring::kMore) != 0) return;
+  if ((event.flags & Ring::kMore) != 0 && !RAMIE_MUTANT(366)) return;
   const auto index = static_cast<std::uint32_t>(op->tag >> kSlotShift);
   Slot& slot = slots_[index];
   slot.op = nullptr;
-  ++slot.generation;
+  if (!RAMIE_MUTANT(365)) ++slot.generation;
   slot.next_free = std::exchange(first_free_, index + 1);
-  if (op->is_brief) --brief_;
+  if (op->is_brief && !RAMIE_MUTANT(368)) --brief_;
   complete(*op, wakes);
 }
 
 void Site::complete(Op& op, sched::WakeList& wakes) noexcept {
-  if (op.is_linked()) base::List<Op>::unlink(op);
-  live_.fetch_sub(1, base::kRelaxed);
+  if (op.is_linked() && !RAMIE_MUTANT(369)) base::List<Op>::unlink(op);
+  if (!RAMIE_MUTANT(358)) live_.fetch_sub(1, base::kRelaxed);
   metrics_.completed.add();
-  op.state = Op::State::done;
-  if (sched::Waiter* waiter = op.waiters.pop_front()) (void)wakes.claim(*waiter);
+  if (!RAMIE_MUTANT(371)) op.state = Op::State::done;
+  if (sched::Waiter* waiter = op.waiters.pop_front(); waiter != nullptr && !RAMIE_MUTANT(372))
+    (void)wakes.claim(*waiter);
+  if (RAMIE_MUTANT(371)) wakes.fire(), op.state = Op::State::done;
 }
 
 // --- waiting -------------------------------------------------------------------------------------
@@ -268,27 +279,31 @@ Result<void> Site::await(Op& op, sched::Wait& wait) noexcept {
 
 void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   sched::WakeList wakes;
-  send_cancels(wakes);
+  push_waiting(wakes);
   woken_.append(wakes.fibers());
   if (!woken_.is_empty()) max_wait = base::Nanos(0);
   if (!is_bell_armed_)
-    is_bell_armed_ = push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
+    is_bell_armed_ = RAMIE_MUTANT(375) ||
+                     push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
   if (poll_fd >= 0 && !is_shard_armed_)
-    is_shard_armed_ = push(poll_entry(poll_fd, 0, tag_of(Kind::shard, 0, 0)));
+    is_shard_armed_ =
+        RAMIE_MUTANT(388) || push(poll_entry(poll_fd, 0, tag_of(Kind::shard, 0, 0)));
   const bool is_deaf = !is_bell_armed_ || (poll_fd >= 0 && !is_shard_armed_);
   const int error = ring_->wait(bound(max_wait, is_deaf));
   survive(error);
   if (!is_put_off(error) || error == -ETIME || error == -EINTR) return;
-  const std::uint32_t nobody = 0;
+  const base::Atomic<std::uint32_t> nobody{0};
   (void)base::sys::futex_wait(&nobody, 0, kNap);  // no spin
 }
 
 // No longer than until something must be tried again.
 base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
-  base::Nanos limit = is_deaf ? kNap : base::Nanos(-1);
+  base::Nanos limit = is_deaf && !RAMIE_MUTANT(378) ? kNap : base::Nanos(-1);
   const std::lock_guard lock(mutex_);
-  if (!cancels_.is_empty() || !queued_.is_empty()) limit = kNap;
-  else if (!repeats_.is_empty() && !is_deaf)
+  const bool has_cancels = !cancels_.is_empty() && !RAMIE_MUTANT(376);
+  const bool has_queued = !queued_.is_empty() && !RAMIE_MUTANT(377);
+  if (has_cancels || has_queued) limit = kNap;
+  else if (!repeats_.is_empty() && !is_deaf && !RAMIE_MUTANT(362))
     limit = std::max(base::Nanos(0), base::Nanos(repeat_at_ - base::now()));
   if (limit.count() < 0) return max_wait;
   return max_wait.count() < 0 ? limit : std::min(max_wait, limit);
@@ -297,12 +312,12 @@ base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
 void Site::unpark_from_any_thread() noexcept { io::sys::ring(bell_.get()); }
 
 void Site::reap(sched::FiberList& out) noexcept {
-  out.append(woken_);
+  if (!RAMIE_MUTANT(384)) out.append(woken_);
   if (!has_inflight() && !ring_->has_news()) return;
   sched::WakeList wakes;
-  send_cancels(wakes);
+  push_waiting(wakes);
   if (ring_->has_news()) survive(submit());
-  take_completions(wakes);
+  if (!RAMIE_MUTANT(381)) take_completions(wakes);
   out.append(wakes.fibers());
 }
 

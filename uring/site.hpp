@@ -2,8 +2,8 @@
 //
 //   fiber on the owner              owner's loop                       fiber elsewhere (it was
 //                                                                      cancelled, and stolen)
-//   start(op): push, submit,        park(): cancels, submit, sleep     cancel(op): into the inbox,
-//   settle what has completed       reap(): cancels, submit, settle    unpark the owner
+//   start(op): push, submit,        park(): push what waits, sleep     cancel(op): into the inbox,
+//   settle what has completed       reap(): the same, settle           unpark the owner
 //
 // Only the owner's thread touches the ring. What a foreign fiber needs is under `mutex_`: the state
 // of operations, and the inbox of cancels.
@@ -14,7 +14,8 @@
 // U2 Of the operations that end by themselves, no more are in the kernel than its queue has room
 //    for completions; the others wait here, in order. (Should the queue overflow all the same, the
 //    kernel keeps the rest.)
-// U3 Nothing is dropped for want of room: what cannot be pushed stays where it is.
+// U3 Nothing is dropped for want of room: what cannot be pushed stays where it is, and is tried
+//    again after a while, whether something completes or not.
 // U4 A cancel that found nothing is repeated as long as its operation is in the kernel: the two may
 //    have passed each other.
 // U5 DONE is set, and the waiter claimed, under the mutex: that is our last touch of an Op.
@@ -67,6 +68,7 @@ class Site final : public sched::ParkSite {
   // --- any thread
   // Parks until `op` is DONE, or `wait` has ended; then why.
   Result<void> await(Op& op, sched::Wait& wait) noexcept;
+  bool is_done(const Op& op) noexcept;
   // Asks for its end; await() it all the same: only the owner makes it DONE.
   void cancel(Op& op) noexcept;
   // The same for who holds a lock: the owner asks when it comes by.
@@ -97,7 +99,7 @@ class Site final : public sched::ParkSite {
   bool admit(Op& op) noexcept;
   void admit_queued() noexcept;
   bool want_cancel(Op& op) noexcept;
-  void send_cancels(sched::WakeList& wakes) noexcept;
+  void push_waiting(sched::WakeList& wakes) noexcept;
   bool push(const Entry& entry) noexcept;
   int submit() noexcept;
   void survive(int error) noexcept;
@@ -112,8 +114,8 @@ class Site final : public sched::ParkSite {
   sched::Worker& owner_;
   const std::unique_ptr<Ring> ring_;
   const io::sys::UniqueFd bell_;
-  bool is_bell_armed_ = false;
-  bool is_shard_armed_ = false;
+  base::Plain<bool> is_bell_armed_ = false;
+  base::Plain<bool> is_shard_armed_ = false;
 
   base::Mutex mutex_;
   std::vector<Slot> slots_;

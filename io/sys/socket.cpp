@@ -73,6 +73,13 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
   return static_cast<int>(outcome(rc));
 }
 
+[[gnu::noinline]] int disconnect(int fd) noexcept {
+  if (int planned = base::inject("connect"); planned != 0) return planned;
+  sockaddr nowhere{};
+  nowhere.sa_family = AF_UNSPEC;
+  return static_cast<int>(outcome(::connect(fd, &nowhere, sizeof nowhere)));
+}
+
 [[gnu::noinline]] int connect(int fd, const void* address, std::size_t size) noexcept {
   if (int planned = base::inject("connect"); planned != 0) return planned;
   return static_cast<int>(

@@ -20,6 +20,8 @@ int bind(int fd, const void* address, std::size_t size) noexcept;
 int listen(int fd, int backlog) noexcept;
 int accept(int fd, void* address, std::size_t& size) noexcept;  // non-blocking, close-on-exec
 int connect(int fd, const void* address, std::size_t size) noexcept;
+// Resets a connection: what was not acknowledged is dropped, and its memory free.
+int disconnect(int fd) noexcept;
 int shutdown(int fd, int how) noexcept;
 
 // A vectored call takes the first kMaxParts parts that are not empty: it may be short anyway.

@@ -39,7 +39,7 @@ inline std::vector<Call> other_calls() {
       {"epoll_ctl", {ENOMEM, ENOSPC}, either},  // accept pauses, connect says it
       {"epoll_pwait2", {EINTR, ENOSYS, EPERM}, absorbed},
       {"epoll_wait", {EINTR}, absorbed},
-      {"eventfd", {EMFILE, ENFILE, ENODEV, ENOMEM}, reported},
+      {"eventfd", {EMFILE, ENFILE, ENODEV, ENOMEM}, either},  // a ring's: the pool does it
       {"fcntl", {EBADF}, reported},
       {"futex_wait", {EINTR, EAGAIN, ETIMEDOUT}, absorbed},
       {"getaddrinfo", {EIO, EMFILE, ENOMEM}, reported},
@@ -104,12 +104,42 @@ inline std::vector<Call> file_calls() {
   };
 }
 
+inline std::vector<Call> directory_calls() {
+  using enum Answer;
+  return {
+      {"copy_file_range", {EINTR, EXDEV, EINVAL, EOPNOTSUPP, ENOSYS, EPERM}, absorbed},
+      {"copy_file_range", {EIO, ENOMEM, ENOSPC}, reported},
+      {"fchmodat", {EINTR}, absorbed},
+      {"fchmodat", {EIO, EPERM, EROFS}, reported},
+      {"getdents64", {EIO, ENOMEM}, reported},
+      {"inotify_add_watch", {EACCES, ENOMEM, ENOSPC}, reported},
+      {"inotify_init1", {EMFILE, ENFILE, ENOMEM}, reported},
+      {"inotify_rm_watch", {EINVAL}, reported},
+      {"io_uring_enter", {EAGAIN, EBUSY, EINTR}, absorbed},
+      {"io_uring_setup", {EPERM, ENOSYS, EINVAL, ENOMEM, EMFILE}, absorbed},  // the pool does it
+      {"linkat", {EINTR}, absorbed},
+      {"linkat", {EACCES, EMLINK, ENOSPC, EPERM, EXDEV}, reported},
+      {"mkdirat", {EINTR}, absorbed},
+      {"mkdirat", {EACCES, EMLINK, ENOSPC, EROFS}, reported},
+      {"read_inotify", {EINTR}, absorbed},
+      {"read_inotify", {EIO}, reported},
+      {"readlinkat", {EACCES, EIO}, reported},
+      {"realpath", {EACCES, EIO, ELOOP}, reported},
+      {"renameat2", {EINTR}, absorbed},
+      {"renameat2", {EACCES, EBUSY, ENOSPC, EXDEV}, reported},
+      {"symlinkat", {EINTR}, absorbed},
+      {"symlinkat", {EACCES, ENOSPC, EROFS}, reported},
+      {"unlinkat", {EINTR}, absorbed},
+      {"unlinkat", {EACCES, EBUSY, EIO, EPERM}, reported},
+  };
+}
+
 inline const std::vector<Call>& calls() {
   static const std::vector<Call> all = [] {
-    std::vector<Call> both = other_calls();
-    const std::vector<Call> files = file_calls();
-    both.insert(both.end(), files.begin(), files.end());
-    return both;
+    std::vector<Call> together = other_calls();
+    for (const auto& more : {file_calls(), directory_calls()})
+      together.insert(together.end(), more.begin(), more.end());
+    return together;
   }();
   return all;
 }

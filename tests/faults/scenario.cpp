@@ -1,6 +1,9 @@
 // See scenario.hpp.
 #include "tests/faults/scenario.hpp"
 
+#include "tests/faults/directories.hpp"
+#include "uring/driver.hpp"
+
 #include <ramie/ramie.hpp>
 
 #include <unistd.h>
@@ -415,6 +418,7 @@ void live(const Scenario& scenario, Findings& findings) noexcept {
   part(findings, "timers", [&] { sleep_and_time_out(findings); });
   part(findings, "blocking", [&] { block(findings, scenario.looks_names_up); });
   part(findings, "files", [&] { use_files(findings); });
+  part(findings, "directories", [&] { Directories(findings).use(); });
   part(findings, "crowd", [&] { gather_a_crowd(findings, scenario.crowd); });
   part(findings, "channel", [&] { talk(findings); });
   part(findings, "objects", [&] { make_objects(findings); });
@@ -424,6 +428,7 @@ void live(const Scenario& scenario, Findings& findings) noexcept {
 }  // namespace
 
 void run(const Scenario& scenario, Findings& findings) noexcept {
+  ramie::uring::forget_refusal();  // of an earlier run's plan
   part(findings, "build", [&] {
     ramie::runtime::Builder builder;
     builder.ignore_environment(true).process_wide(scenario.is_process_wide);

@@ -1,6 +1,7 @@
 // A small server's whole life in a few milliseconds, for tests that make something fail in it: a
-// runtime, signals, a listener and its clients, timers, blocking jobs, files, cancellation, a crowd
-// of fibers, and the end. It goes on after errors as a program would, and notes them.
+// runtime, signals, a listener and its clients, timers, blocking jobs, files, directories,
+// cancellation, a crowd of fibers, and the end. It goes on after errors as a program would, and
+// notes them.
 #pragma once
 
 #include "tests/faults/findings.hpp"

@@ -135,7 +135,7 @@ faults::Scenario scenario_for(const faults::Call& call, unsigned n) {
 bool may_last(const faults::Call& call, int error) {
   static constexpr std::string_view kPassing[] = {"accept4",       "epoll_wait", "epoll_pwait2",
                                                   "write_eventfd", "poll",       "futex_wait",
-                                                  "read_eventfd"};
+                                                  "read_eventfd",  "io_uring_enter"};
   return error != EINTR && error != EAGAIN && !is_among(kPassing, call.name);
 }
 
@@ -204,6 +204,8 @@ TEST_CASE("Faults: a swarm of interruptions, short transfers and delays goes unn
       epoll_ctl p=0.1 delay=300us; close p=0.1 delay=300us;  mmap p=0.3 delay=500us
       preadv2 p=0.3 short=9;   pwritev2 p=0.3 short=7; openat p=0.3 EINTR; statx p=0.3 EINTR
       preadv2 p=0.2 EINTR;     pwritev2 p=0.2 EINTR;   ftruncate p=0.3 EINTR
+      copy_file_range p=0.3 short=2; copy_file_range p=0.2 EXDEV; unlinkat p=0.2 EINTR
+      renameat2 p=0.2 EINTR;   linkat p=0.2 EINTR;     read_inotify p=0.3 EINTR
       madvise p=0.1 EINVAL;    prctl p=0.5 EPERM;    getrandom p=0.5 EAGAIN; open p=0.3 EMFILE)");
   const std::uint64_t seeds = numbers().size() * 5;
   unsigned struck = 0;

@@ -160,6 +160,21 @@ TEST_CASE("copy: where the kernel cannot, from whichever point, the bytes go thr
   });
 }
 
+TEST_CASE("copy: what may not be made like the source is left as it is, and told") {
+  everywhere([] {
+    const Scratch scratch;
+    scratch.write("from", "short");
+    scratch.write("to", "something longer");
+    stdfs::permissions(scratch.path("to"), stdfs::perms(0606));
+    for (const char* call : {"fchmod", "ftruncate"}) {
+      const AtCall refusing(call, 1, [] { return -EPERM; });
+      CHECK(error_of(fs::copy(scratch.path("from"), scratch.path("to"))) ==
+            std::errc::operation_not_permitted);
+      CHECK(scratch.read("to") == "something longer");
+    }
+  });
+}
+
 TEST_CASE("copy: holes read as zeros") {
   const Scratch scratch;
   scratch.write("from", "begin");

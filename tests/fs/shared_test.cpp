@@ -159,7 +159,7 @@ TEST_CASE("What the page cache holds is read with one call, in the fiber; its en
     std::string room(1000, '\0');
     REQUIRE(file.read_exact_at(writable_bytes(room), 0).has_value());
     const Fault count = counting("preadv2");
-    bool has_other_run = false;
+    std::atomic<bool> has_other_run{false};
     auto other = ramie::spawn([&] { has_other_run = true; });
     for (int i = 0; i < 3; ++i) CHECK(*file.read_at(writable_bytes(room), 0) == 1000);
     const unsigned calls = count.calls();

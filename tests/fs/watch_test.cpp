@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <optional>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,9 +39,10 @@ void expect_none(fs::Watcher& watcher) {
   CHECK(error_of(ramie::timeout(2ms, [&] { return watcher.next(); })) == errc::timed_out);
 }
 
+// Also by fibers and threads, which may not assert.
 void make_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-  REQUIRE(fd >= 0);
+  if (fd < 0) std::abort();
   ::close(fd);
 }
 

@@ -10,6 +10,13 @@ const Clock& next_step(Execution& run) {
   return run.thread().now.clock;
 }
 
+// Who still touches what was destroyed (on the heap: its memory stays until the run ends).
+constexpr std::uint32_t kGone = ~std::uint32_t{0};
+
+void be_there(Execution& run, std::uint32_t born) {
+  if (born == kGone) run.fail("data is used that was destroyed");
+}
+
 }  // namespace
 
 Accesses::Accesses() noexcept {
@@ -20,13 +27,15 @@ Accesses::~Accesses() {
   Execution* run = Execution::active();
   if (run == nullptr || born_ != Execution::run_number()) return;
   const Clock& now = next_step(*run);
-  if (now.covers(reads_) && now.covers(writes_)) return;
-  run->fail("data race: destroyed while another thread may still be using it");
+  if (!now.covers(reads_) || !now.covers(writes_))
+    run->fail("data race: destroyed while another thread may still be using it");
+  const_cast<volatile std::uint32_t&>(born_) = kGone;  // a dead store to the compiler, not to us
 }
 
 void Accesses::note_read() const {
   Execution* run = Execution::active();
   if (run == nullptr) return;
+  be_there(*run, born_);
   const Clock& now = next_step(*run);
   if (!now.covers(writes_)) run->fail("data race: a read is not ordered after a write");
   const auto self = static_cast<std::size_t>(run->self());
@@ -36,6 +45,7 @@ void Accesses::note_read() const {
 void Accesses::note_write() {
   Execution* run = Execution::active();
   if (run == nullptr) return;
+  be_there(*run, born_);
   const Clock& now = next_step(*run);
   if (!now.covers(writes_)) run->fail("data race: a write is not ordered after a write");
   if (!now.covers(reads_)) run->fail("data race: a write is not ordered after a read");

@@ -61,6 +61,9 @@ struct ModelDoor {
     scheduler.is_shutting_down_.store(true, base::kSeqCst);
     scheduler.cancel_all();
   }
+  static void close(Scheduler& scheduler) {
+    scheduler.is_closing_.store(true, base::kSeqCst);
+  }
 };
 
 }  // namespace sched
@@ -80,6 +83,7 @@ struct Cast {
   std::array<Fiber*, kMaxThreads> fibers{};
   std::array<sched::Sleeper*, kMaxThreads> sleepers{};
   std::array<Seat*, kMaxThreads> seats{};
+  std::array<sched::Worker*, kMaxThreads> workers{};
   Stage* stage = nullptr;
 };
 
@@ -95,6 +99,7 @@ sched::SchedulerOptions options(std::size_t wheels) {
   sched::SchedulerOptions options;
   options.workers = wheels;
   options.stacks.guard = sched::GuardMethod::off;
+  options.watch = base::Nanos(0);
   return options;
 }
 
@@ -122,6 +127,13 @@ void enter(Fiber& fiber, Seat& seat) {
   fiber.budget.store(kBudget, Order::relaxed);
 }
 
+// Until somebody runs it.
+void sleep(Seat& seat) {
+  seat.runnable.wait();
+  seat.queued = 0;
+  if (seat.runner != nullptr) seat.runner->on_run(seat);
+}
+
 void leave() {
   cast().fibers[self()] = nullptr;
   cast().seats[self()] = nullptr;
@@ -144,12 +156,14 @@ void leave_wheel(Fiber& fiber) {
 
 // ---- fibers without a task
 
-FiberThread::FiberThread(std::function<void()> body) {
+FiberThread::FiberThread(std::function<void()> body, Runner* runner) {
   seat_.fiber = &block_;
+  seat_.runner = runner;
   block_.scheduler = cast().stage == nullptr ? &nobody() : &cast().stage->scheduler();
   block_.worker.store(&worker(0), Order::relaxed);
   block_.timer.owner = &block_;
   block_.word.reset();
+  if (runner != nullptr) runner->queue(seat_);
   thread_.emplace([this, run = std::move(body)] { this->run(run); });
 }
 
@@ -157,11 +171,13 @@ FiberThread::~FiberThread() { thread_->join(); }
 
 void FiberThread::run(const std::function<void()>& body) {
   enter(block_, seat_);
+  if (seat_.runner != nullptr) sleep(seat_);
   body();
   check(block_.cancel.innermost == nullptr, "a cancel scope is left behind");
   leave();
   block_.word.finish();
   leave_wheel(block_);
+  if (seat_.runner != nullptr) seat_.runner->on_ended(seat_);
 }
 
 void FiberThread::move_to(std::size_t number) {
@@ -179,6 +195,8 @@ void FiberThread::request(std::uint64_t bits) {
 }
 
 // ---- plain threads
+
+void set_worker(sched::Worker* worker) { cast().workers[self()] = worker; }
 
 PlainThread::PlainThread() { cast().sleepers[self()] = &sleeper_; }
 PlainThread::~PlainThread() { cast().sleepers[self()] = nullptr; }
@@ -216,6 +234,7 @@ void Stage::advance_timers() {
   while (Fiber* fiber = due.pop_front()) scheduler_->submit(*fiber);
 }
 
+void Stage::close() { sched::ModelDoor::close(*scheduler_); }
 void Stage::begin_shutdown() { sched::ModelDoor::begin_shutdown(*scheduler_); }
 
 void Stage::start(Fiber& fiber) {
@@ -251,7 +270,7 @@ using model::cast;
 using model::self;
 
 Fiber* current_fiber() noexcept { return cast().fibers[self()]; }
-Worker* current_worker() noexcept { return nullptr; }
+Worker* current_worker() noexcept { return cast().workers[self()]; }
 Scheduler* exchange_entered(Scheduler*) noexcept { return nullptr; }
 
 Sleeper& current_sleeper() noexcept {
@@ -270,9 +289,13 @@ void switch_out(FiberContext&) noexcept {
   Fiber& fiber = *current_fiber();
   model::Seat& seat = *cast().seats[self()];
   if (fiber.leaving.load(base::kRelaxed) == Leaving::yielding) return model::yield();
-  if (fiber.word.commit() == FiberWord::Commit::queue) return;
-  seat.runnable.wait();
-  seat.queued = 0;
+  const bool had_turn = std::exchange(seat.has_turn, false);  // once PARKED, it may get the next
+  if (fiber.word.commit() == FiberWord::Commit::queue) {
+    seat.has_turn = had_turn;
+    return;
+  }
+  if (seat.runner != nullptr) seat.runner->on_parked(seat, had_turn);
+  model::sleep(seat);
 }
 
 void Scheduler::submit(Fiber& fiber) noexcept {
@@ -280,7 +303,8 @@ void Scheduler::submit(Fiber& fiber) noexcept {
   if (seat == nullptr) return cast().stage->start(fiber);
   model::check(seat->queued++ == 0, "F2: a fiber is queued twice");
   model::check(fiber.word.state() == FiberWord::kWoken, "F2: a fiber is queued that nobody woke");
-  seat->runnable.signal();
+  if (seat->runner != nullptr) seat->runner->queue(*seat);
+  else seat->runnable.signal();
 }
 
 }  // namespace sched

@@ -24,18 +24,36 @@ namespace ramie::model {
 inline constexpr int kEntryIsLeft = 247;
 inline constexpr int kLooksUnlocked = 248;
 
+struct Seat;
+
+// Whoever has fibers run one after the other (worker.hpp). Without one, who is woken runs at once.
+class Runner {
+ public:
+  Runner() = default;
+  virtual ~Runner() = default;
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+  virtual void queue(Seat& seat) = 0;   // by whoever woke it
+  virtual void on_run(Seat& seat) = 0;  // by the fiber, as all below
+  virtual void on_parked(Seat& seat, bool had_turn) = 0;
+  virtual void on_ended(Seat& seat) = 0;
+};
+
 // What stands for the queues between who wakes a fiber and the fiber.
 struct Seat {
   sched::Fiber* fiber = nullptr;
   Event runnable;
-  int queued = 0;  // invisible to the checker: orders nothing
+  int queued = 0;  // invisible to the checker, as all below: orders nothing
+  Runner* runner = nullptr;
+  bool has_turn = false;
+  bool has_run = false;
 };
 
 // A fiber without a task: a control block of its own, a function, and who waits for its end.
 // Whoever cancels it must be joined before it is destroyed.
 class FiberThread {
  public:
-  explicit FiberThread(std::function<void()> body);
+  explicit FiberThread(std::function<void()> body, Runner* runner = nullptr);
   ~FiberThread();
   FiberThread(const FiberThread&) = delete;
   FiberThread& operator=(const FiberThread&) = delete;
@@ -56,6 +74,9 @@ class FiberThread {
   Seat seat_;
   std::optional<Thread> thread_;
 };
+
+// Who current_worker() is on this thread of the model; null, unless somebody says so.
+void set_worker(sched::Worker* worker);
 
 // While one lives, the model's thread that made it may wait as a plain thread does.
 class PlainThread {
@@ -86,9 +107,11 @@ class Stage {
   void end_sleep();
   void advance_timers();
   void begin_shutdown();  // its step 1: refuse new tasks, cancel those that are there
+  void close();           // and its step 4: the workers end
   [[nodiscard]] sched::Scheduler& scheduler() noexcept { return *scheduler_; }
   // The time that the code under test sees.
   void set_time(std::int64_t nanos) noexcept { time_.store(nanos, Order::seq_cst); }
+  void let_pass(std::int64_t nanos) noexcept { time_.fetch_add(nanos, Order::seq_cst); }
   [[nodiscard]] std::int64_t time() const noexcept { return time_.load(Order::seq_cst); }
   // From the scheduler's submit().
   void start(sched::Fiber& fiber);

@@ -78,7 +78,8 @@ Result<std::uint64_t> Copier::run(const char* from, const char* to) {
   if ((target->mode & 0777U) != mode)
     rc = calls_.perform([&] { return sys::set_mode(to_.get(), mode); });
   if (rc >= 0 && target->size > 0) rc = calls_.perform([&] { return sys::truncate(to_.get(), 0); });
-  if (rc >= 0) rc = move_in_kernel();
+  if (rc < 0) return failure(calls_.code(rc));
+  rc = move_in_kernel();
   if (rc >= 0 || is_refusal(rc)) rc = move_through_buffer();
   if (rc < 0) return failure(calls_.code(rc));
   return copied_;

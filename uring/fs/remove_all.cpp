@@ -90,7 +90,8 @@ Result<void> Remover::run() {
     const Count fd = open_at(calls_, AT_FDCWD, path_.c_str(), kOpenDir);
     if (fd == -ENOTDIR || fd == -ELOOP) return remove_what_is_no_directory();
     if (fd < 0) return failed(fd);
-    levels_.emplace_back().fd.reset(static_cast<int>(fd));
+    UniqueFd owned(static_cast<int>(fd));
+    levels_.emplace_back().fd = std::move(owned);
     auto step = walk();
     if (!step) return failure(step.error());
     if (*step == Step::next) return {};

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <cerrno>
 
 namespace ramie {
 inline namespace v0 {
@@ -36,10 +37,12 @@ Count transfer_at(Calls& calls, uring::Opcode opcode, int fd, const Vector& vect
 }
 
 // Where a write to the end went is not told: behind it is the end.
-void set_position(int fd, Way way, std::int64_t position) noexcept {
+// -errno, and the position is as it was.
+Count set_position(int fd, Way way, std::int64_t position) noexcept {
   const Count flags = way == Way::write ? sys::flags(fd) : 0;
-  const bool appends = flags > 0 && (flags & O_APPEND) != 0;
-  (void)sys::seek(fd, appends ? 0 : position, appends ? SEEK_END : SEEK_SET);
+  if (flags < 0) return flags;
+  const bool appends = (flags & O_APPEND) != 0;
+  return sys::seek(fd, appends ? 0 : position, appends ? SEEK_END : SEEK_SET);
 }
 
 }  // namespace
@@ -52,10 +55,12 @@ Count transfer(Calls& calls, int fd, const Vector& vector, std::int64_t offset) 
   if (offset != sys::kHere || !calls.uses_ring(opcode))
     return transfer_at(calls, opcode, fd, vector, offset);
   const Count position = sys::seek(fd, 0, SEEK_CUR);
-  if (position < 0) return transfer_at(calls, opcode, fd, vector, sys::kHere);  // it has none
+  if (position == -ESPIPE) return transfer_at(calls, opcode, fd, vector, sys::kHere);
+  if (position < 0) return position;
   const Count n = transfer_at(calls, opcode, fd, vector, position);
-  if (n > 0) set_position(fd, vector.way(), position + n);
-  return n;
+  if (n <= 0) return n;
+  const Count set = set_position(fd, vector.way(), position + n);
+  return set < 0 ? set : n;
 }
 
 Count read_at_once(const Calls& calls, int fd, const Vector& vector) noexcept {

@@ -84,8 +84,8 @@ RawEntry entry_at(std::span<const std::byte> buffer) noexcept {
   std::memcpy(&size, buffer.data() + offsetof(dirent64, d_reclen), sizeof size);
   std::memcpy(&entry.type, buffer.data() + offsetof(dirent64, d_type), 1);
   const auto name = buffer.first(size).subspan(offsetof(dirent64, d_name));
-  const auto* text = reinterpret_cast<const char*>(name.data());
-  entry.name = {text, ::strnlen(text, name.size())};
+  const std::string_view text(reinterpret_cast<const char*>(name.data()), name.size());
+  entry.name = text.substr(0, text.find('\0'));
   entry.size = size;
   return entry;
 }

@@ -45,8 +45,9 @@ RawEvent event_at(std::span<const std::byte> buffer) noexcept {
   inotify_event head;
   std::memcpy(&head, buffer.data(), sizeof head);
   RawEvent event{head.wd, head.mask, head.cookie, {}, sizeof head + head.len};
-  const auto* text = reinterpret_cast<const char*>(buffer.data() + sizeof head);
-  event.name = {text, ::strnlen(text, head.len)};
+  const auto name = buffer.subspan(sizeof head, head.len);
+  const std::string_view text(reinterpret_cast<const char*>(name.data()), name.size());
+  event.name = text.substr(0, text.find('\0'));
   return event;
 }
 

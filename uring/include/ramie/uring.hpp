@@ -1,10 +1,12 @@
 // io_uring, directly: any operation that the kernel knows, awaited by a fiber.
 #pragma once
 
+#include <ramie/net.hpp>
 #include <ramie/result.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -83,6 +85,23 @@ template <class Prepare>
   std::forward<Prepare>(prepare)(entry);
   return detail::submit(entry);
 }
+
+/// Below so many bytes a copy is cheaper than to pin the memory and to hear that it is free again.
+inline constexpr std::size_t kZeroCopyThreshold = std::size_t{64} << 10U;
+
+/// Sends from the caller's memory without copying it into the kernel (IORING_OP_SEND_ZC), and waits
+/// until the kernel needs it no longer: until the peer has acknowledged it. For large buffers
+/// through a real network card; on the loopback the kernel copies all the same, and it is slower
+/// than write(). With fewer than kZeroCopyThreshold bytes, and where the kernel or the socket
+/// cannot do it, this is write().
+/// Returns  bytes taken, 1..data.size(); 0 only if `data` is empty.
+/// Errors   as TcpStream::write().
+/// Blocks   this fiber, until the peer has read, or its kernel has buffered, what was sent.
+/// Threads  counts as the stream's writer.
+/// Cancel   bytes that were taken by then win; otherwise nothing was sent. If the peer does not
+///          acknowledge them at once the connection is reset: the memory is the caller's again.
+[[nodiscard]] RAMIE_API Result<std::size_t> send_zero_copy(
+    net::TcpStream& stream, std::span<const std::byte> data) noexcept;
 
 }  // namespace uring
 }  // namespace v0

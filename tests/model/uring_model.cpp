@@ -1,0 +1,343 @@
+// Goal: U1 to U5: an operation ends once, with what the kernel said last; its frame is left to the
+// kernel until then, and by nobody touched afterwards; a wait that a cancel ended continues on
+// another thread; nothing waits for ever, whatever the kernel puts off, passes by or overflows.
+// Method: the shipped uring::Site, Handle::run() and worker_sleep.cpp, on an io_uring of the model.
+#include "tests/model/uring_kernel.hpp"
+#include "tests/model/worker.hpp"
+
+#include "io/handle.hpp"
+#include "uring/handle.hpp"
+
+#include <ramie/sync/notify.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+using namespace ramie::model;
+using enum Loop::Place;
+namespace uring = ramie::uring;
+
+namespace {
+
+// What stands on a fiber's stack; here on the heap, where the checker sees late touches.
+struct Frame {
+  uring::Op op;
+  Cell<int> memory{0};
+};
+
+// The sockets: each time that they are readable wakes one who waits for them.
+struct Shard final : ramie::sched::Driver {
+  void turn(ramie::base::Nanos max_wait, ramie::sched::FiberList&) noexcept override {
+    check(max_wait.count() == 0, "it sleeps here, and not in its ring");
+    if (!Uring::current().clear_readable()) return;
+    turns.fetch_add(1, Order::release);
+    readable.notify_one();
+  }
+  void unpark() noexcept override {}
+  int poll_fd() const noexcept override { return Uring::kShard; }
+  void shut_down(ramie::sched::FiberList&) noexcept override {}
+
+  ramie::sync::Notify readable;
+  Atomic<int> turns{0};
+};
+
+struct Rig {
+  explicit Rig(std::vector<Loop::Place> fibers, const Uring::Rules& rules = {},
+               ramie::sched::Driver* shard = nullptr)
+      : stage(1, shard), kernel(rules), loop(stage, std::move(fibers)) {}
+  ~Rig() {
+    const uring::Site* site = handle->driver().site(0);
+    if (site == nullptr) return;
+    check(site->live() == 0, "an operation is still counted");
+    check(kernel.is_empty(), "an operation is still in flight");
+    check(site->metrics().completed.get() == site->metrics().started.get(),
+          "an operation did not end, or twice");
+  }
+
+  std::unique_ptr<Frame> make_frame(std::uint8_t code) {
+    auto frame = std::make_unique<Frame>();
+    frame->op.entry.opcode = code;
+    frame->op.entry.address = reinterpret_cast<std::uintptr_t>(&frame->memory);
+    frame->op.is_brief = code == kRead;
+    if (code == kSend) frame->memory = kData;
+    asked.push_back(&frame->memory);
+    return frame;
+  }
+
+  // On a fiber. Returns the kernel's last word: kData, -ECANCELED, or 0 if it never heard of us.
+  int operate(std::uint8_t code, bool is_patient = false) {
+    auto frame = make_frame(code);
+    const auto result = handle->run(frame->op);
+    const int end = kernel.end_of(frame->memory);
+    if (result) {
+      check(result->result == kData && end == kData, "not the kernel's result");
+      check(frame->memory == kData, "data is missing");
+    } else {
+      check(!is_patient, "nobody cancels it");
+      const auto why = result.error();
+      check(why == ramie::errc::canceled || why == ramie::errc::shutting_down, "it failed");
+      check(end != kData, "data came, and was lost");
+    }
+    return end;
+  }
+
+  Stage stage;
+  Uring kernel;
+  Loop loop;
+  std::unique_ptr<ramie::io::Handle> io = *ramie::io::Handle::create(1);
+  std::unique_ptr<uring::Handle> handle = *uring::Handle::create(*io, 2, {});
+  std::vector<const Cell<int>*> asked;
+};
+
+}  // namespace
+
+TEST_CASE("Uring model: an operation ends once, its data are there, its frame is free") {
+  check_model("uring: one operation", [] {
+    Rig rig({moves}, {.put_offs = 1, .interrupts = 1});
+    FiberThread fiber([&] { rig.operate(choose(2) == 0 ? kRead : kSend, true); }, &rig.loop);
+    rig.loop.run();
+    fiber.join();
+  }, {{366, "the slot is free at the first of two completions"},
+      {367, "the notification's result counts"},
+      {372, "nobody wakes who waits"},
+      {381, "completions are not taken after the sleep"},
+      {396, "who slept in the site does not look what came"},
+      {397, "a worker with operations sleeps on the futex"}}, {.preemptions = -1});
+}
+
+TEST_CASE("Uring model: a cancel reaches the kernel from wherever the fiber went on") {
+  check_model("uring: cancel", [] {
+    Rig rig({moves});
+    FiberThread fiber([&] { rig.operate(kRecv); }, &rig.loop);
+    Thread canceller([&] { fiber.cancel(); });
+    rig.loop.run();
+    fiber.join();
+    canceller.join();
+  }, {{355, "a cancel from elsewhere does not wake the owner"},
+      {356, "a cancel from elsewhere uses the ring itself"},
+      {369, "DONE leaves it among the cancels"},
+      {370, "completions are settled outside the mutex"},
+      {371, "the waiter runs before DONE is set"},
+      {375, "the bell is not armed"},
+      {385, "what is DONE is cancelled"},
+      {390, "the fiber does not wait for the kernel"},
+      {391, "a cancel ends the wait for the kernel"},
+      {392, "the kernel is not asked"},
+      {393, "the cancel wins over data"},
+      {394, "what was given up is a success"},
+      {398, "unpark does not ring the bell"},
+      {399, "an unpark that came before the sleep is forgotten"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Uring model: another may cancel it, under a lock that both know") {
+  check_model("uring: cancelled by another", [] {
+    Rig rig({stays});
+    Mutex mutex;
+    uring::Site* site = nullptr;
+    Frame* theirs = nullptr;
+    bool is_given_up = false;
+    FiberThread fiber([&] {
+      auto frame = rig.make_frame(kRecv);
+      const auto result = rig.handle->run(frame->op, [&](uring::Site& in) {
+        const std::lock_guard lock(mutex);
+        site = &in;
+        theirs = frame.get();
+        if (is_given_up) in.cancel_later(frame->op);
+      });
+      {
+        const std::lock_guard lock(mutex);
+        site = nullptr;
+      }
+      const int end = rig.kernel.end_of(frame->memory);
+      check(result && result->result == end && end != 0, "not the kernel's result");
+    }, &rig.loop);
+    Thread other([&] {
+      const std::lock_guard lock(mutex);
+      is_given_up = true;
+      if (site != nullptr) site->cancel_later(theirs->op);
+    });
+    rig.loop.run();
+    fiber.join();
+    other.join();
+  }, {{355, "the owner is not woken"},
+      {385, "what is DONE is cancelled"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Uring model: a cancel that passed its operation by is repeated") {
+  check_model("uring: cancels that miss", [] {
+    Rig rig({moves}, {.misses = 2});
+    FiberThread fiber([&] { rig.operate(choose(2) == 0 ? kDeaf : kRead); }, &rig.loop);
+    Thread canceller([&] { fiber.cancel(); });
+    rig.loop.run();
+    fiber.join();
+    canceller.join();
+  }, {{360, "it is not repeated"},
+      {361, "when it is due, nobody sends it"},
+      {362, "nobody wakes when it is due"},
+      {369, "DONE leaves it among the repeats"}}, {.preemptions = 1});
+}
+
+TEST_CASE("Uring model: what was put off is tried again, though nothing completes") {
+  check_model("uring: put off", [] {
+    Rig rig({stays, stays}, {.entries = 1, .put_offs = 4});
+    FiberThread first([&] { rig.operate(kDeaf); }, &rig.loop);
+    FiberThread second([&] {
+      rig.operate(kRead, true);
+      first.cancel();
+    }, &rig.loop);
+    rig.loop.run();
+    first.join();
+    second.join();
+  }, {{353, "what could not be pushed is taken for pushed"},
+      {377, "nobody wakes to try it again"},
+      {382, "only a completion makes room"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Uring model: a cancel that finds no room is sent later") {
+  check_model("uring: cancels without room", [] {
+    Rig rig({stays, stays}, {.entries = 1, .put_offs = 4});
+    FiberThread first([&] { rig.operate(kDeaf); }, &rig.loop);
+    FiberThread second([&] { first.cancel(); }, &rig.loop);
+    rig.loop.run();
+    first.join();
+    second.join();
+  }, {{359, "what cannot be pushed is dropped"},
+      {376, "nobody wakes to try it again"}}, {.preemptions = 1});
+}
+
+TEST_CASE("Uring model: who could not push its bell looks again soon") {
+  check_model("uring: deaf", [] {
+    Rig rig({stays}, {.entries = 1, .put_offs = 2, .parts = 1});
+    FiberThread fiber([&] { rig.operate(kDeaf); }, &rig.loop);
+    Thread canceller([&] { fiber.cancel(); });
+    rig.loop.run();
+    fiber.join();
+    canceller.join();
+  }, {{378, "without its bell the worker sleeps on"}}, {.preemptions = 1});
+}
+
+TEST_CASE("Uring model: of those that end by themselves no more are in than have room, in order") {
+  check_model("uring: the line", [] {
+    Rig rig({stays, stays, stays}, {.completions = 2});
+    const auto operate = [&] { rig.operate(kRead, true); };
+    FiberThread first(operate, &rig.loop);
+    FiberThread second(operate, &rig.loop);
+    FiberThread third([&] { rig.operate(choose(2) == 0 ? kRead : kSend, true); }, &rig.loop);
+    rig.loop.run();
+    first.join();
+    second.join();
+    third.join();
+    check(rig.kernel.taken() == rig.asked, "one has overtaken another");
+  }, {{351, "who comes new overtakes the line"},
+      {352, "nobody stands in line"},
+      {354, "those in the kernel are not counted"},
+      {368, "those that ended are still counted"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Uring model: who is cancelled in line never reaches the kernel, and all are counted") {
+  check_model("uring: cancelled in line", [] {
+    Rig rig({stays, moves, stays}, {.completions = 2, .is_lazy = true});
+    FiberThread first([&] { rig.operate(kRead, true); }, &rig.loop);
+    FiberThread second([&] { rig.operate(kRead); }, &rig.loop);
+    FiberThread third([&] { rig.operate(kRead, true); }, &rig.loop);
+    Thread canceller([&] { second.cancel(); });
+    rig.loop.run();
+    first.join();
+    second.join();
+    third.join();
+    canceller.join();
+  }, {{350, "what the kernel never saw is cancelled there"},
+      {357, "who was cancelled stands in line still"},
+      {358, "who was cancelled in line is still counted"},
+      {384, "who is woken before the sleep is forgotten"}}, {.preemptions = 1});
+}
+
+TEST_CASE("Uring model: a completion that nobody awaits is counted, and not followed") {
+  check_model("uring: stale completions", [] {
+    Rig rig({stays}, {.ghosts = 1});
+    FiberThread fiber([&] {
+      rig.operate(kRead, true);
+      rig.operate(kSend, true);
+      rig.operate(kRead, true);
+    }, &rig.loop);
+    rig.loop.run();
+    fiber.join();
+    const auto stale = rig.handle->driver().site(0)->metrics().stale.get();
+    check(stale == rig.kernel.taken_ghosts(), "a stale completion was followed");
+  }, {{364, "a completion of the slot is one of the operation"},
+      {365, "the generation stays"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Uring model: the bell is armed again after its last completion") {
+  check_model("uring: the bell", [] {
+    Rig rig({stays, stays}, {.bell_ends = 1, .is_lazy = true});
+    FiberThread first([&] { rig.operate(kDeaf); }, &rig.loop);
+    FiberThread second([&] { rig.operate(kDeaf); }, &rig.loop);
+    Thread canceller([&] {
+      first.cancel();
+      second.cancel();
+    });
+    rig.loop.run();
+    first.join();
+    second.join();
+    canceller.join();
+  }, {{363, "it is taken for armed"}}, {.preemptions = 1});
+}
+
+TEST_CASE("Uring model: completions that found no room come later") {
+  check_model("uring: overflow", [] {
+    Rig rig({stays, stays}, {.completions = 1, .is_busy = true});
+    FiberThread first([&] {
+      rig.operate(kSend, true);
+      rig.operate(kRead, true);
+    }, &rig.loop);
+    FiberThread second([&] { rig.operate(kSend, true); }, &rig.loop);
+    rig.loop.run();
+    first.join();
+    second.join();
+  }, {{383, "EBUSY ends the process"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Uring model: a shutdown leaves nothing in flight") {
+  check_model("uring: shutdown", [] {
+    Rig rig({stays, moves}, {.completions = 2, .is_lazy = true});
+    FiberThread first([&] { rig.operate(kRead); }, &rig.loop);
+    FiberThread second([&] { rig.operate(choose(2) == 0 ? kRead : kDeaf); }, &rig.loop);
+    Thread canceller([&] {
+      first.request(ramie::sched::FiberWord::kShutdown);
+      second.request(ramie::sched::FiberWord::kShutdown);
+    });
+    rig.loop.run();
+    first.join();
+    second.join();
+    canceller.join();
+  }, {{390, "the fibers do not wait for the kernel"},
+      {357, "who was cancelled stands in line still"}}, {.preemptions = 0});
+}
+
+TEST_CASE("Uring model: who sleeps in its ring with the baton hears the shard") {
+  check_model("uring: the shard", [] {
+    Shard shard;
+    Rig rig({stays, stays}, {}, &shard);
+    FiberThread first([&] { rig.operate(kDeaf); }, &rig.loop);
+    FiberThread second([&] {
+      check(shard.readable.wait().has_value(), "nobody cancels it");
+      check(shard.readable.wait().has_value(), "nobody cancels it");
+      first.cancel();
+    }, &rig.loop);
+    Thread peer([&] {
+      rig.kernel.set_readable();
+      while (shard.turns.load(Order::acquire) == 0) yield();
+      rig.kernel.set_readable();
+    });
+    rig.loop.run();
+    first.join();
+    second.join();
+    peer.join();
+  }, {{387, "its poll is taken for armed after its end"},
+      {388, "nobody polls it"}}, {.preemptions = 1});
+}

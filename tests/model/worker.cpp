@@ -1,0 +1,123 @@
+// See worker.hpp. The model's side of worker.hpp and of what it asks the scheduler.
+#include "tests/model/worker.hpp"
+
+#include "sched/current.hpp"
+#include "sched/scheduler.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+namespace ramie::model {
+
+Loop* Loop::current_ = nullptr;
+
+Loop::Loop(Stage& stage, std::vector<Place> fibers)
+    : stage_(stage),
+      worker_(std::make_unique<sched::Worker>(stage.scheduler(), 0, 0)),
+      elsewhere_(std::make_unique<sched::Worker>(stage.scheduler(), 1, 0)),
+      fibers_(std::move(fibers)),
+      left_(static_cast<int>(fibers_.size())) {
+  current_ = this;
+}
+
+Loop::~Loop() { current_ = nullptr; }
+
+void Loop::run() {
+  set_worker(worker_.get());
+  worker_->run();
+  set_worker(nullptr);
+}
+
+void Loop::run_one(sched::Fiber& fiber) {
+  Seat& seat = **std::ranges::find(seats_, &fiber, &Seat::fiber);
+  seat.has_turn = true;
+  seat.runnable.signal();
+  gave_way_.wait();
+}
+
+void Loop::queue(Seat& seat) {
+  if (!seat.has_run) {  // as if a fiber of this worker had spawned it
+    seats_.push_back(&seat);
+    set_worker(worker_.get());
+    worker_->submit_pinned(*seat.fiber);
+    return set_worker(nullptr);
+  }
+  const auto number = static_cast<std::size_t>(std::ranges::find(seats_, &seat) - seats_.begin());
+  if (fibers_[number] == moves && choose(2) == 1) seat.runnable.signal();
+  else worker_->submit_pinned(*seat.fiber);
+}
+
+void Loop::on_run(Seat& seat) {
+  sched::Worker* worker = seat.has_turn ? worker_.get() : elsewhere_.get();
+  seat.has_run = true;
+  seat.fiber->worker.store(worker, Order::relaxed);
+  set_worker(worker);
+}
+
+void Loop::on_parked(Seat&, bool had_turn) {
+  if (had_turn) gave_way_.signal();
+}
+
+void Loop::on_ended(Seat& seat) {
+  const bool had_turn = seat.has_turn;
+  if (left_.fetch_sub(1, Order::acq_rel) == 1) {
+    stage_.close();
+    if (!had_turn) worker_->unpark();
+  }
+  if (had_turn) gave_way_.signal();
+}
+
+}  // namespace ramie::model
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+// ---- worker.cpp, as far as a pinned fiber is concerned
+
+void Worker::run() noexcept {
+  while (!scheduler_.is_closing()) {
+    Fiber* fiber = nullptr;
+    if (inbox_size_.load(base::kAcquire) != 0) {
+      const std::lock_guard lock(inbox_mutex_);
+      inbox_size_.fetch_sub(1, base::kRelaxed);
+      fiber = inbox_.pop_front();
+    }
+    if (fiber == nullptr) park();
+    else model::Loop::current().run_one(*fiber);
+  }
+}
+
+void Worker::submit_pinned(Fiber& fiber) noexcept {
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    inbox_.push_back(fiber);
+    inbox_size_.fetch_add(1, base::kSeqCst);
+  }
+  if (current_worker() != this) unpark();
+}
+
+void Worker::submit_batch(FiberList& batch) noexcept {
+  while (Fiber* fiber = batch.pop_front()) fiber->scheduler->submit(*fiber);
+}
+
+// ---- scheduler.cpp: there is no other worker, and nobody drives a shard
+
+bool Scheduler::has_work_anywhere(const Worker&) const noexcept { return false; }
+bool Scheduler::has_unattended_shard() const noexcept { return false; }
+bool Scheduler::has_lifo_waiting(const Worker&) const noexcept { return false; }
+std::uint64_t Scheduler::activity(const Worker&) const noexcept { return 0; }
+void Scheduler::notify_one() noexcept {}
+
+Shard* Scheduler::take_baton(std::size_t) noexcept {
+  for (const auto& shard : shards_)
+    if (shard->baton.try_take()) return shard.get();
+  return nullptr;
+}
+
+void Watchdog::wake_up() noexcept {}
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,49 @@
+// A worker of the model: the shipped sleep (worker_sleep.cpp), with our own queue and switches.
+//
+//   shipped   park(), poll(), sleep_in_site(), unpark(), ParkWord, IdleSet
+//   ours      one queue, the worker's inbox, as submit_pinned() and next_local() keep it; a fiber
+//             is a thread of the model, and the worker stands still while one has its turn
+//
+// A fiber that `moves` goes on here when it is woken or, the checker tries both, at once on a
+// thread of its own: as if another worker had stolen it.
+#pragma once
+
+#include "sched/worker.hpp"
+#include "tests/model/stage.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace ramie::model {
+
+class Loop final : public Runner {
+ public:
+  enum Place : bool { stays, moves };
+
+  // For so many fibers, in the order in which they are made. One in a run.
+  Loop(Stage& stage, std::vector<Place> fibers);
+  ~Loop() override;
+
+  void run();  // by the thread that is the worker; ends after the last fiber
+  void run_one(sched::Fiber& fiber);
+  [[nodiscard]] static Loop& current() { return *current_; }
+  [[nodiscard]] sched::Worker& worker() noexcept { return *worker_; }
+  [[nodiscard]] Stage& stage() noexcept { return stage_; }
+
+  void queue(Seat& seat) override;
+  void on_run(Seat& seat) override;
+  void on_parked(Seat& seat, bool had_turn) override;
+  void on_ended(Seat& seat) override;
+
+ private:
+  static Loop* current_;
+
+  Stage& stage_;
+  std::unique_ptr<sched::Worker> worker_, elsewhere_;
+  const std::vector<Place> fibers_;
+  std::vector<Seat*> seats_;
+  Event gave_way_;
+  Atomic<int> left_;
+};
+
+}  // namespace ramie::model
