@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
         .add("watches", metrics.watches)
         .add("wakes", metrics.wakes)
         .add("steals", metrics.steals)
+        .add("uring_started", metrics.uring_started)
         .print();
     return status;
   });

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace bench {
 
@@ -43,6 +44,12 @@ Options& Options::real(std::string_view name, double& value, double low, double 
   return *this;
 }
 
+Options& Options::choice(std::string_view name, std::string& value,
+                         std::vector<std::string_view> words, std::string_view help) {
+  rows_.push_back({name, help, nullptr, nullptr, 0, 0, &value, std::move(words)});
+  return *this;
+}
+
 const Options::Row* Options::find(std::string_view name) const noexcept {
   for (const Row& row : rows_)
     if (row.name == name) return &row;
@@ -52,11 +59,39 @@ const Options::Row* Options::find(std::string_view name) const noexcept {
 void Options::explain() const {
   std::printf("%s\n\n", about_.c_str());
   for (const Row& row : rows_) {
-    const double value = row.whole != nullptr ? static_cast<double>(*row.whole) : *row.real;
-    std::printf("  %-16s %s (%g)\n", std::string(row.name).c_str(), std::string(row.help).c_str(),
-                value);
+    const std::string value = row.text != nullptr    ? *row.text
+                              : row.whole != nullptr ? std::to_string(*row.whole)
+                                                     : text_of(*row.real);
+    std::printf("  %-16s %s (%s)\n", std::string(row.name).c_str(), std::string(row.help).c_str(),
+                value.c_str());
   }
   std::exit(0);
+}
+
+void Options::set_number(const Row& row, std::string_view value) {
+  std::uint64_t whole = 0;
+  double number = 0;
+  const bool is_number = row.whole != nullptr ? read(value, whole) : read(value, number);
+  if (row.whole != nullptr) number = static_cast<double>(whole);
+  if (!is_number || !(number >= row.low && number <= row.high))
+    refuse(std::string(row.name) + " wants a " +
+           (row.whole != nullptr ? "whole number" : "number") + " from " + text_of(row.low) +
+           " to " + text_of(row.high) + ", not '" + std::string(value) + "'");
+  if (row.whole != nullptr) *row.whole = whole;
+  else *row.real = number;
+}
+
+void Options::set_text(const Row& row, std::string_view value) {
+  bool is_known = row.words.empty() && !value.empty();
+  std::string known;
+  for (const std::string_view word : row.words) {
+    is_known = is_known || word == value;
+    known.append(known.empty() ? "" : ", ").append(word);
+  }
+  if (!is_known)
+    refuse(std::string(row.name) + " wants " + (known.empty() ? "a text" : "one of " + known) +
+           ", not '" + std::string(value) + "'");
+  *row.text = value;
 }
 
 void Options::parse(int argc, char** argv) const {
@@ -74,16 +109,8 @@ void Options::parse(int argc, char** argv) const {
     if (equals == std::string_view::npos && i + 1 == argc) refuse(name + " wants a value");
     const bool is_joined = equals != std::string_view::npos;  // --name=VALUE
     const std::string_view value = is_joined ? argument.substr(equals + 1) : argv[++i];
-    std::uint64_t whole = 0;
-    double number = 0;
-    const bool is_number = row->whole != nullptr ? read(value, whole) : read(value, number);
-    if (row->whole != nullptr) number = static_cast<double>(whole);
-    if (!is_number || !(number >= row->low && number <= row->high))
-      refuse(name + " wants a " + (row->whole != nullptr ? "whole number" : "number") + " from " +
-             text_of(row->low) + " to " + text_of(row->high) + ", not '" + std::string(value) +
-             "'");
-    if (row->whole != nullptr) *row->whole = whole;
-    else *row->real = number;
+    if (row->text != nullptr) set_text(*row, value);
+    else set_number(*row, value);
   }
 }
 

@@ -22,6 +22,13 @@ class Options {
   /// A number from `low` to `high`, such as 0.5.
   Options& real(std::string_view name, double& value, double low, double high,
                 std::string_view help);
+  /// One of `words`; `value` holds the default.
+  Options& choice(std::string_view name, std::string& value, std::vector<std::string_view> words,
+                  std::string_view help);
+  /// Any text that is not empty.
+  Options& text(std::string_view name, std::string& value, std::string_view help) {
+    return choice(name, value, {}, help);
+  }
 
   /// Reads the command line. Ends the program after --help (0) and after a mistake (2).
   void parse(int argc, char** argv) const;
@@ -32,9 +39,13 @@ class Options {
     std::uint64_t* whole;
     double* real;
     double low, high;
+    std::string* text = nullptr;
+    std::vector<std::string_view> words = {};  // that `text` may be; none: anything
   };
 
   const Row* find(std::string_view name) const noexcept;
+  static void set_number(const Row& row, std::string_view value);
+  static void set_text(const Row& row, std::string_view value);
   [[noreturn]] void explain() const;
 
   std::string about_;

@@ -59,6 +59,9 @@ class Calls {
   template <class Call>
   Count perform(Call&& call);
 
+  // The sequence runs in a fiber, so that what waits must be a call of perform().
+  bool is_in_fiber() const noexcept { return place_ == Place::ring; }
+
   // Would perform() make one of `opcode` an operation of the ring?
   bool uses_ring(std::uint8_t opcode) const noexcept {
     return place_ == Place::ring && has(opcode);

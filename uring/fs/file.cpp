@@ -23,9 +23,6 @@ namespace fs {
 
 namespace {
 
-// More would keep the worker for longer than a switch takes (128 KiB: 25 us).
-constexpr std::size_t kAtOnce = std::size_t{64} << 10;
-
 std::unexpected<std::error_code> not_open() noexcept {
   return failure(std::make_error_code(std::errc::bad_file_descriptor));
 }
@@ -200,11 +197,14 @@ Result<std::size_t> File::append_rest(Container& content) const {
   const Turn turn(position_);
   if (!turn.entered()) return failure(turn.entered().error());
   return run([&](Calls& calls) -> Result<std::size_t> {
-    const auto data = stat(calls, fd_, "", AT_EMPTY_PATH);
-    if (!data) return failure(data.error());
+    const auto size = likely_size(calls, fd_);
+    if (!size) return failure(size.error());
     const Count here = sys::seek(fd_, 0, SEEK_CUR);
     const auto before = static_cast<std::uint64_t>(std::max<Count>(here, 0));
-    return fs::append_rest(calls, fd_, content, data->size - std::min(before, data->size));
+    const bool is_slow =
+        (slow_.load(std::memory_order_relaxed) & static_cast<Ways>(Way::read)) != 0;
+    return fs::append_rest(calls, fd_, content, *size - std::min(before, *size),
+                           is_slow ? Cache::has_nothing : Cache::may_have_it);
   });
 }
 

@@ -12,6 +12,9 @@ namespace fs {
 // `flags`: AT_SYMLINK_NOFOLLOW, or AT_EMPTY_PATH with an empty path for `at` itself.
 Result<Metadata> stat(Calls& calls, int at, const char* path, int flags);
 
+// How long an open file likely is: what the kernel knows without asking a server.
+Result<std::uint64_t> likely_size(Calls& calls, int fd);
+
 }  // namespace fs
 }  // namespace v0
 }  // namespace ramie

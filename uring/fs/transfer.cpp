@@ -63,6 +63,11 @@ Count transfer(Calls& calls, int fd, const Vector& vector, std::int64_t offset) 
   return set < 0 ? set : n;
 }
 
+Count read_at_once(const Calls& calls, int fd, const Vector& vector) noexcept {
+  if (!calls.is_in_fiber() || vector.total() > kAtOnce) return -EAGAIN;
+  return sys::read(fd, vector.parts(), sys::kHere, RWF_NOWAIT);
+}
+
 Result<void> transfer_all(Calls& calls, int fd, Way way, std::span<const std::byte> bytes,
                           std::int64_t offset) {
   while (!bytes.empty()) {

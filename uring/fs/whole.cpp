@@ -24,10 +24,10 @@ Result<Container> read_whole(PathRef path) {
   return run([&](Calls& calls) -> Result<Container> {
     const auto fd = open(calls, text.c_str(), O_RDONLY);
     if (!fd) return failure(fd.error());
-    const auto data = stat(calls, fd->get(), "", AT_EMPTY_PATH);
-    if (!data) return failure(data.error());
+    const auto expected = likely_size(calls, fd->get());
+    if (!expected) return failure(expected.error());
     Container content;
-    const auto size = append_rest(calls, fd->get(), content, data->size);
+    const auto size = append_rest(calls, fd->get(), content, *expected, Cache::may_have_it);
     if (!size) return failure(size.error());
     return content;
   });
