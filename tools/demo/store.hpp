@@ -69,12 +69,17 @@ class Store {
     std::size_t expiring = 0;
   };
   Count count();
-  void clear();
+  /// `then` runs while every shard is still locked.
+  void clear(const std::function<void()>& then = {});
   /// Removes keys past their deadline, at most `limit` per shard and call. Returns how many.
   std::size_t sweep(std::size_t limit = 1000);
   /// Keys that have expired so far, swept or found by a lookup.
   std::uint64_t expired();
   Milliseconds now() const { return clock_(); }
+
+  /// Both before the store is shared, or after.
+  Clock exchange_clock(Clock clock) { return std::exchange(clock_, std::move(clock)); }
+  void observe_expiry(ExpiryObserver* observer) noexcept;
 
   static Milliseconds system_clock_ms();
 
