@@ -5,6 +5,7 @@
 #include <ramie/time.hpp>
 
 #include <cstdio>
+#include <new>
 #include <utility>
 
 namespace demo {
@@ -95,9 +96,13 @@ void Aof::run_sync() {
 }
 
 void Aof::write_groups() {
-  while (!broken_.load() && take_group() && write_group()) {
-    if (is_always()) sync_written();
-    publish_safe();
+  try {
+    while (!broken_.load() && take_group() && write_group()) {
+      if (is_always()) sync_written();
+      publish_safe();
+    }
+  } catch (const std::bad_alloc&) {
+    fail("write", std::make_error_code(std::errc::not_enough_memory), true);
   }
 }
 
