@@ -470,13 +470,13 @@ def test_drive():
     assert ran.stdout.count(" requests/s   p99 ") == 2, ran.stdout
 
 
-def main():
+def main(tests):
     global RAMIE
     if len(sys.argv) < 2:
-        sys.exit("usage: clients_test.py path/to/ramie [name ...]")
+        sys.exit("usage: %s path/to/ramie [name ...]" % sys.argv[0])
     RAMIE = os.path.abspath(sys.argv[1])
     passed = failed = 0
-    for name, test in list(globals().items()):
+    for name, test in list(tests.items()):
         if not name.startswith("test_") or (sys.argv[2:] and name not in sys.argv[2:]):
             continue
         if name in NEEDS and not shutil.which(NEEDS[name]):
@@ -496,4 +496,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(globals())

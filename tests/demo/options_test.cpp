@@ -64,6 +64,17 @@ TEST_CASE("Options: errors say what would be right") {
   CHECK(bad({"--idle-timeout", "5"}) == "--idle-timeout needs --serve");
 }
 
+TEST_CASE("Options: the log and when it is synced") {
+  CHECK(good({}).aof.empty());
+  CHECK(good({"--serve", "--aof", "x"}).aof == "x");
+  CHECK_FALSE(good({"--aof=x"}).fsync_always);
+  CHECK_FALSE(good({"--aof=x", "--fsync=everysec"}).fsync_always);
+  CHECK(good({"--fsync", "always", "--aof=x"}).fsync_always);
+  CHECK(bad({"--aof="}) == "--aof wants a file");
+  CHECK(bad({"--aof=x", "--fsync=no"}) == "--fsync wants always or everysec, not 'no'");
+  CHECK(bad({"--fsync=always"}) == "--fsync needs --aof");
+}
+
 TEST_CASE("Options: an IPv6 host gets its brackets") {
   CHECK(demo::address("127.0.0.1", 80) == "127.0.0.1:80");
   CHECK(demo::address("::1", 80) == "[::1]:80");

@@ -27,6 +27,7 @@ constexpr std::array kCommands = std::to_array<Command>({
     {"echo", 2, echo, "loading stale fast"},
     {"exists", -2, exists, "readonly fast", 1, -1, 1},
     {"expire", -3, expire, "write fast", 1, 1, 1},
+    {"expireat", -3, expireat, "write fast", 1, 1, 1},
     {"flushall", -1, flush_all, "write"},
     {"flushdb", -1, flush_all, "write"},
     {"get", 2, get, "readonly fast", 1, 1, 1},
@@ -41,6 +42,7 @@ constexpr std::array kCommands = std::to_array<Command>({
     {"mset", -3, mset, "write denyoom", 1, -1, 2},
     {"persist", 2, persist, "write fast", 1, 1, 1},
     {"pexpire", -3, pexpire, "write fast", 1, 1, 1},
+    {"pexpireat", -3, pexpireat, "write fast", 1, 1, 1},
     {"ping", -1, ping, "fast"},
     {"pttl", 2, pttl, "readonly fast", 1, 1, 1},
     {"quit", -1, quit, "noscript loading stale fast"},
@@ -95,6 +97,17 @@ void unknown_command(Context& context, Args args) {
   context.reply.error(message);
 }
 
+// With a log: no change if it would not be kept, no reply to one before it is.
+void execute_logged(Context& context, const Command& command, Args args) {
+  if (!command.flags.starts_with("write")) return command.handler(context, args);
+  Journal& journal = *context.journal;
+  if (const auto refusal = journal.log().refusal()) return context.reply.error(*refusal);
+  const Aof::Sequence before = journal.last();
+  const std::size_t begin = context.reply.size();
+  command.handler(context, args);
+  if (journal.last() != before) journal.hold(begin, context.reply.size());
+}
+
 }  // namespace
 
 const Command* find_command(std::string_view name) noexcept {
@@ -127,6 +140,8 @@ void execute(Context& context, Args args) {
   }
   if (!fits(*found, args.size())) [[unlikely]]
     return wrong_arity(context, found->name);
+  if (context.journal != nullptr) [[unlikely]]
+    return execute_logged(context, *found, args);
   found->handler(context, args);
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "tools/demo/clients.hpp"
+#include "tools/demo/journal.hpp"
 #include "tools/demo/reply.hpp"
 #include "tools/demo/stats.hpp"
 #include "tools/demo/store.hpp"
@@ -26,6 +27,7 @@ struct Context {
   Clients& clients;
   Client& client;
   Replies& reply;
+  Journal* journal = nullptr;  // none without --aof
   std::uint64_t commands = 0;
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;

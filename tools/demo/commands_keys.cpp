@@ -11,6 +11,7 @@ void del(Context& context, Args args) {
   for (const std::string_view key : keys) {
     removed += locked.table(key).erase(key, locked.now()) ? 1 : 0;
   }
+  if (removed != 0) record_args(context, args);
   context.reply.integer(removed);
 }
 
@@ -76,12 +77,14 @@ bool allows(const ExpireOptions& options, Milliseconds current, Milliseconds nex
   return !(options.only_sooner && has && next >= current);
 }
 
-void expire_after(Context& context, Args args, Milliseconds unit, std::string_view name) {
+// `base` is what the amount counts from.
+void set_expiry(Context& context, Args args, Milliseconds unit, Milliseconds base,
+                std::string_view name) {
   ExpireOptions options;
   if (!parse_expire_options(context, args.subspan(3), options)) return;
   const auto amount = parse_integer(args[2]);
   if (!amount) return context.reply.error(kNotAnInteger);
-  const auto deadline = deadline_from(*amount, unit, context.store.now());
+  const auto deadline = deadline_from(*amount, unit, base);
   if (!deadline) {
     std::string message = "ERR invalid expire time in '";
     return context.reply.error(message.append(name).append("' command"));
@@ -94,8 +97,10 @@ void expire_after(Context& context, Args args, Milliseconds unit, std::string_vi
   }
   if (*deadline <= locked.now()) {
     table.erase(args[1], locked.now());
+    record(context, {"DEL", args[1]});
   } else {
     table.set_deadline(args[1], *deadline);
+    record(context, {"PEXPIREAT", args[1], *deadline});
   }
   context.reply.integer(1);
 }
@@ -110,8 +115,14 @@ std::int64_t remaining(Context& context, std::string_view key) {
 
 }  // namespace
 
-void expire(Context& context, Args args) { expire_after(context, args, 1000, "expire"); }
-void pexpire(Context& context, Args args) { expire_after(context, args, 1, "pexpire"); }
+void expire(Context& context, Args args) {
+  set_expiry(context, args, 1000, context.store.now(), "expire");
+}
+void pexpire(Context& context, Args args) {
+  set_expiry(context, args, 1, context.store.now(), "pexpire");
+}
+void expireat(Context& context, Args args) { set_expiry(context, args, 1000, 0, "expireat"); }
+void pexpireat(Context& context, Args args) { set_expiry(context, args, 1, 0, "pexpireat"); }
 
 void ttl(Context& context, Args args) {
   const std::int64_t ms = remaining(context, args[1]);
@@ -126,6 +137,7 @@ void persist(Context& context, Args args) {
   const Table::Entry* const entry = table.find(args[1], locked.now());
   if (entry == nullptr || entry->deadline == Table::kNever) return context.reply.integer(0);
   table.set_deadline(args[1], Table::kNever);
+  record_args(context, args);
   context.reply.integer(1);
 }
 
@@ -138,7 +150,7 @@ void flush_all(Context& context, Args args) {
       args.size() == 1 || (args.size() == 2 && (equals_ignoring_case(args[1], "SYNC") ||
                                                 equals_ignoring_case(args[1], "ASYNC")));
   if (!known) return context.reply.error(kSyntaxError);
-  context.store.clear();
+  context.store.clear([&] { record(context, {"FLUSHALL"}); });
   context.reply.ok();
 }
 

@@ -22,6 +22,7 @@ void push(Context& context, Args args, End end) {
   for (const std::string_view value : args.subspan(2)) {
     end == End::kFront ? list->emplace_front(value) : list->emplace_back(value);
   }
+  record_args(context, args);
   context.reply.integer(static_cast<std::int64_t>(list->size()));
 }
 
@@ -46,6 +47,7 @@ void pop(Context& context, Args args, End end, std::string_view name) {
   const std::size_t count = std::min(list->size(), static_cast<std::size_t>(*wanted));
   if (counted) context.reply.array(count);
   for (std::size_t i = 0; i < count; ++i) pop_one(context, *list, end);
+  if (count != 0) record(context, {args[0], args[1], static_cast<std::int64_t>(count)});
   if (list->empty()) table.erase(args[1], locked.now());
 }
 

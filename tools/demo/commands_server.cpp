@@ -32,7 +32,8 @@ void select_db(Context& context, Args args) {
 }
 
 void info(Context& context, Args args) {
-  context.reply.bulk(info_text(context.stats, context.store, args.subspan(1)));
+  const Aof* const log = context.journal != nullptr ? &context.journal->log() : nullptr;
+  context.reply.bulk(info_text(context.stats, context.store, log, args.subspan(1)));
 }
 
 namespace {
@@ -44,6 +45,7 @@ struct Setting {
 
 // Facts, not knobs: what clients look up before they start.
 constexpr auto kSettings = std::to_array<Setting>({
+    {"appendfsync", "everysec"},
     {"appendonly", "no"},
     {"databases", "1"},
     {"maxmemory", "0"},
@@ -52,6 +54,13 @@ constexpr auto kSettings = std::to_array<Setting>({
     {"save", ""},
     {"timeout", "0"},
 });
+
+std::string_view value_of(const Context& context, const Setting& setting) noexcept {
+  if (context.journal == nullptr) return setting.value;
+  if (setting.name == "appendonly") return "yes";
+  const bool is_fsync = setting.name == "appendfsync";
+  return is_fsync && context.journal->log().is_always() ? "always" : setting.value;
+}
 
 void config_get(Context& context, Args args) {
   std::vector<const Setting*> hits;
@@ -65,7 +74,7 @@ void config_get(Context& context, Args args) {
   context.reply.array(hits.size() * 2);
   for (const Setting* setting : hits) {
     context.reply.bulk(setting->name);
-    context.reply.bulk(setting->value);
+    context.reply.bulk(value_of(context, *setting));
   }
 }
 

@@ -67,6 +67,19 @@ bool parse_set_options(Args words, SetOptions& out) {
   return !(out.only_new && out.only_old) && !(out.keep_deadline && out.unit != 0);
 }
 
+// Its conditions held, so they are left out.
+void record_set(Context& context, Args args, const SetOptions& options, Milliseconds deadline) {
+  if (context.journal == nullptr) [[likely]]
+    return;
+  if (options.keep_deadline) {
+    record(context, {"SET", args[1], args[2], "KEEPTTL"});
+  } else if (deadline != Table::kNever) {
+    record(context, {"SET", args[1], args[2], "PXAT", deadline});
+  } else {
+    record(context, {"SET", args[1], args[2]});
+  }
+}
+
 }  // namespace
 
 std::optional<Milliseconds> deadline_from(std::int64_t amount, Milliseconds unit,
@@ -111,6 +124,7 @@ void set(Context& context, Args args) {
   if (!options.keep_deadline && entry.deadline != deadline) {
     table.set_deadline(args[1], deadline);
   }
+  record_set(context, args, options, deadline);
   if (!options.want_old) context.reply.ok();
 }
 
@@ -146,6 +160,7 @@ void mset(Context& context, Args args) {
       table.set_deadline(pairs[i], Table::kNever);
     }
   }
+  record_args(context, args);
   context.reply.ok();
 }
 
@@ -157,6 +172,7 @@ void append(Context& context, Args args) {
     return context.reply.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
   }
   value->append(args[2]);
+  record_args(context, args);
   context.reply.integer(static_cast<std::int64_t>(value->size()));
 }
 
@@ -188,6 +204,7 @@ void add(Context& context, std::string_view key, std::int64_t delta) {
   if (entry == nullptr) entry = &table.obtain(key, locked.now());
   entry->string()->clear();
   append_integer(*entry->string(), value);
+  record(context, {"INCRBY", key, delta});
   context.reply.integer(value);
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "tools/demo/aof.hpp"
 #include "tools/demo/buffers.hpp"
 #include "tools/demo/clients.hpp"
 #include "tools/demo/reply.hpp"
@@ -27,6 +28,7 @@ struct Service {
   Stats stats;
   Clients clients;
   BufferPool buffers;
+  std::unique_ptr<Aof> log;              // none without --aof
   std::chrono::seconds idle_timeout{0};  // 0: none
 };
 

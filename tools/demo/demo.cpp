@@ -63,6 +63,7 @@ int serve_until_signal(const Options& options) {
   service.idle_timeout = std::chrono::seconds(options.idle_timeout);
   return in_runtime(options, [&] {
     const auto stop = ramie::signal::shutdown();  // before the ports are announced
+    if (!open_log(service, options)) return 1;
     auto listeners = bind_listeners(options);
     if (!listeners) return 1;
     print(announcement(addresses_of(*listeners)));
@@ -119,6 +120,7 @@ class BackgroundServer {
 
  private:
   int run(const Options& options) {
+    if (!open_log(service_, options)) return 1;
     auto listeners = bind_listeners(options);
     if (!listeners) return 1;
     is_told_ = true;

@@ -27,6 +27,8 @@ void del(Context&, Args);
 void exists(Context&, Args);
 void expire(Context&, Args);
 void pexpire(Context&, Args);
+void expireat(Context&, Args);
+void pexpireat(Context&, Args);
 void ttl(Context&, Args);
 void pttl(Context&, Args);
 void persist(Context&, Args);
@@ -63,6 +65,17 @@ inline Table::Entry* look_up(Context& context, Store::Locked& locked, std::strin
   Table::Entry* const entry = locked.table(key).find(key, locked.now());
   ++(entry != nullptr ? context.hits : context.misses);
   return entry;
+}
+
+/// Tells the log, if there is one, what was changed: a command that changes it again, whatever the
+/// time is then. Under the locks of the change.
+inline void record(Context& context, std::initializer_list<Word> words) {
+  if (context.journal != nullptr) [[unlikely]]
+    context.journal->record(words);
+}
+inline void record_args(Context& context, Args args) {
+  if (context.journal != nullptr) [[unlikely]]
+    context.journal->record(args);
 }
 
 }  // namespace demo

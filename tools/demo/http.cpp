@@ -28,6 +28,7 @@ std::string_view reason(int status) noexcept {
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
     case 417: return "Expectation Failed";
+    case 503: return "Service Unavailable";
     case 431: return "Request Header Fields Too Large";
     case 505: return "HTTP Version Not Supported";
     default: return "Error";
@@ -95,6 +96,7 @@ Response put_key(HttpContext& context, std::string_view key, std::string&& value
   Store::Locked locked = context.store.lock(key);
   Table& table = locked.table(key);
   const bool is_new = table.find(key, locked.now()) == nullptr;
+  if (context.log != nullptr) context.recorded = context.log->append({"SET", key, value});
   Table::Entry& entry = table.obtain(key, locked.now());
   entry.value = std::move(value);
   if (entry.deadline != Table::kNever) table.set_deadline(key, Table::kNever);
@@ -104,6 +106,7 @@ Response put_key(HttpContext& context, std::string_view key, std::string&& value
 Response delete_key(HttpContext& context, std::string_view key) {
   Store::Locked locked = context.store.lock(key);
   if (!locked.table(key).erase(key, locked.now())) return plain(404, "no such key");
+  if (context.log != nullptr) context.recorded = context.log->append({"DEL", key});
   return {.status = 204};
 }
 
@@ -112,6 +115,8 @@ Response serve_key(HttpContext& context, HttpRequest& request, std::string_view 
   if (!key) return plain(400, "bad percent-encoding in the key");
   if (key->empty()) return plain(404, "the path is /k/<key>");
   if (reads(request)) return get_key(context, *key);
+  const auto refusal = context.log != nullptr ? context.log->refusal() : std::nullopt;
+  if (refusal) return plain(503, *refusal);
   if (request.method == HTTP_PUT) return put_key(context, *key, std::move(request.body));
   if (request.method == HTTP_DELETE) return delete_key(context, *key);
   return not_allowed("GET, HEAD, PUT, DELETE");
@@ -134,8 +139,15 @@ Response route(HttpContext& context, HttpRequest& request) {
   if (!reads(request)) return not_allowed("GET, HEAD");
   if (path == "/healthz") return plain(200, "ok");
   if (path == "/") return plain(200, "ramie demo: GET PUT DELETE /k/<key>, /metrics, /healthz");
-  return {.body = metrics_text(context.stats, context.store),
+  return {.body = metrics_text(context.stats, context.store, context.log),
           .type = "text/plain; version=0.0.4; charset=utf-8"};
+}
+
+// A response leaves when what it tells is safe in the log.
+void wait_for_log(HttpContext& context, Response& response) {
+  const auto safe = context.log->wait_safe(context.log->appended());
+  if (!safe || *safe < context.recorded) response = plain(503, context.log->failure_text());
+  context.recorded = 0;
 }
 
 int hex_digit(char c) noexcept {
@@ -165,7 +177,9 @@ std::optional<std::string> percent_decode(std::string_view text) {
 
 void answer(HttpContext& context, HttpRequest& request, bool keep_alive, std::string& out) {
   const bool with_body = request.method != HTTP_HEAD;
-  const Response response = route(context, request);
+  Response response = route(context, request);
+  if (context.log != nullptr) [[unlikely]]
+    wait_for_log(context, response);
   append_response(context, response, keep_alive, request.is_http_1_0, with_body, out);
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "tools/demo/aof.hpp"
 #include "tools/demo/http_parser.hpp"
 #include "tools/demo/stats.hpp"
 #include "tools/demo/store.hpp"
@@ -19,6 +20,8 @@ namespace demo {
 struct HttpContext {
   Store& store;
   Stats& stats;
+  Aof* log = nullptr;          // none without --aof
+  Aof::Sequence recorded = 0;  // the end of the last record
   std::uint64_t requests = 0;
   std::uint64_t errors = 0;
   std::uint64_t hits = 0;

@@ -8,7 +8,7 @@ namespace demo {
 HttpSession::HttpSession(Service& service, ramie::net::TcpStream stream, std::string peer_address,
                          std::string own_address)
     : Connection(service, std::move(stream), std::move(peer_address), std::move(own_address)),
-      context_{service_.store, service_.stats} {
+      context_{service_.store, service_.stats, service_.log.get()} {
   service_.stats.add(id, Count::kHttpConnections);
 }
 

@@ -17,7 +17,8 @@ struct Row {
   std::int64_t low = 0, high = 0;  // of its number
   void (*set)(Options&, std::int64_t) = nullptr;
   void (*set_flag)(Options&) = nullptr;
-  void (*set_text)(Options&, std::string_view) = nullptr;
+  bool (*set_text)(Options&, std::string_view) = nullptr;  // false: not one of
+  std::string_view texts = {};                             // these
 };
 
 constexpr auto kRows = std::to_array<Row>({
@@ -26,7 +27,8 @@ constexpr auto kRows = std::to_array<Row>({
     {.name = "--serve", .when = When::kAlways, .set_flag = [](Options& o) { o.serve = true; }},
     {.name = "--host",
      .when = When::kAlways,
-     .set_text = [](Options& o, std::string_view text) { o.host = text; }},
+     .set_text = [](Options& o, std::string_view text) { return !(o.host = text).empty(); },
+     .texts = "an address, such as 127.0.0.1"},
     {.name = "--port",
      .when = When::kAlways,
      .high = 65535,
@@ -40,6 +42,18 @@ constexpr auto kRows = std::to_array<Row>({
      .low = 1,
      .high = 1024,
      .set = [](Options& o, std::int64_t n) { o.workers = static_cast<unsigned>(n); }},
+    {.name = "--aof",
+     .when = When::kAlways,
+     .set_text = [](Options& o, std::string_view text) { return !(o.aof = text).empty(); },
+     .texts = "a file"},
+    {.name = "--fsync",
+     .when = When::kAlways,
+     .set_text =
+         [](Options& o, std::string_view text) {
+           o.fsync_always = text == "always";
+           return o.fsync_always || text == "everysec";
+         },
+     .texts = "always or everysec"},
     {.name = "--idle-timeout",
      .when = When::kServe,
      .high = 86400,
@@ -89,9 +103,11 @@ bool is_given(std::span<const Row* const> seen, std::string_view name) noexcept 
 
 std::optional<std::string> apply(Options& options, const Row& row, std::string_view value) {
   if (row.set_text != nullptr) {
-    if (value.empty()) return std::string(row.name).append(" wants an address, such as 127.0.0.1");
-    row.set_text(options, value);
-    return std::nullopt;
+    if (row.set_text(options, value)) return std::nullopt;
+    std::string message(row.name);
+    message.append(" wants ").append(row.texts);
+    if (!value.empty()) message.append(", not '").append(value).append("'");
+    return message;
   }
   const auto number = parse_integer(value);
   if (!number || *number < row.low || *number > row.high) return bad_number(row, value);
@@ -128,6 +144,9 @@ std::expected<Options, std::string> parse_options(std::span<const std::string_vi
   }
   if (options.help) return options;
   if (auto error = misplaced(options, seen)) return std::unexpected(*std::move(error));
+  if (is_given(seen, "--fsync") && options.aof.empty()) {
+    return std::unexpected(std::string("--fsync needs --aof"));
+  }
   if (options.serve && !is_given(seen, "--port")) options.port = 6379;
   if (options.serve && !is_given(seen, "--http-port")) options.http_port = 8080;
   return options;
@@ -143,6 +162,9 @@ A key-value server that speaks Redis' protocol and HTTP/1.1 on one store, a fibe
   --port N               port of the Redis protocol, 0: a free one (free; --serve: 6379)
   --http-port N          port of HTTP, 0: a free one              (free; --serve: 8080)
   --workers N            worker threads of the server             (what the machine offers)
+  --aof FILE             append every change to FILE, replay it at the start
+  --fsync WHEN           always: a reply leaves when its change is on the disk
+                         everysec: when it is written; synced once a second (everysec)
 with --serve:
   --idle-timeout SEC     close a connection that is silent so long (0: never)
 without:

@@ -21,6 +21,8 @@ struct Options {
   unsigned seconds = 10;
   unsigned connections = 1000;
   unsigned idle_timeout = 0;  // seconds; 0: a silent client may stay
+  std::string aof;            // the append-only log; empty: none
+  bool fsync_always = false;  // else every second
 };
 
 /// Arguments behind `ramie demo`. The error is one line, without the program's name.

@@ -48,7 +48,13 @@ bool Replies::relieve() { return out_.size() < kFlushAt || flush(); }
 
 bool Replies::flush() {
   if (sink_ == nullptr || out_.empty()) return true;
-  const bool sent = sink_->write(out_);
+  bool sent = true;
+  if (gate_ != nullptr) [[unlikely]] {
+    const Passed passed = gate_->pass(out_);
+    errors_ += passed.errors;
+    sent = passed.is_open;
+  }
+  sent = sent && sink_->write(out_);
   if (sent) bytes_sent_ += out_.size();
   out_.clear();
   // One huge reply must not stay with the connection.

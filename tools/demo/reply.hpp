@@ -1,6 +1,7 @@
 // Writes RESP2 replies into one buffer per connection.
 //
-//   handlers -> Replies (grows) -> relieve() at 64 KiB -> Sink (the socket; parks the fiber)
+//   handlers -> Replies (grows) -> relieve() at 64 KiB -> Gate (the log, if there is one)
+//            -> Sink (the socket; parks the fiber)
 //
 // A handler that can produce many large replies calls relieve() between them while it holds no
 // lock; everything else stays below the size of the values in one reply.
@@ -22,11 +23,26 @@ class Sink {
   ~Sink() = default;
 };
 
+/// What replies have to wait for before they leave.
+struct Passed {
+  bool is_open = true;     // false: they must not leave, the session ends
+  std::size_t errors = 0;  // replies that became errors
+};
+class Gate {
+ public:
+  /// May park, and change the replies.
+  virtual Passed pass(std::string& replies) = 0;
+
+ protected:
+  ~Gate() = default;
+};
+
 class Replies {
  public:
   static constexpr std::size_t kFlushAt = 64 * 1024;
 
-  explicit Replies(std::string& out, Sink* sink = nullptr) noexcept : out_(out), sink_(sink) {}
+  explicit Replies(std::string& out, Sink* sink = nullptr, Gate* gate = nullptr) noexcept
+      : out_(out), sink_(sink), gate_(gate) {}
   Replies(const Replies&) = delete;
   Replies& operator=(const Replies&) = delete;
 
@@ -58,6 +74,7 @@ class Replies {
 
   std::string& out_;
   Sink* sink_;
+  Gate* gate_;
   std::uint64_t errors_ = 0;
   std::uint64_t bytes_sent_ = 0;
 };

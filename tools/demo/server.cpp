@@ -6,9 +6,12 @@
 #include <ramie/time.hpp>
 
 #include <atomic>
+#include <csignal>
+#include <cstdio>
 #include <string>
 #include <utility>
 
+#include "tools/demo/aof_open.hpp"
 #include "tools/demo/http_session.hpp"
 #include "tools/demo/session.hpp"
 
@@ -65,17 +68,8 @@ void sweep_loop(Service& service, const ramie::CancellationToken& stop) {
   });
 }
 
-}  // namespace
-
-std::optional<Listeners> bind_listeners(const Options& options) {
-  auto resp = bind_or_report(address(options.host, options.port));
-  if (!resp) return std::nullopt;
-  auto http = bind_or_report(address(options.host, options.http_port));
-  if (!http) return std::nullopt;
-  return Listeners{std::move(*resp), std::move(*http)};
-}
-
-int serve(Service& service, Listeners& listeners, const ramie::CancellationToken& stop) {
+// Until everybody has left.
+int serve_clients(Service& service, Listeners& listeners, const ramie::CancellationToken& stop) {
   std::atomic<int> status{0};
   ramie::Scope parts(ramie::on_failure::report);
   (void)parts.spawn({.name = "resp listener"},
@@ -87,6 +81,42 @@ int serve(Service& service, Listeners& listeners, const ramie::CancellationToken
   service.clients.drain();
   (void)parts.join();
   return status;
+}
+
+}  // namespace
+
+std::optional<Listeners> bind_listeners(const Options& options) {
+  auto resp = bind_or_report(address(options.host, options.port));
+  if (!resp) return std::nullopt;
+  auto http = bind_or_report(address(options.host, options.http_port));
+  if (!http) return std::nullopt;
+  return Listeners{std::move(*resp), std::move(*http)};
+}
+
+bool open_log(Service& service, const Options& options) {
+  if (options.aof.empty()) return true;
+  std::signal(SIGXFSZ, SIG_IGN);  // a log at the limit of file sizes is an error like a full disk
+  const auto fsync = options.fsync_always ? Aof::Fsync::kAlways : Aof::Fsync::kEverySecond;
+  auto log = open_aof(options.aof, fsync, service.store);
+  if (!log) {
+    std::fprintf(stderr, "ramie demo: %s\n", log.error().c_str());
+    return false;
+  }
+  service.log = *std::move(log);
+  return true;
+}
+
+int serve(Service& service, Listeners& listeners, const ramie::CancellationToken& stop) {
+  ramie::Scope logging(ramie::on_failure::report);
+  if (service.log) {
+    const auto started = logging.spawn({.name = "aof writer"}, [&] { service.log->run(); });
+    if (!started) return ramie::report("ramie demo: aof writer", started.error());
+  }
+  const int status = serve_clients(service, listeners, stop);
+  if (!service.log) return status;
+  service.log->stop();
+  (void)logging.join();
+  return service.log->is_complete() ? status : 1;
 }
 
 }  // namespace demo

@@ -3,6 +3,7 @@
 //   serve --+-- accept RESP --- a fiber per connection
 //           +-- accept HTTP --- a fiber per connection
 //           +-- sweep expired keys
+//           +-- write the log, if there is one; it ends last
 //   stop:   no more accepts -> idle connections end, busy ones answer what they have received
 //           -> after kGrace the rest is cancelled -> serve() returns
 #pragma once
@@ -25,6 +26,9 @@ struct Listeners {
 
 /// Says on stderr what is wrong, if anything is.
 std::optional<Listeners> bind_listeners(const Options& options);
+
+/// Opens and replays what --aof names, before serve(). False: it cannot be had; stderr says why.
+bool open_log(Service& service, const Options& options);
 
 inline constexpr std::chrono::seconds kGrace{5};
 

@@ -14,6 +14,7 @@ RespSession::RespSession(Service& service, ramie::net::TcpStream stream, std::st
                          std::string own_address)
     : Connection(service, std::move(stream), std::move(peer_address), std::move(own_address)) {
   service_.stats.add(id, Count::kRespConnections);
+  if (service_.log) journal_.emplace(*service_.log);
 }
 
 RespSession::~RespSession() { service_.stats.add(id, Count::kRespClosed); }
@@ -29,8 +30,9 @@ void RespSession::run() {
 
 bool RespSession::serve_buffered() {
   InputBuffer& input = buffers_->input;
-  Replies replies(buffers_->output, this);
-  Context context{service_.store, service_.stats, service_.clients, *this, replies};
+  Journal* const journal = journal_ ? &*journal_ : nullptr;
+  Replies replies(buffers_->output, this, journal);
+  Context context{service_.store, service_.stats, service_.clients, *this, replies, journal};
   bool connected = true;
   auto status = RequestParser::Status::kCommand;
   while (connected && !closing) {

@@ -5,6 +5,7 @@
 #include "tools/demo/connection.hpp"
 #include "tools/demo/resp.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,7 @@ class RespSession final : public Connection {
   void publish(const Context& context, const Replies& replies);
 
   RequestParser parser_;
+  std::optional<Journal> journal_;
 };
 
 }  // namespace demo

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "tools/demo/aof.hpp"
 #include "tools/demo/store.hpp"
 #include "tools/demo/text.hpp"
 
@@ -79,9 +80,19 @@ class InfoWriter {
   std::string text_;
 };
 
+void write_persistence(InfoWriter& info, const Aof* log) {
+  info.field("loading", std::uint64_t{0});
+  info.field("aof_enabled", std::uint64_t{log != nullptr});
+  const Aof::Status status = log != nullptr ? log->status() : Aof::Status{};
+  info.field("aof_last_write_status", status.is_good ? "ok" : "err");
+  if (log == nullptr) return;
+  info.field("aof_current_size", status.size);
+  info.field("aof_buffer_length", status.buffer);
+}
+
 }  // namespace
 
-std::string info_text(const Stats& stats, Store& store,
+std::string info_text(const Stats& stats, Store& store, const Aof* log,
                       std::span<const std::string_view> sections) {
   InfoWriter info(sections);
   if (info.section("Server")) {
@@ -98,7 +109,7 @@ std::string info_text(const Stats& stats, Store& store,
     info.field("used_memory_rss", resident_bytes());
     info.field("maxmemory", std::uint64_t{0});
   }
-  if (info.section("Persistence")) info.field("loading", std::uint64_t{0});
+  if (info.section("Persistence")) write_persistence(info, log);
   if (info.section("Stats")) {
     info.field("total_connections_received", stats.sum(Count::kRespConnections));
     info.field("total_commands_processed", stats.sum(Count::kCommands));
@@ -157,7 +168,7 @@ class MetricsWriter {
 
 }  // namespace
 
-std::string metrics_text(const Stats& stats, Store& store) {
+std::string metrics_text(const Stats& stats, Store& store, const Aof* log) {
   constexpr std::string_view kResp = "{protocol=\"resp\"}";
   constexpr std::string_view kHttp = "{protocol=\"http\"}";
   const Store::Count count = store.count();
@@ -187,6 +198,12 @@ std::string metrics_text(const Stats& stats, Store& store) {
   out.counter("ramie_demo_expired_keys_total", "Keys removed at their deadline.", store.expired());
   out.gauge("ramie_demo_keys", "Keys alive.", count.keys);
   out.gauge("ramie_demo_keys_with_expiry", "Keys alive that have a deadline.", count.expiring);
+  if (log != nullptr) {
+    const Aof::Status status = log->status();
+    out.gauge("ramie_demo_aof_size_bytes", "Size of the append-only log.", status.size);
+    out.gauge("ramie_demo_aof_good", "0: the log cannot be written, writes are refused.",
+              std::uint64_t{status.is_good});
+  }
   out.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes());
   out.gauge("ramie_demo_uptime_seconds", "Seconds since start.",
             static_cast<std::uint64_t>(stats.uptime().count()));

@@ -60,12 +60,15 @@ class Stats {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+class Aof;
 class Store;
 /// Resident memory of this process in bytes; 0 if /proc does not say.
 std::uint64_t resident_bytes();
-/// The text of INFO; `sections` as the client named them (none, "all", "server", ...).
-std::string info_text(const Stats& stats, Store& store, std::span<const std::string_view> sections);
+/// The text of INFO; `sections` as the client named them (none, "all", "server", ...). `log` may be
+/// null, here and below.
+std::string info_text(const Stats& stats, Store& store, const Aof* log,
+                      std::span<const std::string_view> sections);
 /// The Prometheus exposition of /metrics.
-std::string metrics_text(const Stats& stats, Store& store);
+std::string metrics_text(const Stats& stats, Store& store, const Aof* log);
 
 }  // namespace demo

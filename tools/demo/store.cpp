@@ -48,10 +48,15 @@ Store::Count Store::count() {
   return count;
 }
 
-void Store::clear() {
+void Store::clear(const std::function<void()>& then) {
   std::array<Table, kShards> old;  // freed after the locks: a million destructors take a while
   Locked all(*this, kAllShards);
   for (std::size_t i = 0; i < kShards; ++i) shards_[i].table.take_all(old[i]);
+  if (then) then();
+}
+
+void Store::observe_expiry(ExpiryObserver* observer) noexcept {
+  for (Shard& shard : shards_) shard.table.observe_expiry(observer);
 }
 
 std::size_t Store::sweep(std::size_t limit) {

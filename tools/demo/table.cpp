@@ -8,8 +8,7 @@ Table::Entry* Table::find(std::string_view key, Milliseconds now) {
   if (at == entries_.end()) return nullptr;
   const Milliseconds deadline = at->second.deadline;
   if (deadline != kNever && deadline <= now) [[unlikely]] {
-    remove(at);
-    ++expired_;
+    expire(at);
     return nullptr;
   }
   return &at->second;
@@ -64,14 +63,19 @@ void Table::remove(Entries::iterator at) {
   entries_.erase(at);
 }
 
+void Table::expire(Entries::iterator at) {
+  if (observer_ != nullptr) observer_->expired(at->first);
+  remove(at);
+  ++expired_;
+}
+
 std::size_t Table::sweep(Milliseconds now, std::size_t limit) {
   std::size_t removed = 0;
   while (removed < limit && !deadlines_.empty() && deadlines_.begin()->first <= now) {
     const std::string& key = *deadlines_.begin()->second;
-    remove(entries_.find(key));
+    expire(entries_.find(key));
     ++removed;
   }
-  expired_ += removed;
   return removed;
 }
 

@@ -21,6 +21,15 @@ using List = std::deque<std::string>;
 /// A list is behind a pointer: an empty deque weighs 600 bytes, and most values are strings.
 using Value = std::variant<std::string, std::unique_ptr<List>>;
 
+/// Hears of keys that are removed at their deadline, under the lock of their shard.
+class ExpiryObserver {
+ public:
+  virtual void expired(std::string_view key) noexcept = 0;
+
+ protected:
+  ~ExpiryObserver() = default;
+};
+
 class Table {
  public:
   static constexpr Milliseconds kNever = -1;
@@ -56,6 +65,7 @@ class Table {
   std::uint64_t expired() const noexcept { return expired_; }
   /// Moves every entry to `into`, which must be empty.
   void take_all(Table& into);
+  void observe_expiry(ExpiryObserver* observer) noexcept { observer_ = observer; }
 
  private:
   struct Hash {
@@ -67,11 +77,13 @@ class Table {
   using Deadline = std::pair<Milliseconds, const std::string*>;
 
   void remove(Entries::iterator at);
+  void expire(Entries::iterator at);
   void index(Entries::iterator at, Milliseconds deadline);
 
   Entries entries_;
   std::set<Deadline> deadlines_;
   std::uint64_t expired_ = 0;
+  ExpiryObserver* observer_ = nullptr;
 };
 
 }  // namespace demo
