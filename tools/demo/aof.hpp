@@ -13,7 +13,8 @@
 // No reply leaves before all is safe that was in the log when it was made, those of readers
 // included: nobody is shown what a power failure could take back.
 //
-// When the disk fails, nothing is acknowledged any more and writes are refused; reads go on.
+// When the disk fails, nothing is acknowledged any more and writes are refused; reads go on, and
+// show what is in memory.
 //   a write fails   what it may have written is cut off, and it is tried again once a period. What
 //                   was refused or answered by an error meanwhile but stands in the store is
 //                   written too: the log never leaves out a change that later ones build on.
