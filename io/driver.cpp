@@ -106,9 +106,9 @@ Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
 }
 
 Result<void> Driver::listen_to_reads(ScheduledIo& io, int fd) noexcept {
-  io.set_reads_by_ring(false);
   const int error = poller_.modify(fd, Interest::readable | Interest::writable, io.token());
   if (error != 0) return failure(system_error(error));
+  io.set_reads_by_ring(false);
   return {};
 }
 

@@ -43,6 +43,7 @@ void ScheduledIo::shut_down() noexcept {
   sched::WakeList wakes;
   if (RAMIE_MUTANT(280)) return;
   take_waiters(IoState::kReadyMask, wakes);
+  give_up_ring_read();
 }
 
 void ScheduledIo::go() noexcept {
@@ -50,6 +51,10 @@ void ScheduledIo::go() noexcept {
   sched::WakeList wakes;
   if (RAMIE_MUTANT(274)) return;
   take_waiters(IoState::kReadyMask, wakes);
+  give_up_ring_read();
+}
+
+void ScheduledIo::give_up_ring_read() noexcept {
   const std::lock_guard lock(mutex_);
   if (RingRead* read = std::exchange(ring_read_, nullptr)) read->give_up(*read);
 }
@@ -57,6 +62,7 @@ void ScheduledIo::go() noexcept {
 Result<void> ScheduledIo::begin(RingRead& read) noexcept {
   const std::lock_guard lock(mutex_);
   if (state_.load().is_gone()) return failure(errc::canceled);
+  if (state_.load().is_shut_down()) return failure(errc::shutting_down);
   if (ring_read_ != nullptr) return failure(errc::already_waiting);
   ring_read_ = &read;
   return {};

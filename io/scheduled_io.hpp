@@ -67,6 +67,7 @@ class alignas(base::kCacheLine) ScheduledIo {
  private:
   void take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexcept;
   bool has_waiter(std::uint8_t mask) noexcept;
+  void give_up_ring_read() noexcept;
 
   IoState state_;
   base::Mutex mutex_;

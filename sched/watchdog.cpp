@@ -295,10 +295,12 @@ bool Watchdog::are_all_as_seen() const noexcept {
 // The threads first: who is counted as parked then is woken by nobody, if the workers have slept
 // until the end of this.
 bool Watchdog::is_deadlock() {
-  // Any other thread of the process may wake a fiber, unless it waits for one itself.
+  // Any other thread of the process may wake a fiber, unless it waits for one itself, or is the
+  // kernel's, for an io_uring.
   const std::size_t ours = scheduler_.workers() + scheduler_.blocking().threads() + 1;
   const std::size_t all = threads_of_process();
-  if (all == 0 || all != ours + parked_threads()) return false;
+  const std::size_t harmless = ours + parked_threads();
+  if (all < harmless) return false;
   if (watchdogs.load(base::kRelaxed) != 1 || scheduler_.is_shutting_down()) return false;
   if (scheduler_.live() <= 0 || scheduler_.injected() > 0) return false;
   if (scheduler_.timers().next() != kNoTick) return false;
@@ -310,7 +312,8 @@ bool Watchdog::is_deadlock() {
     are_internal &= fiber.word.state() == FiberWord::kParked &&
                     is_internal(fiber.waits_for.load(base::kRelaxed));
   });
-  return are_internal && are_all_as_seen();
+  if (!are_internal || !are_all_as_seen()) return false;
+  return all == harmless || all - harmless == base::sys::kernel_io_threads();
 }
 
 }  // namespace sched

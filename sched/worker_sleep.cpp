@@ -166,6 +166,7 @@ bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
     if (shard == nullptr) {
       site_->park(bound, -1);
     } else {
+      bound = look_at_other_shards(bound, out);
       site_->park(scheduler_.bound_by_timers(*shard, bound), shard->driver->poll_fd());
       shard->sleeps_until.store(0, base::kSeqCst);
       metrics_.polls.add();

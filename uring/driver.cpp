@@ -18,13 +18,15 @@ constexpr base::Nanos kAskAgain = std::chrono::seconds(1);
 
 constinit base::Atomic<int> refusal{0};
 constinit base::Atomic<bool> has_said{false};
+constinit base::Atomic<bool> has_said_for_now{false};
 
 std::error_code code_of(int error) noexcept { return {error, std::system_category()}; }
 
 // These pass: more memory, more descriptors.
 bool is_for_now(std::error_code why) noexcept {
-  const int error = why.category() == std::system_category() ? why.value() : 0;
-  return error == ENOMEM || error == EMFILE || error == ENFILE || error == EAGAIN;
+  return why == std::errc::not_enough_memory || why == std::errc::too_many_files_open ||
+         why == std::errc::too_many_files_open_in_system ||
+         why == std::errc::resource_unavailable_try_again;
 }
 
 const char* likely_cause(int error) noexcept {
@@ -46,13 +48,16 @@ int process_refusal() noexcept { return refusal.load(base::kRelaxed); }
 void forget_refusal() noexcept {
   refusal.store(0, base::kRelaxed);
   has_said.store(false, base::kRelaxed);
+  has_said_for_now.store(false, base::kRelaxed);
 }
 
 void say_refused(std::error_code why) noexcept {
-  if (has_said.exchange(true, base::kRelaxed)) return;
-  const int error = why.category() == std::system_category() ? why.value() : EOPNOTSUPP;
-  base::warn("io_uring is off (%s): %s; files use the blocking pool",
-             base::sys::describe_error(error), likely_cause(error));
+  const bool is_passing = is_for_now(why);
+  if ((is_passing ? has_said_for_now : has_said).exchange(true, base::kRelaxed)) return;
+  const bool is_ours = why.category() == category();
+  const int error = is_ours ? EOPNOTSUPP : why.value();
+  base::warn("io_uring is off%s (%s): %s; files use the blocking pool",
+             is_passing ? " for now" : "", base::sys::describe_error(error), likely_cause(error));
 }
 
 Driver::Driver(std::size_t workers, const RingOptions& options, bool is_on)
@@ -67,7 +72,8 @@ Result<Site*> Driver::check_and_init(sched::Worker& worker) noexcept {
   if (Site* site = home.site.load(base::kRelaxed)) [[likely]]
     return site;
   if (!is_on_) return failure(errc::unsupported);
-  if (const int error = process_refusal(); error != 0) return failure(code_of(error));
+  if (const int error = process_refusal(); error != 0)
+    return failure(error == EOPNOTSUPP ? make_error_code(errc::unsupported) : code_of(error));
   if (home.refusal && base::now() < home.ask_again) return failure(home.refusal);
   auto made = make_site(worker);
   if (made) {

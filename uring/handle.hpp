@@ -39,7 +39,8 @@ class Handle {
   // --- on a fiber of this runtime
   // Its worker's ring: made now, if that is the first question.
   Result<Site*> check_and_init() noexcept;
-  // Runs `op` from entry to final completion. A success, data moved by a cancelled operation, too,
+  // Runs `op` from entry to final completion. `unsupported`: the worker that the fiber is on has no
+  // ring, and nothing was done. A success, data moved by a cancelled operation, too,
   // wins over the cancel. The op's own error is a success here: a negative result.
   Result<Completion> run(Op& op) noexcept {
     return run(op, [](Site&) {});
@@ -49,8 +50,8 @@ class Handle {
   Result<Completion> run(Op& op, OnStarted&& on_started) noexcept {
     sched::Wait wait(op.kind, op.object);
     if (auto entered = wait.enter(); !entered) return failure(entered.error());
-    auto site = register_op(op);
-    if (!site) return failure(site.error());
+    auto site = register_op(op);  // enter() may have brought us to another worker
+    if (!site) return failure(errc::unsupported);
     on_started(**site);
     return finish(**site, op, wait);
   }

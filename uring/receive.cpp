@@ -63,8 +63,10 @@ Result<std::size_t> receive(io::ScheduledIo& io, int fd, std::span<std::byte> bu
   io.end(receive);
   if (!done) return failure(done.error());
   if (done->result >= 0) return static_cast<std::size_t>(done->result);
-  if (receive.is_given_up) return failure(errc::canceled);
-  if (done->result == -EAGAIN) return failure(errc::unsupported);  // an older kernel, O_NONBLOCK
+  if (receive.is_given_up)
+    return failure(io.state().load().is_shut_down() ? errc::shutting_down : errc::canceled);
+  // Older kernels: they do not wait with O_NONBLOCK; before 5.19 they know no kPollFirst.
+  if (done->result == -EAGAIN || done->result == -EINVAL) return failure(errc::unsupported);
   return failure(std::error_code(-done->result, std::system_category()));
 }
 

@@ -40,7 +40,7 @@ Result<Completion> run(Op& op, int fd) noexcept {
   sched::Wait wait(op.kind, op.object);
   if (auto entered = wait.enter(); !entered) return failure(entered.error());
   auto site = Handle::current()->register_op(op);
-  if (!site) return failure(site.error());
+  if (!site) return failure(errc::unsupported);
   const auto ended = (*site)->await(op, wait);
   if (ended) return Completion{op.result, op.flags};
   give_up(**site, op, fd);
@@ -65,6 +65,7 @@ Result<std::size_t> send_zero_copy(net::TcpStream& stream,
   op.entry.length = static_cast<std::uint32_t>(std::min<std::size_t>(data.size(), 1U << 30U));
   op.entry.operation_flags = MSG_NOSIGNAL;
   const auto sent = run(op, stream.fd());
+  if (!sent && sent.error() == errc::unsupported) return stream.write(data);
   if (!sent) return failure(sent.error());
   if (sent->result >= 0) return static_cast<std::size_t>(sent->result);
   if (must_copy(sent->result)) return stream.write(data);

@@ -78,10 +78,11 @@ void Site::start(Op& op) noexcept {
   if (op.is_brief) metrics_.files.add();
   {
     const std::lock_guard lock(mutex_);
-    if ((!queued_.is_empty() && !RAMIE_MUTANT(351)) || !admit(op)) {
+    base::List<Op>& line = op.is_brief ? queued_ : urgent_;
+    if ((!line.is_empty() && !RAMIE_MUTANT(351)) || !admit(op)) {
       metrics_.queued.add();
       op.state = Op::State::queued;
-      queued_.push_back(op);
+      line.push_back(op);
     }
   }
   survive(submit());
@@ -114,9 +115,11 @@ bool Site::admit(Op& op) noexcept {
 
 // Under the mutex.
 void Site::admit_queued() noexcept {
-  while (Op* op = queued_.front()) {
-    if (!admit(*op)) return;
-    queued_.erase(*op);
+  for (base::List<Op>* line : {&urgent_, &queued_}) {
+    while (Op* op = line->front()) {
+      if (!admit(*op)) break;
+      line->erase(*op);
+    }
   }
 }
 
@@ -166,7 +169,7 @@ bool Site::want_cancel(Op& op) noexcept {
   const std::lock_guard lock(mutex_);
   if ((op.state == Op::State::done && !RAMIE_MUTANT(385)) || op.wants_cancel) return false;
   op.wants_cancel = true;
-  if (op.state == Op::State::queued && !RAMIE_MUTANT(357)) queued_.erase(op);
+  if (op.state == Op::State::queued && !RAMIE_MUTANT(357)) base::List<Op>::unlink(op);
   cancels_.push_back(op);
   return true;
 }
@@ -213,7 +216,7 @@ void Site::take_completions(sched::WakeList& wakes) noexcept {
       std::unique_lock lock(mutex_);
       if (RAMIE_MUTANT(370)) lock.unlock();
       for (std::size_t i = 0; i < count; ++i) settle(events[i], wakes);
-      has_more = !queued_.is_empty();
+      has_more = !queued_.is_empty() || !urgent_.is_empty();
       admit_queued();
     }
     if (has_more) survive(submit());
@@ -225,7 +228,7 @@ void Site::settle(const Event& event, sched::WakeList& wakes) noexcept {
   switch (static_cast<Kind>(event.tag & 0xff)) {
     case Kind::op: settle_op(event, wakes); return;
     case Kind::cancel: repeat_cancel(event); return;
-    case Kind::shard: is_shard_armed_ = RAMIE_MUTANT(387); return;
+    case Kind::shard: disarm(static_cast<int>(event.tag >> kSlotShift)); return;
     case Kind::bell:
       is_bell_armed_ = (event.flags & Ring::kMore) != 0 || RAMIE_MUTANT(363);
       return;
@@ -295,10 +298,7 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   if (!is_bell_armed_)
     is_bell_armed_ = RAMIE_MUTANT(375) ||
                      push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
-  if (poll_fd >= 0 && !is_shard_armed_)
-    is_shard_armed_ =
-        RAMIE_MUTANT(388) || push(poll_entry(poll_fd, 0, tag_of(Kind::shard, 0, 0)));
-  const bool is_deaf = !is_bell_armed_ || (poll_fd >= 0 && !is_shard_armed_);
+  const bool is_deaf = !is_bell_armed_ || (poll_fd >= 0 && !arm(poll_fd));
   const int error = ring_->wait(bound(max_wait, is_deaf));
   survive(error);
   if (!is_put_off(error) || error == -ETIME || error == -EINTR) return;
@@ -307,11 +307,31 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
 }
 
 // No longer than until something must be tried again.
+// U7. A poll of a shard whose baton we hold no more stays armed, and wakes us once for nothing.
+bool Site::arm(int poll_fd) noexcept {
+  const auto end = armed_.begin() + static_cast<std::ptrdiff_t>(armed_count_);
+  if (std::find(armed_.begin(), end, poll_fd) != end) return true;
+  if (armed_count_ == armed_.size()) return false;
+  const auto slot = static_cast<std::size_t>(poll_fd);
+  if (!RAMIE_MUTANT(388) && !push(poll_entry(poll_fd, 0, tag_of(Kind::shard, slot, 0))))
+    return false;
+  armed_[armed_count_++] = poll_fd;
+  return true;
+}
+
+void Site::disarm(int poll_fd) noexcept {
+  for (std::size_t i = 0; i < armed_count_ && !RAMIE_MUTANT(387); ++i)
+    if (armed_[i] == poll_fd) armed_[i--] = armed_[--armed_count_];
+}
+
 base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
   base::Nanos limit = is_deaf && !RAMIE_MUTANT(378) ? kNap : base::Nanos(-1);
   const std::lock_guard lock(mutex_);
   const bool has_cancels = !cancels_.is_empty() && !RAMIE_MUTANT(376);
-  const bool has_queued = !queued_.is_empty() && !RAMIE_MUTANT(377);
+  // What waits only for others to complete needs no second try.
+  const bool has_room = brief_ < brief_limit_;
+  const bool has_queued =
+      (!urgent_.is_empty() || (has_room && !queued_.is_empty())) && !RAMIE_MUTANT(377);
   if (has_cancels || has_queued) limit = kNap;
   else if (!repeats_.is_empty() && !is_deaf && !RAMIE_MUTANT(362))
     limit = std::max(base::Nanos(0), base::Nanos(repeat_at_ - base::now()));

@@ -18,6 +18,7 @@
 //    again after a while, whether something completes or not.
 // U4 A cancel that found nothing is repeated as long as its operation is in the kernel: the two may
 //    have passed each other.
+// U7 While a worker sleeps here with a shard's baton, that very shard's epoll is polled in the ring.
 // U5 DONE is set, and the waiter claimed, under the mutex: that is our last touch of an Op.
 #pragma once
 
@@ -29,6 +30,7 @@
 #include "uring/op.hpp"
 #include "uring/ring.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -91,6 +93,7 @@ class Site final : public sched::ParkSite {
   std::uint32_t live() const noexcept { return live_.load(base::kRelaxed); }
 
  private:
+  static constexpr std::size_t kMaxShards = 64;
   enum class Kind : std::uint8_t { op = 1, bell = 2, shard = 3, cancel = 4 };
 
   struct Slot {
@@ -116,20 +119,24 @@ class Site final : public sched::ParkSite {
   void complete(Op& op, sched::WakeList& wakes) noexcept;
   void repeat_cancel(const Event& event) noexcept;
   Op* find(std::uint64_t tag) noexcept;
+  bool arm(int poll_fd) noexcept;
+  void disarm(int poll_fd) noexcept;
   base::Nanos bound(base::Nanos max_wait, bool is_deaf) noexcept;
 
   sched::Worker& owner_;
   const std::unique_ptr<Ring> ring_;
   const io::sys::UniqueFd bell_;
   base::Plain<bool> is_bell_armed_ = false;
-  base::Plain<bool> is_shard_armed_ = false;
+  std::array<int, kMaxShards> armed_{};  // epolls that are polled in the ring
+  std::size_t armed_count_ = 0;
 
   base::Mutex mutex_;
   std::vector<Slot> slots_;
   std::uint32_t first_free_ = 0;  // a slot's number + 1; 0: none
   std::size_t brief_ = 0;         // in the kernel
   const std::size_t brief_limit_;
-  base::List<Op> queued_;   // wait for room
+  base::List<Op> queued_;   // brief ones that wait for room
+  base::List<Op> urgent_;   // others, that could not be pushed
   base::List<Op> cancels_;  // to be sent
   base::List<Op> repeats_;  // to be sent again, at `repeat_at_`
   base::Instant repeat_at_{};

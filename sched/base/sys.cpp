@@ -3,6 +3,7 @@
 
 #include "sched/base/annotate.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
 namespace ramie {
@@ -106,6 +108,23 @@ const char* describe_error(int error) noexcept {
   const int result = n < 0 ? last_error() : static_cast<int>(n);
   (void)::close(fd);
   return result;
+}
+
+// They are named iou-wrk-N or iou-sqp-N.
+[[gnu::noinline]] std::size_t kernel_io_threads() noexcept {
+  if (inject("open") != 0) return 0;
+  DIR* threads = ::opendir("/proc/self/task");
+  if (threads == nullptr) return 0;
+  std::size_t count = 0;
+  while (const dirent* one = ::readdir(threads)) {
+    char path[64];
+    char name[8] = {};
+    (void)std::snprintf(path, sizeof path, "/proc/self/task/%.20s/comm", one->d_name);
+    if (one->d_name[0] == '.' || read_file(path, std::span(name, sizeof name - 1)) <= 0) continue;
+    count += std::strncmp(name, "iou-", 4) == 0 ? 1 : 0;
+  }
+  (void)::closedir(threads);
+  return count;
 }
 
 void no_timer_slack() noexcept {

@@ -66,6 +66,8 @@ int interrupt(int thread_id, int signal) noexcept;
 void futex_wake_from_handler(const void* word) noexcept;
 // Reads the file's beginning; the bytes read, or -errno.
 int read_file(const char* path, std::span<char> buffer) noexcept;
+// Threads of this process that the kernel made for its io_uring; 0 if it does not say.
+std::size_t kernel_io_threads() noexcept;
 // Takes the kernel's 50 us timer slack off the calling thread.
 void no_timer_slack() noexcept;
 void name_thread(const char* name) noexcept;

@@ -5,6 +5,7 @@
 
 #include <ramie/scope.hpp>
 
+#include <fcntl.h>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <set>
@@ -237,5 +238,30 @@ TEST_CASE("Fairness: who reads what is in the page cache for ever lets others ru
     CHECK_FALSE(has_other_run);
     REQUIRE(other.join().has_value());
     REQUIRE(again.join().has_value());
+  });
+}
+
+TEST_CASE("Files of one shared description write one after the other, each byte once") {
+  const Folder folder("/dev/shm");
+  everywhere([&] {
+    const int fd = ::open((folder / "file").c_str(), O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+    auto one = File::from_fd(fd);
+    auto two = File::from_fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    constexpr std::size_t kSize = 100'000;
+    constexpr int kTimes = 20;
+    const auto write_all = [&](File& file, char text) {
+      const std::string block(kSize, text);
+      int wrong = 0;
+      for (int i = 0; i < kTimes; ++i) wrong += file.write_all(bytes(block)).has_value() ? 0 : 1;
+      return wrong;
+    };
+    if (ramie::current::is_fiber()) {
+      auto other = ramie::spawn([&] { return write_all(two, '2'); });
+      CHECK(write_all(one, '1') == 0);
+      CHECK(other.join() == 0);
+    } else {
+      CHECK(write_all(one, '1') + write_all(two, '2') == 0);
+    }
+    CHECK(content_of(folder / "file").size() == 2 * kTimes * kSize);
   });
 }

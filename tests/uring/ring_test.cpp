@@ -1,4 +1,6 @@
 // A ring under stress: too small, put off by the kernel, with cancels in every state.
+#include "tests/fs/support.hpp"
+#include "tests/support/child.hpp"
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/uring/support.hpp"
@@ -10,6 +12,8 @@
 #include <catch2/catch.hpp>
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -204,4 +208,52 @@ TEST_CASE("After a cancel in any state no byte of the caller's memory changes", 
       CHECK(read == sent);  // no byte was eaten
     });
   }
+}
+
+TEST_CASE("Operations that may wait for somebody take no room from others", "[uring]") {
+  in_small_ring(1, [] {
+    const Pipe pipe;
+    std::vector<ramie::JoinHandle<bool>> readers;
+    for (int i = 0; i < 40; ++i)  // 16 brief ones fill the ring
+      readers.push_back(ramie::spawn([&] {
+        auto file = ramie::fs::File::from_fd(::dup(pipe.ends[0]));
+        std::array<std::byte, 1> buffer{};
+        const auto n = file.read(buffer);
+        return n && *n == 1;
+      }));
+    (void)ramie::sleep_for(5ms);
+    CHECK(ramie::timeout(5s, [] { return no_operation(); }).has_value());
+    for (int i = 0; i < 40; ++i) pipe.put("x");
+    for (auto& reader : readers) CHECK(reader.join() == true);
+  });
+}
+
+TEST_CASE("A fiber that comes to a worker without a ring has its file operation done all the same",
+          "[uring]") {
+  const auto end = ramie_test::run_in_child([] {
+    auto builder = ramie_test::quiet_builder(4);
+    builder.chaos(3);  // fibers migrate at every park
+    auto runtime = ramie::or_throw(builder.build());
+    runtime.block_on([&] {
+      ramie_test::Folder folder;
+      ramie_test::put(folder / "file", ramie_test::pattern(200'000));
+      auto file = ramie::or_throw(ramie::fs::File::open(folder / "file"));
+      const rlimit none{0, 4096};  // no descriptor for another ring
+      if (::setrlimit(RLIMIT_NOFILE, &none) != 0) ::_exit(1);
+      std::atomic<int> wrong{0};
+      {
+        ramie::Scope scope;
+        for (int i = 0; i < 8; ++i)
+          scope.spawn([&] {
+            std::vector<std::byte> buffer(100'000);
+            for (int k = 0; k < 300; ++k) wrong += file.read_at(buffer, 0).has_value() ? 0 : 1;
+          });
+      }
+      if (wrong != 0) ::_exit(2);
+      const rlimit some{4096, 4096};  // for the folder's end
+      (void)::setrlimit(RLIMIT_NOFILE, &some);
+    });
+  });
+  CAPTURE(end.messages);
+  CHECK(end.exit_status == 0);
 }

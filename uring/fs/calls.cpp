@@ -56,7 +56,7 @@ bool Calls::has(std::uint8_t opcode) noexcept { return uring::has_opcode(opcode)
 
 Count Calls::on_ring(const uring::Entry& entry) noexcept {
   uring::Op op;
-  op.is_brief = true;
+  op.is_brief = is_brief_;
   for (;;) {
     op.entry = entry;
     if (const int planned = inject(op.entry); planned != 0) {
@@ -64,6 +64,7 @@ Count Calls::on_ring(const uring::Entry& entry) noexcept {
       continue;
     }
     const auto completion = uring::Handle::current()->run(op);
+    if (!completion && completion.error() == errc::unsupported) return kNoRing;
     if (!completion) {
       ended_ = completion.error();
       return -ECANCELED;

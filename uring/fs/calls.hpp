@@ -18,6 +18,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -50,7 +51,7 @@ class Calls {
       uring::Entry entry;
       entry.opcode = opcode;
       prepare(entry);
-      return on_ring(entry);
+      if (const Count result = on_ring(entry); result != kNoRing) return result;
     }
     return perform(std::forward<Call>(call));
   }
@@ -67,6 +68,13 @@ class Calls {
     return place_ == Place::ring && has(opcode);
   }
 
+  // The calls from here on may wait for somebody, as on a pipe: they take no disk's place.
+  void expect_to_wait() noexcept { is_brief_ = false; }
+
+  // Others may use the descriptor's position, too: only the kernel moves it without losing bytes.
+  void share_position(bool is_shared) noexcept { is_position_shared_ = is_shared; }
+  bool is_position_shared() const noexcept { return is_position_shared_; }
+
   // What `result`, an -errno of one of our calls, is for the user: a cancel has its own codes.
   std::error_code code(Count result) const noexcept {
     if (result == -ECANCELED && ended_) return ended_;
@@ -75,9 +83,13 @@ class Calls {
 
  private:
   static bool has(std::uint8_t opcode) noexcept;
+  // The fiber may have come to a worker without a ring, before anything was done.
+  static constexpr Count kNoRing = std::numeric_limits<Count>::min();
   Count on_ring(const uring::Entry& entry) noexcept;
 
   const Place place_;
+  bool is_brief_ = true;
+  bool is_position_shared_ = false;
   const Stop* stop_ = nullptr;
   std::error_code ended_;
 };

@@ -139,7 +139,8 @@ File::Ways File::slow_ways(int flags) noexcept {
 
 File File::from_fd(int fd) noexcept {
   const Count flags = fd < 0 ? 0 : sys::flags(fd);
-  return {fd, flags < 0 ? Ways{0} : slow_ways(static_cast<int>(flags))};
+  const Ways slow = flags < 0 ? Ways{0} : slow_ways(static_cast<int>(flags));
+  return {fd, static_cast<Ways>(slow | kShared)};
 }
 
 // --- transfers
@@ -172,6 +173,7 @@ Result<std::size_t> File::transfer(const Vector& vector, std::int64_t offset) co
     return static_cast<std::size_t>(*n);
   }
   return run([&](Calls& calls) -> Result<std::size_t> {
+    calls.share_position(is_shared());
     const Count moved = fs::transfer(calls, fd_, vector, offset);
     if (moved < 0) return failure(calls.code(moved));
     return static_cast<std::size_t>(moved);
@@ -188,7 +190,10 @@ Result<void> File::transfer_all(Ways way, std::span<const std::byte> bytes,
     if (offset != sys::kHere) offset += *n;
     if (bytes.empty()) return {};
   }
-  return run([&](Calls& calls) { return fs::transfer_all(calls, fd_, kind, bytes, offset); });
+  return run([&](Calls& calls) {
+    calls.share_position(is_shared());
+    return fs::transfer_all(calls, fd_, kind, bytes, offset);
+  });
 }
 
 template <class Container>
@@ -197,6 +202,7 @@ Result<std::size_t> File::append_rest(Container& content) const {
   const Turn turn(position_);
   if (!turn.entered()) return failure(turn.entered().error());
   return run([&](Calls& calls) -> Result<std::size_t> {
+    calls.share_position(is_shared());
     const auto size = likely_size(calls, fd_);
     if (!size) return failure(size.error());
     const Count here = sys::seek(fd_, 0, SEEK_CUR);

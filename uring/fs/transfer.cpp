@@ -3,7 +3,9 @@
 // io_uring is never asked for the file's own position (an offset of -1), though it has a way: it
 // takes and sets the position without the kernel's lock, and does not set it at all when the
 // transfer completes later (O_DIRECT, some FUSE; measured on 6.18), so that the next read brought
-// the same bytes. Under the lock of the File we take the position, name it, and set it.
+// the same bytes. Under the lock of the File we take the position, name it, and set it. A
+// descriptor that we did not open may be shared with others, who know nothing of our lock: there
+// the kernel moves the position, in a job of the pool.
 #include "uring/fs/transfer.hpp"
 
 #include "uring/opcodes.hpp"
@@ -55,8 +57,16 @@ Count transfer(Calls& calls, int fd, const Vector& vector, std::int64_t offset) 
   if (offset != sys::kHere || !calls.uses_ring(opcode))
     return transfer_at(calls, opcode, fd, vector, offset);
   const Count position = sys::seek(fd, 0, SEEK_CUR);
-  if (position == -ESPIPE) return transfer_at(calls, opcode, fd, vector, sys::kHere);
+  if (position == -ESPIPE) {
+    calls.expect_to_wait();
+    return transfer_at(calls, opcode, fd, vector, sys::kHere);
+  }
   if (position < 0) return position;
+  if (calls.is_position_shared())
+    return calls.perform([&] {
+      return vector.way() == Way::read ? sys::read(fd, vector.parts(), sys::kHere, 0)
+                                       : sys::write(fd, vector.parts(), sys::kHere, 0);
+    });
   const Count n = transfer_at(calls, opcode, fd, vector, position);
   if (n <= 0) return n;
   const Count set = set_position(fd, vector.way(), position + n);

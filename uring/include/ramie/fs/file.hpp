@@ -278,7 +278,12 @@ class File {
   using Ways = std::uint8_t;
   File(int fd, Ways slow) noexcept : fd_(fd), slow_(slow) {}
 
+  static constexpr Ways kShared = 4;  // the position may be others', too
+
   static Ways slow_ways(int flags) noexcept;
+  bool is_shared() const noexcept {
+    return (slow_.load(std::memory_order_relaxed) & kShared) != 0;
+  }
 
   Result<std::size_t> here(const Vector& vector) const;
   Result<std::size_t> at(const Vector& vector, std::uint64_t offset) const;
