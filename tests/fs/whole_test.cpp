@@ -5,7 +5,10 @@
 #include "tests/support/child.hpp"
 #include "tests/support/fault_plan.hpp"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
+#include <unistd.h>
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -39,6 +42,29 @@ TEST_CASE("write and read: what goes in comes back, of every size") {
     }
     REQUIRE(fs::write(path, "short").has_value());
     CHECK(content_of(path) == "short");
+  });
+}
+
+// Goal: small cached files do not wait for a thread of the kernel's, as each statx in a ring does.
+// Method: count the operations of rings around reads of a file that has just been written.
+TEST_CASE("read: of a small file that the page cache holds only the open is a ring's") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  put(path, pattern(4096));
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  char byte = 0;
+  const iovec one{&byte, 1};
+  const bool has_cached_reads = ::preadv2(fd, &one, 1, 0, RWF_NOWAIT) == 1;
+  REQUIRE(::close(fd) == 0);
+  if (!has_cached_reads) return;  // not on this file system
+  in_runtime(1, [&] {
+    const auto runtime = ramie::runtime::Handle::current();
+    REQUIRE(fs::read(path).has_value());  // makes the ring
+    const auto before = runtime.metrics();
+    if (before.rings == 0) return;
+    for (int i = 0; i < 10; ++i) CHECK(fs::read_to_string(path) == pattern(4096));
+    CHECK(runtime.metrics().fs_uring - before.fs_uring == 10);
+    CHECK(runtime.metrics().fs_pool == before.fs_pool);
   });
 }
 
