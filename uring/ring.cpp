@@ -139,11 +139,15 @@ bool Ring::push(const Entry& entry) noexcept {
   return rc < 0 ? rc : 0;
 }
 
-bool Ring::has_news() const noexcept {
+bool Ring::needs_enter() const noexcept {
   const io_uring& ring = parts_->ring;
   const unsigned flags = IO_URING_READ_ONCE(*ring.sq.kflags);
-  return ::io_uring_sq_ready(&ring) != 0 || ::io_uring_cq_ready(&ring) != 0 ||
+  return ::io_uring_sq_ready(&ring) != 0 ||
          (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+bool Ring::has_news() const noexcept {
+  return needs_enter() || ::io_uring_cq_ready(&parts_->ring) != 0;
 }
 
 std::size_t Ring::take(std::span<Event> events) noexcept {

@@ -62,7 +62,9 @@ class Ring {
   int submit() noexcept;
   // The same, and sleeps until something has completed, at most `max_wait` (negative: for ever).
   int wait(base::Nanos max_wait) noexcept;
-  // Would submit() have something to do, or take() something to give?
+  // Has submit() something to do: entries to give, completions to run or to bring in?
+  bool needs_enter() const noexcept;
+  // Or take() something to give?
   bool has_news() const noexcept;
   std::size_t take(std::span<Event> events) noexcept;
 

@@ -79,7 +79,7 @@ void Site::start(Op& op) noexcept {
   {
     const std::lock_guard lock(mutex_);
     base::List<Op>& line = op.is_brief ? queued_ : urgent_;
-    if ((!line.is_empty() && !RAMIE_MUTANT(351)) || !admit(op)) {
+    if (!line.is_empty() || !admit(op)) {
       metrics_.queued.add();
       op.state = Op::State::queued;
       line.push_back(op);
@@ -346,7 +346,7 @@ void Site::reap(sched::FiberList& out) noexcept {
   if (!has_inflight() && !ring_->has_news()) return;
   sched::WakeList wakes;
   push_waiting(wakes);
-  if (ring_->has_news()) survive(submit());
+  if (ring_->needs_enter()) survive(submit());
   if (!RAMIE_MUTANT(381)) take_completions(wakes);
   out.append(wakes.fibers());
 }

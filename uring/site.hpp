@@ -18,7 +18,7 @@
 //    again after a while, whether something completes or not.
 // U4 A cancel that found nothing is repeated as long as its operation is in the kernel: the two may
 //    have passed each other.
-// U7 While a worker sleeps here with a shard's baton, that very shard's epoll is polled in the ring.
+// U7 While a worker sleeps here with the baton of a shard, that very shard is polled in the ring.
 // U5 DONE is set, and the waiter claimed, under the mutex: that is our last touch of an Op.
 #pragma once
 

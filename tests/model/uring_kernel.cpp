@@ -70,9 +70,9 @@ int Uring::enter_and_wait(std::int64_t max_wait) {
   return result;
 }
 
-bool Uring::has_news() const {
-  return !submissions_.empty() || !completions_.empty() || !overflow_.empty();
-}
+bool Uring::needs_enter() const { return !submissions_.empty() || !overflow_.empty(); }
+
+bool Uring::has_news() const { return needs_enter() || !completions_.empty(); }
 
 std::size_t Uring::take(std::span<Cqe> events) {
   owner_ = 1;
@@ -285,6 +285,7 @@ int Ring::submit() noexcept { return parts_->kernel.enter(); }
 int Ring::wait(base::Nanos max_wait) noexcept {
   return parts_->kernel.enter_and_wait(max_wait.count());
 }
+bool Ring::needs_enter() const noexcept { return parts_->kernel.needs_enter(); }
 bool Ring::has_news() const noexcept { return parts_->kernel.has_news(); }
 std::size_t Ring::take(std::span<Event> events) noexcept { return parts_->kernel.take(events); }
 std::size_t Ring::completions() const noexcept { return parts_->kernel.completions(); }

@@ -65,6 +65,7 @@ class Uring {
   [[nodiscard]] bool push(const uring::Entry& entry);
   int enter();
   int enter_and_wait(std::int64_t max_wait);
+  [[nodiscard]] bool needs_enter() const;
   [[nodiscard]] bool has_news() const;
   std::size_t take(std::span<uring::Event> events);
   [[nodiscard]] std::size_t completions() const { return rules_.completions; }

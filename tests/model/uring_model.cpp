@@ -12,6 +12,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -64,7 +65,7 @@ struct Rig {
     frame->op.entry.address = reinterpret_cast<std::uintptr_t>(&frame->memory);
     frame->op.is_brief = code == kRead;
     if (code == kSend) frame->memory = kData;
-    asked.push_back(&frame->memory);
+    if (code == kRead) asked.push_back(&frame->memory);
     return frame;
   }
 
@@ -231,9 +232,13 @@ TEST_CASE("Uring model: of those that end by themselves no more are in than have
     first.join();
     second.join();
     third.join();
-    check(rig.kernel.taken() == rig.asked, "one has overtaken another");
-  }, {{351, "who comes new overtakes the line"},
-      {352, "nobody stands in line"},
+    // Others need no room, and pass them.
+    auto taken = rig.kernel.taken();
+    std::erase_if(taken, [&](const Cell<int>* memory) {
+      return std::ranges::find(rig.asked, memory) == rig.asked.end();
+    });
+    check(taken == rig.asked, "one has overtaken another");
+  }, {{352, "nobody stands in line"},
       {354, "those in the kernel are not counted"},
       {368, "those that ended are still counted"}}, {.preemptions = 2});
 }

@@ -212,6 +212,23 @@ TEST_CASE("Deadlock: one that begins while a thread is awake is found when it sl
   CHECK(end.says("fatal: deadlock: all fibers wait for each other"));
 }
 
+// The kernel's own threads of an io_uring wake nobody of ours.
+TEST_CASE("Deadlock: one is reported after files were used, too", "[runtime][watchdog]") {
+  if (!kIsPlain) return;
+  const auto end = run_in_child([] {
+    auto runtime = watched(0ms, Deadlock::abort);
+    runtime.block_on([] {
+      const auto folder = ramie::or_throw(ramie::fs::TempDir::create());
+      ramie::or_throw(ramie::fs::write(folder.path() + "/file", std::string("text")));
+      ramie::or_throw(ramie::fs::metadata(folder.path()));  // by a thread of the kernel's
+    });
+    embrace(runtime);
+  });
+  INFO(end.messages);
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("fatal: deadlock: all fibers wait for each other"));
+}
+
 // Goal: a forked child has none of our threads, so none of their counts. Method: the parent has a
 // watchdog that dumps on signals, and a thread that waits.
 TEST_CASE("Deadlock: one in a runtime of a forked child is reported", "[runtime][watchdog]") {

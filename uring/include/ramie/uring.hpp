@@ -77,7 +77,8 @@ RAMIE_API bool has_opcode(std::uint8_t opcode) noexcept;
 ///          other than IOSQE_ASYNC; canceled, timed_out, shutting_down: nothing was done, or the
 ///          kernel gave up half-way where the opcode allows that. A descriptor or data that came
 ///          all the same wins: then it is a success.
-/// Blocks   this fiber, after a cancel, too, until the kernel has let go.
+/// Blocks   this fiber, after a cancel, too, until the kernel has let go; that is heard late if the
+///          worker that started it is kept by a fiber that computes.
 /// Threads  fibers.
 /// Cancel   asks the kernel to cancel; safe as far as the opcode is.
 template <class Prepare>
