@@ -81,8 +81,11 @@ Acceptor::~Acceptor() {
     RAMIE_CHECK(sched::current_fiber() != nullptr,
                 "a uring::Acceptor must end in the fiber that made it");
     state.site->cancel(state);
-    sched::Wait final(state.kind, nullptr, sched::Wait::Shield::yes);
-    (void)state.site->await(state, final);
+    // Connections that still come wake us before the end does.
+    while (state.is_running()) {
+      sched::Wait final(state.kind, nullptr, sched::Wait::Shield::yes);
+      (void)state.site->await(state, final);
+    }
   }
   for (int fd = state.pop(); fd >= 0; fd = state.pop()) io::sys::close(fd);
 }

@@ -91,6 +91,31 @@ TEST_CASE("Acceptor: a cancelled wait loses no connection, and what nobody takes
   });
 }
 
+TEST_CASE("Acceptor: its end amid a storm waits for the kernel", "[uring]") {
+  for (const std::size_t workers : ramie_test::kWorkerCounts) {
+    in_runtime(workers, [] {
+      auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
+      const auto address = ramie::or_throw(listener.local_addr());
+      std::atomic<bool> stop{false};
+      ramie::Scope clients;
+      for (int i = 0; i < 8; ++i)
+        clients.spawn([&] {
+          while (!stop) {
+            (void)TcpStream::connect(address);
+            ramie::yield_now();
+          }
+        });
+      for (int i = 0; i < 50; ++i) {
+        Acceptor acceptor(listener);
+        for (int k = 0; k < i % 4; ++k) CHECK(acceptor.next().has_value());
+      }
+      stop = true;
+      clients.cancel();
+      (void)clients.join();
+    });
+  }
+}
+
 TEST_CASE("Acceptor: more than it holds wait in the listener's line", "[uring]") {
   in_runtime(1, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
