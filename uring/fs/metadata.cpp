@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <cerrno>
 
 namespace ramie {
 inline namespace v0 {
@@ -91,7 +92,8 @@ Result<std::uint64_t> likely_size(Calls& calls, int fd) {
   const auto call = [&] {
     return sys::stat(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, raw);
   };
-  const Count rc = calls.is_in_fiber() ? call() : calls.perform(call);
+  Count rc = -EINTR;
+  while (rc == -EINTR) rc = calls.is_in_fiber() ? call() : calls.perform(call);
   if (rc < 0) return failure(calls.code(rc));
   return raw.stx_size;
 }

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <new>
 #include <span>
@@ -104,7 +105,8 @@ Result<std::size_t> append_rest(Calls& calls, int fd, Container& content, std::u
     Count n = cache == Cache::may_have_it ? read_at_once(calls, fd, vector) : -EAGAIN;
     // Some kernels (5.9, 5.10) say that the file ends where a page is not in the cache.
     const bool is_likely_end = n == 0 && expected != 0 && end - begin == expected;
-    if (n <= 0 && !is_likely_end) n = transfer(calls, fd, vector, sys::kHere);
+    const bool is_not_yet = n == -EAGAIN || n == -EINTR || n == -EOPNOTSUPP || n == -EINVAL;
+    if (is_not_yet || (n == 0 && !is_likely_end)) n = transfer(calls, fd, vector, sys::kHere);
     if (n < 0) error = calls.code(n);
     if (n <= 0) break;
     end += static_cast<std::size_t>(n);
