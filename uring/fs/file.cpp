@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <cerrno>
 #include <limits>
 
 namespace ramie {
@@ -378,7 +379,8 @@ Result<void> File::set_times(const FileTimes& times) {
 Result<bool> File::try_for_lock(int operation) {
   const auto got = change(fd_, [&] { return sys::lock(fd_, operation | LOCK_NB); });
   if (got) return true;
-  if (got.error() == std::errc::operation_would_block) return false;
+  // Not the pool's word for "no thread now", which is the same condition.
+  if (got.error() == std::error_code(EWOULDBLOCK, std::system_category())) return false;
   return failure(got.error());
 }
 
