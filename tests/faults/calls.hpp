@@ -82,6 +82,7 @@ inline std::vector<Call> file_calls() {
       {"fallocate", {EINTR}, absorbed},
       {"fallocate", {EFBIG, EIO, ENOSPC}, reported},
       {"fchmod", {EIO, EPERM, EROFS}, reported},
+      {"fcntl_file", {EBADF}, either},  // a File of a descriptor takes what it gets
       {"fdatasync", {EIO, ENOSPC}, reported},
       {"flock", {EINTR}, absorbed},
       {"flock", {EAGAIN}, either},  // lock() asks again

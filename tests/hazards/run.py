@@ -19,9 +19,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 LEVELS = ("-O0", "-O2", "-O3")
 FLAGS = ["-std=c++23", "-g0", "-pthread", "-iquote", ROOT] + [
-    flag for folder in ("sched", "io", "signal", "runtime")
+    flag for folder in ("sched", "io", "signal", "uring", "runtime")
     for flag in ("-I", os.path.join(ROOT, folder, "include"))]
-LIBRARIES = ["-lboost_context", "-lfmt", "-pthread"]
+LIBRARIES = ["-lboost_context", "-lfmt", "-luring", "-pthread"]
 LIBRARIES += os.environ.get("RAMIE_LIBRARIES", "").split()  # what else this build links
 
 

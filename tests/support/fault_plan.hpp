@@ -101,6 +101,7 @@ inline constexpr std::string_view kMayFail[] = {
     "fchmod",
     "fchmodat",
     "fcntl",
+    "fcntl_file",
     "fdatasync",
     "flock",
     "fsync",

@@ -40,7 +40,7 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 }
 
 [[gnu::noinline]] Count flags(int fd) noexcept {
-  if (int planned = base::inject("fcntl"); planned != 0) return planned;
+  if (int planned = base::inject("fcntl_file"); planned != 0) return planned;
   return outcome(::fcntl(fd, F_GETFL));
 }
 
