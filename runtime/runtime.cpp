@@ -25,7 +25,13 @@ std::size_t root_stack_size(RuntimeState& state) noexcept { return state.config(
 }  // namespace detail
 
 namespace detail {
+
 bool is_running(RuntimeState& state) noexcept { return state.scheduler() != nullptr; }
+
+void check_is_running(RuntimeState& state) {
+  if (!is_running(state)) throw std::system_error(make_error_code(errc::runtime_gone));
+}
+
 }  // namespace detail
 
 EnterGuard::EnterGuard(std::shared_ptr<RuntimeState> state) noexcept : state_(std::move(state)) {

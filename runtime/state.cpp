@@ -146,6 +146,7 @@ Result<void> check_uring(const Config& config, const uring::RingOptions& options
 
 Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
                                                            const Hooks& hooks) {
+  sched::watch_forks();
   std::shared_ptr<RuntimeState> state(new RuntimeState(config));
   sched::SchedulerOptions options = options_of(config, hooks);
   // Before we open any: what is written to stdout or stderr must not go into a connection.
@@ -189,17 +190,25 @@ void RuntimeState::end() {
 
 std::vector<std::string> RuntimeState::shut_down(std::chrono::nanoseconds deadline) {
   if (is_ended_.exchange(true, base::kAcqRel)) return {};
+  if (is_parents()) {
+    leave_parts();
+    return {};
+  }
   RAMIE_CHECK(sched::current_scheduler() != scheduler_.get() || sched::current_fiber() == nullptr,
               "a runtime cannot be ended by one of its own fibers: it would wait for itself");
   std::vector<std::string> stragglers = scheduler_->shut_down(deadline);
   if (scheduler_->has_leaked()) {
     leaked_self_ = weak_from_this().lock();  // threads may still use them
-    (void)io_.release();
-    (void)signals_.release();
-    (void)uring_.release();
-    (void)scheduler_.release();
+    leave_parts();
   }
   return stragglers;
+}
+
+void RuntimeState::leave_parts() noexcept {
+  (void)io_.release();
+  (void)signals_.release();
+  (void)uring_.release();
+  (void)scheduler_.release();
 }
 
 Metrics RuntimeState::metrics() const {

@@ -6,6 +6,7 @@
 
 #include "io/handle.hpp"
 #include "runtime/config.hpp"
+#include "sched/fork.hpp"
 #include "sched/scheduler.hpp"
 #include "signal/handle.hpp"
 #include "uring/handle.hpp"
@@ -34,9 +35,9 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState> {
   static Result<std::shared_ptr<RuntimeState>> create(const Config& config, const Hooks& hooks);
   ~RuntimeState();
 
-  // Null once the runtime has ended.
+  // Null once the runtime has ended, and in a forked child.
   sched::Scheduler* scheduler() const noexcept {
-    return is_ended_.load(base::kAcquire) ? nullptr : scheduler_.get();
+    return is_ended_.load(base::kAcquire) || is_parents() ? nullptr : scheduler_.get();
   }
   const Config& config() const noexcept { return config_; }
   Metrics metrics() const;
@@ -45,9 +46,14 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState> {
   void end();
 
  private:
-  explicit RuntimeState(const Config& config) : config_(config) {}
+  explicit RuntimeState(const Config& config)
+      : config_(config), fork_number_(sched::fork_number()) {}
+  // We are a copy in a forked child.
+  bool is_parents() const noexcept { return fork_number_ != sched::fork_number(); }
+  void leave_parts() noexcept;
 
   const Config config_;
+  const std::uint32_t fork_number_;
   std::unique_ptr<io::Handle> io_;
   std::unique_ptr<signal::Handle> signals_;
   std::unique_ptr<uring::Handle> uring_;

@@ -291,6 +291,7 @@ void Worker::run_one(Fiber& fiber) noexcept {
   switch_in(context_, fiber.context, *fiber.stack);
   *running_ = nullptr;
   runs_.store(nullptr, base::kRelaxed);
+  if (is_copy_) [[unlikely]] refuse_copy();
   chaos_.stumble();
   switch (fiber.leaving.load(base::kRelaxed)) {  // F1: only now may anybody else run it
     case Leaving::parking:
@@ -305,6 +306,18 @@ void Worker::run_one(Fiber& fiber) noexcept {
       return;
     case Leaving::ended: finish(fiber); return;
   }
+}
+
+// The fiber's next wait, whatever it waits for, comes to refuse_copy().
+void Worker::become_copy() noexcept {
+  is_copy_ = true;
+  if (*running_ != nullptr) (*running_)->budget.store(1, base::kRelaxed);
+}
+
+void Worker::refuse_copy() noexcept {
+  base::fatal(
+      "a fiber goes on in a forked child, where its runtime has no threads: after fork() in a fiber "
+      "only exec or _exit may follow; fork before the runtime is built, or use posix_spawn");
 }
 
 // Without a stack the closure goes to a thread of the pool: its destructor may wait.

@@ -60,6 +60,8 @@ class Worker {
   std::uint32_t tick() const noexcept { return published_tick_.load(base::kRelaxed); }
   int thread_id() const noexcept { return thread_id_.load(base::kRelaxed); }
   // Else a handler would run on a fiber's stack, which may have no room for it.
+  // Its thread is in a forked child now (fork.hpp).
+  void become_copy() noexcept;
   bool has_signal_stack() const noexcept { return has_signal_stack_.load(base::kRelaxed); }
 
  private:
@@ -95,6 +97,7 @@ class Worker {
     clock_.store(base::now().time_since_epoch().count(), base::kRelaxed);
   }
   void run_one(Fiber& fiber) noexcept;
+  [[noreturn]] static void refuse_copy() noexcept;
   bool attach_stack(Fiber& fiber) noexcept;
   void finish(Fiber& fiber) noexcept;
   void push(Fiber& fiber) noexcept;
@@ -113,6 +116,7 @@ class Worker {
   std::uint32_t tick_ = 0;
   std::uint32_t lifo_streak_ = 0;
   bool is_searching_ = false;
+  bool is_copy_ = false;  // in a forked child
   bool is_watcher_ = false;
   bool gave_up_watch_ = false;  // we were the watcher, and have not slept since
   bool watch_ran_out_ = false;  // our last sleep was a watch, and nothing came

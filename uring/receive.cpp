@@ -16,6 +16,7 @@ namespace uring {
 namespace {
 
 constexpr std::uint32_t kReadable = 0x2001;  // POLLIN | POLLRDHUP
+constexpr std::int32_t kError = 0x8;         // POLLERR
 
 struct Receive : Op, io::RingRead {
   Site* site = nullptr;  // under the registration's lock, as the next
@@ -62,6 +63,8 @@ Result<std::size_t> receive(io::ScheduledIo& io, int fd, std::span<std::byte> bu
   const auto done = wait_in_ring(*handle, io, receive);
   io.end(receive);
   if (!done) return failure(done.error());
+  // Something is in the error queue, and stays there: only edges can wait beside it.
+  if (buffer.empty() && done->result == kError) return failure(errc::unsupported);
   if (done->result >= 0) return static_cast<std::size_t>(done->result);
   if (receive.is_given_up)
     return failure(io.state().load().is_shut_down() ? errc::shutting_down : errc::canceled);

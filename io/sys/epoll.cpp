@@ -3,6 +3,7 @@
 
 #include "io/sys/event_fd.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/fork.hpp"
 
 #include <sys/epoll.h>
 #include <algorithm>
@@ -96,7 +97,8 @@ Poller::Poller(UniqueFd epoll, UniqueFd wake, std::vector<unsigned char> buffer)
     : epoll_(std::move(epoll)),
       wake_(std::move(wake)),
       buffer_(std::move(buffer)),
-      capacity_(buffer_.size() / sizeof(epoll_event)) {}
+      capacity_(buffer_.size() / sizeof(epoll_event)),
+      fork_number_(sched::fork_number()) {}
 Poller::Poller(Poller&&) noexcept = default;
 Poller::~Poller() = default;
 
@@ -114,7 +116,10 @@ int Poller::modify(int fd, Interest interest, std::uint64_t token) noexcept {
   return control(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
-int Poller::remove(int fd) noexcept { return control(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+int Poller::remove(int fd) noexcept {
+  if (fork_number_ != sched::fork_number()) return 0;
+  return control(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
 
 int Poller::wait(base::Nanos max_wait, std::vector<Event>& events) noexcept {
   events.clear();

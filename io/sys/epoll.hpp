@@ -32,6 +32,7 @@ class Poller {
   // Edge-triggered, once for the descriptor's life. 0 or -errno.
   int add(int fd, Interest interest, std::uint64_t token) noexcept;
   int modify(int fd, Interest interest, std::uint64_t token) noexcept;
+  // In a forked child nothing: it would remove what the parent added.
   int remove(int fd) noexcept;
 
   // Waits at most `max_wait` (negative: for ever). Interruptions count as nothing ready. -errno on
@@ -51,6 +52,7 @@ class Poller {
   std::vector<unsigned char> buffer_;
   std::size_t capacity_;
   bool has_pwait2_ = true;
+  std::uint32_t fork_number_;
 };
 
 }  // namespace sys

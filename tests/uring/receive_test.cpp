@@ -11,6 +11,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <array>
@@ -105,6 +106,29 @@ TEST_CASE("Receive by ring: close() ends the reader, and the kernel eats no byte
       }
     });
   }
+}
+
+// A notification in the socket's error queue: poll says POLLERR until somebody takes it.
+TEST_CASE("Receive by ring: an error that stays, but is no news for a reader, does not spin",
+          "[uring]") {
+  by_ring(1, [] {
+    Ends ends = connected();
+    const int on = 1;
+    REQUIRE(::setsockopt(ends.near.fd(), SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on) == 0);
+    REQUIRE(::send(ends.near.fd(), "x", 1, MSG_ZEROCOPY) == 1);
+    pollfd told{ends.near.fd(), 0, 0};
+    REQUIRE(::poll(&told, 1, 1000) == 1);
+    REQUIRE(told.revents == POLLERR);
+    const auto started = [] { return ramie::runtime::Handle::current().metrics().uring_started; };
+    const std::uint64_t before = started();
+    std::array<std::byte, 16> buffer{};
+    const auto n = ramie::timeout(50ms, [&] { return ends.near.peek(buffer); });
+    CHECK((!n && n.error() == errc::timed_out));
+    CHECK(started() - before < 10);
+    CHECK(ends.far.write_all(bytes("hello")).has_value());
+    CHECK(ramie::timeout(5s, [&] { return ends.near.peek(buffer); }).value_or(0) == 5);
+    CHECK(ends.near.read(buffer).value_or(0) == 5);
+  });
 }
 
 TEST_CASE("Receive by ring: a second reader is told, vectored reads and peeks wait, too",

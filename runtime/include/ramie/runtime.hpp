@@ -68,6 +68,7 @@ class [[nodiscard]] EnterGuard {
 
 namespace detail {
 RAMIE_API void check_may_block_on();
+RAMIE_API void check_is_running(RuntimeState& state);  // throws runtime_gone
 RAMIE_API std::size_t root_stack_size(RuntimeState& state) noexcept;
 RAMIE_API bool is_running(RuntimeState& state) noexcept;
 }  // namespace detail
@@ -104,13 +105,14 @@ class Handle {
   /// Runs `function()` in a fiber of this runtime with a large stack, and waits for it.
   /// Returns  what `function` returned; throws what it threw, or std::system_error if it could not
   ///          be started.
-  /// Errors   see above.
+  /// Errors   see above; runtime_gone once the runtime has ended, and in a forked child.
   /// Blocks   this thread. Inside a fiber the program stops with a message.
   /// Threads  any plain thread, several at a time.
   /// Cancel   shutdown of the runtime ends the waits inside.
   template <class F>
   std::invoke_result_t<F> block_on(F&& function) const {
     detail::check_may_block_on();
+    detail::check_is_running(*state_);
     auto entered = enter();
     SpawnOptions options;
     options.name = "block_on";

@@ -1,0 +1,35 @@
+// See fork.hpp.
+#include "sched/fork.hpp"
+
+#include "sched/base/atomic.hpp"
+#include "sched/base/sys.hpp"
+#include "sched/current.hpp"
+#include "sched/worker.hpp"
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+namespace {
+
+constinit base::Atomic<std::uint32_t> number{0};
+
+void on_forked() noexcept {
+  number.fetch_add(1, base::kRelaxed);
+  if (Worker* worker = current_worker()) worker->become_copy();
+}
+
+bool install() noexcept {
+  base::sys::in_forked_child(&on_forked);
+  return true;
+}
+
+}  // namespace
+
+void watch_forks() noexcept { [[maybe_unused]] static const bool is_installed = install(); }
+
+std::uint32_t fork_number() noexcept { return number.load(base::kRelaxed); }
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,24 @@
+// What fork() leaves: the child has one thread, copies of all our memory, and the parent's
+// descriptors, epolls and rings. To go on there as if nothing had been would take the parent's
+// events and write into its rings.
+//
+//   runtimes of before   gone: spawn() says so, and their ends leave everything to the parent
+//   the fiber that       may go on to exec or _exit; its first wait, or its end, stops the child
+//   called fork()        with a message
+//   new runtimes         as in any process
+#pragma once
+
+#include <cstdint>
+
+namespace ramie {
+inline namespace v0 {
+namespace sched {
+
+// From now on forks are noticed.
+void watch_forks() noexcept;
+// Which process of the line this is: what was made at another number is the parent's.
+std::uint32_t fork_number() noexcept;
+
+}  // namespace sched
+}  // namespace v0
+}  // namespace ramie

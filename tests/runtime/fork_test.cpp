@@ -1,0 +1,160 @@
+// fork() beside and inside a runtime: the parent does not notice, and the child cannot do harm with
+// its copies of the parent's epolls and rings.
+#include "tests/support/builder.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/tcp_pair.hpp"
+#include "tests/support/watchdog.hpp"
+
+#include <ramie/ramie.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <optional>
+#include <string>
+
+using namespace std::chrono_literals;
+using ramie::errc;
+using ramie::runtime::Runtime;
+using ramie_test::quiet_builder;
+using ramie_test::run_in_child;
+using ramie_test::Watchdog;
+
+namespace {
+
+// Every kind of wait that a fiber can begin in the child, and its end.
+struct GoingOn {
+  const char* name;
+  std::function<void()> act;
+};
+
+std::array<GoingOn, 6> ways_to_go_on() {
+  return {{
+      {"sleep", [] { (void)ramie::sleep_for(1ms); }},
+      {"yield", [] { ramie::yield_now(); }},
+      {"join", [] { (void)ramie::spawn([] {}).join(); }},
+      {"file", [] { (void)ramie::fs::read("/proc/self/stat"); }},
+      {"blocking", [] { (void)ramie::spawn_blocking([] {}).join(); }},
+      {"end", [] {}},
+  }};
+}
+
+int wait_for(pid_t child) {
+  int status = 0;
+  return ::waitpid(child, &status, 0) == child ? status : -1;
+}
+
+}  // namespace
+
+TEST_CASE("Fork: a fiber that goes on in the child stops it with a message", "[runtime][fork]") {
+  const Watchdog watchdog;
+  for (const GoingOn& way : ways_to_go_on()) {
+    INFO(way.name);
+    const auto end = run_in_child([&] {
+      int status = -1;
+      bool is_well = false;
+      ramie::or_throw(quiet_builder(2).build()).block_on([&] {
+        (void)ramie::fs::read("/proc/self/stat");  // there is a ring, if the kernel has any
+        const pid_t child = ::fork();
+        if (child == 0) {
+          way.act();
+          return;
+        }
+        status = wait_for(child);
+        is_well = ramie::fs::read("/proc/self/stat").has_value() &&
+                  ramie::sleep_for(1ms).has_value();
+      });
+      if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT) ::_exit(1);
+      if (!is_well) ::_exit(2);
+    });
+    CHECK(end.exit_status == 0);
+    CHECK(end.says("a fiber goes on in a forked child"));
+  }
+}
+
+TEST_CASE("Fork: exec in the child of a fiber works as ever", "[runtime][fork]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    int status = -1;
+    ramie::or_throw(quiet_builder(2).build()).block_on([&] {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        ::execl("/bin/sh", "sh", "-c", "exit 7", nullptr);
+        ::_exit(1);
+      }
+      status = wait_for(child);
+    });
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 7) ::_exit(1);
+  });
+  CHECK(end.exit_status == 0);
+  CHECK(end.messages.empty());
+}
+
+TEST_CASE("Fork: in the child the parent's runtime is gone, and a new one works",
+          "[runtime][fork]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    std::optional<Runtime> runtime = ramie::or_throw(quiet_builder(2).build());
+    runtime->block_on([] { (void)ramie::fs::read("/proc/self/stat"); });
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(20);
+      if (runtime->spawn([] {}).join().error() != errc::runtime_gone) ::_exit(1);
+      if (runtime->handle().spawn_blocking([] {}).join().error() != errc::runtime_gone) ::_exit(2);
+      try {
+        runtime->block_on([] {});
+        ::_exit(3);
+      } catch (const std::system_error& error) {
+        if (error.code() != errc::runtime_gone) ::_exit(4);
+      }
+      if (!runtime->handle().dump().empty() || runtime->handle().metrics().workers != 0) ::_exit(5);
+      const bool reads = ramie::or_throw(quiet_builder(1).build()).block_on([] {
+        return ramie::fs::read("/proc/self/stat").has_value();
+      });
+      if (!reads) ::_exit(6);
+      runtime.reset();  // ends nothing
+      ::_exit(0);
+    }
+    if (const int status = wait_for(child); status != 0) ::_exit(100 + WEXITSTATUS(status));
+    const bool is_well = runtime->block_on([] {
+      return ramie::sleep_for(1ms).has_value() && ramie::fs::read("/proc/self/stat").has_value();
+    });
+    if (!is_well) ::_exit(200);
+  });
+  CHECK(end.exit_status == 0);
+  CHECK(end.messages.empty());
+}
+
+// A child that ends by exit() destroys its copies of static streams.
+TEST_CASE("Fork: what the child destroys stays registered in the parent", "[runtime][fork]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    auto runtime = ramie::or_throw(quiet_builder(1).build());
+    std::optional<ramie_test::TcpPair> pair;
+    runtime.block_on([&] { pair.emplace(ramie_test::tcp_pair()); });
+    const pid_t child = ::fork();
+    if (child == 0) {
+      pair.reset();
+      ::_exit(0);
+    }
+    if (wait_for(child) != 0) ::_exit(1);
+    const bool is_heard = runtime.block_on([&] {
+      std::string heard(4, ' ');
+      auto reader = ramie::spawn([&] {
+        return ramie::timeout(5s, [&] { return pair->far.read(ramie_test::writable_bytes(heard)); });
+      });
+      (void)ramie::sleep_for(20ms);  // it waits for readiness
+      (void)pair->near.write_all(ramie_test::bytes("ping"));
+      const auto read = reader.join();
+      return read.has_value() && heard == "ping";
+    });
+    if (!is_heard) ::_exit(2);
+    runtime.block_on([&] { pair.reset(); });
+  });
+  CHECK(end.exit_status == 0);
+}
