@@ -27,11 +27,13 @@ class Server:
     """`ramie demo --serve` on free ports; ends by SIGTERM with status 0, or the test fails."""
 
     def __init__(self, *options, files=None):
-        limits = (files, files)
-        limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits)) if files else None
+        def prepare():
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # a shell's background job ignores it
+            if files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         self.process = subprocess.Popen(
             [RAMIE, "demo", "--serve", "--port", "0", "--http-port", "0", *options],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare)
         line = self.process.stdout.readline()
         ports = re.findall(r":(\d+)", line)
         assert len(ports) == 2, "no ports in %r: %s" % (line, self.process.stderr.read())
