@@ -316,8 +316,8 @@ void Worker::become_copy() noexcept {
 
 void Worker::refuse_copy() noexcept {
   base::fatal(
-      "a fiber goes on in a forked child, where its runtime has no threads: after fork() in a fiber "
-      "only exec or _exit may follow; fork before the runtime is built, or use posix_spawn");
+      "a fiber goes on in a forked child, where its runtime has no threads: after fork() in a "
+      "fiber only exec or _exit may follow; fork before the runtime is built, or use posix_spawn");
 }
 
 // Without a stack the closure goes to a thread of the pool: its destructor may wait.

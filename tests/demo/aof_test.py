@@ -11,10 +11,9 @@ import tempfile
 import threading
 import time
 
-import clients_test
-from clients_test import Server, bulk, command, eventually, read_exactly
+from server import Server, bulk, command, eventually, main, ramie, read_exactly
 
-clients_test.NEEDS["test_trace_of_always"] = "strace"
+NEEDS = {"test_trace_of_always": "strace"}
 MISCONF = b"-MISCONF Errors writing to the AOF file: "
 
 
@@ -48,7 +47,7 @@ def kill(server):
 
 def start_in_vain(log):
     """What a server that must not start says on stderr."""
-    ran = command(clients_test.RAMIE, "demo", "--serve", "--port=0", "--http-port=0", "--aof", log)
+    ran = command(ramie(), "demo", "--serve", "--port=0", "--http-port=0", "--aof", log)
     assert ran.returncode == 1 and ran.stdout == "", ran
     return ran.stderr
 
@@ -292,4 +291,4 @@ def test_info():
 
 
 if __name__ == "__main__":
-    clients_test.main(globals())
+    main(globals(), NEEDS)

@@ -146,7 +146,8 @@ TEST_CASE("Fork: what the child destroys stays registered in the parent", "[runt
     const bool is_heard = runtime.block_on([&] {
       std::string heard(4, ' ');
       auto reader = ramie::spawn([&] {
-        return ramie::timeout(5s, [&] { return pair->far.read(ramie_test::writable_bytes(heard)); });
+        const auto buffer = ramie_test::writable_bytes(heard);
+        return ramie::timeout(5s, [&] { return pair->far.read(buffer); });
       });
       (void)ramie::sleep_for(20ms);  // it waits for readiness
       (void)pair->near.write_all(ramie_test::bytes("ping"));
