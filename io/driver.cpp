@@ -115,11 +115,22 @@ Result<void> Driver::listen_to_reads(ScheduledIo& io, int fd) noexcept {
 // The bookkeeping happens even if the kernel knows the descriptor no longer (it was closed first).
 Result<void> Driver::deregister_source(ScheduledIo& io, int fd) noexcept {
   const int error = poller_.remove(fd);
+  forget(io);
+  if (error != 0 && error != -ENOENT && error != -EBADF) return failure(system_error(error));
+  return {};
+}
+
+bool Driver::leave_source(ScheduledIo& io, int fd) noexcept {
+  (void)poller_.remove(fd);  // before anybody can close it
+  const bool is_left = io.leave(fd);
+  forget(io);
+  return is_left;
+}
+
+void Driver::forget(ScheduledIo& io) noexcept {
   count(metrics_.deregistered);
   if (registrations_.deregister(io)) unpark();
   drop_reference();
-  if (error != 0 && error != -ENOENT && error != -EBADF) return failure(system_error(error));
-  return {};
 }
 
 void Driver::retire() noexcept { drop_reference(); }

@@ -48,6 +48,8 @@ class Driver final : public sched::Driver {
   // Readiness to read is reported from now on, for one that was registered for writing only.
   Result<void> listen_to_reads(ScheduledIo& io, int fd) noexcept;
   Result<void> deregister_source(ScheduledIo& io, int fd) noexcept;
+  // The same; true: `fd` is closed by the read that waits in a ring, when that has ended.
+  bool leave_source(ScheduledIo& io, int fd) noexcept;
   // Before the workers start: `extension` hears when `fd` is readable.
   Result<void> add_extension(Extension& extension, int fd) noexcept;
   void add_extension(Extension& extension) noexcept;  // without a descriptor
@@ -59,6 +61,7 @@ class Driver final : public sched::Driver {
     events_.reserve(kMaxEvents);  // a turn must not allocate
   }
 
+  void forget(ScheduledIo& io) noexcept;
   void retire() noexcept;
   void drop_reference() noexcept;
   void survive(int error) noexcept;

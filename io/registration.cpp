@@ -33,6 +33,15 @@ Result<void> Registration::deregister() noexcept {
   return Handle::deregister_source(*std::exchange(shared_, nullptr), std::exchange(fd_, -1));
 }
 
+bool Registration::leave() noexcept {
+  if (shared_ == nullptr) return false;
+  ScheduledIo& shared = *std::exchange(shared_, nullptr);
+  const int fd = std::exchange(fd_, -1);
+  if (shared.reads_by_ring()) return shared.driver().leave_source(shared, fd);
+  (void)Handle::deregister_source(shared, fd);
+  return false;
+}
+
 Result<Ready> Registration::readiness(Interest interest) noexcept {
   if (shared_ == nullptr) return failure(std::make_error_code(std::errc::bad_file_descriptor));
   auto ready = shared_->wait(interest, sched::WaitKind::io, ScheduledIo::Sharing::any);

@@ -6,6 +6,9 @@
 // Such a socket is registered for writing only: each packet would wake the epoll, too. A thread or
 // worker without a ring turns that round (Driver::listen_to_reads) and waits for readiness.
 //
+// It goes to the kernel with others, when the worker looks or sleeps. A read that took all that was
+// there says so (set_drained), and the next one does not try recv() first.
+//
 // While it waits, a RingRead is linked in the ScheduledIo, so that the end of the registration
 // finds it.
 #pragma once
@@ -25,6 +28,9 @@ class ScheduledIo;
 struct RingRead {
   // Under the registration's lock: asks the kernel to give the operation up.
   void (*give_up)(RingRead&) noexcept = nullptr;
+  // Who gives it up may leave the descriptor to it: to be closed when the operation has ended. Else
+  // the number could be another's before the kernel has seen the operation.
+  int descriptor = -1;
 };
 
 struct RingReads {

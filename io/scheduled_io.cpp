@@ -20,6 +20,7 @@ void ScheduledIo::open(Driver& driver) noexcept {
   const int step = RAMIE_MUTANT(272) ? 0 : 1;
   generation_.store(static_cast<std::uint16_t>(generation() + step), base::kRelaxed);
   set_reads_by_ring(false);
+  set_drained(false);
   state_.reset();
 }
 
@@ -57,6 +58,16 @@ void ScheduledIo::go() noexcept {
 void ScheduledIo::give_up_ring_read() noexcept {
   const std::lock_guard lock(mutex_);
   if (RingRead* read = std::exchange(ring_read_, nullptr)) read->give_up(*read);
+}
+
+bool ScheduledIo::leave(int fd) noexcept {
+  if (!RAMIE_MUTANT(403)) state_.go();
+  const std::lock_guard lock(mutex_);
+  RingRead* read = std::exchange(ring_read_, nullptr);
+  if (read == nullptr) return false;
+  if (!RAMIE_MUTANT(402)) read->descriptor = fd;
+  read->give_up(*read);
+  return !RAMIE_MUTANT(401);
 }
 
 Result<void> ScheduledIo::begin(RingRead& read) noexcept {

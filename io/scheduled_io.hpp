@@ -42,6 +42,8 @@ class alignas(base::kCacheLine) ScheduledIo {
   void publish(std::uint8_t ready, sched::WakeList& wakes) noexcept;
   void shut_down() noexcept;
   void go() noexcept;
+  // The same; true: the read in the ring was given up, and closes `fd` when it has ended.
+  bool leave(int fd) noexcept;
 
   // Parks until something of `interest` is there.
   Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
@@ -49,6 +51,9 @@ class alignas(base::kCacheLine) ScheduledIo {
   // --- receives by ring; the descriptor is then registered for writing only
   bool reads_by_ring() const noexcept { return reads_by_ring_.load(base::kRelaxed); }
   void set_reads_by_ring(bool on) noexcept { reads_by_ring_.store(on, base::kRelaxed); }
+  // The last one took all that was there: the next one will wait.
+  bool is_drained() const noexcept { return is_drained_.load(base::kRelaxed); }
+  void set_drained(bool on) noexcept { is_drained_.store(on, base::kRelaxed); }
   // Errors: already_waiting; canceled once deregistered.
   Result<void> begin(RingRead& read) noexcept;
   void end(RingRead& read) noexcept;
@@ -75,6 +80,7 @@ class alignas(base::kCacheLine) ScheduledIo {
   sched::WaiterList waiters_;
   RingRead* ring_read_ = nullptr;
   base::Atomic<bool> reads_by_ring_{false};
+  base::Atomic<bool> is_drained_{false};
   Driver* driver_ = nullptr;
 };
 

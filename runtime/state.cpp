@@ -122,6 +122,7 @@ void add_uring(uring::Handle& handle, Metrics& sum) noexcept {
     ++sum.rings;
     sum.uring_started += one.started.get();
     sum.uring_completed += one.completed.get();
+    sum.uring_enters += one.enters.get();
     sum.uring_cancels += one.cancels.get();
     sum.uring_queued += one.queued.get();
     sum.fs_uring += one.files.get();

@@ -19,6 +19,8 @@ class ParkSite {
   // `poll_fd` >= 0 it also returns when that descriptor (the shard's epoll) is readable. Only the
   // owner calls this.
   virtual void park(base::Nanos max_wait, int poll_fd) noexcept = 0;
+  // After park() and reap(): nothing has come from `poll_fd`, which will still wake park().
+  virtual bool is_quiet(int poll_fd) const noexcept = 0;
   virtual void unpark_from_any_thread() noexcept = 0;
   // Appends the fibers whose operations are complete.
   virtual void reap(FiberList& out) noexcept = 0;

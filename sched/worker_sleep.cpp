@@ -166,11 +166,15 @@ bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
     if (shard == nullptr) {
       site_->park(bound, -1);
     } else {
+      const int poll_fd = shard->driver->poll_fd();
       bound = look_at_other_shards(bound, out);
-      site_->park(scheduler_.bound_by_timers(*shard, bound), shard->driver->poll_fd());
+      site_->park(scheduler_.bound_by_timers(*shard, bound), poll_fd);
+      if (!RAMIE_MUTANT(396)) site_->reap(out);
       shard->sleeps_until.store(0, base::kSeqCst);
-      metrics_.polls.add();
-      shard->driver->turn(base::Nanos(0), out);
+      if (!site_->is_quiet(poll_fd) && !RAMIE_MUTANT(400)) {
+        metrics_.polls.add();
+        shard->driver->turn(base::Nanos(0), out);
+      }
     }
     was_notified = park_word_.leave();
   }

@@ -2,6 +2,7 @@
 #include "uring/receive.hpp"
 
 #include "io/scheduled_io.hpp"
+#include "io/sys/fd.hpp"
 #include "sched/current.hpp"
 #include "uring/handle.hpp"
 #include "uring/opcodes.hpp"
@@ -56,12 +57,14 @@ Result<std::size_t> receive(io::ScheduledIo& io, int fd, std::span<std::byte> bu
   if (handle == nullptr || !handle->check_and_init()) return failure(errc::unsupported);
   Receive receive;
   receive.give_up = &give_up_on;
+  receive.may_batch = true;
   receive.kind = sched::WaitKind::readable;
   receive.object = &io;
   prepare(receive.entry, fd, buffer);
   if (auto begun = io.begin(receive); !begun) return failure(begun.error());
   const auto done = wait_in_ring(*handle, io, receive);
   io.end(receive);
+  if (receive.descriptor >= 0) io::sys::close(receive.descriptor);
   if (!done) return failure(done.error());
   // Something is in the error queue, and stays there: only edges can wait beside it.
   if (buffer.empty() && done->result == kError) return failure(errc::unsupported);

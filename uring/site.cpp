@@ -85,6 +85,7 @@ void Site::start(Op& op) noexcept {
       line.push_back(op);
     }
   }
+  if (op.may_batch) return;  // park() or reap() submits
   survive(submit());
   sched::WakeList wakes;
   take_completions(wakes);
@@ -127,7 +128,10 @@ bool Site::push(const Entry& entry) noexcept {
   return ring_->push(entry) || (survive(submit()), ring_->push(entry));
 }
 
-int Site::submit() noexcept { return ring_->submit(); }
+int Site::submit() noexcept {
+  metrics_.enters.add();
+  return ring_->submit();
+}
 
 // Without its ring a worker cannot know what the kernel still writes to.
 void Site::survive(int error) noexcept {
@@ -299,6 +303,7 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
     is_bell_armed_ = RAMIE_MUTANT(375) ||
                      push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
   const bool is_deaf = !is_bell_armed_ || (poll_fd >= 0 && !arm(poll_fd));
+  metrics_.enters.add();
   const int error = ring_->wait(bound(max_wait, is_deaf));
   survive(error);
   if (!is_put_off(error) || error == -ETIME || error == -EINTR) return;
@@ -306,11 +311,14 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   (void)base::sys::futex_wait(&nobody, 0, kNap);  // no spin
 }
 
-// No longer than until something must be tried again.
+bool Site::is_quiet(int poll_fd) const noexcept {
+  const auto end = armed_.begin() + static_cast<std::ptrdiff_t>(armed_count_);
+  return std::find(armed_.begin(), end, poll_fd) != end;
+}
+
 // U7. A poll of a shard whose baton we hold no more stays armed, and wakes us once for nothing.
 bool Site::arm(int poll_fd) noexcept {
-  const auto end = armed_.begin() + static_cast<std::ptrdiff_t>(armed_count_);
-  if (std::find(armed_.begin(), end, poll_fd) != end) return true;
+  if (is_quiet(poll_fd)) return true;
   if (armed_count_ == armed_.size()) return false;
   const auto slot = static_cast<std::size_t>(poll_fd);
   if (!RAMIE_MUTANT(388) && !push(poll_entry(poll_fd, 0, tag_of(Kind::shard, slot, 0))))
@@ -324,6 +332,7 @@ void Site::disarm(int poll_fd) noexcept {
     if (armed_[i] == poll_fd) armed_[i--] = armed_[--armed_count_];
 }
 
+// No longer than until something must be tried again.
 base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
   base::Nanos limit = is_deaf && !RAMIE_MUTANT(378) ? kNap : base::Nanos(-1);
   const std::lock_guard lock(mutex_);

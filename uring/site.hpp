@@ -53,7 +53,8 @@ struct SiteMetrics {
   sched::Counter cancels_late;   // of these: the operation was not found
   sched::Counter queued;         // had to wait for room
   sched::Counter stale;          // completions that nobody awaited
-  sched::Counter retries;        // enters that the kernel put off
+  sched::Counter enters;         // system calls, to hand over or to sleep
+  sched::Counter retries;        // of these: put off by the kernel
 };
 
 class Site final : public sched::ParkSite {
@@ -85,6 +86,7 @@ class Site final : public sched::ParkSite {
   // --- sched::ParkSite
   bool has_inflight() const noexcept override { return live_.load(base::kRelaxed) != 0; }
   void park(base::Nanos max_wait, int poll_fd) noexcept override;
+  bool is_quiet(int poll_fd) const noexcept override;
   void unpark_from_any_thread() noexcept override;
   void reap(sched::FiberList& out) noexcept override;
 

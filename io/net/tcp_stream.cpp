@@ -76,14 +76,20 @@ Result<std::size_t> run_read(ScheduledIo& shared, int fd, const Reading& reading
   while (shared.reads_by_ring()) {
     if (auto entered = sched::Wait(WaitKind::readable, &shared).enter(); !entered)
       return failure(entered.error());
-    std::size_t asked = reading_of.size;
-    const sys::Bytes n = call(asked);
-    if (n >= 0) return static_cast<std::size_t>(n);
-    if (n == -EINTR) continue;
-    if (n != -EAGAIN) return failure(system_error(n));
+    if (!shared.is_drained() || reading_of.buffer.empty()) {
+      std::size_t asked = reading_of.size;
+      const sys::Bytes n = call(asked);
+      if (n == -EINTR) continue;
+      if (n < 0 && n != -EAGAIN) return failure(system_error(n));
+      shared.set_drained(!reading_of.buffer.empty() && n < static_cast<sys::Bytes>(asked));
+      if (n >= 0) return static_cast<std::size_t>(n);
+    }
     auto received = wait_by_ring(shared, fd, reading_of.buffer);
     if (!received && received.error() == errc::unsupported) continue;
-    if (!received || !reading_of.buffer.empty()) return received;
+    if (!received) return received;
+    if (reading_of.buffer.empty()) continue;
+    shared.set_drained(*received < reading_of.buffer.size());
+    return received;
   }
   return run_operation(reading(&shared), reading_of.size, reading_of.on_short, call);
 }
@@ -113,8 +119,8 @@ TcpStream::~TcpStream() { close(); }
 
 void TcpStream::close() noexcept {
   if (fd_ < 0) return;
-  (void)registration_.deregister();
-  sys::close(std::exchange(fd_, -1));
+  const int fd = std::exchange(fd_, -1);
+  if (!registration_.leave()) sys::close(fd);
 }
 
 int TcpStream::into_fd() noexcept {

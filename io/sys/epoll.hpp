@@ -52,7 +52,7 @@ class Poller {
   std::vector<unsigned char> buffer_;
   std::size_t capacity_;
   bool has_pwait2_ = true;
-  std::uint32_t fork_number_;
+  std::uint32_t fork_number_ = 0;
 };
 
 }  // namespace sys

@@ -121,3 +121,43 @@ TEST_CASE("Registration model: a shutdown ends the waits, and a socket may outli
   }, {{276, "the driver's last reference is dropped with a relaxed exchange"},
       {279, "a shutdown does not refuse new registrations"}}, {.preemptions = 2});
 }
+
+// The numbers of descriptors are reused: one that is closed too early is somebody else's when the
+// kernel hears of the operation.
+TEST_CASE("Registration model: a descriptor is closed once, and not before its read in a ring ends") {
+  check_model("registration: close against a read in a ring", [] {
+    struct Read : ramie::io::RingRead {
+      Atomic<bool> is_given_up{false};
+    };
+    Kernel kernel;
+    Driver::Owner driver = *Driver::create();
+    ScheduledIo& io = **driver->add_source(1, Interest::writable);
+    Atomic<int> reads{0}, closes{0};
+    const auto close = [&] {
+      check(reads.load(Order::acquire) == 0, "closed while the kernel may see it yet");
+      closes.fetch_add(1, Order::acq_rel);
+    };
+    const auto read = [&] {
+      Read one;
+      one.give_up = [](ramie::io::RingRead& other) noexcept {
+        static_cast<Read&>(other).is_given_up.store(true, Order::release);
+      };
+      if (!io.begin(one)) return;
+      reads.fetch_add(1, Order::acq_rel);
+      if (choose(2) == 0)
+        while (!one.is_given_up.load(Order::acquire)) yield();
+      reads.fetch_sub(1, Order::acq_rel);
+      io.end(one);
+      if (one.descriptor >= 0) close();
+    };
+    Thread reader([&] {
+      read();
+      read();
+    });
+    if (!driver->leave_source(io, 1)) close();
+    reader.join();
+    check(closes.load(Order::relaxed) == 1, "not closed, or twice");
+  }, {{401, "who leaves it to the read closes it, too"},
+      {402, "it is left, but the read does not learn which"},
+      {403, "another read may begin meanwhile"}}, {.preemptions = 3});
+}

@@ -64,6 +64,7 @@ struct Rig {
     frame->op.entry.opcode = code;
     frame->op.entry.address = reinterpret_cast<std::uintptr_t>(&frame->memory);
     frame->op.is_brief = code == kRead;
+    frame->op.may_batch = may_batch || code == kRecv;
     if (code == kSend) frame->memory = kData;
     if (code == kRead) asked.push_back(&frame->memory);
     return frame;
@@ -92,6 +93,7 @@ struct Rig {
   std::unique_ptr<ramie::io::Handle> io = *ramie::io::Handle::create(1);
   std::unique_ptr<uring::Handle> handle = *uring::Handle::create(*io, 2, {});
   std::vector<const Cell<int>*> asked;
+  bool may_batch = false;
 };
 
 }  // namespace
@@ -99,7 +101,10 @@ struct Rig {
 TEST_CASE("Uring model: an operation ends once, its data are there, its frame is free") {
   check_model("uring: one operation", [] {
     Rig rig({moves}, {.put_offs = 1, .interrupts = 1});
-    FiberThread fiber([&] { rig.operate(choose(2) == 0 ? kRead : kSend, true); }, &rig.loop);
+    FiberThread fiber([&] {
+      rig.may_batch = choose(2) == 0;
+      rig.operate(choose(2) == 0 ? kRead : kSend, true);
+    }, &rig.loop);
     rig.loop.run();
     fiber.join();
   }, {{366, "the slot is free at the first of two completions"},
@@ -344,5 +349,6 @@ TEST_CASE("Uring model: who sleeps in its ring with the baton hears the shard") 
     second.join();
     peer.join();
   }, {{387, "its poll is taken for armed after its end"},
-      {388, "nobody polls it"}}, {.preemptions = 1});
+      {388, "nobody polls it"},
+      {400, "nobody looks what it has"}}, {.preemptions = 1});
 }

@@ -72,6 +72,7 @@ class MockRing final : public ParkSite {
     eventfd_t rung = 0;
     (void)::eventfd_read(bell_, &rung);
   }
+  bool is_quiet(int) const noexcept override { return false; }
   void unpark_from_any_thread() noexcept override {
     ++unparks;
     (void)::eventfd_write(bell_, 1);

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cstddef>
@@ -50,8 +51,12 @@ class RawSocket {
 
   static RawSocket connect(const ramie::net::SocketAddr& peer) {
     RawSocket made(::socket(peer.is_ipv6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (::connect(made.fd_, static_cast<const sockaddr*>(peer.raw()),
-                  static_cast<socklen_t>(peer.raw_size())) != 0)
+    const int rc = ::connect(made.fd_, static_cast<const sockaddr*>(peer.raw()),
+                             static_cast<socklen_t>(peer.raw_size()));
+    // With a time limit on its sends the kernel does not resume it after a signal; it goes on.
+    pollfd open{made.fd_, POLLOUT, 0};
+    const bool goes_on = rc != 0 && errno == EINTR && ::poll(&open, 1, 5000) == 1;
+    if (rc != 0 && !goes_on)
       throw std::system_error(errno, std::system_category(), "connect");
     return made;
   }

@@ -108,6 +108,62 @@ TEST_CASE("Receive by ring: close() ends the reader, and the kernel eats no byte
   }
 }
 
+TEST_CASE("Receive by ring: a number that is reused at once is not read from by the old reader",
+          "[uring]") {
+  if (RAMIE_TSAN != 0) return;  // as above
+  for (const std::size_t workers : {1U, 4U}) {
+    by_ring(workers, [] {
+      for (int i = 0; i < 200; ++i) {
+        Ends ends = connected();
+        std::array<std::byte, 16> buffer{};
+        auto reader = ramie::spawn([&] { return ends.near.read(buffer); });
+        for (int k = 0; k < i % 4; ++k) ramie::yield_now();
+        ends.near = TcpStream();
+        Ends others = connected();
+        CHECK(others.far.write_all(bytes("next")).has_value());
+        std::array<std::byte, 16> fresh{};
+        CHECK(others.near.read(fresh).value_or(0) == 4);
+        const auto n = reader.join();
+        CHECK(!n.has_value());  // canceled; or bad_file_descriptor, if it had not begun
+      }
+    });
+  }
+}
+
+TEST_CASE("Receive by ring: many go to the kernel by one call", "[uring]") {
+  by_ring(1, [] {
+    constexpr std::size_t kConnections = 64;
+    std::vector<Ends> ends;
+    for (std::size_t i = 0; i < kConnections; ++i) ends.push_back(connected());
+    std::vector<ramie::JoinHandle<bool>> echoes;
+    for (Ends& one : ends)
+      echoes.push_back(ramie::spawn([&stream = one.near] {
+        std::array<std::byte, 16> buffer{};
+        for (int i = 0; i < 10; ++i) {
+          const auto n = stream.read(buffer);
+          if (!n || !stream.write_all(std::span(buffer).first(*n))) return false;
+        }
+        return true;
+      }));
+    const auto metrics = [] { return ramie::runtime::Handle::current().metrics(); };
+    (void)ramie::sleep_for(2ms);
+    const auto before = metrics();
+    std::thread peer([&ends] {
+      char byte = 0;
+      for (int i = 0; i < 10; ++i) {
+        for (Ends& one : ends) (void)::send(one.far.fd(), "x", 1, 0);
+        for (Ends& one : ends)
+          while (::recv(one.far.fd(), &byte, 1, 0) != 1) std::this_thread::yield();
+      }
+    });
+    for (auto& echo : echoes) CHECK(echo.join() == true);
+    peer.join();
+    const auto after = metrics();
+    CHECK(after.uring_completed - before.uring_completed >= 10 * kConnections);
+    CHECK(after.uring_enters - before.uring_enters < 10 * kConnections / 2);
+  });
+}
+
 // A notification in the socket's error queue: poll says POLLERR until somebody takes it.
 TEST_CASE("Receive by ring: an error that stays, but is no news for a reader, does not spin",
           "[uring]") {

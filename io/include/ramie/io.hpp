@@ -150,6 +150,9 @@ class Registration {
   int fd() const noexcept { return fd_; }
   /// For the library's own sockets.
   ScheduledIo* shared() const noexcept { return shared_; }
+  /// deregister() for them; true: a read that waits in a ring closes the descriptor when it has
+  /// ended.
+  RAMIE_API bool leave() noexcept;
 
  private:
   Registration(ScheduledIo* shared, int fd) noexcept : shared_(shared), fd_(fd) {}

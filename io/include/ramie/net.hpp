@@ -154,7 +154,8 @@ class TcpStream {
 
   bool is_open() const noexcept { return fd_ >= 0; }
   int fd() const noexcept { return fd_; }
-  /// Gives the socket back, deregistered, still non-blocking; the caller closes it.
+  /// Gives the socket back, deregistered, still non-blocking; the caller closes it. Nobody else
+  /// may be in a call of the stream.
   [[nodiscard]] RAMIE_API int into_fd() noexcept;
 
  private:

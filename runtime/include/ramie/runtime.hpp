@@ -45,6 +45,7 @@ struct Metrics {
   std::uint64_t rescues = 0;
   std::size_t rings = 0;  // workers that use io_uring
   std::uint64_t uring_started = 0, uring_completed = 0;  // operations
+  std::uint64_t uring_enters = 0;   // system calls for them, and for sleeping in a ring
   std::uint64_t uring_cancels = 0;  // asked of the kernel
   std::uint64_t uring_queued = 0;   // operations that had to wait for room in a ring
   std::uint64_t fs_uring = 0, fs_pool = 0;  // file operations by ring, jobs for files in the pool
