@@ -258,8 +258,9 @@ void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
     op->result = event.result;
     op->flags = event.flags;
   }
-  if (op->take_result != nullptr) settle_one(*op, wakes);
-  if ((event.flags & Ring::kMore) != 0 && !RAMIE_MUTANT(366)) return;
+  const bool is_last = (event.flags & Ring::kMore) == 0;
+  if (op->take_result != nullptr && !(is_last && RAMIE_MUTANT(405))) settle_one(*op, wakes);
+  if (!is_last && !RAMIE_MUTANT(366)) return;
   const auto index = static_cast<std::uint32_t>(op->tag >> kSlotShift);
   Slot& slot = slots_[index];
   slot.op = nullptr;
@@ -275,6 +276,7 @@ void Site::settle_one(Op& op, sched::WakeList& wakes) noexcept {
     op.wants_cancel = true;
     cancels_.push_back(op);
   }
+  if (RAMIE_MUTANT(404)) return;
   if (sched::Waiter* waiter = op.waiters.pop_front()) (void)wakes.claim(*waiter);
 }
 

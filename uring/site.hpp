@@ -18,8 +18,10 @@
 //    again after a while, whether something completes or not.
 // U4 A cancel that found nothing is repeated as long as its operation is in the kernel: the two may
 //    have passed each other.
-// U7 While a worker sleeps here with the baton of a shard, that very shard is polled in the ring.
 // U5 DONE is set, and the waiter claimed, under the mutex: that is our last touch of an Op.
+// U7 While a worker sleeps here with the baton of a shard, that very shard is polled in the ring.
+// U8 What may be batched goes to the kernel when the owner next looks or sleeps; a cancel that comes
+//    before that goes there behind it.
 #pragma once
 
 #include "io/sys/fd.hpp"

@@ -248,7 +248,10 @@ Result<void> TcpStream::readable() noexcept {
   ScheduledIo& shared = *registration_.shared();
   if (shared.reads_by_ring()) {
     auto ready = wait_by_ring(shared, fd_, {});
-    if (ready) return {};
+    if (ready) {
+      shared.set_drained(false);
+      return {};
+    }
     if (ready.error() != errc::unsupported) return failure(ready.error());
   }
   auto ready =

@@ -47,6 +47,7 @@ inline constexpr SystemCall kSystemCalls[] = {
     {"eventfd2", SYS_eventfd2},
     {"getrandom", SYS_getrandom},
     {"io_uring_enter", SYS_io_uring_enter},
+    {"io_uring_register", SYS_io_uring_register},
     {"io_uring_setup", SYS_io_uring_setup},
     {"madvise", SYS_madvise},
     {"mprotect", SYS_mprotect},

@@ -124,7 +124,7 @@ TEST_CASE("Registration model: a shutdown ends the waits, and a socket may outli
 
 // The numbers of descriptors are reused: one that is closed too early is somebody else's when the
 // kernel hears of the operation.
-TEST_CASE("Registration model: a descriptor is closed once, and not before its read in a ring ends") {
+TEST_CASE("Registration model: a descriptor is closed once, after its read in a ring has ended") {
   check_model("registration: close against a read in a ring", [] {
     struct Read : ramie::io::RingRead {
       Atomic<bool> is_given_up{false};

@@ -155,10 +155,13 @@ std::vector<std::size_t> Uring::able() const {
   return able;
 }
 
+bool Uring::must_go_on(const Running& it) const {
+  const auto code = it.entry.opcode;
+  return it.is_doomed || code == kRead || code == kSend || (code == kMany && given_ == 0);
+}
+
 bool Uring::must_end() const {
-  return std::ranges::any_of(running_, [](const Running& it) {
-    return it.is_doomed || it.entry.opcode == kRead || it.entry.opcode == kSend;
-  });
+  return std::ranges::any_of(running_, [this](const Running& it) { return must_go_on(it); });
 }
 
 void Uring::make_progress() {
@@ -180,7 +183,12 @@ void Uring::go_on(std::size_t which) {
     return post({it.entry.user_data, kData, Ring::kMore});
   }
   if (it.is_half_done) return end(which, 0);
+  if (it.entry.opcode == kMany && !it.is_doomed && given_ < rules_.many) {
+    ++given_;
+    return post({it.entry.user_data, kData, Ring::kMore});
+  }
   const bool is_given_up = it.is_doomed && (it.entry.opcode == kDeaf || choose(2) == 0);
+  if (it.entry.opcode == kMany && !is_given_up) ++given_;
   end(which, is_given_up ? -ECANCELED : kData);
 }
 
@@ -245,9 +253,8 @@ void Uring::sleep(std::int64_t max_wait, int& result) {
   (void)wire_.wait_for();
   if (tell_polls()) return;
   if (must_end()) {
-    for (const std::size_t which : able()) {
-      if (running_[which].entry.opcode != kRecv || running_[which].is_doomed) return go_on(which);
-    }
+    for (const std::size_t which : able())
+      if (must_go_on(running_[which])) return go_on(which);
   }
   Loop::current().stage().let_pass(max_wait);
   result = -ETIME;

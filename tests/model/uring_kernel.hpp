@@ -23,7 +23,8 @@ enum UringCode : std::uint8_t {
   kRecv = 100,  // ends when it wants to, perhaps never; can be cancelled
   kDeaf,        // never ends unless it is cancelled
   kRead,        // ends by itself, whatever a cancel says
-  kSend         // without copying: as kRead, with two completions
+  kSend,        // without copying: as kRead, with two completions
+  kMany         // gives a result, perhaps more, then as kRecv
 };
 
 inline constexpr int kData = 7;  // result of what was not cancelled; what stands in its memory then
@@ -39,6 +40,7 @@ class Uring {
     int misses = 0;               // cancels that may pass by the operation
     int bell_ends = 0;            // completions of the bell that may be its last
     int ghosts = 0;               // final completions that may come again later
+    int many = 2;                 // results of kMany before its last
     bool is_lazy = false;         // operations end only while the worker sleeps, in order
     bool is_busy = false;         // says EBUSY as long as the completions' queue overflows
   };
@@ -55,6 +57,7 @@ class Uring {
   [[nodiscard]] bool is_empty() const { return running_.empty(); }
   [[nodiscard]] const std::vector<const Cell<int>*>& taken() const { return taken_; }
   [[nodiscard]] std::uint64_t taken_ghosts() const { return taken_ghosts_; }
+  [[nodiscard]] int given() const { return given_; }  // results of kMany
 
   // The epoll of a shard, if a model has one: `fd` is kShard.
   static constexpr int kShard = 5;
@@ -95,6 +98,7 @@ class Uring {
   void flush();
   void touch_all();
   [[nodiscard]] std::vector<std::size_t> able() const;
+  [[nodiscard]] bool must_go_on(const Running& it) const;
   [[nodiscard]] bool must_end() const;
   bool tell_polls();
   void sleep(std::int64_t max_wait, int& result);
@@ -113,6 +117,7 @@ class Uring {
   std::vector<Running> running_;
   std::vector<std::uint64_t> ghosts_;
   std::uint64_t taken_ghosts_ = 0;
+  int given_ = 0;
   std::vector<const Cell<int>*> taken_;
   std::vector<End> ends_;
 };

@@ -352,3 +352,44 @@ TEST_CASE("Uring model: who sleeps in its ring with the baton hears the shard") 
       {388, "nobody polls it"},
       {400, "nobody looks what it has"}}, {.preemptions = 1});
 }
+
+// As uring::Acceptor: it takes what comes, until it has enough or is left.
+TEST_CASE("Uring model: of an operation with several results none is lost, and its frame is free") {
+  check_model("uring: several results", [] {
+    Rig rig({moves});
+    struct Many : uring::Op {
+      Cell<int> memory{0};
+      int taken = 0;  // under the Site's mutex
+    };
+    FiberThread fiber([&] {
+      auto many = std::make_unique<Many>();
+      many->entry.opcode = kMany;
+      many->entry.address = reinterpret_cast<std::uintptr_t>(&many->memory);
+      many->take_result = [](uring::Op& op, std::int32_t result) noexcept {
+        auto& self = static_cast<Many&>(op);
+        self.taken += result == kData ? 1 : 0;
+        return self.taken == 2;
+      };
+      uring::Site& site = **rig.handle->register_op(*many);
+      ramie::sched::Wait first(many->kind, many->object);
+      (void)site.await(*many, first, [&] {
+        return many->taken != 0 || many->state == uring::Op::State::done;
+      });
+      site.cancel(*many);
+      while (!site.is_done(*many)) {
+        ramie::sched::Wait last(many->kind, many->object, ramie::sched::Wait::Shield::yes);
+        (void)site.await(*many, last);
+      }
+      (void)rig.kernel.end_of(many->memory);
+      check(many->taken == rig.kernel.given(), "a result was lost");
+    }, &rig.loop);
+    Thread canceller([&] {
+      if (choose(2) == 0) fiber.cancel();
+    });
+    rig.loop.run();
+    fiber.join();
+    canceller.join();
+  }, {{404, "a result on the way wakes nobody"},
+      {405, "the last one is not taken"},
+      {366, "the slot is free at the first of them"}}, {.preemptions = 1});
+}

@@ -130,3 +130,26 @@ TEST_CASE("uring: files by the ring where it is there", "[uring]") {
     CHECK(figures.fs_pool == 0);
   });
 }
+
+// A kernel that does not say which opcodes it knows has none as far as we know.
+TEST_CASE("uring: a call whose opcode is missing is a job of the pool, and others may be submitted",
+          "[uring]") {
+  const auto end = run_in_child([] {
+    faults::deny("io_uring_register=EPERM");
+    auto runtime = ramie::or_throw(automatic(1).build());
+    runtime.block_on([&] {
+      if (!read_a_file() || *read_a_file() <= 0) ::_exit(1);
+      const auto figures = runtime.metrics();
+      if (figures.rings != 1 || figures.fs_uring != 0 || figures.fs_pool != 2) ::_exit(2);
+      if (ramie::uring::has_opcode(IORING_OP_READ) || !ramie::uring::check()) ::_exit(3);
+      const auto done = ramie::uring::submit(
+          [](ramie::uring::Entry& entry) { entry.opcode = IORING_OP_NOP; });
+      if (!done || done->result != 0) ::_exit(4);
+      const auto text = ramie::fs::read_to_string("/proc/self/comm");
+      if (!text || text->empty() || runtime.metrics().fs_uring != 0) ::_exit(5);
+    });
+  });
+  CAPTURE(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.messages.empty());
+}
