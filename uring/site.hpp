@@ -20,8 +20,8 @@
 //    have passed each other.
 // U5 DONE is set, and the waiter claimed, under the mutex: that is our last touch of an Op.
 // U7 While a worker sleeps here with the baton of a shard, that very shard is polled in the ring.
-// U8 What may be batched goes to the kernel when the owner next looks or sleeps; a cancel that comes
-//    before that goes there behind it.
+// U8 What may be batched goes to the kernel when the owner next looks or sleeps; a cancel that
+//    comes before that goes there behind it.
 #pragma once
 
 #include "io/sys/fd.hpp"
