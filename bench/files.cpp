@@ -58,7 +58,12 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
+  // The pool: the calls of a thread, as one job.
   void run_in_fiber(const Window& window) {
+    if (plan_.files == "pool" && plan_.what != "read") {
+      const auto job = [this] { plan_.what == "stat" ? stat_blocking() : small_blocking(); };
+      return repeat(window, [&] { ramie::or_throw(ramie::spawn_blocking(job).join()); });
+    }
     if (plan_.what == "read") repeat(window, [this] { read(); });
     else if (plan_.what == "stat") repeat(window, [this] { stat(); });
     else repeat(window, [this] { small(); });

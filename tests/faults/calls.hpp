@@ -82,6 +82,7 @@ inline std::vector<Call> file_calls() {
       {"fallocate", {EINTR}, absorbed},
       {"fallocate", {EFBIG, EIO, ENOSPC}, reported},
       {"fchmod", {EIO, EPERM, EROFS}, reported},
+      {"fcntl_set", {EBADF}, reported},
       {"fcntl_file", {EBADF}, either},  // a File of a descriptor takes what it gets
       {"fdatasync", {EIO, ENOSPC}, reported},
       {"flock", {EINTR}, absorbed},
@@ -94,14 +95,16 @@ inline std::vector<Call> file_calls() {
       {"lseek", {EINVAL}, reported},
       {"openat", {EINTR}, absorbed},
       {"openat", {EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC}, reported},
+      {"openat2", {EAGAIN, EMFILE, ENOENT, ENOSYS, EPERM}, absorbed},  // then openat() tells
       {"preadv2", {EINTR}, absorbed},
       {"preadv2", {EAGAIN}, either},  // where it need not wait, it is asked again so that it may
       {"preadv2", {EIO, ENOMEM}, reported},
       {"pwritev2", {EINTR}, absorbed},
       {"pwritev2", {EAGAIN}, either},
       {"pwritev2", {EFBIG, EIO, ENOSPC, EPERM}, reported},
-      {"statx", {EINTR}, absorbed},
-      {"statx", {EACCES, EIO, ENOMEM}, reported},
+      {"statx", {EINTR}, absorbed, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
+      {"statx", {EACCES, EIO, ENOMEM}, reported, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
+      {"statx_known", {EIO}, absorbed},
   };
 }
 

@@ -52,6 +52,7 @@ inline constexpr SystemCall kSystemCalls[] = {
     {"madvise", SYS_madvise},
     {"mprotect", SYS_mprotect},
     {"openat", SYS_openat},
+    {"openat2", SYS_openat2},
     {"prctl", SYS_prctl},
     {"rt_sigaction", SYS_rt_sigaction},
     {"sched_setaffinity", SYS_sched_setaffinity},

@@ -323,6 +323,9 @@ void use_whole_files(Findings& findings, const char* path) {
     if (is_good(findings, "fs::read_to_string", text))
       findings.expect(*text == "content and more", "a file holds another text");
   }
+  const auto nothing = ramie::fs::read("/dev/null");
+  if (is_good(findings, "fs::read", nothing))
+    findings.expect(nothing->empty(), "nothing has a content");
   const auto data = ramie::fs::metadata(path);
   if (is_good(findings, "fs::metadata", data))
     findings.expect(data->is_file(), "a file is no file");

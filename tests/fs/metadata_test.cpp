@@ -1,5 +1,6 @@
 // Metadata: the figures are the kernel's, and what cannot be looked at has the kernel's error.
 #include "tests/fs/support.hpp"
+#include "tests/support/fault_plan.hpp"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,6 +22,14 @@ std::int64_t nanoseconds(fs::Metadata::Time time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
 
+// In each place, from the kernel's caches and in earnest.
+template <class F>
+void in_both_ways(F&& function) {
+  everywhere(function);
+  const PlannedFaults faults("openat2 1.. EAGAIN; statx_known 1.. EIO");
+  everywhere(function);
+}
+
 }  // namespace
 
 TEST_CASE("Metadata: every figure is what stat(2) says") {
@@ -29,7 +38,7 @@ TEST_CASE("Metadata: every figure is what stat(2) says") {
   put(path, pattern(10000));
   REQUIRE(::chmod(path.c_str(), 04640) == 0);
   REQUIRE(::link(path.c_str(), (folder / "second name").c_str()) == 0);
-  everywhere([&] {
+  in_both_ways([&] {
     struct stat raw{};
     REQUIRE(::stat(path.c_str(), &raw) == 0);
     const auto data = fs::metadata(path);
@@ -63,7 +72,7 @@ TEST_CASE("Metadata: every type of file is told") {
   const std::string name = folder / "socket";
   std::strncpy(address.sun_path, name.c_str(), sizeof address.sun_path - 1);
   REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-  everywhere([&] {
+  in_both_ways([&] {
     const auto type = [](const std::string& path) {
       const auto data = fs::symlink_metadata(path);
       return data ? data->type : FileType::unknown;
@@ -85,7 +94,7 @@ TEST_CASE("Metadata: what is not there, or cannot be looked at, has the kernel's
   const Folder folder;
   put(folder / "file", "");
   REQUIRE(::symlink("loop", (folder / "loop").c_str()) == 0);
-  everywhere([&] {
+  in_both_ways([&] {
     CHECK(error_of(fs::metadata(folder / "none")) == std::errc::no_such_file_or_directory);
     CHECK(error_of(fs::metadata(folder / "file/below")) == std::errc::not_a_directory);
     CHECK(error_of(fs::metadata(folder / "loop")) == std::errc::too_many_symbolic_link_levels);
@@ -100,13 +109,35 @@ TEST_CASE("exists: yes, no, and what kept us from looking") {
   put(folder / "file", "");
   REQUIRE(::symlink("nowhere", (folder / "broken").c_str()) == 0);
   REQUIRE(::symlink("loop", (folder / "loop").c_str()) == 0);
-  everywhere([&] {
+  in_both_ways([&] {
     CHECK(fs::exists(folder / "file") == true);
     CHECK(fs::exists(folder.path()) == true);
     CHECK(fs::exists(folder / "none") == false);
     CHECK(fs::exists(folder / "file/below") == false);
     CHECK(fs::exists(folder / "broken") == false);
     CHECK(error_of(fs::exists(folder / "loop")) == std::errc::too_many_symbolic_link_levels);
+  });
+}
+
+TEST_CASE("Metadata: what the kernel has in its caches is asked in the fiber") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  put(path, "text");
+  if (!has_known_names(path)) return;
+  in_runtime(1, [&] {
+    const auto runtime = ramie::runtime::Handle::current();
+    auto file = ramie::or_throw(fs::File::open(path));
+    const auto before = runtime.metrics();
+    CHECK(fs::metadata(path)->size == 4);
+    CHECK(fs::symlink_metadata(path)->is_file());
+    CHECK(file.metadata()->size == 4);
+    const auto after = runtime.metrics();
+    CHECK(after.fs_uring + after.fs_pool == before.fs_uring + before.fs_pool);
+    const PlannedFaults faults("openat2 1.. EAGAIN; statx_known 1.. EIO");
+    CHECK(fs::metadata(path)->size == 4);
+    CHECK(file.metadata()->size == 4);
+    const auto last = runtime.metrics();
+    CHECK(last.fs_uring + last.fs_pool == after.fs_uring + after.fs_pool + 2);
   });
 }
 

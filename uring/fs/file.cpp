@@ -210,7 +210,7 @@ Result<std::size_t> File::append_rest(Container& content) const {
     const auto before = static_cast<std::uint64_t>(std::max<Count>(here, 0));
     const bool is_slow =
         (slow_.load(std::memory_order_relaxed) & static_cast<Ways>(Way::read)) != 0;
-    return fs::append_rest(calls, fd_, content, *size - std::min(before, *size),
+    return fs::append_rest(calls, fd_, content, size->size - std::min(before, size->size),
                            is_slow ? Cache::has_nothing : Cache::may_have_it);
   });
 }
@@ -362,6 +362,7 @@ Result<void> File::allocate(std::uint64_t offset, std::uint64_t size) {
 Result<Metadata> File::metadata() const {
   if (fd_ < 0) return not_open();
   if (auto entered = detail::enter_wait(); !entered) return failure(entered.error());
+  if (const auto known = known_metadata(fd_)) return *known;
   return run([&](Calls& calls) { return stat(calls, fd_, "", AT_EMPTY_PATH); });
 }
 

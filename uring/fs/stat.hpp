@@ -5,6 +5,9 @@
 
 #include <ramie/fs/metadata.hpp>
 
+#include <cstdint>
+#include <optional>
+
 namespace ramie {
 inline namespace v0 {
 namespace fs {
@@ -12,8 +15,15 @@ namespace fs {
 // `flags`: AT_SYMLINK_NOFOLLOW, or AT_EMPTY_PATH with an empty path for `at` itself.
 Result<Metadata> stat(Calls& calls, int at, const char* path, int flags);
 
+// In a fiber: of an open file, if nobody else has to be asked.
+std::optional<Metadata> known_metadata(int fd) noexcept;
+
 // How long an open file likely is: what the kernel knows without asking a server.
-Result<std::uint64_t> likely_size(Calls& calls, int fd);
+struct Likely {
+  std::uint64_t size;
+  bool is_regular;
+};
+Result<Likely> likely_size(Calls& calls, int fd);
 
 }  // namespace fs
 }  // namespace v0

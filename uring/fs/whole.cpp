@@ -4,6 +4,8 @@
 #include "uring/fs/path.hpp"
 #include "uring/fs/stat.hpp"
 #include "uring/fs/transfer.hpp"
+#include "uring/opcodes.hpp"
+#include "uring/sys/file.hpp"
 
 #include <ramie/fs/file.hpp>
 
@@ -15,6 +17,18 @@ namespace fs {
 
 namespace {
 
+// A path that the kernel has in its cache needs no operation of the ring. It must not wait here, for
+// the other end of a pipe or for a lease, which is what O_NONBLOCK is for.
+Result<io::sys::UniqueFd> open_to_read(Calls& calls, const char* path, bool& is_nonblocking) {
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  if (calls.uses_ring(uring::kRead)) {
+    const Count fd = sys::open_known(path, kFlags);
+    is_nonblocking = fd >= 0;
+    if (is_nonblocking) return io::sys::UniqueFd(static_cast<int>(fd));
+  }
+  return open(calls, path, O_RDONLY);
+}
+
 // What the file system says of its size is only a hint: it may be none, or no longer true.
 template <class Container>
 Result<Container> read_whole(PathRef path) {
@@ -22,12 +36,16 @@ Result<Container> read_whole(PathRef path) {
   if (text.error()) return failure(text.error());
   if (auto entered = detail::enter_wait(); !entered) return failure(entered.error());
   return run([&](Calls& calls) -> Result<Container> {
-    const auto fd = open(calls, text.c_str(), O_RDONLY);
+    bool is_nonblocking = false;
+    const auto fd = open_to_read(calls, text.c_str(), is_nonblocking);
     if (!fd) return failure(fd.error());
     const auto expected = likely_size(calls, fd->get());
     if (!expected) return failure(expected.error());
+    if (is_nonblocking && !expected->is_regular) {  // there it means something
+      if (const Count rc = sys::set_flags(fd->get(), 0); rc < 0) return failure(calls.code(rc));
+    }
     Container content;
-    const auto size = append_rest(calls, fd->get(), content, *expected, Cache::may_have_it);
+    const auto size = append_rest(calls, fd->get(), content, expected->size, Cache::may_have_it);
     if (!size) return failure(size.error());
     return content;
   });

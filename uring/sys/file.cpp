@@ -5,12 +5,17 @@
 #include "sched/base/sys.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <limits>
 
 namespace ramie {
@@ -32,6 +37,14 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
   return outcome(::openat(at, path, flags, mode));
 }
 
+[[gnu::noinline]] Count open_known(const char* path, int flags) noexcept {
+  if (int planned = base::inject("openat2"); planned != 0) return planned;
+  open_how how{};
+  how.flags = static_cast<unsigned>(flags);
+  how.resolve = RESOLVE_CACHED;
+  return outcome(::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
+}
+
 [[gnu::noinline]] Count close(int fd) noexcept {
   const int planned = base::inject("close_file");
   const Count rc = outcome(::close(fd));
@@ -42,6 +55,22 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 [[gnu::noinline]] Count flags(int fd) noexcept {
   if (int planned = base::inject("fcntl_file"); planned != 0) return planned;
   return outcome(::fcntl(fd, F_GETFL));
+}
+
+[[gnu::noinline]] Count set_flags(int fd, int flags) noexcept {
+  if (int planned = base::inject("fcntl_set"); planned != 0) return planned;
+  return outcome(::fcntl(fd, F_SETFL, flags));
+}
+
+// A file system on a block device, or one of the kernel's own, has nobody else to ask.
+[[gnu::noinline]] bool stat_known(int fd, unsigned mask, struct statx& result) noexcept {
+  static constexpr long kOwn[] = {BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC,
+                                  RAMFS_MAGIC,       SYSFS_MAGIC,           TMPFS_MAGIC};
+  if (base::inject("statx_known") != 0) return false;
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, &result) != 0) return false;
+  if (result.stx_dev_major != 0) return true;
+  struct statfs of{};
+  return ::fstatfs(fd, &of) == 0 && std::ranges::find(kOwn, of.f_type) != std::end(kOwn);
 }
 
 [[gnu::noinline]] Count stat(int at, const char* path, int flags, unsigned mask,

@@ -20,11 +20,18 @@ using Count = std::int64_t;  // bytes or a descriptor, or -errno
 inline constexpr std::int64_t kHere = -1;  // an offset: the descriptor's own position
 
 Count open(int at, const char* path, int flags, unsigned mode) noexcept;
+// Without waiting: only by names that the kernel has in its cache. Whatever error it says (-EAGAIN;
+// -ENOSYS on older kernels): open() may do better.
+Count open_known(const char* path, int flags) noexcept;
 // The descriptor is gone, whatever it says: a close that was interrupted must not be repeated.
 Count close(int fd) noexcept;
 // O_*, as far as the kernel keeps them.
 Count flags(int fd) noexcept;
+Count set_flags(int fd, int flags) noexcept;
 Count stat(int at, const char* path, int flags, unsigned mask, struct statx& result) noexcept;
+// Of an open file, without waiting: what is known here. False: a server, or another process, may
+// know better, or the kernel says nothing.
+bool stat_known(int fd, unsigned mask, struct statx& result) noexcept;
 
 // Bytes moved; `flags` are RWF_*.
 Count read(int fd, std::span<const iovec> parts, std::int64_t offset, int flags) noexcept;
