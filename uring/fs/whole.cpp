@@ -17,8 +17,8 @@ namespace fs {
 
 namespace {
 
-// A path that the kernel has in its cache needs no operation of the ring. It must not wait here, for
-// the other end of a pipe or for a lease, which is what O_NONBLOCK is for.
+// A path that the kernel has in its cache needs no operation of the ring. O_NONBLOCK: it must not
+// wait here, for the other end of a pipe or for a lease.
 Result<io::sys::UniqueFd> open_to_read(Calls& calls, const char* path, bool& is_nonblocking) {
   constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
   if (calls.uses_ring(uring::kRead)) {
