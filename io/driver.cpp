@@ -105,7 +105,11 @@ Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
   return io;
 }
 
-Result<void> Driver::listen_to_reads(ScheduledIo& io, int fd) noexcept {
+// Under the lock that whoever closes the descriptor takes before.
+Result<void> Driver::listen_to_reads(ScheduledIo& io, std::uint16_t generation,
+                                     int fd) noexcept {
+  const std::lock_guard lock(io.mutex());
+  if (!io.is_still(generation)) return failure(errc::canceled);
   const int error = poller_.modify(fd, Interest::readable | Interest::writable, io.token());
   if (error != 0) return failure(system_error(error));
   io.set_reads_by_ring(false);
@@ -114,6 +118,7 @@ Result<void> Driver::listen_to_reads(ScheduledIo& io, int fd) noexcept {
 
 // The bookkeeping happens even if the kernel knows the descriptor no longer (it was closed first).
 Result<void> Driver::deregister_source(ScheduledIo& io, int fd) noexcept {
+  if (poller_.is_parents()) return {};  // sched/fork.hpp
   const int error = poller_.remove(fd);
   forget(io);
   if (error != 0 && error != -ENOENT && error != -EBADF) return failure(system_error(error));
@@ -121,6 +126,7 @@ Result<void> Driver::deregister_source(ScheduledIo& io, int fd) noexcept {
 }
 
 bool Driver::leave_source(ScheduledIo& io, int fd) noexcept {
+  if (poller_.is_parents()) return false;
   (void)poller_.remove(fd);  // before anybody can close it
   const bool is_left = io.leave(fd);
   forget(io);

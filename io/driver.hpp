@@ -46,7 +46,7 @@ class Driver final : public sched::Driver {
   void shut_down(sched::FiberList& out) noexcept override;
   Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;
   // Readiness to read is reported from now on, for one that was registered for writing only.
-  Result<void> listen_to_reads(ScheduledIo& io, int fd) noexcept;
+  Result<void> listen_to_reads(ScheduledIo& io, std::uint16_t generation, int fd) noexcept;
   Result<void> deregister_source(ScheduledIo& io, int fd) noexcept;
   // The same; true: `fd` is closed by the read that waits in a ring, when that has ended.
   bool leave_source(ScheduledIo& io, int fd) noexcept;

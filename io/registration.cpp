@@ -37,9 +37,7 @@ bool Registration::leave() noexcept {
   if (shared_ == nullptr) return false;
   ScheduledIo& shared = *std::exchange(shared_, nullptr);
   const int fd = std::exchange(fd_, -1);
-  if (shared.reads_by_ring()) return shared.driver().leave_source(shared, fd);
-  (void)Handle::deregister_source(shared, fd);
-  return false;
+  return shared.driver().leave_source(shared, fd);
 }
 
 Result<Ready> Registration::readiness(Interest interest) noexcept {

@@ -44,7 +44,9 @@ void ScheduledIo::shut_down() noexcept {
   sched::WakeList wakes;
   if (RAMIE_MUTANT(280)) return;
   take_waiters(IoState::kReadyMask, wakes);
-  give_up_ring_read();
+  // The read stays linked until it has ended: its descriptor must not be closed before.
+  const std::lock_guard lock(mutex_);
+  if (ring_read_ != nullptr) ring_read_->give_up(*ring_read_);
 }
 
 void ScheduledIo::go() noexcept {
@@ -52,11 +54,7 @@ void ScheduledIo::go() noexcept {
   sched::WakeList wakes;
   if (RAMIE_MUTANT(274)) return;
   take_waiters(IoState::kReadyMask, wakes);
-  give_up_ring_read();
-}
-
-void ScheduledIo::give_up_ring_read() noexcept {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);  // the slot's next owner finds none
   if (RingRead* read = std::exchange(ring_read_, nullptr)) read->give_up(*read);
 }
 
@@ -70,9 +68,10 @@ bool ScheduledIo::leave(int fd) noexcept {
   return !RAMIE_MUTANT(401);
 }
 
-Result<void> ScheduledIo::begin(RingRead& read) noexcept {
+Result<void> ScheduledIo::begin(RingRead& read, std::uint16_t generation) noexcept {
   const std::lock_guard lock(mutex_);
-  if (state_.load().is_gone()) return failure(errc::canceled);
+  if (!is_still(RAMIE_MUTANT(406) ? this->generation() : generation))
+    return failure(errc::canceled);
   if (state_.load().is_shut_down()) return failure(errc::shutting_down);
   if (ring_read_ != nullptr) return failure(errc::already_waiting);
   ring_read_ = &read;

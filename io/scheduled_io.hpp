@@ -54,9 +54,16 @@ class alignas(base::kCacheLine) ScheduledIo {
   // The last one took all that was there: the next one will wait.
   bool is_drained() const noexcept { return is_drained_.load(base::kRelaxed); }
   void set_drained(bool on) noexcept { is_drained_.store(on, base::kRelaxed); }
-  // Errors: already_waiting; canceled once deregistered.
-  Result<void> begin(RingRead& read) noexcept;
+  // Errors: already_waiting; canceled once deregistered: the slot may have its next owner by then.
+  Result<void> begin(RingRead& read, std::uint16_t generation) noexcept;
   void end(RingRead& read) noexcept;
+  // Under the mutex: the registration of that generation, and not deregistered? First the state:
+  // who sees that of the slot's next owner sees its generation (open()).
+  bool is_still(std::uint16_t generation) const noexcept {
+    if (RAMIE_MUTANT(407) && generation_.load(base::kRelaxed) != generation) return false;
+    return !state_.load().is_gone() &&
+           (generation_.load(base::kRelaxed) == generation || RAMIE_MUTANT(407));
+  }
   base::Mutex& mutex() noexcept { return mutex_; }
 
   // For dumps.
@@ -72,7 +79,6 @@ class alignas(base::kCacheLine) ScheduledIo {
  private:
   void take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexcept;
   bool has_waiter(std::uint8_t mask) noexcept;
-  void give_up_ring_read() noexcept;
 
   IoState state_;
   base::Mutex mutex_;

@@ -263,8 +263,9 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .slot = &Config::fs,
      .kind = Kind::choice,
      .words = "auto|uring|pool",
-     .effect = "Where file operations run: on io_uring if it is there, on io_uring or not at all "
-               "(an error at the start), or on threads of the blocking pool."},
+     .effect = "Where file operations run that the kernel's caches cannot answer: on io_uring if "
+               "it is there; on io_uring, or an error at the start; or on threads of the blocking "
+               "pool, where also goes what io_uring has no operation for."},
     {.name = "RAMIE_URING_ENTRIES",
      .field = Field::uring_entries,
      .slot = &Config::uring_entries,

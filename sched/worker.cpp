@@ -65,6 +65,7 @@ void Worker::run() noexcept {
 }
 
 void Worker::step() noexcept {
+  if (is_copy_) [[unlikely]] refuse_copy();  // a hook of ours has forked
   Fiber* fiber = chaos_.is_on() ? next_in_chaos() : next();
   if (fiber == nullptr) fiber = steal();
   if (fiber == nullptr) {
@@ -312,12 +313,6 @@ void Worker::run_one(Fiber& fiber) noexcept {
 void Worker::become_copy() noexcept {
   is_copy_ = true;
   if (*running_ != nullptr) (*running_)->budget.store(1, base::kRelaxed);
-}
-
-void Worker::refuse_copy() noexcept {
-  base::fatal(
-      "a fiber goes on in a forked child, where its runtime has no threads: after fork() in a "
-      "fiber only exec or _exit may follow; fork before the runtime is built, or use posix_spawn");
 }
 
 // Without a stack the closure goes to a thread of the pool: its destructor may wait.

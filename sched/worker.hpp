@@ -97,7 +97,6 @@ class Worker {
     clock_.store(base::now().time_since_epoch().count(), base::kRelaxed);
   }
   void run_one(Fiber& fiber) noexcept;
-  [[noreturn]] static void refuse_copy() noexcept;
   bool attach_stack(Fiber& fiber) noexcept;
   void finish(Fiber& fiber) noexcept;
   void push(Fiber& fiber) noexcept;

@@ -22,7 +22,8 @@ MODELS = re.compile(r"^MODELS (\d+) models, (\d+) executions, (\d+)/(\d+) mutant
 CASES = re.compile(r"All tests passed \((\d+) assertions? in (\d+) test cases?\)")
 SWEEP = re.compile(r"^fault sweep: (\d+) runs", re.M)
 ALLOCATIONS = re.compile(r"^allocation sweep: (\d+) failed", re.M)
-UNIT = ("sched_tests", "sync_tests", "io_tests", "signal_tests", "runtime_tests")
+UNIT = ("sched_tests", "sync_tests", "io_tests", "fs_tests", "fs_dir_tests", "uring_tests",
+        "signal_tests", "runtime_tests")
 FIGURES = re.compile(r"(<!-- figures: begin -->\n).*?(<!-- figures: end -->)", re.S)
 
 

@@ -1,6 +1,6 @@
 // The runtime's end of io_uring: made after io::Handle, destroyed before it.
 //
-//   check_and_init -> add_uring_source (the worker's ring becomes its place to sleep)
+//   check_and_init -> Worker::set_park_site (the worker's ring becomes its place to sleep)
 //   run(op):  enter -> register_op -> await -- ended by a cancel? --> cancel_op -> await, shielded
 #pragma once
 

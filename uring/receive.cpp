@@ -52,7 +52,8 @@ Result<Completion> wait_in_ring(Handle& handle, io::ScheduledIo& io, Receive& re
   });
 }
 
-Result<std::size_t> receive(io::ScheduledIo& io, int fd, std::span<std::byte> buffer) noexcept {
+Result<std::size_t> receive(io::ScheduledIo& io, std::uint16_t generation, int fd,
+                            std::span<std::byte> buffer) noexcept {
   Handle* handle = Handle::current();
   if (handle == nullptr || !handle->check_and_init()) return failure(errc::unsupported);
   Receive receive;
@@ -61,18 +62,19 @@ Result<std::size_t> receive(io::ScheduledIo& io, int fd, std::span<std::byte> bu
   receive.kind = sched::WaitKind::readable;
   receive.object = &io;
   prepare(receive.entry, fd, buffer);
-  if (auto begun = io.begin(receive); !begun) return failure(begun.error());
+  if (auto begun = io.begin(receive, generation); !begun) return failure(begun.error());
   const auto done = wait_in_ring(*handle, io, receive);
   io.end(receive);
   if (receive.descriptor >= 0) io::sys::close(receive.descriptor);
-  if (!done) return failure(done.error());
-  // Something is in the error queue, and stays there: only edges can wait beside it.
-  if (buffer.empty() && done->result == kError) return failure(errc::unsupported);
-  if (done->result >= 0) return static_cast<std::size_t>(done->result);
-  if (receive.is_given_up)
+  const bool has_data = done && done->result >= 0 && (!buffer.empty() || done->result != kError);
+  if (receive.is_given_up && !has_data)
     return failure(io.state().load().is_shut_down() ? errc::shutting_down : errc::canceled);
-  // Older kernels: they do not wait with O_NONBLOCK; before 5.19 they know no kPollFirst.
-  if (done->result == -EAGAIN || done->result == -EINVAL) return failure(errc::unsupported);
+  if (!done) return failure(done.error());
+  if (has_data) return static_cast<std::size_t>(done->result);
+  // An error queue that is not empty stays so: only edges can wait beside it. Older kernels do not
+  // wait with O_NONBLOCK; before 5.19 they know no kPollFirst.
+  if (done->result >= 0 || done->result == -EAGAIN || done->result == -EINVAL)
+    return failure(errc::unsupported);
   return failure(std::error_code(-done->result, std::system_category()));
 }
 

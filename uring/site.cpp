@@ -308,19 +308,22 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   metrics_.enters.add();
   const int error = ring_->wait(bound(max_wait, is_deaf));
   survive(error);
-  if (!is_put_off(error) || error == -ETIME || error == -EINTR) return;
+  is_put_off_ = is_put_off(error) && error != -ETIME && error != -EINTR;
+  if (!is_put_off_) return;
   const base::Atomic<std::uint32_t> nobody{0};
   (void)base::sys::futex_wait(&nobody, 0, kNap);  // no spin
 }
 
-bool Site::is_quiet(int poll_fd) const noexcept {
+bool Site::is_quiet(int poll_fd) const noexcept { return !is_put_off_ && is_armed(poll_fd); }
+
+bool Site::is_armed(int poll_fd) const noexcept {
   const auto end = armed_.begin() + static_cast<std::ptrdiff_t>(armed_count_);
   return std::find(armed_.begin(), end, poll_fd) != end;
 }
 
 // U7. A poll of a shard whose baton we hold no more stays armed, and wakes us once for nothing.
 bool Site::arm(int poll_fd) noexcept {
-  if (is_quiet(poll_fd)) return true;
+  if (is_armed(poll_fd)) return true;
   if (armed_count_ == armed_.size()) return false;
   const auto slot = static_cast<std::size_t>(poll_fd);
   if (!RAMIE_MUTANT(388) && !push(poll_entry(poll_fd, 0, tag_of(Kind::shard, slot, 0))))

@@ -123,6 +123,7 @@ class Site final : public sched::ParkSite {
   void complete(Op& op, sched::WakeList& wakes) noexcept;
   void repeat_cancel(const Event& event) noexcept;
   Op* find(std::uint64_t tag) noexcept;
+  bool is_armed(int poll_fd) const noexcept;
   bool arm(int poll_fd) noexcept;
   void disarm(int poll_fd) noexcept;
   base::Nanos bound(base::Nanos max_wait, bool is_deaf) noexcept;
@@ -133,6 +134,7 @@ class Site final : public sched::ParkSite {
   base::Plain<bool> is_bell_armed_ = false;
   std::array<int, kMaxShards> armed_{};  // epolls that are polled in the ring
   std::size_t armed_count_ = 0;
+  bool is_put_off_ = false;  // the kernel has not taken all that was pushed before the last sleep
 
   base::Mutex mutex_;
   std::vector<Slot> slots_;

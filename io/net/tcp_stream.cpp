@@ -58,14 +58,14 @@ struct Reading {
 
 // Waits in the worker's ring, which fills `buffer` unless that is empty. `unsupported`: there is no
 // ring here, and the socket waits for readiness from now on.
-Result<std::size_t> wait_by_ring(ScheduledIo& shared, int fd,
+Result<std::size_t> wait_by_ring(ScheduledIo& shared, std::uint16_t generation, int fd,
                                  std::span<std::byte> buffer) noexcept {
   const io::Handle* handle = io::Handle::current();
   if (handle != nullptr && handle->ring_reads() != nullptr) {
-    auto received = handle->ring_reads()->receive(shared, fd, buffer);
+    auto received = handle->ring_reads()->receive(shared, generation, fd, buffer);
     if (received || received.error() != errc::unsupported) return received;
   }
-  if (auto turned = shared.driver().listen_to_reads(shared, fd); !turned)
+  if (auto turned = shared.driver().listen_to_reads(shared, generation, fd); !turned)
     return failure(turned.error());
   return failure(errc::unsupported);
 }
@@ -73,6 +73,7 @@ Result<std::size_t> wait_by_ring(ScheduledIo& shared, int fd,
 template <class Call>
 Result<std::size_t> run_read(ScheduledIo& shared, int fd, const Reading& reading_of,
                              Call&& call) noexcept {
+  const std::uint16_t generation = shared.generation();
   while (shared.reads_by_ring()) {
     if (auto entered = sched::Wait(WaitKind::readable, &shared).enter(); !entered)
       return failure(entered.error());
@@ -84,7 +85,7 @@ Result<std::size_t> run_read(ScheduledIo& shared, int fd, const Reading& reading
       shared.set_drained(!reading_of.buffer.empty() && n < static_cast<sys::Bytes>(asked));
       if (n >= 0) return static_cast<std::size_t>(n);
     }
-    auto received = wait_by_ring(shared, fd, reading_of.buffer);
+    auto received = wait_by_ring(shared, generation, fd, reading_of.buffer);
     if (!received && received.error() == errc::unsupported) continue;
     if (!received) return received;
     if (reading_of.buffer.empty()) continue;
@@ -243,11 +244,12 @@ Result<void> TcpStream::write_all(std::span<const std::byte> data) noexcept {
 // Not a readiness that we only assume: the driver must have spoken.
 Result<void> TcpStream::readable() noexcept {
   if (fd_ < 0) return not_open();
-  if (auto entered = sched::Wait(WaitKind::readable, registration_.shared()).enter(); !entered)
-    return entered;
   ScheduledIo& shared = *registration_.shared();
+  const std::uint16_t generation = shared.generation();
+  const int fd = fd_;
+  if (auto entered = sched::Wait(WaitKind::readable, &shared).enter(); !entered) return entered;
   if (shared.reads_by_ring()) {
-    auto ready = wait_by_ring(shared, fd_, {});
+    auto ready = wait_by_ring(shared, generation, fd, {});
     if (ready) {
       shared.set_drained(false);
       return {};

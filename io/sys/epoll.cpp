@@ -102,7 +102,10 @@ Poller::Poller(UniqueFd epoll, UniqueFd wake, std::vector<unsigned char> buffer)
 Poller::Poller(Poller&&) noexcept = default;
 Poller::~Poller() = default;
 
+bool Poller::is_parents() const noexcept { return fork_number_ != sched::fork_number(); }
+
 int Poller::add(int fd, Interest interest, std::uint64_t token) noexcept {
+  if (is_parents()) return -ENODEV;
   epoll_event event{};
   event.events = flags_of(interest);
   event.data.u64 = token;
@@ -110,6 +113,7 @@ int Poller::add(int fd, Interest interest, std::uint64_t token) noexcept {
 }
 
 int Poller::modify(int fd, Interest interest, std::uint64_t token) noexcept {
+  if (is_parents()) return -ENODEV;
   epoll_event event{};
   event.events = flags_of(interest);
   event.data.u64 = token;
@@ -117,7 +121,6 @@ int Poller::modify(int fd, Interest interest, std::uint64_t token) noexcept {
 }
 
 int Poller::remove(int fd) noexcept {
-  if (fork_number_ != sched::fork_number()) return 0;
   return control(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 

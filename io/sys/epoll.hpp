@@ -32,8 +32,9 @@ class Poller {
   // Edge-triggered, once for the descriptor's life. 0 or -errno.
   int add(int fd, Interest interest, std::uint64_t token) noexcept;
   int modify(int fd, Interest interest, std::uint64_t token) noexcept;
-  // In a forked child nothing: it would remove what the parent added.
   int remove(int fd) noexcept;
+  // We are a copy in a forked child: a change would be one of the parent's.
+  bool is_parents() const noexcept;
 
   // Waits at most `max_wait` (negative: for ever). Interruptions count as nothing ready. -errno on
   // a real failure.

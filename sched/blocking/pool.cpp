@@ -7,6 +7,7 @@
 #include "sched/current.hpp"
 #include "sched/fiber.hpp"
 #include "sched/fiber_main.hpp"
+#include "sched/fork.hpp"
 #include "sched/scheduler.hpp"
 
 #include <system_error>
@@ -17,7 +18,10 @@ namespace sched {
 
 BlockingPool::BlockingPool(Scheduler& scheduler, std::size_t max_threads,
                            base::Nanos keep_alive) noexcept
-    : scheduler_(scheduler), max_threads_(max_threads), keep_alive_(keep_alive) {}
+    : scheduler_(scheduler),
+      max_threads_(max_threads),
+      keep_alive_(keep_alive),
+      fork_number_(fork_number()) {}
 
 BlockingPool::~BlockingPool() { (void)shut_down(base::now()); }
 
@@ -116,6 +120,7 @@ void BlockingPool::run_job(Fiber& job) noexcept {
   } else {
     run_body(job);
   }
+  if (fork_number_ != fork_number()) refuse_copy();
   leave_result(job);
   job.word.finish();
   running_.fetch_sub(1, base::kSeqCst);  // before end_task(): it counts as ended there

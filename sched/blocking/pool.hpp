@@ -53,6 +53,7 @@ class BlockingPool {
   Scheduler& scheduler_;
   const std::size_t max_threads_;
   const base::Nanos keep_alive_;
+  const std::uint32_t fork_number_;
   mutable base::ThreadMutex mutex_;
   base::ThreadCondvar job_came_;
   base::ThreadCondvar thread_ended_;

@@ -114,7 +114,7 @@ class Line {
     wait.bind(waiter);
     const bool was_passed_over = std::exchange(waiter.interest, kNone) == kPassedOver;
     if (waiter.is_linked()) return;
-    if (seat == Seat::front || (was_passed_over && !RAMIE_MUTANT(102))) waiters.push_front(waiter);
+    if (seat == Seat::front || was_passed_over) waiters.push_front(waiter);
     else waiters.push_back(waiter);
   }
 };

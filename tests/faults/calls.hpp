@@ -104,6 +104,7 @@ inline std::vector<Call> file_calls() {
       {"pwritev2", {EFBIG, EIO, ENOSPC, EPERM}, reported},
       {"statx", {EINTR}, absorbed, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
       {"statx", {EACCES, EIO, ENOMEM}, reported, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
+      {"statmount", {ENOSYS, EPERM}, absorbed},
       {"statx_known", {EIO}, absorbed},
   };
 }

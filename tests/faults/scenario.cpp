@@ -3,6 +3,7 @@
 
 #include "tests/faults/directories.hpp"
 #include "uring/driver.hpp"
+#include "uring/sys/mount.hpp"
 
 #include <ramie/ramie.hpp>
 
@@ -432,6 +433,7 @@ void live(const Scenario& scenario, Findings& findings) noexcept {
 
 void run(const Scenario& scenario, Findings& findings) noexcept {
   ramie::uring::forget_refusal();  // of an earlier run's plan
+  ramie::fs::sys::forget_mounts();
   part(findings, "build", [&] {
     ramie::runtime::Builder builder;
     builder.ignore_environment(true).process_wide(scenario.is_process_wide);

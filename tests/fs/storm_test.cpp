@@ -1,7 +1,9 @@
 // Opens, reads and cancels in masses, from one worker to 256: nothing is lost, nothing is left.
 #include "tests/fs/support.hpp"
+#include "uring/fs/calls.hpp"
 
 #include <ramie/ramie.hpp>
+#include <ramie/uring.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -19,6 +21,7 @@ namespace fs = ramie::fs;
 namespace {
 
 constexpr std::size_t kWorkers[] = {1, 4, 64, 256};
+constexpr std::uint8_t kRead = 22;  // IORING_OP_READ
 
 // True if all is as it must be: the file's bytes, or an end that was asked for.
 bool open_and_read(const std::string& path) {
@@ -30,26 +33,47 @@ bool open_and_read(const std::string& path) {
   return *n == buffer.size() && buffer[0] == std::byte{'b'};
 }
 
+// Nobody writes: only a cancel ends it, in the ring. (A thread of the pool could not be freed.)
+bool wait_in_pipe(const std::string& path) {
+  auto pipe = fs::OpenOptions().read().write().open(path);
+  if (!pipe) return pipe.error() == std::errc::operation_canceled;
+  std::array<std::byte, 100> buffer{};
+  const auto n = pipe->read(buffer);
+  return !n && n.error() == std::errc::operation_canceled && buffer == std::array<std::byte, 100>{};
+}
+
 }  // namespace
 
 TEST_CASE("10,000 opens, reads and cancels at once leave no descriptor and no operation") {
   const Folder folder("/dev/shm");
   const std::string path = folder / "file";
   put(path, pattern(4096));
+  const std::string pipe = folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   for (const std::size_t workers : kWorkers) {
     CAPTURE(workers);
     std::atomic<int> wrong{0};
     in_runtime(workers, [&] {
+      const bool has_ring =
+          fs::current_place() == fs::Place::ring && ramie::uring::has_opcode(kRead);
       std::vector<ramie::JoinHandle<void>> fibers;
-      constexpr int kFibers = 10'000;
+      constexpr std::size_t kFibers = 10'000;
+      constexpr std::size_t kWaits = 200;  // behind: what waits in a pipe is cancelled later
       fibers.reserve(kFibers);
-      for (int i = 0; i < kFibers; ++i) {
-        fibers.push_back(ramie::spawn([&] { wrong += open_and_read(path) ? 0 : 1; }));
-        if (i % 3 == 0) fibers[static_cast<std::size_t>(i / 2)].cancel();
+      for (std::size_t i = 0; i < kFibers; ++i) {
+        const bool waits = has_ring && i % 5 == 4;
+        fibers.push_back(ramie::spawn([&, waits] {
+          wrong += (waits ? wait_in_pipe(pipe) : open_and_read(path)) ? 0 : 1;
+        }));
+        if (i % 3 == 0) fibers[i / 2].cancel();
+        if (i % 50 == 0) ramie::yield_now();
+        if (i >= kWaits && (i - kWaits) % 5 == 4) fibers[i - kWaits].cancel();
       }
+      for (std::size_t i = kFibers - kWaits; i < kFibers; ++i) fibers[i].cancel();
       for (auto& fiber : fibers) (void)fiber.join();
       const auto figures = ramie::runtime::Handle::current().metrics();
       CHECK(figures.uring_started == figures.uring_completed);
+      CHECK((figures.uring_cancels > 0) == has_ring);
     });
     CHECK(wrong == 0);
   }

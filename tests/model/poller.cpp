@@ -64,6 +64,7 @@ int Poller::wait(base::Nanos, std::vector<Event>& events) noexcept {
 }
 
 void Poller::wake() noexcept {}
+bool Poller::is_parents() const noexcept { return false; }
 
 }  // namespace sys
 }  // namespace io

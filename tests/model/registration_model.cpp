@@ -137,17 +137,19 @@ TEST_CASE("Registration model: a descriptor is closed once, after its read in a 
       check(reads.load(Order::acquire) == 0, "closed while the kernel may see it yet");
       closes.fetch_add(1, Order::acq_rel);
     };
+    const auto generation = io.generation();
     const auto read = [&] {
       Read one;
       one.give_up = [](ramie::io::RingRead& other) noexcept {
         static_cast<Read&>(other).is_given_up.store(true, Order::release);
       };
-      if (!io.begin(one)) return;
+      if (!io.begin(one, generation)) return;
       reads.fetch_add(1, Order::acq_rel);
       if (choose(2) == 0)
         while (!one.is_given_up.load(Order::acquire)) yield();
       reads.fetch_sub(1, Order::acq_rel);
       io.end(one);
+      check(one.descriptor <= 1, "it has the descriptor of the slot's next owner");
       if (one.descriptor >= 0) close();
     };
     Thread reader([&] {
@@ -155,9 +157,14 @@ TEST_CASE("Registration model: a descriptor is closed once, after its read in a 
       read();
     });
     if (!driver->leave_source(io, 1)) close();
+    turn(*driver);
+    ScheduledIo& next = **driver->add_source(2, Interest::writable);
+    check(!driver->leave_source(next, 2), "the old reader reads from the slot's next owner");
     reader.join();
     check(closes.load(Order::relaxed) == 1, "not closed, or twice");
   }, {{401, "who leaves it to the read closes it, too"},
       {402, "it is left, but the read does not learn which"},
-      {403, "another read may begin meanwhile"}}, {.preemptions = 3});
+      {403, "another read may begin meanwhile"},
+      {406, "a read begins although the slot is another's by now"},
+      {407, "the generation is looked at before the state"}}, {.preemptions = 3});
 }

@@ -2,11 +2,13 @@
 // real one; and checks that fail end the run, not the program.
 #include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/fork.hpp"
 
 #include <sys/mman.h>
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 
 namespace ramie {
 inline namespace v0 {
@@ -52,5 +54,10 @@ const char* describe_error(int) noexcept { return ""; }
 
 }  // namespace sys
 }  // namespace base
+
+namespace sched {
+std::uint32_t fork_number() noexcept { return 0; }
+void refuse_copy() noexcept { std::abort(); }
+}  // namespace sched
 }  // namespace v0
 }  // namespace ramie

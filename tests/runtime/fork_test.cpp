@@ -9,14 +9,18 @@
 
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 
 using namespace std::chrono_literals;
 using ramie::errc;
@@ -73,7 +77,7 @@ TEST_CASE("Fork: a fiber that goes on in the child stops it with a message", "[r
       if (!is_well) ::_exit(2);
     });
     CHECK(end.exit_status == 0);
-    CHECK(end.says("a fiber goes on in a forked child"));
+    CHECK(end.says("goes on in a forked child"));
   }
 }
 
@@ -133,29 +137,72 @@ TEST_CASE("Fork: in the child the parent's runtime is gone, and a new one works"
 // A child that ends by exit() destroys its copies of static streams.
 TEST_CASE("Fork: what the child destroys stays registered in the parent", "[runtime][fork]") {
   const Watchdog watchdog;
-  const auto end = run_in_child([] {
-    auto runtime = ramie::or_throw(quiet_builder(1).build());
+  const bool by_ring = GENERATE(false, true);
+  const auto end = run_in_child([by_ring] {
+    auto builder = quiet_builder(1);
+    if (by_ring) builder.io(ramie::runtime::IoBackend::uring);
+    auto built = builder.build();
+    if (!built && by_ring) return;  // there is no io_uring
+    Runtime runtime = ramie::or_throw(std::move(built));
     std::optional<ramie_test::TcpPair> pair;
     runtime.block_on([&] { pair.emplace(ramie_test::tcp_pair()); });
+    std::string heard(4, ' ');
+    auto reader = runtime.spawn([&] {
+      const auto buffer = ramie_test::writable_bytes(heard);
+      return ramie::timeout(10s, [&] { return pair->far.read(buffer); });
+    });
+    std::this_thread::sleep_for(20ms);  // it waits
     const pid_t child = ::fork();
     if (child == 0) {
+      const int fd = pair->far.fd();
       pair.reset();
-      ::_exit(0);
+      ::_exit(::fcntl(fd, F_GETFD) == -1 ? 0 : 1);
     }
     if (wait_for(child) != 0) ::_exit(1);
     const bool is_heard = runtime.block_on([&] {
-      std::string heard(4, ' ');
-      auto reader = ramie::spawn([&] {
-        const auto buffer = ramie_test::writable_bytes(heard);
-        return ramie::timeout(5s, [&] { return pair->far.read(buffer); });
-      });
-      (void)ramie::sleep_for(20ms);  // it waits for readiness
       (void)pair->near.write_all(ramie_test::bytes("ping"));
       const auto read = reader.join();
       return read.has_value() && heard == "ping";
     });
     if (!is_heard) ::_exit(2);
     runtime.block_on([&] { pair.reset(); });
+  });
+  CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("Fork: a blocking job that goes on in the child stops it with a message",
+          "[runtime][fork]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    int status = -1;
+    ramie::or_throw(quiet_builder(1).build()).block_on([&] {
+      auto job = ramie::spawn_blocking([&] {
+        const pid_t child = ::fork();
+        if (child != 0) status = wait_for(child);
+      });
+      (void)job.join();
+    });
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT) ::_exit(1);
+  });
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("goes on in a forked child"));
+}
+
+TEST_CASE("Fork: a thread that has entered a runtime has none in the child", "[runtime][fork]") {
+  const Watchdog watchdog;
+  const auto end = run_in_child([] {
+    auto runtime = ramie::or_throw(quiet_builder(1).build());
+    const int ends = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const auto entered = runtime.handle().enter();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(20);
+      if (ramie::spawn([] {}).join().error() != errc::no_runtime) ::_exit(1);
+      if (ramie::net::TcpStream::from_fd(ends).has_value()) ::_exit(2);
+      ::_exit(0);
+    }
+    if (wait_for(child) != 0) ::_exit(1);
+    ::close(ends);
   });
   CHECK(end.exit_status == 0);
 }

@@ -151,6 +151,7 @@ inline constexpr std::string_view kMayFail[] = {
     "sigaction",
     "sigaltstack",
     "socket",
+    "statmount",
     "statx",
     "statx_known",
     "symlinkat",

@@ -116,7 +116,13 @@ TEST_CASE("Receive by ring: a number that is reused at once is not read from by 
       for (int i = 0; i < 200; ++i) {
         Ends ends = connected();
         std::array<std::byte, 16> buffer{};
+        const auto started = [] {
+          return ramie::runtime::Handle::current().metrics().uring_started;
+        };
+        const std::uint64_t before = started();
         auto reader = ramie::spawn([&] { return ends.near.read(buffer); });
+        // Who calls a stream that another thread closes meanwhile is on its own.
+        while (started() == before) ramie::yield_now();
         for (int k = 0; k < i % 4; ++k) ramie::yield_now();
         ends.near = TcpStream();
         Ends others = connected();
@@ -124,7 +130,7 @@ TEST_CASE("Receive by ring: a number that is reused at once is not read from by 
         std::array<std::byte, 16> fresh{};
         CHECK(others.near.read(fresh).value_or(0) == 4);
         const auto n = reader.join();
-        CHECK(!n.has_value());  // canceled; or bad_file_descriptor, if it had not begun
+        CHECK((!n && n.error() == errc::canceled));
       }
     });
   }

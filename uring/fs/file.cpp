@@ -210,7 +210,7 @@ Result<std::size_t> File::append_rest(Container& content) const {
     const auto before = static_cast<std::uint64_t>(std::max<Count>(here, 0));
     const bool is_slow =
         (slow_.load(std::memory_order_relaxed) & static_cast<Ways>(Way::read)) != 0;
-    return fs::append_rest(calls, fd_, content, size->size - std::min(before, size->size),
+    return fs::append_rest(calls, fd_, content, *size - std::min(before, *size),
                            is_slow ? Cache::has_nothing : Cache::may_have_it);
   });
 }

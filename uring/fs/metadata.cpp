@@ -108,15 +108,15 @@ Result<Metadata> stat(Calls& calls, int at, const char* path, int flags) {
 
 // io_uring leaves every statx to a thread, which takes ten times as long as to look (measured on
 // 6.18); of an open file there is nothing to wait for.
-Result<Likely> likely_size(Calls& calls, int fd) {
+Result<std::uint64_t> likely_size(Calls& calls, int fd) {
   struct statx raw{};
   const auto call = [&] {
-    return sys::stat(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, raw);
+    return sys::stat(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, raw);
   };
   Count rc = -EINTR;
   while (rc == -EINTR) rc = calls.is_in_fiber() ? call() : calls.perform(call);
   if (rc < 0) return failure(calls.code(rc));
-  return Likely{raw.stx_size, S_ISREG(raw.stx_mode)};
+  return raw.stx_size;
 }
 
 Result<Metadata> metadata(PathRef path) { return look(path, 0); }

@@ -19,11 +19,7 @@ Result<Metadata> stat(Calls& calls, int at, const char* path, int flags);
 std::optional<Metadata> known_metadata(int fd) noexcept;
 
 // How long an open file likely is: what the kernel knows without asking a server.
-struct Likely {
-  std::uint64_t size;
-  bool is_regular;
-};
-Result<Likely> likely_size(Calls& calls, int fd);
+Result<std::uint64_t> likely_size(Calls& calls, int fd);
 
 }  // namespace fs
 }  // namespace v0

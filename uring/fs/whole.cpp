@@ -18,13 +18,16 @@ namespace fs {
 namespace {
 
 // A path that the kernel has in its cache needs no operation of the ring. O_NONBLOCK: it must not
-// wait here, for the other end of a pipe or for a lease.
-Result<io::sys::UniqueFd> open_to_read(Calls& calls, const char* path, bool& is_nonblocking) {
-  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+// wait here, for the other end of a pipe or for a lease. (An open in the ring does the same.)
+Result<io::sys::UniqueFd> open_to_read(Calls& calls, const char* path) {
   if (calls.uses_ring(uring::kRead)) {
-    const Count fd = sys::open_known(path, kFlags);
-    is_nonblocking = fd >= 0;
-    if (is_nonblocking) return io::sys::UniqueFd(static_cast<int>(fd));
+    io::sys::UniqueFd fd(
+        static_cast<int>(sys::open_known(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)));
+    if (fd.is_open()) {
+      const Count rc = sys::set_flags(fd.get(), 0);
+      if (rc < 0) return failure(calls.code(rc));
+      return fd;
+    }
   }
   return open(calls, path, O_RDONLY);
 }
@@ -36,16 +39,12 @@ Result<Container> read_whole(PathRef path) {
   if (text.error()) return failure(text.error());
   if (auto entered = detail::enter_wait(); !entered) return failure(entered.error());
   return run([&](Calls& calls) -> Result<Container> {
-    bool is_nonblocking = false;
-    const auto fd = open_to_read(calls, text.c_str(), is_nonblocking);
+    const auto fd = open_to_read(calls, text.c_str());
     if (!fd) return failure(fd.error());
     const auto expected = likely_size(calls, fd->get());
     if (!expected) return failure(expected.error());
-    if (is_nonblocking && !expected->is_regular) {  // there it means something
-      if (const Count rc = sys::set_flags(fd->get(), 0); rc < 0) return failure(calls.code(rc));
-    }
     Container content;
-    const auto size = append_rest(calls, fd->get(), content, expected->size, Cache::may_have_it);
+    const auto size = append_rest(calls, fd->get(), content, *expected, Cache::may_have_it);
     if (!size) return failure(size.error());
     return content;
   });

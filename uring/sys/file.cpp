@@ -3,19 +3,17 @@
 
 #include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
+#include "uring/sys/mount.hpp"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
-#include <iterator>
 #include <limits>
 
 namespace ramie {
@@ -62,15 +60,11 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
   return outcome(::fcntl(fd, F_SETFL, flags));
 }
 
-// A file system on a block device, or one of the kernel's own, has nobody else to ask.
 [[gnu::noinline]] bool stat_known(int fd, unsigned mask, struct statx& result) noexcept {
-  static constexpr long kOwn[] = {BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC,
-                                  RAMFS_MAGIC,       SYSFS_MAGIC,           TMPFS_MAGIC};
   if (base::inject("statx_known") != 0) return false;
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, &result) != 0) return false;
-  if (result.stx_dev_major != 0) return true;
-  struct statfs of{};
-  return ::fstatfs(fd, &of) == 0 && std::ranges::find(kOwn, of.f_type) != std::end(kOwn);
+  constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (::statx(fd, "", kFlags, mask | kMountId, &result) != 0) return false;
+  return (result.stx_mask & kMountId) != 0 && is_kernels_own(result.stx_mnt_id);
 }
 
 [[gnu::noinline]] Count stat(int at, const char* path, int flags, unsigned mask,

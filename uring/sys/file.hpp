@@ -20,8 +20,9 @@ using Count = std::int64_t;  // bytes or a descriptor, or -errno
 inline constexpr std::int64_t kHere = -1;  // an offset: the descriptor's own position
 
 Count open(int at, const char* path, int flags, unsigned mode) noexcept;
-// Without waiting: only by names that the kernel has in its cache. Whatever error it says (-EAGAIN;
-// -ENOSYS on older kernels): open() may do better.
+// Only by names that the kernel has in its cache; beyond the name it waits for nobody with O_PATH,
+// and else where a file system in user space or on a server has to be told, as an open in the ring
+// would. Whatever error it says (-EAGAIN; -ENOSYS on older kernels): open() may do better.
 Count open_known(const char* path, int flags) noexcept;
 // The descriptor is gone, whatever it says: a close that was interrupted must not be repeated.
 Count close(int fd) noexcept;
