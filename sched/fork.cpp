@@ -32,8 +32,8 @@ std::uint32_t fork_number() noexcept { return number.load(base::kRelaxed); }
 
 void refuse_copy() noexcept {
   base::fatal(
-      "a fiber or a blocking job goes on in a forked child, where its runtime has no threads: after "
-      "fork() in one only exec or _exit may follow; fork before the runtime is built, or use "
+      "a fiber or a blocking job goes on in a forked child, where its runtime has no threads: "
+      "after fork() in one only exec or _exit may follow; fork before the runtime is built, or use "
       "posix_spawn");
 }
 

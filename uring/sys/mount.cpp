@@ -47,14 +47,16 @@ constexpr std::uint64_t kOwn[] = {
 };
 
 constexpr std::size_t kRemembered = 64;
-constinit std::array<base::Atomic<std::uint64_t>, kRemembered> remembered{};  // id * 2 + own; 0: none
+// id * 2 + own; 0: none.
+constinit std::array<base::Atomic<std::uint64_t>, kRemembered> remembered{};
 
 [[gnu::noinline]] bool ask(std::uint64_t mount) noexcept {
   if (base::inject("statmount") != 0) return false;
   Question question{sizeof question, 0, mount, kSuperblock};
   Answer answer{};
   if (::syscall(kStatmount, &question, &answer, sizeof answer, 0) != 0) return false;
-  return (answer.mask & kSuperblock) != 0 && std::ranges::find(kOwn, answer.magic) != std::end(kOwn);
+  return (answer.mask & kSuperblock) != 0 &&
+         std::ranges::find(kOwn, answer.magic) != std::end(kOwn);
 }
 
 }  // namespace
