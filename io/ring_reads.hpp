@@ -35,8 +35,8 @@ struct RingRead {
 
 struct RingReads {
   // Bytes; or, with an empty buffer, success as soon as something is there. Errors: `unsupported`
-  // if the fiber's worker has no ring; already_waiting; canceled once deregistered, also if the slot
-  // is another's by now; the wait's own.
+  // if the fiber's worker has no ring; already_waiting; canceled once deregistered, also if the
+  // slot is another's by now; the wait's own.
   Result<std::size_t> (*receive)(ScheduledIo& io, std::uint16_t generation, int fd,
                                  std::span<std::byte> buffer) noexcept;
 };
