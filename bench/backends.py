@@ -23,9 +23,8 @@ import time
 
 from support import pairs
 
-CASES = [f"echo-{connections}-{workers}" for workers in (1, 2)
+CASES = [f"{kind}-{connections}-{workers}" for kind in ("echo", "http") for workers in (1, 2)
          for connections in (1, 64, 1000, 10000)]
-CASES += [f"http-{connections}-{workers}" for workers in (1, 2) for connections in (64, 1000)]
 BACKENDS = ("epoll", "uring")
 
 

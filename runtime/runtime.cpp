@@ -44,6 +44,10 @@ EnterGuard::EnterGuard(EnterGuard&& other) noexcept
 
 EnterGuard::~EnterGuard() {
   if (state_ == nullptr) return;
+  if (state_->is_parents()) {  // nothing of the parent's is entered here
+    (void)sched::exchange_entered(nullptr);
+    return;
+  }
   void* found = sched::exchange_entered(static_cast<sched::Scheduler*>(before_));
   RAMIE_CHECK(found == own_,
               "EnterGuards must end in the reverse order of their start, on their own thread");

@@ -39,6 +39,8 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState> {
   sched::Scheduler* scheduler() const noexcept {
     return is_ended_.load(base::kAcquire) || is_parents() ? nullptr : scheduler_.get();
   }
+  // We are a copy in a forked child.
+  bool is_parents() const noexcept { return fork_number_ != sched::fork_number(); }
   const Config& config() const noexcept { return config_; }
   Metrics metrics() const;
   std::vector<std::string> shut_down(std::chrono::nanoseconds deadline);
@@ -48,8 +50,6 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState> {
  private:
   explicit RuntimeState(const Config& config)
       : config_(config), fork_number_(sched::fork_number()) {}
-  // We are a copy in a forked child.
-  bool is_parents() const noexcept { return fork_number_ != sched::fork_number(); }
   void leave_parts() noexcept;
 
   const Config config_;

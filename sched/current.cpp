@@ -3,8 +3,6 @@
 
 #include "sched/base/annotate.hpp"
 #include "sched/fiber.hpp"
-#include "sched/fork.hpp"
-#include "sched/scheduler.hpp"
 #include "sched/worker.hpp"
 
 namespace ramie {
@@ -38,8 +36,7 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
 }
 [[gnu::noinline]] RAMIE_NO_TSAN Scheduler* current_scheduler() noexcept {
   // Entered first: Handle::spawn enters its runtime for the moment, also inside another's fiber.
-  if (Scheduler* scheduler = opaque(entered); scheduler != nullptr)
-    return scheduler->made_in == fork_number() ? scheduler : nullptr;
+  if (Scheduler* scheduler = opaque(entered); scheduler != nullptr) return scheduler;
   if (Fiber* fiber = current_fiber(); fiber != nullptr) return fiber->scheduler;
   Worker* worker = current_worker();
   return worker == nullptr ? nullptr : &worker->scheduler();

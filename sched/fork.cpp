@@ -16,6 +16,7 @@ constinit base::Atomic<std::uint32_t> number{0};
 
 void on_forked() noexcept {
   number.fetch_add(1, base::kRelaxed);
+  (void)exchange_entered(nullptr);
   if (Worker* worker = current_worker()) worker->become_copy();
 }
 

@@ -11,7 +11,6 @@
 
 #include "sched/driver.hpp"
 #include "sched/fiber_slab.hpp"
-#include "sched/fork.hpp"
 #include "sched/idle.hpp"
 #include "sched/injector.hpp"
 #include "sched/stack.hpp"
@@ -153,7 +152,6 @@ class Scheduler {
   bool wake_sleeper() noexcept;
 
   Env env;
-  const std::uint32_t made_in = fork_number();  // fork.hpp
 
  private:
   friend class Worker;

@@ -3,6 +3,7 @@
 #include "tests/faults/confine.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
 
 #include <ramie/ramie.hpp>
@@ -152,4 +153,17 @@ TEST_CASE("uring: a call whose opcode is missing is a job of the pool, and other
   CAPTURE(end.messages);
   CHECK(end.exit_status == 0);
   CHECK(end.messages.empty());
+}
+
+TEST_CASE("uring: without memory for a ring of the wanted size there is a smaller one", "[uring]") {
+  auto builder = automatic(1);
+  builder.uring_entries(256);
+  const ramie_test::PlannedFaults faults("io_uring_setup 1 ENOMEM; io_uring_setup 2 ENOMEM");
+  ramie_test::in_runtime_of(std::move(builder), [&] {
+    REQUIRE(read_a_file().has_value());
+    const auto figures = ramie::runtime::Handle::current().metrics();
+    CHECK(figures.rings == 1);
+    CHECK(figures.fs_uring == 1);
+    CHECK(faults.all_hits() == 2);
+  });
 }
