@@ -7,8 +7,8 @@
 #include "sched/base/thread.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
-#include "sched/fork.hpp"
 #include "sched/fiber_main.hpp"
+#include "sched/fork.hpp"
 #include "sched/overflow.hpp"
 #include "sched/scheduler.hpp"
 
