@@ -2,6 +2,7 @@
 #pragma once
 
 #include "io/sys/fd.hpp"
+#include "sched/base/annotate.hpp"
 #include "sched/base/clock.hpp"
 
 #include <ramie/io.hpp>
@@ -52,7 +53,9 @@ class Poller {
   UniqueFd wake_;
   std::vector<unsigned char> buffer_;
   std::size_t capacity_;
-  bool has_pwait2_ = true;
+  // Clang's ThreadSanitizer calls it twice where it is told to look away, and the first call's
+  // events are lost.
+  bool has_pwait2_ = RAMIE_TSAN == 0;
   std::uint32_t fork_number_ = 0;
 };
 

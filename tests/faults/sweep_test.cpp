@@ -2,6 +2,7 @@
 // nothing is left behind, and what was said is the error itself, or nothing where nothing need be.
 //
 // n is sampled; FAULT_SWEEP=full takes every n up to 50.
+#include "sched/base/annotate.hpp"
 #include "tests/faults/calls.hpp"
 #include "tests/faults/scenario.hpp"
 #include "tests/support/fault_plan.hpp"
@@ -168,7 +169,8 @@ TEST_CASE("Faults: the nth call of every system call fails, with every error tha
       }
     }
     UNSCOPED_INFO(call.name << " was never made: the scenario lacks it");
-    CHECK(struck_here > 0);
+    const bool is_made = RAMIE_TSAN == 0 || call.name != "epoll_pwait2";
+    CHECK((struck_here > 0) == is_made);
     struck += struck_here;
   }
   (void)std::fprintf(stderr, "fault sweep: %u runs, %u calls failed\n", runs, struck);

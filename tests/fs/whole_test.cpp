@@ -5,7 +5,10 @@
 #include "tests/support/child.hpp"
 #include "tests/support/fault_plan.hpp"
 
+#include <ramie/uring.hpp>
+
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -61,7 +64,7 @@ TEST_CASE("read: of a small file that the kernel's caches hold nothing is a ring
     const auto runtime = ramie::runtime::Handle::current();
     REQUIRE(fs::read(path).has_value());  // makes the ring
     const auto before = runtime.metrics();
-    if (before.rings == 0) return;
+    if (before.rings == 0 || !ramie::uring::has_opcode(IORING_OP_READ)) return;
     for (int i = 0; i < 10; ++i) CHECK(fs::read_to_string(path) == pattern(4096));
     const auto operations = [](const auto& of) { return of.fs_uring + of.fs_pool; };
     CHECK(operations(runtime.metrics()) == operations(before));

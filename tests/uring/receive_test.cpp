@@ -136,7 +136,7 @@ TEST_CASE("Receive by ring: a number that is reused at once is not read from by 
   }
 }
 
-TEST_CASE("Receive by ring: many go to the kernel by one call", "[uring]") {
+TEST_CASE("Receive by ring: many go to the kernel by one call", "[uring][exact]") {
   by_ring(1, [] {
     constexpr std::size_t kConnections = 64;
     std::vector<Ends> ends;

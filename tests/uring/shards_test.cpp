@@ -72,7 +72,7 @@ void echo(TcpStream stream) {
 template <class F>
 void in_shards(std::size_t shards, std::size_t workers, F&& function) {
   auto builder = ramie_test::quiet_builder(workers);
-  builder.io_shards(shards);
+  builder.io_shards(shards).io(ramie::runtime::IoBackend::automatic);  // the sockets are a shard's
   ramie_test::in_runtime_of(std::move(builder), std::forward<F>(function));
 }
 
