@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -80,6 +81,11 @@ class Fibers:
         self.assertIn("`info fibers` lists them", self.look("fiber"))
 
 
+def is_in_pause(pid):
+    with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+        return file.read().startswith("34 ")
+
+
 def start(folder=None, **environment):
     def allow_core():
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -87,6 +93,8 @@ def start(folder=None, **environment):
     process = subprocess.Popen([PROGRAM], stdout=subprocess.PIPE, text=True, cwd=folder,
                                env={**os.environ, **environment}, preexec_fn=allow_core)
     assert process.stdout.readline() == "ready\n"
+    while not is_in_pause(process.pid):  # it may still be in the write of that line
+        time.sleep(0.01)
     return process
 
 
