@@ -22,10 +22,6 @@ void check_may_block_on() {
 
 std::size_t root_stack_size(RuntimeState& state) noexcept { return state.config().root_stack_size; }
 
-}  // namespace detail
-
-namespace detail {
-
 bool is_running(RuntimeState& state) noexcept { return state.scheduler() != nullptr; }
 
 void check_is_running(RuntimeState& state) {

@@ -59,9 +59,9 @@ class Worker {
   base::Nanos runs_since() const noexcept { return base::Nanos(runs_since_.load(base::kRelaxed)); }
   std::uint32_t tick() const noexcept { return published_tick_.load(base::kRelaxed); }
   int thread_id() const noexcept { return thread_id_.load(base::kRelaxed); }
-  // Else a handler would run on a fiber's stack, which may have no room for it.
   // Its thread is in a forked child now (fork.hpp).
   void become_copy() noexcept;
+  // Else a handler would run on a fiber's stack, which may have no room for it.
   bool has_signal_stack() const noexcept { return has_signal_stack_.load(base::kRelaxed); }
 
  private:

@@ -120,9 +120,7 @@ int Poller::modify(int fd, Interest interest, std::uint64_t token) noexcept {
   return control(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
-int Poller::remove(int fd) noexcept {
-  return control(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-}
+int Poller::remove(int fd) noexcept { return control(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 int Poller::wait(base::Nanos max_wait, std::vector<Event>& events) noexcept {
   events.clear();

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "io/sys/fd.hpp"
-#include "sched/base/annotate.hpp"
 #include "sched/base/clock.hpp"
 
 #include <ramie/io.hpp>
@@ -53,9 +52,7 @@ class Poller {
   UniqueFd wake_;
   std::vector<unsigned char> buffer_;
   std::size_t capacity_;
-  // Clang's ThreadSanitizer calls it twice where it is told to look away, and the first call's
-  // events are lost.
-  bool has_pwait2_ = RAMIE_TSAN == 0;
+  bool has_pwait2_ = true;
   std::uint32_t fork_number_ = 0;
 };
 

@@ -1,6 +1,5 @@
 // The driver alone, without fibers: turns, bells, generations, and what registrations leave behind.
 #include "io/driver.hpp"
-#include "sched/base/annotate.hpp"
 #include "tests/support/fault.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/watchdog.hpp"
@@ -94,8 +93,7 @@ TEST_CASE("Driver: a turn sleeps as long as it may, finer than a millisecond, an
       CHECK(took >= wait);
       best = std::min(best, took);
     }
-    // Rounding up to milliseconds would miss it; the race detector's builds have to.
-    CHECK(best < wait + (RAMIE_TSAN == 0 ? 700us : 1700us));
+    CHECK(best < wait + 700us);  // rounding up to milliseconds would miss it
   }
 }
 
