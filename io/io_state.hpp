@@ -1,20 +1,27 @@
 // One descriptor's readiness, in one word.
 //
-//   bit 63..36 write tick | 35..8 read tick | 7 SHUTDOWN | 6 GONE | 5..0 readiness (Ready's bits)
+//   bit 63..38 write tick | 37..12 read tick | 11 SHUTDOWN | 10 GONE | 9..6 ours | 5..0 Ready
 //
 // A tick counts the driver's reports for its direction. A fiber that got EAGAIN clears readiness
 // only with the tick that it read before its call, so an edge that arrived in between survives:
-// with edge-triggered epoll it would never come again. 28 bits: a tick cannot wrap between a
+// with edge-triggered epoll it would never come again. 26 bits: a tick cannot wrap between a
 // snapshot and its clear (Tokio compares 8 of them).
 //
-// I1 publish() comes before the waiters' lock. I3 closed bits, GONE and SHUTDOWN are sticky: every
-//   transition carries them. I4 clear() needs the tick.
+// No bit is final: HUP, RDHUP and ERR are hints, the call decides. A socket says HUP before it is
+// connected, ERR for what is in its error queue, a FIFO HUP until the next writer comes. EAGAIN
+// clears them, as it clears the rest: what ends later is a new edge. Who clears takes only the bits
+// of its own kind of waiters (waited_for(), noted_for()), so that nobody hides an end from others.
+//
+// I1 publish() comes before the waiters' lock. I3 GONE and SHUTDOWN are sticky: every transition
+//   carries them. I4 clear() needs the tick.
 //
 // Writers: publish() the driver, clear() fibers, shut_down() the runtime, go() the owner, reset()
 // the owner of an unused one. All but reset are read-modify-write.
 #pragma once
 
 #include "sched/base/atomic.hpp"
+
+#include <ramie/io.hpp>
 
 #include <cstdint>
 
@@ -26,16 +33,44 @@ enum class Direction : std::uint8_t { read, write };
 
 class IoState {
  public:
-  static constexpr std::uint8_t kReadable = 1, kWritable = 2, kReadClosed = 4, kWriteClosed = 8,
-                                kPriority = 16, kError = 32;
-  static constexpr std::uint8_t kReadyMask = 63;
-  static constexpr std::uint8_t kReadSide = kReadable | kReadClosed | kPriority | kError;
-  static constexpr std::uint8_t kWriteSide = kWritable | kWriteClosed;
+  using Bits = std::uint16_t;
+
+  static constexpr Bits kReadable = Ready::kReadable, kWritable = Ready::kWritable,
+                        kReadClosed = Ready::kReadClosed, kWriteClosed = Ready::kWriteClosed,
+                        kPriority = Ready::kPriority, kError = Ready::kError;
+  // Of an ERR that waiters of this kind have not heard yet; see ScheduledIo::wait_for_level().
+  static constexpr Bits kReadNews = 64, kWriteNews = 128, kErrorNews = 256;
+  static constexpr Bits kPriorityClosed = 512;  // the end, for who waits for urgent data
+  static constexpr Bits kReadyMask = 1023;
+  static constexpr Bits kReadSide =
+      kReadable | kReadClosed | kPriority | kError | kReadNews | kErrorNews | kPriorityClosed;
+  static constexpr Bits kWriteSide = kWritable | kWriteClosed | kWriteNews;
+
+  // The bits that end a wait for `interest`.
+  static constexpr Bits waited_for(Interest interest) noexcept {
+    unsigned bits = 0;
+    if (has(interest, Interest::readable)) bits |= kReadable | kReadClosed;
+    if (has(interest, Interest::writable)) bits |= kWritable | kWriteClosed;
+    if (has(interest, Interest::priority)) bits |= kPriority | kPriorityClosed;
+    if (has(interest, Interest::error)) bits |= kError;
+    return static_cast<Bits>(bits);
+  }
+  static constexpr Bits news_for(Interest interest) noexcept {
+    unsigned bits = 0;
+    if (has(interest, Interest::readable)) bits |= kReadNews;
+    if (has(interest, Interest::writable)) bits |= kWriteNews;
+    if (has(interest, Interest::error)) bits |= kErrorNews;
+    return static_cast<Bits>(bits);
+  }
+  // All that EAGAIN disproves.
+  static constexpr Bits noted_for(Interest interest) noexcept {
+    return static_cast<Bits>(waited_for(interest) | news_for(interest));
+  }
 
   struct Snapshot {
     std::uint64_t word;
 
-    std::uint8_t ready() const noexcept { return static_cast<std::uint8_t>(word & kReadyMask); }
+    Bits ready() const noexcept { return static_cast<Bits>(word & kReadyMask); }
     bool is_shut_down() const noexcept { return (word & kShutdown) != 0; }
     bool is_gone() const noexcept { return (word & kGone) != 0; }
     std::uint32_t tick(Direction direction) const noexcept {
@@ -49,7 +84,7 @@ class IoState {
   Snapshot load() const noexcept { return {word_.load(base::kAcquire)}; }
 
   // The driver heard `ready`: adds it and steps the ticks of the directions that it concerns.
-  void publish(std::uint8_t ready) noexcept {
+  void publish(Bits ready) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     std::uint64_t next = 0;
     do {
@@ -60,12 +95,11 @@ class IoState {
     } while (!word_.compare_exchange_weak(old, next, base::kAcqRel, base::kRelaxed));
   }
 
-  // EAGAIN: `bits` are not there, unless the driver has reported since `seen`. Closed bits are
-  // final and stay.
-  void clear(Direction direction, std::uint8_t bits, Snapshot seen) noexcept {
+  // EAGAIN: `bits` are not there, unless the driver has reported since `seen`.
+  void clear(Direction direction, Bits bits, Snapshot seen) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
-    const auto final_bits = RAMIE_MUTANT(287) ? 0 : kReadClosed | kWriteClosed;
-    const auto gone = static_cast<std::uint64_t>(bits & ~final_bits);
+    const std::uint64_t gone =
+        RAMIE_MUTANT(287) ? bits & ~unsigned{kReadClosed | kWriteClosed} : bits;
     do {
       if (RAMIE_MUTANT(286)) direction = Direction::read;
       if (Snapshot{old}.tick(direction) != seen.tick(direction) && !RAMIE_MUTANT(281)) return;
@@ -73,17 +107,22 @@ class IoState {
       if (RAMIE_MUTANT(284)) return word_.store(old & ~gone, base::kRelease);
     } while (!word_.compare_exchange_weak(old, old & ~gone, base::kAcqRel, base::kRelaxed));
   }
+  // The same for bits of both directions.
+  void clear(Bits bits, Snapshot seen) noexcept {
+    if ((bits & kReadSide) != 0) clear(Direction::read, bits & kReadSide, seen);
+    if ((bits & kWriteSide) != 0) clear(Direction::write, bits & kWriteSide, seen);
+  }
 
   void shut_down() noexcept { word_.fetch_or(kShutdown, base::kAcqRel); }
   void go() noexcept { word_.fetch_or(kGone, base::kAcqRel); }
   void reset() noexcept { word_.store(0, base::kRelease); }
 
  private:
-  static constexpr std::uint64_t kGone = 1U << 6U;
-  static constexpr std::uint64_t kShutdown = 1U << 7U;
-  static constexpr unsigned kReadTickShift = 8;
-  static constexpr unsigned kWriteTickShift = 36;
-  static constexpr std::uint64_t kTickMask = (1U << 28U) - 1;
+  static constexpr std::uint64_t kGone = 1U << 10U;
+  static constexpr std::uint64_t kShutdown = 1U << 11U;
+  static constexpr unsigned kReadTickShift = 12;
+  static constexpr unsigned kWriteTickShift = 38;
+  static constexpr std::uint64_t kTickMask = (1U << 26U) - 1;
 
   // Tick + 1; after the last comes 1, since 0 says "never".
   static std::uint64_t step(std::uint64_t word, Direction direction) noexcept {

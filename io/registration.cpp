@@ -1,5 +1,6 @@
 // The library's side of Registration, and names for Ready.
 #include "io/handle.hpp"
+#include "io/scheduled_io.hpp"
 #include "sched/current.hpp"
 
 #include <ramie/io.hpp>
@@ -41,10 +42,23 @@ bool Registration::leave() noexcept {
 }
 
 Result<Ready> Registration::readiness(Interest interest) noexcept {
+  auto taken = guard(interest);
+  if (!taken) return failure(taken.error());
+  return taken->ready();
+}
+
+Result<ReadyGuard> Registration::guard(Interest interest) noexcept {
   if (shared_ == nullptr) return failure(std::make_error_code(std::errc::bad_file_descriptor));
-  auto ready = shared_->wait(interest, sched::WaitKind::io, ScheduledIo::Sharing::any);
-  if (!ready) return failure(ready.error());
-  return Ready(ready->ready()).masked_by(interest);
+  ScheduledIo& shared = *shared_;
+  auto level = shared.wait_for_level(fd_, interest, sched::WaitKind::io, ScheduledIo::Sharing::any);
+  if (!level) return failure(level.error());
+  return ReadyGuard(shared, level->seen.word, interest, level->ready);
+}
+
+Result<void> Registration::wait(Interest interest) noexcept {
+  auto seen = shared_->wait(interest, sched::WaitKind::io, ScheduledIo::Sharing::any);
+  if (!seen) return failure(seen.error());
+  return {};
 }
 
 Result<void> Registration::enter() noexcept {
@@ -55,16 +69,22 @@ Result<void> Registration::enter() noexcept {
 std::uint64_t Registration::snapshot() const noexcept { return shared_->state().load().word; }
 
 void Registration::clear(std::uint64_t seen, Interest interest) noexcept {
-  const std::uint8_t bits = Ready::mask_of(interest);
-  IoState& state = shared_->state();
-  if ((bits & IoState::kReadSide) != 0)
-    state.clear(Direction::read, bits & IoState::kReadSide, IoState::Snapshot{seen});
-  if ((bits & IoState::kWriteSide) != 0)
-    state.clear(Direction::write, bits & IoState::kWriteSide, IoState::Snapshot{seen});
+  shared_->state().clear(IoState::noted_for(interest), IoState::Snapshot{seen});
 }
 
 bool Registration::has_any(std::uint64_t seen, Interest interest) noexcept {
-  return (IoState::Snapshot{seen}.ready() & Ready::mask_of(interest)) != 0;
+  return (IoState::Snapshot{seen}.ready() & IoState::waited_for(interest)) != 0;
+}
+
+void ReadyGuard::clear() noexcept {
+  if (ScheduledIo* shared = std::exchange(shared_, nullptr))
+    shared->state().clear(IoState::noted_for(interest_), IoState::Snapshot{seen_});
+}
+
+// The news is told. What is still there the kernel says again.
+void ReadyGuard::spend() noexcept {
+  if (ScheduledIo* shared = std::exchange(shared_, nullptr))
+    shared->state().clear(IoState::news_for(interest_), IoState::Snapshot{seen_});
 }
 
 }  // namespace io

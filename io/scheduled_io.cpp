@@ -1,6 +1,9 @@
 // See scheduled_io.hpp.
 #include "io/scheduled_io.hpp"
 
+#include "io/sys/epoll.hpp"
+
+#include <cerrno>
 #include <mutex>
 #include <utility>
 
@@ -33,7 +36,7 @@ ScheduledIo* ScheduledIo::from_token(std::uint64_t token, std::uint16_t& generat
   return reinterpret_cast<ScheduledIo*>(token & kAddressMask);
 }
 
-void ScheduledIo::publish(std::uint8_t ready, sched::WakeList& wakes) noexcept {
+void ScheduledIo::publish(IoState::Bits ready, sched::WakeList& wakes) noexcept {
   if (!RAMIE_MUTANT(278)) state_.publish(ready);
   take_waiters(ready, wakes);
   if (RAMIE_MUTANT(278)) state_.publish(ready);
@@ -84,7 +87,7 @@ void ScheduledIo::end(RingRead& read) noexcept {
   if (ring_read_ == &read) ring_read_ = nullptr;
 }
 
-void ScheduledIo::take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexcept {
+void ScheduledIo::take_waiters(IoState::Bits ready, sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   for (sched::Waiter* waiter = waiters_.front(); waiter != nullptr;) {
     sched::Waiter* following = waiters_.next(*waiter);
@@ -96,7 +99,7 @@ void ScheduledIo::take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexc
   }
 }
 
-bool ScheduledIo::has_waiter(std::uint8_t mask) noexcept {
+bool ScheduledIo::has_waiter(IoState::Bits mask) noexcept {
   for (sched::Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = waiters_.next(*waiter))
     if ((waiter->amount & mask) != 0) return true;
   return false;
@@ -104,9 +107,9 @@ bool ScheduledIo::has_waiter(std::uint8_t mask) noexcept {
 
 Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind kind,
                                             Sharing sharing) noexcept {
-  const std::uint8_t mask = Ready::mask_of(interest);
+  const IoState::Bits mask = IoState::waited_for(interest);
   sched::Wait wait(kind, this);
-  // Who was woken by the end may run when the slot has its next owner: GONE is off by then.
+  // A waiter that the end has woken may run when the slot has its next owner: GONE is off by then.
   const std::uint16_t own_generation = generation();
   IoState::Snapshot now;
   const auto is_gone = [&] { return now.is_gone() || generation() != own_generation; };
@@ -126,6 +129,36 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
     if (is_gone()) return failure(errc::canceled);
     if (now.is_shut_down()) return failure(errc::shutting_down);
     if ((now.ready() & mask) != 0) return now;
+  }
+}
+
+namespace {
+// In the user's words.
+Ready as_ready(IoState::Bits bits, Interest interest) noexcept {
+  if ((bits & IoState::kPriorityClosed) != 0) bits |= IoState::kReadClosed;
+  return Ready(static_cast<std::uint8_t>(bits & Ready::kAll)).masked_by(interest);
+}
+}  // namespace
+
+Result<ScheduledIo::Level> ScheduledIo::wait_for_level(int fd, Interest interest,
+                                                       sched::WaitKind kind,
+                                                       Sharing sharing) noexcept {
+  const IoState::Bits mask = IoState::waited_for(interest);
+  for (;;) {
+    const bool is_remembered = (state_.load().ready() & mask) != 0;
+    const auto seen = wait(interest, kind, sharing);
+    if (!seen) return failure(seen.error());
+    const auto heard = static_cast<IoState::Bits>(seen->ready() & mask);
+    const bool is_news = (seen->ready() & IoState::news_for(interest)) != 0;
+    const bool must_ask = is_remembered && !RAMIE_MUTANT(411);
+    const int level = must_ask ? sys::level_of(fd, interest) : heard;
+    if (level == -EBADF) return failure(std::make_error_code(std::errc::bad_file_descriptor));
+    // It cannot be asked: what we remember may be true.
+    const unsigned there = level < 0 ? heard : static_cast<unsigned>(level) & mask;
+    const auto ready = static_cast<IoState::Bits>(is_news ? there | heard : there);
+    const bool is_there = ready != 0 && !(RAMIE_MUTANT(413) && is_remembered);
+    if (is_there) return Level{*seen, as_ready(ready, interest)};
+    state_.clear(IoState::noted_for(interest), RAMIE_MUTANT(412) ? state_.load() : *seen);
   }
 }
 

@@ -39,14 +39,26 @@ class alignas(base::kCacheLine) ScheduledIo {
   Driver& driver() const noexcept { return *driver_; }
 
   // Publishes `ready` and collects those whose waits it ends.
-  void publish(std::uint8_t ready, sched::WakeList& wakes) noexcept;
+  void publish(IoState::Bits ready, sched::WakeList& wakes) noexcept;
   void shut_down() noexcept;
   void go() noexcept;
   // The same; true: the read in the ring was given up, and closes `fd` when it has ended.
   bool leave(int fd) noexcept;
 
-  // Parks until something of `interest` is there.
+  // Parks until something of `interest` is there, as far as the driver has heard. Whoever waits
+  // again clears first.
   Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
+
+  // For those who do not say what they saw: readiness that is remembered may have been used up by
+  // anybody, or may still be there without a new edge. So the kernel is asked, unless we parked. An
+  // ERR may stay whatever its waiters do (an error queue that nobody empties): they hear of each
+  // one once, when the caller clears `news_for(interest)` with `seen`.
+  struct Level {
+    IoState::Snapshot seen;
+    Ready ready;  // of `interest`; not empty
+  };
+  Result<Level> wait_for_level(int fd, Interest interest, sched::WaitKind kind,
+                               Sharing sharing) noexcept;
 
   // --- receives by ring; the descriptor is then registered for writing only
   bool reads_by_ring() const noexcept { return reads_by_ring_.load(base::kRelaxed); }
@@ -77,8 +89,8 @@ class alignas(base::kCacheLine) ScheduledIo {
   ScheduledIo* next = nullptr;  // in the set's free or pending list
 
  private:
-  void take_waiters(std::uint8_t ready, sched::WakeList& wakes) noexcept;
-  bool has_waiter(std::uint8_t mask) noexcept;
+  void take_waiters(IoState::Bits ready, sched::WakeList& wakes) noexcept;
+  bool has_waiter(IoState::Bits mask) noexcept;
 
   IoState state_;
   base::Mutex mutex_;

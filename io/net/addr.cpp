@@ -1,12 +1,15 @@
 // SocketAddr: text and the kernel's form.
+#include "io/net/host_port.hpp"
 #include "io/sys/socket.hpp"
 
 #include <ramie/net.hpp>
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 
@@ -23,37 +26,85 @@ T as(const void* raw) noexcept {
   return value;
 }
 
-bool read_port(std::string_view text, std::uint16_t& port) noexcept {
+template <class Number>
+bool read_number(std::string_view text, Number& number) noexcept {
   const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, port);
+  const auto [stopped, error] = std::from_chars(text.data(), end, number);
   return error == std::errc() && stopped == end && !text.empty();
+}
+
+// A text for C: false if it does not fit.
+template <std::size_t n>
+bool copy(std::string_view text, char (&out)[n]) noexcept {
+  if (text.size() >= n) return false;
+  std::copy(text.begin(), text.end(), out);
+  out[text.size()] = '\0';
+  return true;
+}
+
+Result<std::uint32_t> read_scope(std::string_view text) noexcept {
+  std::uint32_t scope = 0;
+  if (read_number(text, scope)) return scope;
+  char name[IF_NAMESIZE];
+  if (text.empty() || !copy(text, name)) return failure(errc::unknown_interface);
+  const std::int64_t index = io::sys::interface_index(name);
+  if (index == -ENODEV || index == -ENXIO) return failure(errc::unknown_interface);
+  if (index < 0) return failure({static_cast<int>(-index), std::system_category()});
+  return static_cast<std::uint32_t>(index);
+}
+
+Result<SocketAddr> parse_ipv6(const HostPort& parts) noexcept {
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_port = htons(parts.number);
+  const std::size_t percent = parts.host.find('%');
+  char number[INET6_ADDRSTRLEN + 1];
+  if (!copy(parts.host.substr(0, percent), number) ||
+      ::inet_pton(AF_INET6, number, &address.sin6_addr) != 1)
+    return failure(errc::invalid_address);
+  if (percent != std::string_view::npos) {
+    const auto scope = read_scope(parts.host.substr(percent + 1));
+    if (!scope) return failure(scope.error());
+    address.sin6_scope_id = *scope;
+  }
+  return SocketAddr::from_raw(&address, sizeof address);
 }
 
 }  // namespace
 
-Result<SocketAddr> SocketAddr::parse(std::string_view text) noexcept {
-  const auto invalid = failure(std::make_error_code(std::errc::invalid_argument));
+Result<HostPort> HostPort::split(std::string_view text) noexcept {
   const std::size_t colon = text.rfind(':');
-  std::uint16_t port = 0;
-  if (colon == std::string_view::npos || !read_port(text.substr(colon + 1), port)) return invalid;
-  std::string_view host = text.substr(0, colon);
-  const bool is_bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (is_bracketed) host = host.substr(1, host.size() - 2);
-  char name[INET6_ADDRSTRLEN + 1];
-  if (host.size() >= sizeof name || host.find('\0') != std::string_view::npos) return invalid;
-  std::copy(host.begin(), host.end(), name);
-  name[host.size()] = '\0';
-  if (is_bracketed) {
-    sockaddr_in6 address{};
-    address.sin6_family = AF_INET6;
-    address.sin6_port = htons(port);
-    if (::inet_pton(AF_INET6, name, &address.sin6_addr) != 1) return invalid;
-    return from_raw(&address, sizeof address);
-  }
+  const bool has_port = colon != std::string_view::npos && !text.ends_with(']');
+  if (!has_port || colon + 1 == text.size()) return failure(errc::missing_port);
+  HostPort parts{text.substr(0, colon), text.substr(colon + 1), 0, false};
+  if (!read_number(parts.port, parts.number)) return failure(errc::invalid_port);
+  std::string_view& host = parts.host;
+  parts.is_bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (parts.is_bracketed) host = host.substr(1, host.size() - 2);
+  if (host.find_first_of(std::string_view("[]\0", 3)) != std::string_view::npos)
+    return failure(errc::invalid_address);
+  return parts;
+}
+
+bool HostPort::is_name() const noexcept {
+  if (is_bracketed || host.empty() || host.find(':') != std::string_view::npos) return false;
+  const std::string_view last = host.substr(host.rfind('.') + 1);
+  if (last.empty() || last.find_first_not_of("0123456789") != std::string_view::npos) return true;
+  char text[INET6_ADDRSTRLEN + 1];
+  in_addr ignored{};
+  return copy(host, text) && ::inet_aton(text, &ignored) != 0;
+}
+
+Result<SocketAddr> SocketAddr::parse(std::string_view text) noexcept {
+  const auto parts = HostPort::split(text);
+  if (!parts) return failure(parts.error());
+  if (parts->is_bracketed) return parse_ipv6(*parts);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  if (::inet_pton(AF_INET, name, &address.sin_addr) != 1) return invalid;
+  address.sin_port = htons(parts->number);
+  char number[INET_ADDRSTRLEN + 1];
+  if (!copy(parts->host, number) || ::inet_pton(AF_INET, number, &address.sin_addr) != 1)
+    return failure(errc::invalid_address);
   return from_raw(&address, sizeof address);
 }
 
@@ -85,7 +136,10 @@ std::string SocketAddr::to_string() const {
   if (is_ipv6()) {
     const auto address = as<sockaddr_in6>(raw_);
     ::inet_ntop(AF_INET6, &address.sin6_addr, name, sizeof name);
-    return "[" + std::string(name) + "]:" + std::to_string(port());
+    // The scope as a number: interfaces change their names, and may have a ']' in them.
+    const std::uint32_t scope = address.sin6_scope_id;
+    return "[" + std::string(name) + (scope == 0 ? "" : "%" + std::to_string(scope)) +
+           "]:" + std::to_string(port());
   }
   const auto address = as<sockaddr_in>(raw_);
   ::inet_ntop(AF_INET, &address.sin_addr, name, sizeof name);

@@ -1,5 +1,6 @@
 // Names to addresses: getaddrinfo on a thread of the blocking pool (NSS plug-ins are arbitrary
 // code).
+#include "io/net/host_port.hpp"
 #include "io/sys/socket.hpp"
 
 #include <ramie/net.hpp>
@@ -7,8 +8,6 @@
 
 #include <netdb.h>
 #include <sys/socket.h>
-#include <charconv>
-#include <cstring>
 #include <memory>
 
 namespace ramie {
@@ -21,19 +20,11 @@ std::error_code code_of(int rc, int system_error) noexcept {
   switch (rc) {
     case EAI_SYSTEM: return {system_error, std::system_category()};
     case EAI_MEMORY: return std::make_error_code(std::errc::not_enough_memory);
-    case EAI_AGAIN: return std::make_error_code(std::errc::resource_unavailable_try_again);
-    case EAI_SERVICE: return std::make_error_code(std::errc::invalid_argument);
-    default: return std::make_error_code(std::errc::address_not_available);
+    case EAI_AGAIN:
+    case EAI_FAIL: return errc::resolver_failed;
+    case EAI_SERVICE: return errc::invalid_port;
+    default: return errc::host_not_found;
   }
-}
-
-// The resolver would take "99999" for 34463, and only see what stands before a NUL.
-bool is_acceptable(std::string_view host, std::string_view port) noexcept {
-  std::uint16_t number = 0;
-  const char* end = port.data() + port.size();
-  const auto [stopped, error] = std::from_chars(port.data(), end, number);
-  return error == std::errc() && stopped == end && !host.empty() &&
-         host.find('\0') == std::string_view::npos;
 }
 
 Result<std::vector<SocketAddr>> resolve(const std::string& host, const std::string& port) {
@@ -49,20 +40,18 @@ Result<std::vector<SocketAddr>> resolve(const std::string& host, const std::stri
   std::vector<SocketAddr> addresses;
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next)
     addresses.push_back(SocketAddr::from_raw(one->ai_addr, one->ai_addrlen));
-  if (addresses.empty()) return failure(std::make_error_code(std::errc::address_not_available));
+  if (addresses.empty()) return failure(errc::host_not_found);
   return addresses;
 }
 
 }  // namespace
 
 Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port) {
-  if (auto number = SocketAddr::parse(host_and_port)) return std::vector{*number};
-  const std::size_t colon = host_and_port.rfind(':');
-  const std::string_view host = host_and_port.substr(0, colon);
-  const std::string_view port =
-      colon == std::string_view::npos ? "" : host_and_port.substr(colon + 1);
-  if (!is_acceptable(host, port)) return failure(std::make_error_code(std::errc::invalid_argument));
-  auto job = spawn_blocking(&resolve, std::string(host), std::string(port));
+  const auto number = SocketAddr::parse(host_and_port);
+  if (number) return std::vector{*number};
+  const auto parts = HostPort::split(host_and_port);
+  if (!parts || !parts->is_name()) return failure(number.error());
+  auto job = spawn_blocking(&resolve, std::string(parts->host), std::string(parts->port));
   return job.join();
 }
 

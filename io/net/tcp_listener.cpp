@@ -1,5 +1,6 @@
 // TcpListener: accept that survives a process without descriptors.
 #include "io/handle.hpp"
+#include "io/net/host_port.hpp"
 #include "io/stream_io.hpp"
 #include "io/sys/fd.hpp"
 #include "io/sys/socket.hpp"
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
+#include <new>
 
 namespace ramie {
 inline namespace v0 {
@@ -118,13 +120,51 @@ void TcpListener::close() noexcept {
 
 Result<TcpListener> TcpListener::bind(std::string_view address,
                                       const ListenOptions& options) noexcept {
+  if (const auto parts = HostPort::split(address); parts && parts->is_any())
+    return bind_any(parts->number, options);
   auto parsed = SocketAddr::parse(address);
-  if (!parsed) return failure(parsed.error());
-  return bind(*parsed, options);
+  if (parsed) return bind(*parsed, options);
+  try {
+    auto found = lookup_host(address);
+    if (!found) return failure(found.error());
+    std::ranges::stable_partition(*found, [](const SocketAddr& one) { return !one.is_ipv6(); });
+    std::error_code first;
+    for (const SocketAddr& one : *found) {
+      auto listener = bind(one, options);
+      if (listener) return listener;
+      if (!first) first = listener.error();
+    }
+    return failure(first);
+  } catch (const std::bad_alloc&) {
+    return failure(std::make_error_code(std::errc::not_enough_memory));
+  }
+}
+
+// IPv6's socket takes both families, whatever net.ipv6.bindv6only says; where there is no IPv6,
+// IPv4's.
+Result<TcpListener> TcpListener::bind_any(std::uint16_t port,
+                                          const ListenOptions& options) noexcept {
+  sockaddr_in6 six{};
+  six.sin6_family = AF_INET6;
+  six.sin6_port = htons(port);
+  auto listener = open(SocketAddr::from_raw(&six, sizeof six), options, !options.only_ipv6);
+  if (listener || options.only_ipv6) return listener;
+  if (listener.error() != std::errc::address_family_not_supported &&
+      listener.error() != std::errc::address_not_available)
+    return listener;
+  sockaddr_in four{};
+  four.sin_family = AF_INET;
+  four.sin_port = htons(port);
+  return bind(SocketAddr::from_raw(&four, sizeof four), options);
 }
 
 Result<TcpListener> TcpListener::bind(const SocketAddr& address,
                                       const ListenOptions& options) noexcept {
+  return open(address, options, false);
+}
+
+Result<TcpListener> TcpListener::open(const SocketAddr& address, const ListenOptions& options,
+                                      bool both_families) noexcept {
   if (io::Handle::current() == nullptr) return failure(errc::no_runtime);
   const int family = address.is_ipv6() ? AF_INET6 : AF_INET;
   sys::UniqueFd fd(sys::tcp_socket(family));
@@ -133,8 +173,9 @@ Result<TcpListener> TcpListener::bind(const SocketAddr& address,
   int rc = sys::set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (rc == 0 && options.reuse_port)
     rc = sys::set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  if (rc == 0 && options.only_ipv6 && family == AF_INET6)
-    rc = sys::set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  const int only_six = both_families ? 0 : 1;
+  if (rc == 0 && (options.only_ipv6 || both_families) && family == AF_INET6)
+    rc = sys::set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only_six, sizeof only_six);
   if (rc == 0) rc = sys::bind(fd.get(), address.raw(), address.raw_size());
   if (rc == 0) rc = sys::listen(fd.get(), options.backlog);
   if (rc < 0) return failure(system_error(rc));

@@ -98,6 +98,15 @@ Operation writing(ScheduledIo* shared) noexcept {
   return {*shared, Direction::write, WaitKind::writable};
 }
 
+// Not a readiness that we only assume: the driver must have spoken. Whoever reads or writes by
+// itself clears nothing, so what is remembered is not believed either.
+Result<void> wait_for(ScheduledIo& shared, int fd, io::Interest interest, WaitKind kind) noexcept {
+  auto level = shared.wait_for_level(fd, interest, kind, ScheduledIo::Sharing::one_waiter);
+  if (!level) return failure(level.error());
+  shared.state().clear(io::IoState::news_for(interest), level->seen);
+  return {};
+}
+
 std::unexpected<std::error_code> not_open() noexcept {
   return failure(std::make_error_code(std::errc::bad_file_descriptor));
 }
@@ -166,7 +175,7 @@ Result<TcpStream> TcpStream::connect(const SocketAddr& peer) noexcept {
     if (connected) return stream;
     // Anything but "not yet" would have us wait for an edge that has come already.
     if (connected.error() != std::errc::not_connected) return failure(connected.error());
-    shared.state().clear(Direction::write, io::IoState::kWritable, *ready);
+    shared.state().clear(io::IoState::noted_for(io::Interest::writable), *ready);
   }
 }
 
@@ -241,7 +250,6 @@ Result<void> TcpStream::write_all(std::span<const std::byte> data) noexcept {
   return {};
 }
 
-// Not a readiness that we only assume: the driver must have spoken.
 Result<void> TcpStream::readable() noexcept {
   if (fd_ < 0) return not_open();
   ScheduledIo& shared = *registration_.shared();
@@ -256,18 +264,12 @@ Result<void> TcpStream::readable() noexcept {
     }
     if (ready.error() != errc::unsupported) return failure(ready.error());
   }
-  auto ready =
-      shared.wait(io::Interest::readable, WaitKind::readable, ScheduledIo::Sharing::one_waiter);
-  if (!ready) return failure(ready.error());
-  return {};
+  return wait_for(shared, fd, io::Interest::readable, WaitKind::readable);
 }
 
 Result<void> TcpStream::writable() noexcept {
   if (fd_ < 0) return not_open();
-  auto ready = registration_.shared()->wait(io::Interest::writable, WaitKind::writable,
-                                            ScheduledIo::Sharing::one_waiter);
-  if (!ready) return failure(ready.error());
-  return {};
+  return wait_for(*registration_.shared(), fd_, io::Interest::writable, WaitKind::writable);
 }
 
 Result<void> TcpStream::shutdown(Shutdown how) noexcept {

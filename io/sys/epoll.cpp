@@ -1,10 +1,12 @@
 // See epoll.hpp.
 #include "io/sys/epoll.hpp"
 
+#include "io/io_state.hpp"
 #include "io/sys/event_fd.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/fork.hpp"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <algorithm>
 #include <cerrno>
@@ -26,18 +28,20 @@ std::uint32_t flags_of(Interest interest) noexcept {
   return flags;  // EPOLLERR and EPOLLHUP always come
 }
 
-std::uint8_t ready_of(std::uint32_t events) noexcept {
+// HUP and ERR come for what may pass, too (io_state.hpp): they wake whomever they may concern,
+// and the call says what it was.
+std::uint16_t ready_of(std::uint32_t events) noexcept {
   unsigned ready = 0;
-  if ((events & (EPOLLIN | EPOLLPRI)) != 0) ready |= Ready::kReadable;
-  if ((events & EPOLLOUT) != 0) ready |= Ready::kWritable;
-  if ((events & EPOLLPRI) != 0) ready |= Ready::kPriority;
-  if ((events & EPOLLHUP) != 0) ready |= Ready::kReadClosed | Ready::kWriteClosed;
-  if ((events & EPOLLRDHUP) != 0) ready |= Ready::kReadClosed;
-  if ((events & EPOLLERR) != 0) {
-    ready |= Ready::kError;
-    if ((events & EPOLLOUT) != 0 || events == EPOLLERR) ready |= Ready::kWriteClosed;
-  }
-  return static_cast<std::uint8_t>(ready);
+  if ((events & (EPOLLIN | EPOLLPRI)) != 0) ready |= IoState::kReadable;
+  if ((events & EPOLLOUT) != 0) ready |= IoState::kWritable;
+  if ((events & EPOLLPRI) != 0) ready |= IoState::kPriority;
+  if ((events & (EPOLLHUP | EPOLLRDHUP)) != 0)
+    ready |= IoState::kReadClosed | IoState::kPriorityClosed;
+  if ((events & EPOLLHUP) != 0) ready |= IoState::kWriteClosed;
+  if ((events & EPOLLERR) != 0)
+    ready |= IoState::kReadable | IoState::kWritable | IoState::kError | IoState::kReadNews |
+             IoState::kWriteNews | IoState::kErrorNews;
+  return static_cast<std::uint16_t>(ready);
 }
 
 int or_error(int rc) noexcept { return rc < 0 ? -errno : rc; }
@@ -76,6 +80,16 @@ int or_error(int rc) noexcept { return rc < 0 ? -errno : rc; }
 }
 
 }  // namespace
+
+[[gnu::noinline]] int level_of(int fd, Interest interest) noexcept {
+  static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLPRI == POLLPRI &&
+                EPOLLHUP == POLLHUP && EPOLLRDHUP == POLLRDHUP);
+  if (int planned = base::inject("poll"); planned != 0) return planned;
+  pollfd one{fd, static_cast<short>(flags_of(interest) & ~std::uint32_t{EPOLLET}), 0};
+  if (const int rc = or_error(::poll(&one, 1, 0)); rc < 0) return rc;
+  if ((one.revents & POLLNVAL) != 0) return -EBADF;
+  return ready_of(static_cast<std::uint32_t>(one.revents) & ~std::uint32_t{EPOLLERR});
+}
 
 [[gnu::noinline]] Result<Poller> Poller::create(std::size_t max_events) noexcept {
   UniqueFd epoll(create_epoll());

@@ -18,8 +18,12 @@ namespace sys {
 
 struct Event {
   std::uint64_t token;
-  std::uint8_t ready;  // Ready's bits
+  std::uint16_t ready;  // IoState's bits
 };
+
+// What of `interest` is there now, in IoState's bits, or -errno. An ERR is not among it: it may
+// stand for an error queue, which is nothing to a reader.
+int level_of(int fd, Interest interest) noexcept;
 
 class Poller {
  public:

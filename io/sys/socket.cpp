@@ -6,6 +6,7 @@
 #include "sched/base/sys.hpp"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -163,6 +164,12 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
   const auto flags = static_cast<int>(outcome(::fcntl(fd, F_GETFL)));
   if (flags < 0) return flags;
   return (flags & O_NONBLOCK) != 0 ? 1 : 0;
+}
+
+[[gnu::noinline]] Bytes interface_index(const char* name) noexcept {
+  if (int planned = base::inject("if_nametoindex"); planned != 0) return planned;
+  const unsigned index = ::if_nametoindex(name);
+  return index == 0 ? outcome(-1) : Bytes{index};
 }
 
 [[gnu::noinline]] int open_null() noexcept {

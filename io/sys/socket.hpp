@@ -39,8 +39,9 @@ int set_option(int fd, int level, int name, const void* value, std::size_t size)
 int get_option(int fd, int level, int name, void* value, std::size_t size) noexcept;
 int local_address(int fd, void* address, std::size_t& size) noexcept;
 int peer_address(int fd, void* address, std::size_t& size) noexcept;
-int is_readable(int fd) noexcept;     // now: 1, 0, or -errno
-int is_nonblocking(int fd) noexcept;  // 1, 0, or -errno
+int is_readable(int fd) noexcept;                  // now: 1, 0, or -errno
+int is_nonblocking(int fd) noexcept;               // 1, 0, or -errno
+Bytes interface_index(const char* name) noexcept;  // or -errno
 int open_null() noexcept;
 // Opens /dev/null in the place of each standard descriptor that is closed.
 void fill_standard_descriptors() noexcept;

@@ -35,6 +35,19 @@ class Category final : public std::error_category {
       case errc::unsupported: return "not supported by this kernel or build";
       case errc::full: return "full: no room now";
       case errc::empty: return "empty: nothing there now";
+      case errc::missing_port:
+        return "no port: an address ends with one, such as 127.0.0.1:7000, [::1]:7000, "
+               "localhost:7000, or :7000";
+      case errc::invalid_port:
+        return "the port is no number from 0 to 65535: it is what follows the last ':'";
+      case errc::invalid_address:
+        return "no address: want 127.0.0.1:7000, [::1]:7000 (an IPv6 address stands in brackets), "
+               "or a host's name and a port";
+      case errc::unknown_interface:
+        return "no network interface here has the name or number after '%'";
+      case errc::host_not_found:
+        return "host not found: neither /etc/hosts nor a name server knows that name";
+      case errc::resolver_failed: return "the name server gave no answer: try again later";
     }
     return "unknown ramie error " + std::to_string(value);
   }
@@ -49,6 +62,12 @@ class Category final : public std::error_category {
       case errc::already_registered: return std::errc::file_exists;
       case errc::already_waiting: return std::errc::device_or_resource_busy;
       case errc::unsupported: return std::errc::operation_not_supported;
+      case errc::missing_port:
+      case errc::invalid_port:
+      case errc::invalid_address: return std::errc::invalid_argument;
+      case errc::unknown_interface: return std::errc::no_such_device;
+      case errc::host_not_found: return std::errc::address_not_available;
+      case errc::resolver_failed:
       case errc::full:
       case errc::empty: return std::errc::resource_unavailable_try_again;
       default: return {value, *this};

@@ -47,6 +47,7 @@ inline std::vector<Call> other_calls() {
       {"getrandom", {EAGAIN, EINTR, ENOSYS}, absorbed},
       {"getsockname", {ENOBUFS}, reported},
       {"getsockopt", {ENOPROTOOPT, ENOBUFS}, reported},
+      {"if_nametoindex", {EMFILE, ENFILE, ENOMEM}, reported},
       {"listen", {EADDRINUSE, EOPNOTSUPP}, reported},
       {"madvise", {EINVAL}, absorbed},        // mprotect does it
       {"madvise", {EAGAIN, ENOMEM}, either},  // the guard, or only advice

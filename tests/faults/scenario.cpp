@@ -247,6 +247,9 @@ void block(Findings& findings, bool looks_names_up) {
       findings.expect(*result == i, "another job's result");
   }
   if (!looks_names_up) return;
+  const auto scoped = ramie::net::SocketAddr::parse("[fe80::1%lo]:80");
+  if (is_good(findings, "SocketAddr::parse", scoped))
+    findings.expect(scoped->port() == 80, "another port");
   auto found =
       within(findings, "lookup_host hangs", [] { return ramie::net::lookup_host("localhost:80"); });
   if (is_good(findings, "lookup_host", found)) findings.expect(!found->empty(), "no address");

@@ -11,7 +11,7 @@ namespace {
 using ramie::io::Direction;
 using ramie::io::IoState;
 
-constexpr std::uint8_t kAllReady = IoState::kReadyMask;
+constexpr IoState::Bits kAllReady = IoState::kReadyMask;
 
 }  // namespace
 
@@ -28,7 +28,7 @@ TEST_CASE("IoState: a clear with an old tick keeps the newer edge") {
 
 TEST_CASE("IoState: a report steps only the ticks of the directions that it concerns") {
   struct Case {
-    std::uint8_t ready;
+    IoState::Bits ready;
     bool steps_read, steps_write;
   };
   const Case cases[] = {
@@ -38,6 +38,10 @@ TEST_CASE("IoState: a report steps only the ticks of the directions that it conc
       {IoState::kWriteClosed, false, true},
       {IoState::kPriority, true, false},
       {IoState::kError, true, false},
+      {IoState::kReadNews, true, false},
+      {IoState::kErrorNews, true, false},
+      {IoState::kPriorityClosed, true, false},
+      {IoState::kWriteNews, false, true},
       {IoState::kReadable | IoState::kWritable, true, true},
   };
   for (const Case& one : cases) {
@@ -62,12 +66,12 @@ TEST_CASE("IoState: an edge of one direction does not save the other from being 
   CHECK(state.load().ready() == IoState::kReadable);
 }
 
-TEST_CASE("IoState: closed bits are final, gone and shutdown stay through every transition") {
+TEST_CASE("IoState: gone and shutdown stay through every transition, and no readiness does") {
   const auto transitions = {
       +[](IoState& state) { state.publish(IoState::kReadable); },
       +[](IoState& state) { state.publish(kAllReady); },
-      +[](IoState& state) { state.clear(Direction::read, IoState::kReadSide, state.load()); },
-      +[](IoState& state) { state.clear(Direction::write, IoState::kWriteSide, state.load()); },
+      +[](IoState& state) { state.clear(IoState::kReadSide, state.load()); },
+      +[](IoState& state) { state.clear(IoState::kWriteSide, state.load()); },
       +[](IoState& state) { state.shut_down(); },
       +[](IoState& state) { state.go(); },
   };
@@ -79,13 +83,27 @@ TEST_CASE("IoState: closed bits are final, gone and shutdown stay through every 
       state.go();
       first(state);
       second(state);
-      const IoState::Snapshot now = state.load();
-      CHECK(now.is_shut_down());
-      CHECK(now.is_gone());
-      CHECK((now.ready() & IoState::kReadClosed) != 0);
-      CHECK((now.ready() & IoState::kWriteClosed) != 0);
+      CHECK(state.load().is_shut_down());
+      CHECK(state.load().is_gone());
+      state.clear(kAllReady, state.load());
+      CHECK(state.load().ready() == 0);
     }
   }
+}
+
+TEST_CASE("IoState: the sides share no bit, and EAGAIN of one kind of waiter spares the others'") {
+  using ramie::io::Interest;
+  CHECK((IoState::kReadSide & IoState::kWriteSide) == 0);
+  CHECK((IoState::kReadSide | IoState::kWriteSide) == IoState::kReadyMask);
+  unsigned together = 0;
+  for (const auto one :
+       {Interest::readable, Interest::writable, Interest::priority, Interest::error}) {
+    const IoState::Bits bits = IoState::noted_for(one);
+    CHECK((together & bits) == 0);
+    together |= bits;
+    CHECK((IoState::waited_for(one) & ~unsigned{bits}) == 0);
+  }
+  CHECK(together == IoState::kReadyMask);
 }
 
 TEST_CASE("IoState: a reset forgets everything") {

@@ -15,7 +15,7 @@ Kernel::Kernel() { current_ = this; }
 Kernel::~Kernel() { current_ = nullptr; }
 Kernel& Kernel::current() { return *current_; }
 
-void Kernel::make_ready(int fd, std::uint8_t bits) {
+void Kernel::make_ready(int fd, std::uint16_t bits) {
   const std::lock_guard lock(mutex);
   descriptors[fd].ready |= bits;
 }
@@ -58,9 +58,14 @@ int Poller::wait(base::Nanos, std::vector<Event>& events) noexcept {
   const std::lock_guard lock(Kernel::current().mutex);
   for (Kernel::Descriptor& descriptor : Kernel::current().descriptors) {
     if (descriptor.token == 0 || descriptor.ready == 0) continue;
-    events.push_back({descriptor.token, std::exchange(descriptor.ready, std::uint8_t{0})});
+    events.push_back({descriptor.token, std::exchange(descriptor.ready, std::uint16_t{0})});
   }
   return 0;
+}
+
+int level_of(int fd, Interest) noexcept {
+  const std::lock_guard lock(Kernel::current().mutex);
+  return Kernel::current().descriptors[fd].level;
 }
 
 void Poller::wake() noexcept {}

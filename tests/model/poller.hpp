@@ -19,11 +19,12 @@ class Kernel {
   Kernel& operator=(const Kernel&) = delete;
 
   [[nodiscard]] static Kernel& current();
-  void make_ready(int fd, std::uint8_t bits);
+  void make_ready(int fd, std::uint16_t bits);
 
   struct Descriptor {
     std::uint64_t token = 0;  // 0: not registered
-    std::uint8_t ready = 0;   // not collected yet
+    std::uint16_t ready = 0;  // not collected yet
+    std::uint16_t level = 0;  // what poll() would say
   };
   Mutex mutex;
   Descriptor descriptors[kDescriptors];

@@ -6,8 +6,11 @@
 #include "tests/model/stage.hpp"
 
 #include "io/driver.hpp"
+#include "io/stream_io.hpp"
 
 #include <catch2/catch.hpp>
+#include <cerrno>
+#include <mutex>
 
 using namespace ramie::model;
 using ramie::io::Direction;
@@ -28,14 +31,14 @@ struct Io {
 
   ~Io() { (void)driver->deregister_source(io, 1); }
 
-  static std::uint8_t bits_of(Direction direction) {
+  static IoState::Bits bits_of(Direction direction) {
     return direction == Direction::read ? IoState::kReadable : IoState::kWritable;
   }
   Atomic<int>& available(Direction direction) {
     return direction == Direction::read ? to_read : to_write;
   }
 
-  void publish(std::uint8_t ready) {
+  void publish(IoState::Bits ready) {
     ramie::sched::WakeList wakes;
     io.publish(ready, wakes);
   }
@@ -72,66 +75,158 @@ struct Io {
 }  // namespace
 
 TEST_CASE("ScheduledIo model: an edge between EAGAIN and the clear, or before the wait, survives") {
-  check_model("scheduled io: one direction, 3 edges", [] {
-    Io io;
-    FiberThread fiber([&] { check(io.move(Direction::read, 3), "nobody shuts down"); });
-    for (int i = 0; i < 3; ++i) io.deliver(Direction::read);
-  }, {{281, "a clear ignores the tick"},
-      {282, "the tick wraps at 2"},
-      {284, "clear is a load and a store"},
-      {277, "readiness is not read again under the lock"},
-      {278, "the waiters are taken before readiness is published"},
-      {kClearUnseen, "the clear uses a tick that was read after the call"}}, {.preemptions = 3});
+  check_model("scheduled io: one direction, 3 edges",
+              [] {
+                Io io;
+                FiberThread fiber([&] { check(io.move(Direction::read, 3), "nobody shuts down"); });
+                for (int i = 0; i < 3; ++i) io.deliver(Direction::read);
+              },
+              {{281, "a clear ignores the tick"},
+               {282, "the tick wraps at 2"},
+               {284, "clear is a load and a store"},
+               {277, "readiness is not read again under the lock"},
+               {278, "the waiters are taken before readiness is published"},
+               {kClearUnseen, "the clear uses a tick that was read after the call"}},
+              {.preemptions = 3});
 }
 
 TEST_CASE("ScheduledIo model: a clear of one direction keeps an edge of the other") {
-  check_model("scheduled io: both directions", [] {
-    Io io;
-    FiberThread reader([&] { check(io.move(Direction::read, 1), "nobody shuts down"); });
-    FiberThread writer([&] { check(io.move(Direction::write, 2), "nobody shuts down"); });
-    io.deliver(Direction::write);
-    io.deliver(Direction::read);
-    io.deliver(Direction::write);
-  }, {{281, "a clear ignores the tick"},
-      {284, "clear is a load and a store"},
-      {286, "a clear compares the other direction's tick"},
-      {277, "readiness is not read again under the lock"}}, {.preemptions = 2});
+  check_model(
+      "scheduled io: both directions",
+      [] {
+        Io io;
+        FiberThread reader([&] { check(io.move(Direction::read, 1), "nobody shuts down"); });
+        FiberThread writer([&] { check(io.move(Direction::write, 2), "nobody shuts down"); });
+        io.deliver(Direction::write);
+        io.deliver(Direction::read);
+        io.deliver(Direction::write);
+      },
+      {{281, "a clear ignores the tick"},
+       {284, "clear is a load and a store"},
+       {286, "a clear compares the other direction's tick"},
+       {277, "readiness is not read again under the lock"}},
+      {.preemptions = 2});
 }
 
 TEST_CASE("ScheduledIo model: a shutdown is sticky and wakes both directions") {
-  check_model("scheduled io: shutdown", [] {
-    Io io;
-    FiberThread reader([&] { (void)io.move(Direction::read, 2); });
-    FiberThread writer([&] { check(!io.move(Direction::write, 1), "nothing was written"); });
-    Thread closer([&] { io.io.shut_down(); });
-    io.deliver(Direction::read);
-    reader.join();
-    writer.join();
-    closer.join();
-    check(io.io.state().load().is_shut_down(), "the shutdown was overwritten");
-  }, {{283, "publish is a load and a store"},
-      {284, "clear is a load and a store"},
-      {285, "publish does not carry the shutdown"},
-      {277, "readiness is not read again under the lock"},
-      {280, "the shutdown takes no waiters"}}, {.preemptions = 2});
+  check_model(
+      "scheduled io: shutdown",
+      [] {
+        Io io;
+        FiberThread reader([&] { (void)io.move(Direction::read, 2); });
+        FiberThread writer([&] { check(!io.move(Direction::write, 1), "nothing was written"); });
+        Thread closer([&] { io.io.shut_down(); });
+        io.deliver(Direction::read);
+        reader.join();
+        writer.join();
+        closer.join();
+        check(io.io.state().load().is_shut_down(), "the shutdown was overwritten");
+      },
+      {{283, "publish is a load and a store"},
+       {284, "clear is a load and a store"},
+       {285, "publish does not carry the shutdown"},
+       {277, "readiness is not read again under the lock"},
+       {280, "the shutdown takes no waiters"}},
+      {.preemptions = 2});
 }
 
-TEST_CASE("ScheduledIo model: a peer's close is final: no clear takes it back") {
-  check_model("scheduled io: closed", [] {
-    Io io;
-    const auto drain = [&] {  // reads until the end of the stream
-      for (;;) {
-        const IoState::Snapshot seen = *io.wait(Direction::read);
-        if ((seen.ready() & IoState::kReadClosed) != 0) return;
-        io.io.state().clear(Direction::read, IoState::kReadSide, seen);
-      }
-    };
-    FiberThread one([&] {
-      drain();
-      io.io.state().clear(Direction::read, IoState::kReadSide, io.io.state().load());
-      drain();
-    });
-    io.deliver(Direction::read);
-    io.publish(IoState::kReadClosed);
-  }, {{287, "a clear takes closed bits too"}}, {.preemptions = 3});
+// What a call of this reader finds, as a kernel keeps it.
+struct Stream {
+  Atomic<int> data{0}, error{0};
+  Atomic<bool> has_ended{false};
+  int calls = 0;
+
+  ramie::io::sys::Bytes receive(int limit) {
+    check(++calls <= limit, "the reader spins");
+    if (data.load(Order::acquire) > 0) return data.fetch_sub(1, Order::acq_rel), 1;
+    if (error.load(Order::acquire) != 0) return -error.exchange(0, Order::acq_rel);
+    return has_ended.load(Order::acquire) ? 0 : -EAGAIN;
+  }
+};
+
+// The shipped loop. Bytes, 0 at the end, or -1.
+int read(Io& io, Stream& stream, int limit) {
+  const ramie::io::Operation reading{io.io, Direction::read, ramie::sched::WaitKind::io};
+  const auto n = run_operation(reading, 4, ramie::io::Short::clears,
+                               [&](std::size_t&) { return stream.receive(limit); });
+  return n ? static_cast<int>(*n) : -1;
+}
+
+TEST_CASE("ScheduledIo model: a HUP that passes makes no reader spin, and the real end comes") {
+  check_model(
+      "scheduled io: a HUP that passes",
+      [] {
+        Io io;
+        Stream stream;
+        io.publish(IoState::kReadClosed | IoState::kPriorityClosed);  // it is not connected yet
+        FiberThread reader([&] {
+          check(read(io, stream, 7) == 1, "no data");
+          check(read(io, stream, 7) == 0, "no end");
+          check(read(io, stream, 7) == 0, "the end does not stay");
+        });
+        stream.data.store(1, Order::release);
+        io.publish(IoState::kReadable);
+        stream.has_ended.store(true, Order::release);
+        io.publish(IoState::kReadClosed | IoState::kPriorityClosed);
+      },
+      {{287, "closed bits are final"},
+       {281, "a clear ignores the tick"},
+       {284, "clear is a load and a store"},
+       {277, "readiness is not read again under the lock"}},
+      {.preemptions = 3});
+}
+
+TEST_CASE("ScheduledIo model: a short read disproves neither an error nor an end") {
+  check_model("scheduled io: a short read",
+              [] {
+                Io io;
+                Stream stream;
+                FiberThread reader([&] {
+                  check(read(io, stream, 5) == 1, "no data");
+                  check(read(io, stream, 5) == -1, "no error");
+                  check(read(io, stream, 5) == 0, "no end");
+                });
+                stream.data.store(1, Order::release);
+                stream.error.store(ECONNRESET, Order::release);
+                io.publish(IoState::kReadable | IoState::kError | IoState::kReadNews);
+                stream.has_ended.store(true, Order::release);
+                io.publish(IoState::kReadClosed | IoState::kPriorityClosed);
+              },
+              {{410, "a short read beside an error clears"}}, {.preemptions = 3});
+}
+
+// The reader tells nobody what it took, and takes one unit at a time: two come with one edge.
+TEST_CASE("ScheduledIo model: readiness for other people's code neither spins nor gets lost") {
+  check_model(
+      "scheduled io: level",
+      [] {
+        Io io;
+        int units = 0;  // under the kernel's mutex
+        const auto add = [&](int more) {
+          const std::lock_guard lock(io.kernel.mutex);
+          units += more;
+          io.kernel.descriptors[1].level = units > 0 ? IoState::kReadable : IoState::Bits{0};
+          return units > 0;
+        };
+        FiberThread reader([&] {
+          for (int taken = 0, rounds = 1; taken < 3; ++rounds) {
+            check(rounds <= 5, "the reader spins");
+            const auto level = io.io.wait_for_level(
+                1, Interest::readable, ramie::sched::WaitKind::io, ScheduledIo::Sharing::any);
+            check(level.has_value() && level->ready.is_readable(), "nobody ends it");
+            if (!add(0)) continue;  // somebody else took it, as far as we know
+            (void)add(-1);
+            ++taken;
+          }
+        });
+        (void)add(2);
+        io.publish(IoState::kReadable);
+        (void)add(1);
+        io.publish(IoState::kReadable);
+      },
+      {{411, "what is remembered is believed"},
+       {412, "the clear uses a tick that was read after the question"},
+       {413, "it is cleared without a question"},
+       {277, "readiness is not read again under the lock"}},
+      {.preemptions = 3});
 }

@@ -1,14 +1,18 @@
 // Addresses: what text is one, and what comes back out.
 #include <ramie/net.hpp>
 
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/un.h>
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <string>
 #include <string_view>
 
 namespace {
 
+using ramie::errc;
+using ramie::net::lookup_host;
 using ramie::net::SocketAddr;
 using namespace std::string_view_literals;
 
@@ -73,7 +77,12 @@ TEST_CASE("SocketAddr: garbage is invalid_argument") {
       "::1]:80",
       "[]:80",
       "[127.0.0.1]:80",
-      "[::1%lo]:80",
+      "[::1%]:80",
+      "[%lo]:80",
+      "[::1%lo",
+      "127.0.0.1%lo:80",
+      "[127.0.0.1%lo]:80",
+      "fe80::1%lo:80",
       "[::g]:80",
       "[:::]:80",
       "[[::1]]:80",
@@ -91,7 +100,68 @@ TEST_CASE("SocketAddr: garbage is invalid_argument") {
     CAPTURE(std::string(one));
     const auto address = SocketAddr::parse(one);
     REQUIRE_FALSE(address.has_value());
+    if (address.error() == errc::unknown_interface) continue;  // an empty scope
     CHECK(address.error() == std::errc::invalid_argument);
+  }
+}
+
+TEST_CASE("SocketAddr: an IPv6 scope is kept, by name or number, and comes back") {
+  const std::uint32_t loopback = ::if_nametoindex("lo");
+  REQUIRE(loopback != 0);
+  const std::string scoped = "[fe80::1%" + std::to_string(loopback) + "]:80";
+  const auto by_name = SocketAddr::parse("[fe80::1%lo]:80");
+  REQUIRE(by_name.has_value());
+  CHECK(by_name->to_string() == scoped);
+  CHECK(*SocketAddr::parse(scoped) == *by_name);
+  CHECK_FALSE(*SocketAddr::parse("[fe80::1]:80") == *by_name);
+  sockaddr_in6 raw{};
+  std::memcpy(&raw, by_name->raw(), sizeof raw);
+  CHECK(raw.sin6_scope_id == loopback);
+  CHECK(SocketAddr::from_raw(&raw, sizeof raw).to_string() == scoped);
+  // A number need not be an interface of this machine; 0 is none.
+  CHECK(SocketAddr::parse("[ff02::1%4294967295]:9")->to_string() == "[ff02::1%4294967295]:9");
+  CHECK(SocketAddr::parse("[::1%0]:80")->to_string() == "[::1]:80");
+  for (const std::string_view bad :
+       {"[fe80::1%no-such-one]:80"sv, "[fe80::1%]:80"sv, "[fe80::1%4294967296]:80"sv,
+        "[fe80::1%l\0]:80"sv, "[fe80::1%a-name-that-is-far-too-long]:80"sv}) {
+    const auto address = SocketAddr::parse(bad);
+    REQUIRE_FALSE(address.has_value());
+    CHECK((address.error() == errc::unknown_interface || bad.find('\0') != bad.npos));
+  }
+  CHECK(lookup_host("[fe80::1%lo]:80").value().front() == *by_name);
+}
+
+TEST_CASE("SocketAddr: the error says what is wrong with the text") {
+  struct Case {
+    std::string_view text;
+    errc wanted;
+  };
+  const Case cases[] = {
+      {"7000", errc::missing_port},
+      {"localhost", errc::missing_port},
+      {"127.0.0.1", errc::missing_port},
+      {"127.0.0.1:", errc::missing_port},
+      {"[::1]", errc::missing_port},
+      {"", errc::missing_port},
+      {"127.0.0.1:http", errc::invalid_port},
+      {"127.0.0.1:65536", errc::invalid_port},
+      {"localhost:-1", errc::invalid_port},
+      {"[::1]:x", errc::invalid_port},
+      {"::1:80", errc::invalid_address},
+      {":80", errc::invalid_address},
+      {"[localhost]:80", errc::invalid_address},
+      {"256.0.0.1:80", errc::invalid_address},
+      {"[fe80::1%nope]:80", errc::unknown_interface},
+  };
+  for (const Case& one : cases) {
+    CAPTURE(std::string(one.text));
+    const auto parsed = SocketAddr::parse(one.text);
+    REQUIRE_FALSE(parsed.has_value());
+    CHECK(parsed.error() == one.wanted);
+    CHECK(parsed.error().message().size() > 20);
+    const auto looked_up = lookup_host(one.text);  // without asking anybody: there is no runtime
+    REQUIRE_FALSE(looked_up.has_value());
+    CHECK(looked_up.error() == one.wanted);
   }
 }
 

@@ -32,11 +32,48 @@ TEST_CASE("bind: in use, not ours, not an address: each says what is wrong") {
     const auto address = *listener.local_addr();
     CHECK(error_of(TcpListener::bind(address)) == std::errc::address_in_use);
     CHECK(error_of(TcpListener::bind("192.0.2.1:0")) == std::errc::address_not_available);
-    for (const char* bad : {"", "localhost:80", "127.0.0.1", "127.0.0.1:65536", "[::1]"})
-      CHECK(error_of(TcpListener::bind(bad)) == std::errc::invalid_argument);
+    for (const char* bad : {"", "7000", "localhost", "127.0.0.1", "[::1]"})
+      CHECK(error_of(TcpListener::bind(bad)) == errc::missing_port);
+    CHECK(error_of(TcpListener::bind("127.0.0.1:65536")) == errc::invalid_port);
+    for (const char* bad : {"256.0.0.1:0", "::1:80", "[*]:80"})
+      CHECK(error_of(TcpListener::bind(bad)) == errc::invalid_address);
     CHECK(error_of(TcpListener::bind(address)) == std::errc::address_in_use);
     listener = TcpListener();
     CHECK(TcpListener::bind(address).has_value());  // free again at once
+  });
+}
+
+TEST_CASE("bind: a port alone is every address, of both families") {
+  in_runtime(2, [] {
+    for (const char* any : {":0", "*:0"}) {
+      auto listener = ramie::or_throw(TcpListener::bind(any));
+      const std::string port = std::to_string(listener.local_addr()->port());
+      CHECK(TcpStream::connect("127.0.0.1:" + port).has_value());
+      if (listener.local_addr()->is_ipv6()) CHECK(TcpStream::connect("[::1]:" + port).has_value());
+      CHECK(error_of(TcpListener::bind(":" + port)) == std::errc::address_in_use);
+    }
+    // Without IPv6 it is IPv4's.
+    const Fault fault({.calls = {"socket"}, .error = EAFNOSUPPORT});
+    CHECK(TcpListener::bind(":0")->local_addr()->to_string().starts_with("0.0.0.0:"));
+    CHECK(fault.hits() == 1);
+  });
+}
+
+TEST_CASE("bind: a name is looked up, IPv4 first, the next address if one cannot be bound") {
+  in_runtime(2, [] {
+    auto listener = ramie::or_throw(TcpListener::bind("localhost:0"));
+    const auto address = *listener.local_addr();
+    CHECK(TcpStream::connect(address).has_value());
+    CHECK(TcpStream::connect("localhost:" + std::to_string(address.port())).has_value());
+    const auto found = ramie::net::lookup_host("localhost:0");
+    bool has_ipv4 = false;
+    for (const SocketAddr& one : *found) has_ipv4 = has_ipv4 || !one.is_ipv6();
+    CHECK(address.is_ipv6() != has_ipv4);
+    const Fault fault({.calls = {"bind"}, .error = EADDRNOTAVAIL, .times = Fault::kAlways});
+    CHECK(error_of(TcpListener::bind("localhost:0")) == std::errc::address_not_available);
+    CHECK(fault.hits() == found->size());
+    const auto unknown = error_of(TcpListener::bind("no-such-host.invalid:0"));
+    CHECK((unknown == errc::host_not_found || unknown == errc::resolver_failed));
   });
 }
 

@@ -171,14 +171,14 @@ const IoRow kIoTable[] = {
   {"r",   {"r 20", "rw 11", "rR 20", " 10", "r 20", "r 10", "r! 10", "rg 10", " 00"}},
   {"w",   {"rw 11", "w 02", "wR 11", "w 01", "rw 11", " 01", "w! 01", "wg 01", " 00"}},
   {"rw",  {"rw 21", "rw 12", "rwR 21", "w 11", "rw 21", "r 11", "rw! 11", "rwg 11", " 00"}},
-  {"rR",  {"rR 30", "rwR 21", "rR 30", "R 20", "rR 30", "rR 20", "rR! 20", "rRg 20", " 00"}},
-  {"wW",  {"rwW 12", "wW 03", "wRW 12", "wW 02", "rwW 12", "W 02", "wW! 02", "wWg 02", " 00"}},
+  {"rR",  {"rR 30", "rwR 21", "rR 30", " 20", "rR 30", "rR 20", "rR! 20", "rRg 20", " 00"}},
+  {"wW",  {"rwW 12", "wW 03", "wRW 12", "wW 02", "rwW 12", " 02", "wW! 02", "wWg 02", " 00"}},
   {"r!",  {"r! 20", "rw! 11", "rR! 20", "! 10", "r! 20", "r! 10", "r! 10", "r!g 10", " 00"}},
   {"rg",  {"rg 20", "rwg 11", "rRg 20", "g 10", "rg 20", "rg 10", "r!g 10", "rg 10", " 00"}},
 };
 // clang-format on
 
-std::uint8_t bit_of(char letter) {
+IoState::Bits bit_of(char letter) {
   switch (letter) {
     case 'r': return IoState::kReadable;
     case 'w': return IoState::kWritable;
@@ -188,8 +188,8 @@ std::uint8_t bit_of(char letter) {
 }
 
 void apply(IoState& state, const std::string& name) {
-  constexpr std::uint8_t kRead = IoState::kReadable | IoState::kReadClosed;
-  constexpr std::uint8_t kWrite = IoState::kWritable | IoState::kWriteClosed;
+  constexpr IoState::Bits kRead = IoState::kReadable | IoState::kReadClosed;
+  constexpr IoState::Bits kWrite = IoState::kWritable | IoState::kWriteClosed;
   const IoState::Snapshot seen = state.load();
   if (name.starts_with("publish ")) state.publish(bit_of(name.back()));
   if (name == "clear r late") state.publish(IoState::kReadable);  // after the snapshot

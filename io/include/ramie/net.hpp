@@ -1,6 +1,7 @@
 // TCP: listeners, streams, addresses.
 #pragma once
 
+#include <ramie/detail/bytes.hpp>
 #include <ramie/io.hpp>
 #include <ramie/result.hpp>
 
@@ -22,9 +23,11 @@ class SocketAddr {
  public:
   SocketAddr() noexcept = default;
 
-  /// Reads "127.0.0.1:80" or "[::1]:80": numbers only, no look-up.
+  /// Reads "127.0.0.1:80", "[::1]:80" or "[fe80::1%eth0]:80", whose scope is an interface's name or
+  /// number: numbers only, no look-up.
   /// Returns  the address.
-  /// Errors   invalid_argument.
+  /// Errors   missing_port, invalid_port and invalid_address, which are invalid_argument;
+  ///          unknown_interface.
   /// Blocks   never.
   /// Threads  any.
   /// Cancel   not a wait.
@@ -32,6 +35,7 @@ class SocketAddr {
   /// From the kernel's form: a sockaddr of `size` bytes.
   RAMIE_API static SocketAddr from_raw(const void* address, std::size_t size) noexcept;
 
+  /// A text that parse() takes; a scope is a number.
   RAMIE_API std::string to_string() const;
   RAMIE_API std::uint16_t port() const noexcept;
   RAMIE_API void set_port(std::uint16_t port) noexcept;
@@ -48,9 +52,9 @@ class SocketAddr {
 
 /// All addresses of "host:port"; asks the system's resolver on a thread of the blocking pool.
 /// Returns  at least one address; numbers are not looked up.
-/// Errors   invalid_argument (no port), address_not_available (unknown host),
-///          resource_unavailable_try_again, not_enough_memory, no_runtime, canceled, timed_out,
-///          shutting_down. Throws std::bad_alloc.
+/// Errors   those of SocketAddr::parse(); host_not_found, resolver_failed; not_enough_memory,
+///          resource_unavailable_try_again, no_runtime, canceled, timed_out, shutting_down. Throws
+///          std::bad_alloc.
 /// Blocks   this fiber.
 /// Threads  fibers.
 /// Cancel   safe; the look-up itself goes on in its thread.
@@ -94,9 +98,17 @@ class TcpStream {
   /// Threads  one reader and one writer at a time; a second one gets `already_waiting`.
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<std::size_t> read(std::span<std::byte> buffer) noexcept;
+  template <ramie::detail::CharsOut T>
+  [[nodiscard]] Result<std::size_t> read(T&& buffer) noexcept {
+    return read(ramie::detail::bytes_out(buffer));
+  }
   /// Reads into several buffers, in order; as read().
   [[nodiscard]] RAMIE_API Result<std::size_t> read_vectored(
       std::span<const std::span<std::byte>> buffers) noexcept;
+  template <ramie::detail::TextRooms T>
+  [[nodiscard]] Result<std::size_t> read_vectored(const T& buffers) noexcept {
+    return read_vectored(ramie::detail::parts_out(buffers).get());
+  }
   /// Fills `buffer` whole.
   /// Returns  success; `connection_aborted` if the peer closed before.
   /// Errors   as read(); some bytes may have been consumed.
@@ -104,8 +116,16 @@ class TcpStream {
   /// Threads  as read().
   /// Cancel   not safe: the bytes read so far are in `buffer`, uncounted.
   [[nodiscard]] RAMIE_API Result<void> read_exact(std::span<std::byte> buffer) noexcept;
+  template <ramie::detail::CharsOut T>
+  [[nodiscard]] Result<void> read_exact(T&& buffer) noexcept {
+    return read_exact(ramie::detail::bytes_out(buffer));
+  }
   /// Copies what has arrived without consuming it; waits as read() does.
   [[nodiscard]] RAMIE_API Result<std::size_t> peek(std::span<std::byte> buffer) noexcept;
+  template <ramie::detail::CharsOut T>
+  [[nodiscard]] Result<std::size_t> peek(T&& buffer) noexcept {
+    return peek(ramie::detail::bytes_out(buffer));
+  }
 
   /// Waits until the kernel takes at least one byte of `data`.
   /// Returns  bytes taken, 1..data.size(); 0 only if `data` is empty.
@@ -114,8 +134,16 @@ class TcpStream {
   /// Threads  one writer at a time.
   /// Cancel   safe: on an error nothing was taken.
   [[nodiscard]] RAMIE_API Result<std::size_t> write(std::span<const std::byte> data) noexcept;
+  template <ramie::detail::CharsIn T>
+  [[nodiscard]] Result<std::size_t> write(T&& text) noexcept {
+    return write(ramie::detail::bytes_in(text));
+  }
   [[nodiscard]] RAMIE_API Result<std::size_t> write_vectored(
       std::span<const std::span<const std::byte>> data) noexcept;
+  template <ramie::detail::TextParts T>
+  [[nodiscard]] Result<std::size_t> write_vectored(const T& data) noexcept {
+    return write_vectored(ramie::detail::parts_in(data).get());
+  }
   /// Sends all of `data`.
   /// Returns  success.
   /// Errors   as write(); a part may have been sent.
@@ -123,6 +151,10 @@ class TcpStream {
   /// Threads  one writer at a time.
   /// Cancel   not safe: how much was sent is lost.
   [[nodiscard]] RAMIE_API Result<void> write_all(std::span<const std::byte> data) noexcept;
+  template <ramie::detail::CharsIn T>
+  [[nodiscard]] Result<void> write_all(T&& text) noexcept {
+    return write_all(ramie::detail::bytes_in(text));
+  }
 
   /// Waits until a read would find something (data, end, or an error): for taking a buffer only
   /// then.
@@ -188,11 +220,13 @@ class TcpListener {
   RAMIE_API TcpListener& operator=(TcpListener&& other) noexcept;
   RAMIE_API ~TcpListener();
 
-  /// Binds and listens; port 0 takes a free one.
+  /// Binds and listens; port 0 takes a free one. ":7000" and "*:7000" are all addresses of this
+  /// machine, of IPv6 and IPv4. A host's name ("localhost:7000") is looked up, and the first of its
+  /// addresses that can be bound is taken, IPv4's before IPv6's.
   /// Returns  the listener.
-  /// Errors   address_in_use, address_not_available, permission_denied, invalid_argument (bad
-  ///          text), no_runtime.
-  /// Blocks   never; a host name is not looked up here.
+  /// Errors   address_in_use, address_not_available, permission_denied, no_runtime; of a text those
+  ///          of lookup_host().
+  /// Blocks   never, but for the look-up of a name.
   /// Threads  any that runs fibers or has entered a runtime.
   /// Cancel   not a wait.
   [[nodiscard]] RAMIE_API static Result<TcpListener> bind(
@@ -217,6 +251,9 @@ class TcpListener {
  private:
   TcpListener(io::Registration registration, int fd) noexcept
       : registration_(std::move(registration)), fd_(fd) {}
+  static Result<TcpListener> open(const SocketAddr& address, const ListenOptions& options,
+                                  bool both_families) noexcept;
+  static Result<TcpListener> bind_any(std::uint16_t port, const ListenOptions& options) noexcept;
   void close() noexcept;
   Result<void> survive(int error, unsigned failures) noexcept;
 

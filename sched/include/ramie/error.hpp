@@ -23,6 +23,12 @@ enum class errc {
   unsupported,         // the kernel or the build lacks it
   full,                // no room in the channel now
   empty,               // nothing in the channel now
+  missing_port,        // an address without ":port"
+  invalid_port,        // a port that is no number from 0 to 65535
+  invalid_address,     // a text that is neither an address nor a host's name
+  unknown_interface,   // no network interface has the name or number after '%'
+  host_not_found,      // the resolver knows no such host
+  resolver_failed,     // the resolver got no answer
 };
 
 RAMIE_API const std::error_category& category() noexcept;

@@ -41,6 +41,19 @@ T or_throw(Result<T>&& result) {
   if (!result) throw std::system_error(result.error());
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
+/// The same for a result with a name, which keeps its value: a reference to it.
+template <class T>
+std::add_lvalue_reference_t<T> or_throw(Result<T>& result) {
+  if (!result) throw std::system_error(result.error());
+  if constexpr (!std::is_void_v<T>) return *result;
+}
+template <class T>
+std::add_lvalue_reference_t<const T> or_throw(const Result<T>& result) {
+  if (!result) throw std::system_error(result.error());
+  if constexpr (!std::is_void_v<T>) return *result;
+}
+template <class T>
+void or_throw(const Result<T>&& result) = delete;  // a reference to it would dangle
 
 /// Prints `what: message` on stderr: the last line of a program that could not go on.
 /// Returns  1, ready to be main's exit status.

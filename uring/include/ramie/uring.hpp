@@ -1,6 +1,7 @@
 // io_uring, directly: any operation that the kernel knows, awaited by a fiber.
 #pragma once
 
+#include <ramie/detail/bytes.hpp>
 #include <ramie/net.hpp>
 #include <ramie/result.hpp>
 
@@ -130,6 +131,10 @@ inline constexpr std::size_t kZeroCopyThreshold = std::size_t{64} << 10U;
 ///          acknowledge them at once the connection is reset: the memory is the caller's again.
 [[nodiscard]] RAMIE_API Result<std::size_t> send_zero_copy(
     net::TcpStream& stream, std::span<const std::byte> data) noexcept;
+template <ramie::detail::CharsIn T>
+[[nodiscard]] Result<std::size_t> send_zero_copy(net::TcpStream& stream, T&& text) noexcept {
+  return send_zero_copy(stream, ramie::detail::bytes_in(text));
+}
 
 }  // namespace uring
 }  // namespace v0

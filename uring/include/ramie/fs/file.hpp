@@ -15,6 +15,7 @@
 #pragma once
 
 #include <ramie/detail/atomic.hpp>
+#include <ramie/detail/bytes.hpp>
 #include <ramie/fs/metadata.hpp>
 #include <ramie/fs/path.hpp>
 #include <ramie/result.hpp>
@@ -101,9 +102,17 @@ class File {
   /// Threads  any, several at a time.
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<std::size_t> read(std::span<std::byte> buffer);
+  template <ramie::detail::CharsOut T>
+  [[nodiscard]] Result<std::size_t> read(T&& buffer) {
+    return read(ramie::detail::bytes_out(buffer));
+  }
   /// Reads into several buffers, in order; as read(). One call fills 64 of them at most.
   [[nodiscard]] RAMIE_API Result<std::size_t> read_vectored(
       std::span<const std::span<std::byte>> buffers);
+  template <ramie::detail::TextRooms T>
+  [[nodiscard]] Result<std::size_t> read_vectored(const T& buffers) {
+    return read_vectored(ramie::detail::parts_out(buffers).get());
+  }
   /// Fills `buffer` whole. Nobody else's read or write comes in between.
   /// Returns  success.
   /// Errors   no_message_available (ENODATA) if the file ends before: a file is no connection, so
@@ -113,6 +122,10 @@ class File {
   /// Threads  any, several at a time.
   /// Cancel   not safe: the bytes read so far are in `buffer`, uncounted.
   [[nodiscard]] RAMIE_API Result<void> read_exact(std::span<std::byte> buffer);
+  template <ramie::detail::CharsOut T>
+  [[nodiscard]] Result<void> read_exact(T&& buffer) {
+    return read_exact(ramie::detail::bytes_out(buffer));
+  }
   /// Appends what is left of the file to `buffer`.
   /// Returns  bytes read.
   /// Errors   not_enough_memory; else as read(). What was read before is in `buffer`.
@@ -135,8 +148,16 @@ class File {
   /// Threads  any, several at a time.
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<std::size_t> write(std::span<const std::byte> data);
+  template <ramie::detail::CharsIn T>
+  [[nodiscard]] Result<std::size_t> write(T&& text) {
+    return write(ramie::detail::bytes_in(text));
+  }
   [[nodiscard]] RAMIE_API Result<std::size_t> write_vectored(
       std::span<const std::span<const std::byte>> data);
+  template <ramie::detail::TextParts T>
+  [[nodiscard]] Result<std::size_t> write_vectored(const T& data) {
+    return write_vectored(ramie::detail::parts_in(data).get());
+  }
   /// Writes all of `data`. Nobody else's read or write through this File comes in between.
   /// Returns  success.
   /// Errors   io_error if a write moves nothing; else as write(); a part may have been written.
@@ -144,6 +165,10 @@ class File {
   /// Threads  any, several at a time.
   /// Cancel   not safe: how much was written is lost; position() tells.
   [[nodiscard]] RAMIE_API Result<void> write_all(std::span<const std::byte> data);
+  template <ramie::detail::CharsIn T>
+  [[nodiscard]] Result<void> write_all(T&& text) {
+    return write_all(ramie::detail::bytes_in(text));
+  }
 
   /// Moves the position: to `offset`, or by `offset` from where it is or from the file's end. It
   /// may lie behind the end; a write there leaves a hole.
@@ -167,11 +192,23 @@ class File {
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<std::size_t> read_at(std::span<std::byte> buffer,
                                                       std::uint64_t offset) const;
+  template <ramie::detail::CharsOut T>
+  [[nodiscard]] Result<std::size_t> read_at(T&& buffer, std::uint64_t offset) const {
+    return read_at(ramie::detail::bytes_out(buffer), offset);
+  }
   [[nodiscard]] RAMIE_API Result<std::size_t> read_vectored_at(
       std::span<const std::span<std::byte>> buffers, std::uint64_t offset) const;
+  template <ramie::detail::TextRooms T>
+  [[nodiscard]] Result<std::size_t> read_vectored_at(const T& buffers, std::uint64_t offset) const {
+    return read_vectored_at(ramie::detail::parts_out(buffers).get(), offset);
+  }
   /// Fills `buffer` whole with what stands at `offset`; as read_exact().
   [[nodiscard]] RAMIE_API Result<void> read_exact_at(std::span<std::byte> buffer,
                                                      std::uint64_t offset) const;
+  template <ramie::detail::CharsOut T>
+  [[nodiscard]] Result<void> read_exact_at(T&& buffer, std::uint64_t offset) const {
+    return read_exact_at(ramie::detail::bytes_out(buffer), offset);
+  }
   /// Writes at `offset`; the file's position stays. After append(true) Linux writes at the end all
   /// the same.
   /// Returns  as write().
@@ -181,11 +218,23 @@ class File {
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<std::size_t> write_at(std::span<const std::byte> data,
                                                        std::uint64_t offset);
+  template <ramie::detail::CharsIn T>
+  [[nodiscard]] Result<std::size_t> write_at(T&& text, std::uint64_t offset) {
+    return write_at(ramie::detail::bytes_in(text), offset);
+  }
   [[nodiscard]] RAMIE_API Result<std::size_t> write_vectored_at(
       std::span<const std::span<const std::byte>> data, std::uint64_t offset);
+  template <ramie::detail::TextParts T>
+  [[nodiscard]] Result<std::size_t> write_vectored_at(const T& data, std::uint64_t offset) {
+    return write_vectored_at(ramie::detail::parts_in(data).get(), offset);
+  }
   /// Writes all of `data` at `offset`; as write_all().
   [[nodiscard]] RAMIE_API Result<void> write_all_at(std::span<const std::byte> data,
                                                     std::uint64_t offset);
+  template <ramie::detail::CharsIn T>
+  [[nodiscard]] Result<void> write_all_at(T&& text, std::uint64_t offset) {
+    return write_all_at(ramie::detail::bytes_in(text), offset);
+  }
 
   // --- the file itself
 
@@ -281,9 +330,7 @@ class File {
   static constexpr Ways kShared = 4;  // the position may be others', too
 
   static Ways slow_ways(int flags) noexcept;
-  bool is_shared() const noexcept {
-    return (slow_.load(std::memory_order_relaxed) & kShared) != 0;
-  }
+  bool is_shared() const noexcept { return (slow_.load(std::memory_order_relaxed) & kShared) != 0; }
 
   Result<std::size_t> here(const Vector& vector) const;
   Result<std::size_t> at(const Vector& vector, std::uint64_t offset) const;
@@ -382,6 +429,10 @@ class OpenOptions {
 /// Cancel   not safe: the file may be empty or hold a part; may be retried.
 [[nodiscard]] RAMIE_API Result<void> write(PathRef path, std::span<const std::byte> data);
 [[nodiscard]] RAMIE_API Result<void> write(PathRef path, std::string_view text);
+template <ramie::detail::CharsIn T>
+[[nodiscard]] Result<void> write(PathRef path, T&& text) {
+  return write(path, ramie::detail::bytes_in(text));
+}
 /// Writes `data` at the end of a file, which is made if it is not there.
 /// Returns  success.
 /// Errors   as write(); a part may have been written.
@@ -390,6 +441,10 @@ class OpenOptions {
 /// Cancel   not safe: a part may have been written.
 [[nodiscard]] RAMIE_API Result<void> append(PathRef path, std::span<const std::byte> data);
 [[nodiscard]] RAMIE_API Result<void> append(PathRef path, std::string_view text);
+template <ramie::detail::CharsIn T>
+[[nodiscard]] Result<void> append(PathRef path, T&& text) {
+  return append(path, ramie::detail::bytes_in(text));
+}
 
 }  // namespace fs
 }  // namespace v0

@@ -1,0 +1,32 @@
+// "host:port" as users write it, taken apart.
+#pragma once
+
+#include <ramie/result.hpp>
+
+#include <cstdint>
+#include <string_view>
+
+namespace ramie {
+inline namespace v0 {
+namespace net {
+
+struct HostPort {
+  std::string_view host;  // without the brackets of an IPv6 address
+  std::string_view port;  // a number
+  std::uint16_t number;
+  bool is_bracketed;
+
+  // Errors: missing_port, invalid_port; invalid_address for brackets that do not fit, and NULs.
+  static Result<HostPort> split(std::string_view text) noexcept;
+
+  // The port alone, for all addresses of this machine: ":7000", "*:7000".
+  bool is_any() const noexcept { return !is_bracketed && (host.empty() || host == "*"); }
+  // Could be a host's name. Without brackets nobody knows where an IPv6 address ends and its port
+  // begins. The resolver takes forms of IPv4 addresses that nobody else writes, and
+  // would ask a name server for "256.0.0.1".
+  bool is_name() const noexcept;
+};
+
+}  // namespace net
+}  // namespace v0
+}  // namespace ramie
