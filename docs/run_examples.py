@@ -18,6 +18,15 @@ def check(holds, what):
         sys.exit(f"run_examples: {what}")
 
 
+skipped = 0
+
+
+def skip(name, reason):
+    global skipped
+    skipped += 1
+    print(f"skipped: {name} | {reason}")
+
+
 def run(*command):
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
@@ -38,7 +47,7 @@ def echo(program):
         try:
             probe.bind(("127.0.0.1", 7000))
         except OSError:
-            print("skipped: port 7000 is in use")
+            skip("echo", "port 7000 is in use")
             return
     server = subprocess.Popen([program])
     try:
@@ -105,7 +114,7 @@ def files(program):
 def uring(program):
     done = run(program)
     if done.returncode == 1 and done.stderr.startswith("io_uring: "):
-        print("skipped:", done.stderr)
+        skip("uring", done.stderr.strip())
         return
     check(done.returncode == 0, f"{done}")
     check("older" in done.stdout or done.stdout == "the child ended with 7\nthe word is 1\n"
@@ -119,3 +128,5 @@ if __name__ == "__main__":
     threads_and_fibers(sys.argv[4])
     files(sys.argv[5])
     uring(sys.argv[6])
+    print(f"{len(sys.argv) - 1 - skipped} passed, 0 failed" +
+          (f", {skipped} skipped" if skipped else ""))

@@ -1,7 +1,78 @@
-// The main() of every test program: Catch2's own, without its signal handlers.
+// The main() of every test program: Catch2's own, but for two things.
 //
 // Catch2 would take SIGINT and SIGTERM and an alternate stack around each test case, which are the
-// very things that Ramie's tests look at. The distribution's prebuilt main has them compiled in.
+// very things that Ramie's tests look at. (The distribution's prebuilt main has them compiled in.)
+//
+// Cases with the tag [uring] need io_uring, which many containers and administrators deny: they
+// are skipped there, and counted (see support/skip.hpp).
 #define CATCH_CONFIG_NO_POSIX_SIGNALS
-#define CATCH_CONFIG_MAIN
+#define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
+
+#include <linux/io_uring.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr const char* kTag = "[uring]";
+
+// The errno that a few rings of the usual size meet; 0: there they are. (The memory of rings counts
+// as locked, and a low limit of it ends before them.)
+int uring_error() {
+  std::vector<int> rings;
+  int error = 0;
+  while (error == 0 && rings.size() < 8) {
+    io_uring_params parameters{};
+    const auto fd = static_cast<int>(::syscall(SYS_io_uring_setup, 256, &parameters));
+    if (fd < 0) error = errno;
+    else rings.push_back(fd);
+  }
+  for (const int fd : rings) ::close(fd);
+  return error;
+}
+
+// "a,b" -> "~[uring]a,~[uring]b": the parts of a specification are alternatives.
+std::string without_uring(const std::string& specification) {
+  const std::string without = std::string("~") + kTag;
+  std::string result = without;
+  bool is_quoted = false;
+  for (std::size_t i = 0; i < specification.size(); ++i) {
+    const char c = specification[i];
+    if (c == '"') is_quoted = !is_quoted;
+    result += c;
+    if (c == ',' && !is_quoted && (i == 0 || specification[i - 1] != '\\')) result += without;
+  }
+  return result;
+}
+
+void skip_uring(Catch::Session& session, int error) {
+  const auto& config = session.config();
+  const auto& all = Catch::getAllTestCasesSorted(config);
+  const auto wanted =
+      config.hasTestFilters() ? Catch::filterTests(all, config.testSpec(), config) : all;
+  for (const auto& one : wanted)
+    if (one.getTestCaseInfo().tagsAsString().find(kTag) != std::string::npos)
+      (void)std::fprintf(stderr, "skipped: %s | needs io_uring: %s\n",
+                         std::string(one.getTestCaseInfo().name).c_str(), std::strerror(error));
+  auto changed = session.configData();
+  if (changed.testsOrTags.empty()) changed.testsOrTags.emplace_back("~[.]");
+  for (std::string& specification : changed.testsOrTags)
+    specification = without_uring(specification);
+  session.useConfigData(changed);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  Catch::Session session;
+  if (const int wrong = session.applyCommandLine(count, arguments); wrong != 0) return wrong;
+  const int error = uring_error();
+  if (error != 0 && !session.configData().listTests) skip_uring(session, error);
+  return session.run();
+}

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Counts test cases: reads what test programs printed, prints one line "N passed, N failed".
+"""Counts test cases: reads what test programs printed, prints one line "N passed, N failed", and
+", N skipped" after it where some were.
 
     tally.py build/x/meson-logs/testlog.json      a run of `meson test`: one JSON object per line
     tally.py --text FILE STATUS                   the output of one program and its exit status
 
 Catch2 and unittest programs are counted by their own summaries. A program that says nothing we
 know counts as one test; one that died, ran out of time or failed without naming a case counts one
-failure.
+failure. A case that needs what the machine does not give prints `skipped: NAME | REASON`.
 """
 import json
 import re
@@ -14,7 +15,8 @@ import sys
 
 CATCH_ALL = re.compile(r"All tests passed \(.*? in (\d+) test cases?\)")
 CATCH_SOME = re.compile(r"^test cases:(.*)$", re.M)
-OWN = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
+OWN = re.compile(r"^(\d+) passed, (\d+) failed(?:, \d+ skipped)?$", re.M)
+SKIPPED = re.compile(r"^skipped: (.+) \| (.+)$", re.M)
 CATCH_NONE = re.compile(r"^No tests ran", re.M)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)(?: \((.*)\))?", re.M)
 
@@ -37,53 +39,64 @@ def count_catch_summary(rest):
     return numbers["passed"] + numbers["failed as expected"], numbers["failed"]
 
 
+def reasons(text):
+    """{name: reason} of the cases that were skipped; one that runs several times counts once."""
+    return dict(SKIPPED.findall(text.replace("\r\n", "\n")))
+
+
 def count(text, succeeded):
-    """(passed, failed) of one program."""
+    """(passed, failed, skipped) of one program."""
     passed, failed = int(succeeded), 0
     text = text.replace("\r\n", "\n")
+    skipped = len(reasons(text))
     if match := last(CATCH_ALL, text):
-        passed = int(match.group(1))
+        passed = max(0, int(match.group(1)) - skipped)  # to Catch2 they have passed
     elif match := last(CATCH_SOME, text):
         passed, failed = count_catch_summary(match.group(1))
+        passed = max(0, passed - skipped)
+    elif match := last(OWN, text):
+        passed, failed = int(match.group(1)), int(match.group(2))
     elif match := last(UNITTEST, text):
         bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", match.group(2) or ""))
         skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", match.group(2) or ""))
         passed, failed = int(match.group(1)) - bad - skipped, bad
         succeeded = succeeded and (passed + skipped) > 0
-    elif match := last(OWN, text):
-        passed, failed = int(match.group(1)), int(match.group(2))
     elif CATCH_NONE.search(text):
-        passed, succeeded = 0, False
+        passed, succeeded = 0, succeeded and skipped > 0
+    elif skipped:
+        passed = 0  # a program that is one test
     if not succeeded and failed == 0:
         failed = 1
-    return passed, failed
+    return passed, failed, skipped
 
 
 def tally_log(path):
-    """Sums a meson testlog.json, naming on the way what failed."""
-    total_passed = total_failed = 0
+    """Sums a meson testlog.json, naming on the way what failed and what was skipped, and why."""
+    total = [0, 0, 0]
     with open(path, encoding="utf-8", errors="replace") as log:
         for line in filter(str.strip, log):
             run = json.loads(line)
-            if run["result"] == "SKIP":
-                continue
             text = (run.get("stdout") or "") + "\n" + (run.get("stderr") or "")
-            passed, failed = count(text, run["result"] in ("OK", "EXPECTEDFAIL"))
-            total_passed += passed
-            total_failed += failed
-            if failed:
-                print(f"{run['name']}: {failed} failed ({run['result']})", file=sys.stderr)
-    return total_passed, total_failed
+            if run["result"] == "SKIP":
+                numbers = (0, 0, max(1, len(reasons(text))))
+            else:
+                numbers = count(text, run["result"] in ("OK", "EXPECTEDFAIL"))
+            total = [a + b for a, b in zip(total, numbers)]
+            if numbers[1]:
+                print(f"{run['name']}: {numbers[1]} failed ({run['result']})", file=sys.stderr)
+            for name, reason in reasons(text).items():
+                print(f"{run['name']}: skipped: {name}: {reason}", file=sys.stderr)
+    return tuple(total)
 
 
 def main(arguments):
     if arguments[:1] == ["--text"]:
         with open(arguments[1], encoding="utf-8", errors="replace") as file:
             text = file.read()
-        passed, failed = count(text, arguments[2] == "0")
+        passed, failed, skipped = count(text, arguments[2] == "0")
     else:
-        passed, failed = tally_log(arguments[0])
-    print(f"{passed} passed, {failed} failed")
+        passed, failed, skipped = tally_log(arguments[0])
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed else 0
 
 

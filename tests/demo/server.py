@@ -1,6 +1,7 @@
 """A `ramie demo --serve` for each test, and the runner of these programs:
 
-    X_test.py path/to/ramie [name ...]     prints `N passed, N failed`, exits 1 on a failure
+    X_test.py path/to/ramie [name ...]     prints `N passed, N failed`, perhaps `, N skipped`; exits
+                                         1 on a failure
 """
 import os
 import re
@@ -13,6 +14,10 @@ import sys
 import time
 
 RAMIE = None
+
+
+class Skipped(Exception):
+    """The machine does not give what a test needs."""
 
 
 def ramie():
@@ -119,21 +124,24 @@ def main(tests, needs):
     if len(sys.argv) < 2:
         sys.exit("usage: %s path/to/ramie [name ...]" % sys.argv[0])
     RAMIE = os.path.abspath(sys.argv[1])
-    passed = failed = 0
+    passed = failed = skipped = 0
     for name, test in list(tests.items()):
         if not name.startswith("test_") or (sys.argv[2:] and name not in sys.argv[2:]):
             continue
-        if name in needs and not shutil.which(needs[name]):
-            print("skipped %s: %s is not installed" % (name, needs[name]))
-            continue
         begin = time.monotonic()
         try:
+            if name in needs and not shutil.which(needs[name]):
+                raise Skipped("%s is not installed" % needs[name])
             test()
             passed += 1
             print("ok      %s  %.1f s" % (name, time.monotonic() - begin), flush=True)
+        except Skipped as reason:
+            skipped += 1
+            print("skipped: %s | %s" % (name, reason), flush=True)
         except Exception as error:
             failed += 1
             print("FAILED  %s: %s: %s" % (name, type(error).__name__, str(error)[:2000]),
                   flush=True)
-    print("%d passed, %d failed" % (passed, failed))
-    sys.exit(1 if failed or not passed else 0)
+    print("%d passed, %d failed" % (passed, failed) +
+          (", %d skipped" % skipped if skipped else ""))
+    sys.exit(1 if failed or not passed + skipped else 0)

@@ -12,14 +12,28 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 namespace faults {
 
+// With room for a file's name.
+using FolderPath = char[512];
+
+// A folder for temporary files, made without memory.
+inline bool make_folder(FolderPath& path) noexcept {
+  const char* place = std::getenv("TMPDIR");
+  if (place == nullptr || *place == '\0') place = "/tmp";
+  if (std::strlen(place) > sizeof path / 2) return false;
+  (void)std::strcpy(path, place);
+  (void)std::strcat(path, "/ramie-faults-XXXXXX");
+  return ::mkdtemp(path) != nullptr;
+}
+
 class Directories {
  public:
   explicit Directories(Findings& findings) noexcept
-      : findings_(findings), is_there_(::mkdtemp(root_) != nullptr) {
+      : findings_(findings), is_there_(make_folder(root_)) {
     if (is_there_) root_fd_ = ::open(root_, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   }
   ~Directories() {
@@ -110,7 +124,7 @@ class Directories {
   }
 
   Findings& findings_;
-  char root_[27] = "/tmp/ramie-faults-d-XXXXXX";
+  FolderPath root_;
   bool is_there_;
   int root_fd_ = -1;
   std::string kept_;

@@ -1,5 +1,6 @@
 // Faults that last: what fails always, or must stop the program, and what takes long.
 #include "sched/base/assert.hpp"
+#include "tests/faults/scenario.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
@@ -200,9 +201,9 @@ TEST_CASE("Calls that come late: nobody waits for them but who made them, and no
         "write_eventfd every=3 delay=2ms; futex_wake every=3 delay=2ms; epoll_ctl every=2 "
         "delay=1ms;"
         "accept4 every=2 delay=2ms; close every=2 delay=1ms; getaddrinfo 1 delay=50ms");
-    auto looking = ramie::spawn([] { return ramie::net::lookup_host("localhost:80"); });
-    const auto impatient =
-        ramie::timeout(5ms, [] { return ramie::net::lookup_host("localhost:80"); });
+    const auto look_up = [] { return ramie::net::lookup_host(faults::kName + ":80"); };
+    auto looking = ramie::spawn(look_up);
+    const auto impatient = ramie::timeout(5ms, look_up);
     CHECK((impatient.has_value() || impatient.error() == errc::timed_out));
     for (int i = 0; i < 10; ++i) {
       TcpPair pair = tcp_pair();

@@ -251,7 +251,7 @@ void block(Findings& findings, bool looks_names_up) {
   if (is_good(findings, "SocketAddr::parse", scoped))
     findings.expect(scoped->port() == 80, "another port");
   auto found =
-      within(findings, "lookup_host hangs", [] { return ramie::net::lookup_host("localhost:80"); });
+      within(findings, "lookup_host hangs", [] { return ramie::net::lookup_host(kName + ":80"); });
   if (is_good(findings, "lookup_host", found)) findings.expect(!found->empty(), "no address");
 }
 
@@ -301,22 +301,22 @@ void talk(Findings& findings) {
 
 // A folder with one file, made and removed without the library, and without memory.
 struct Folder {
-  Folder() noexcept { is_there = ::mkdtemp(path) != nullptr; }
+  Folder() noexcept { is_there = make_folder(path); }
   ~Folder() {
     if (!is_there) return;
     (void)::unlink(file());
-    path[kFolder] = '\0';
+    path[std::strlen(path) - kFile.size()] = '\0';
     (void)::rmdir(path);
   }
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
   const char* file() noexcept {
-    path[kFolder] = '/';
+    if (!std::string_view(path).ends_with(kFile)) (void)std::strcat(path, kFile.data());
     return path;
   }
 
-  static constexpr std::size_t kFolder = sizeof "/tmp/ramie-faults-XXXXXX" - 1;
-  char path[kFolder + sizeof "/file"] = "/tmp/ramie-faults-XXXXXX\0file";
+  static constexpr std::string_view kFile = "/file";
+  FolderPath path;
   bool is_there = false;
 };
 
@@ -397,7 +397,7 @@ void connect_by_name(Findings& findings) {
   auto address = listener->local_addr();
   if (!is_good(findings, "local_addr", address)) return;
   auto stream = within(findings, "connect by name hangs", [&] {
-    return TcpStream::connect("localhost:" + std::to_string(address->port()));
+    return TcpStream::connect(kName + ":" + std::to_string(address->port()));
   });
   is_good(findings, "connect by name", stream);
 }
@@ -454,7 +454,7 @@ void run(const Scenario& scenario, Findings& findings) noexcept {
 
 void open_reserve() noexcept {
   ramie::runtime::Builder builder;
-  auto runtime = builder.ignore_environment(true).process_wide(false).workers(1).build();
+  auto runtime = builder.ignore_environment(true).process_wide(true).workers(1).build();
   if (runtime) runtime->block_on([] { (void)TcpListener::bind("127.0.0.1:0"); });
 }
 

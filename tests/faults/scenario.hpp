@@ -7,8 +7,13 @@
 #include "tests/faults/findings.hpp"
 
 #include <cstddef>
+#include <string>
 
 namespace faults {
+
+// One address, 127.0.0.1, by getaddrinfo() and on every machine: it reads no file for such a name,
+// and the library does not take it for a number.
+inline const std::string kName = "127.1";
 
 struct Scenario {
   std::size_t workers = 2;
@@ -24,7 +29,8 @@ struct Scenario {
 void run(const Scenario& scenario, Findings& findings) noexcept;
 
 // The first listener of a process keeps a descriptor in reserve, which a shortage may cost: opens
-// it (again), so that descriptors can be compared.
+// it (again), so that descriptors can be compared. A process that came without its standard
+// descriptors has them afterwards, too.
 void open_reserve() noexcept;
 
 }  // namespace faults

@@ -136,8 +136,8 @@ faults::Scenario scenario_for(const faults::Call& call, unsigned n) {
 // From the nth call on for ever: what may last without being the end of the kernel. (Not accept,
 // where all clients then wait, nor a wait that is always interrupted.)
 bool may_last(const faults::Call& call, int error) {
-  static constexpr std::string_view kPassing[] = {"accept4",       "epoll_wait", "epoll_pwait2",
-                                                  "write_eventfd", "poll",       "futex_wait",
+  static constexpr std::string_view kPassing[] = {"accept4",       "epoll_wait",    "epoll_pwait2",
+                                                  "write_eventfd", "poll",          "futex_wait",
                                                   "read_eventfd",  "io_uring_enter"};
   return error != EINTR && error != EAGAIN && !is_among(kPassing, call.name);
 }
@@ -148,8 +148,8 @@ TEST_CASE("Faults: the scenario alone is told nothing") {
   faults::open_reserve();
   for (int i = 0; i < 3; ++i) {
     const Run run = run_with("getrandom 1000 EINTR", Answer::absorbed, {});
-    CHECK(run.complaint.empty());
     INFO(run.complaint);
+    CHECK(run.complaint.empty());
     CHECK(run.hits == 0);
   }
 }

@@ -52,7 +52,9 @@ TEST_CASE("create_dir_all: makes what is missing; what is there is no error") {
       REQUIRE(fs::create_dir_all(scratch.path(path)).has_value());
       CHECK(stdfs::is_directory(scratch.path(path)));
     }
+    const mode_t before = ::umask(022);
     REQUIRE(fs::create_dir_all(scratch.path("o/p"), 0710).has_value());
+    ::umask(before);
     CHECK(scratch.mode_of("o") == 0710);
     REQUIRE(fs::create_dir_all("/").has_value());
     REQUIRE(fs::create_dir_all("/tmp").has_value());

@@ -123,7 +123,7 @@ TEST_CASE("Metadata: what the kernel has in its caches is asked in the fiber") {
   const Folder folder;
   const std::string path = folder / "file";
   put(path, "text");
-  if (!has_known_names(path)) return;
+  if (!has_known_names(path)) RAMIE_SKIP("needs openat2() by the cache of names");
   in_runtime(1, [&] {
     const auto runtime = ramie::runtime::Handle::current();
     auto file = ramie::or_throw(fs::File::open(path));

@@ -5,6 +5,8 @@
 
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/injection.hpp"
+#include "tests/support/places.hpp"
+#include "tests/support/skip.hpp"
 
 #include <stdlib.h>
 #include <atomic>
@@ -20,9 +22,6 @@
 namespace ramie_test {
 
 namespace stdfs = std::filesystem;
-
-inline constexpr const char* kDisk = "/tmp";
-inline constexpr const char* kMemory = "/dev/shm";  // for thousands of files
 
 class Scratch {
  public:

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/places.hpp"
+#include "tests/support/skip.hpp"
 
 #include <ramie/fs.hpp>
 
@@ -26,14 +28,14 @@ inline bool has_known_names(const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_CACHED;
-  const auto fd = static_cast<int>(
-      ::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how));
+  const auto fd =
+      static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how));
   return fd >= 0 && ::close(fd) == 0;
 }
 
 class Folder {
  public:
-  explicit Folder(std::string under = "/tmp") : path_(std::move(under) + "/ramie-fs-XXXXXX") {
+  explicit Folder(std::string under = kDisk) : path_(std::move(under) + "/ramie-fs-XXXXXX") {
     if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no folder: " + path_);
   }
   ~Folder() {

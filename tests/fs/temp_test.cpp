@@ -99,7 +99,8 @@ TEST_CASE("TempFile::persist: an error leaves everything as it was") {
       write_text(file, "new");
       CHECK(error_of(file.persist_no_replace(scratch.path("taken"))) == std::errc::file_exists);
       CHECK(error_of(file.persist(scratch.path("dir"))) == std::errc::is_a_directory);
-      CHECK(error_of(file.persist(memory.path("a"))) == std::errc::cross_device_link);
+      if (!are_on_one_disk(scratch.path(), memory.path()))
+        CHECK(error_of(file.persist(memory.path("a"))) == std::errc::cross_device_link);
       CHECK(error_of(file.persist(scratch.path("none/a"))) == std::errc::no_such_file_or_directory);
       const AtCall failing("renameat2", 1, [] { return -EBUSY; });
       CHECK(error_of(file.persist(scratch.path("taken"))) == std::errc::device_or_resource_busy);
@@ -176,7 +177,9 @@ TEST_CASE("TempDir: close tells what stood in its way, and may be called again")
 }
 
 TEST_CASE("TempDir, TempFile: by default where such things are kept") {
-  everywhere([] {
+  const char* given = std::getenv("TMPDIR");
+  const std::string before = given != nullptr ? given : "";
+  everywhere([&] {
     const Scratch scratch;
     REQUIRE(::setenv("TMPDIR", scratch.path().c_str(), 1) == 0);
     {
@@ -190,7 +193,10 @@ TEST_CASE("TempDir, TempFile: by default where such things are kept") {
     CHECK(error_of(fs::TempDir::create()) == std::errc::no_such_file_or_directory);
     CHECK(error_of(fs::TempFile::create()) == std::errc::no_such_file_or_directory);
     REQUIRE(::unsetenv("TMPDIR") == 0);
-    CHECK(ramie::or_throw(fs::TempDir::create()).path().starts_with("/tmp/ramie-"));
+    const auto usual = fs::TempDir::create();
+    CHECK(usual.has_value() == (::access("/tmp", W_OK | X_OK) == 0));
+    if (usual) CHECK(usual->path().starts_with("/tmp/ramie-"));
+    if (given != nullptr) REQUIRE(::setenv("TMPDIR", before.c_str(), 1) == 0);
   });
 }
 

@@ -2,6 +2,7 @@
 // "ready" when they are there, then waits to be killed.
 #include <ramie/ramie.hpp>
 
+#include <sys/prctl.h>
 #include <unistd.h>
 #include <atomic>
 #include <chrono>
@@ -30,6 +31,7 @@ std::atomic<int> ready{0};
 }  // namespace gdb_test
 
 int main() {
+  (void)::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);  // Yama lets only a parent look (Ubuntu)
   ramie::runtime::Builder builder;
   builder.workers(1).stall(0ms).watch(0us);
   auto runtime = ramie::or_throw(builder.build());

@@ -19,14 +19,15 @@ PROGRAM = None
 LIMIT = 120
 
 
-def gdb(*commands, arguments=()):
+def gdb(*commands, arguments=(), of=-1):
+    """What gdb says to the commands; with of=0, before them."""
     line = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", *arguments,
             "-ex", "set width 0", "-ex", f"source {SCRIPT}", "-ex", "echo BEGIN\\n"]
     for command in commands:
         line += ["-ex", command]
     done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=LIMIT, check=False)
-    return done.stdout.split("BEGIN\n", 1)[-1]
+    return done.stdout.split("BEGIN\n", 1)[of]
 
 
 class Fibers:
@@ -86,9 +87,25 @@ def is_in_pause(pid):
         return file.read().startswith("34 ")
 
 
+def why_not_attach():
+    """What keeps gdb from a process that is not its own child; None: nothing does."""
+    process = subprocess.Popen([PROGRAM], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        try:
+            is_in_pause(process.pid)
+        except OSError as error:
+            return f"/proc/PID/syscall: {error.strerror}"
+        found = re.search(r"(?m)^.*\bptrace: .*$", gdb(arguments=["-p", str(process.pid)], of=0))
+        return found and found.group(0)
+    finally:
+        stop(process)
+
+
 def start(folder=None, **environment):
     def allow_core():
-        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 
     process = subprocess.Popen([PROGRAM], stdout=subprocess.PIPE, text=True, cwd=folder,
                                env={**os.environ, **environment}, preexec_fn=allow_core)
@@ -149,6 +166,8 @@ class CoreOfKernel(CoreOfGdb):
             pattern = file.read().strip()
         if not re.fullmatch(r"core[\w.%]*", pattern):
             raise unittest.SkipTest(f"cores go to {pattern}")
+        if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
+            raise unittest.SkipTest("the limit of cores (ulimit -Hc)")
         cls.folder = tempfile.TemporaryDirectory(prefix="core-")
         stop(start(cls.folder.name), signal.SIGABRT)
         cls.core = os.path.join(cls.folder.name, os.listdir(cls.folder.name)[0])
@@ -157,12 +176,19 @@ class CoreOfKernel(CoreOfGdb):
 def main(program):
     global PROGRAM
     PROGRAM = os.path.abspath(program)
+    if reason := why_not_attach():
+        print(f"skipped: gdb | {reason}")
+        return 0
     suite = unittest.TestSuite()
     for case in (Live, CoreOfGdb, CoreOfKernel):
         suite.addTests(unittest.defaultTestLoader.loadTestsFromTestCase(case))
     result = unittest.TextTestRunner(verbosity=2).run(suite)
     failed = len(result.failures) + len(result.errors)
-    print(f"{result.testsRun - failed} passed, {failed} failed")
+    for test, reason in result.skipped:
+        print(f"skipped: {test} | {reason}")
+    skipped = len(result.skipped)
+    print(f"{result.testsRun - failed} passed, {failed} failed" +
+          (f", {skipped} skipped" if skipped else ""))
     return 1 if failed else 0
 
 

@@ -119,7 +119,11 @@ def main(library, *compilers):
             suite.addTests(unittest.defaultTestLoader.loadTestsFromTestCase(case))
         result = unittest.TextTestRunner(verbosity=2).run(suite)
     failed = len(result.failures) + len(result.errors)
-    print(f"{result.testsRun - failed} passed, {failed} failed")
+    missing = [compiler for compiler in compilers if compiler not in found]
+    for compiler in missing:
+        print(f"skipped: all with {compiler} | it is not installed")
+    print(f"{result.testsRun - failed} passed, {failed} failed" +
+          (f", {len(missing)} skipped" if missing else ""))
     return 1 if failed or not found else 0
 
 

@@ -2,6 +2,7 @@
 #include "io/driver.hpp"
 #include "tests/support/fault.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <fcntl.h>
@@ -196,7 +197,8 @@ TEST_CASE("Driver: a failed registration leaves nothing behind") {
 
 TEST_CASE("Driver: more ready descriptors than one turn takes are served in the next ones") {
   constexpr std::size_t kCount = Driver::kMaxEvents * 3;
-  REQUIRE(ramie_test::raise_descriptor_limit(kCount + 100));
+  if (!ramie_test::raise_descriptor_limit(kCount + 100))
+    RAMIE_SKIP("needs thousands of descriptors");
   auto driver = make_driver();
   std::vector<int> fds;
   std::vector<ScheduledIo*> ios;
@@ -265,9 +267,15 @@ TEST_CASE("Driver: it ends when the last registration is gone, not before") {
 }
 
 TEST_CASE("Driver: its descriptors close on exec") {
+  // Also below 3, if the process came without them.
+  constexpr int kMost = 256;
+  std::array<bool, kMost> is_older{};
+  for (int fd = 0; fd < kMost; ++fd)
+    is_older[static_cast<std::size_t>(fd)] = ::fcntl(fd, F_GETFD) >= 0;
   auto driver = make_driver();
   int checked = 0;
-  for (int fd = 3; fd < 64; ++fd) {
+  for (int fd = 0; fd < kMost; ++fd) {
+    if (is_older[static_cast<std::size_t>(fd)]) continue;
     char link[64];
     char name[64];
     (void)std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);

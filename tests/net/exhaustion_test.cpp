@@ -2,6 +2,7 @@
 // rarely, says so once a second, closes some politely, and serves again when descriptors come back.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/support/tcp_pair.hpp"
 #include "tests/support/text.hpp"
 
@@ -97,7 +98,7 @@ std::string read_all(int fd) {
 
 TEST_CASE("A process without descriptors accepts rarely, and recovers") {
   const Watchdog watchdog(std::chrono::seconds(60));
-  REQUIRE(raise_descriptor_limit(kConnections + 100));
+  if (!raise_descriptor_limit(kConnections + 100)) RAMIE_SKIP("needs 1,100 descriptors");
   const Child child = start_child();
   std::uint16_t port = 0;
   REQUIRE(::read(child.port_pipe, &port, sizeof port) == sizeof port);

@@ -55,23 +55,36 @@ bool same(const Config& a, const Config& b) {
 
 // What a program would set if it disliked every default.
 const Env& other_values() {
-  static const Env env{
-      {"RAMIE_WORKERS", "3"},           {"RAMIE_CPU_QUOTA", "off"},
-      {"RAMIE_AFFINITY", "spread"},
-      {"RAMIE_IO_SHARDS", "64"},        {"RAMIE_EVENT_INTERVAL", "1"},
-      {"RAMIE_GLOBAL_INTERVAL", "65536"}, {"RAMIE_BUDGET", "0"},
-      {"RAMIE_SPIN_US", "0"},           {"RAMIE_BLOCKING_THREADS", "7"},
-      {"RAMIE_BLOCKING_KEEPALIVE", "250ms"}, {"RAMIE_STACK_SIZE", "1M"},
-      {"RAMIE_STACK_GUARD", "mprotect"}, {"RAMIE_STACK_CACHE", "0"},
-      {"RAMIE_SEED", "0xffffffffffffffff"}, {"RAMIE_WATCH_US", "0"},
-      {"RAMIE_NOTIFY_LAZY_US", "75us"}, {"RAMIE_ROOT_STACK_SIZE", "64K"},
-      {"RAMIE_LIFO", "0"},              {"RAMIE_DRAIN_TIMEOUT", "3600s"},
-      {"RAMIE_UNHANDLED", "abort"},     {"RAMIE_STALL_MS", "50"},
-      {"RAMIE_DEADLOCK", "abort"},      {"RAMIE_DUMP_SIGNAL", "USR2"},
-      {"RAMIE_IO", "epoll"},            {"RAMIE_FS", "pool"},
-      {"RAMIE_URING_ENTRIES", "8"},     {"RAMIE_URING_FLAGS", "coop"},
-      {"RAMIE_CHAOS", "7"},
-      {"RAMIE_STRICT", "1"},            {"RAMIE_HELP", "exit"}};
+  static const Env env{{"RAMIE_WORKERS", "3"},
+                       {"RAMIE_CPU_QUOTA", "off"},
+                       {"RAMIE_AFFINITY", "spread"},
+                       {"RAMIE_IO_SHARDS", "64"},
+                       {"RAMIE_EVENT_INTERVAL", "1"},
+                       {"RAMIE_GLOBAL_INTERVAL", "65536"},
+                       {"RAMIE_BUDGET", "0"},
+                       {"RAMIE_SPIN_US", "0"},
+                       {"RAMIE_BLOCKING_THREADS", "7"},
+                       {"RAMIE_BLOCKING_KEEPALIVE", "250ms"},
+                       {"RAMIE_STACK_SIZE", "1M"},
+                       {"RAMIE_STACK_GUARD", "mprotect"},
+                       {"RAMIE_STACK_CACHE", "0"},
+                       {"RAMIE_SEED", "0xffffffffffffffff"},
+                       {"RAMIE_WATCH_US", "0"},
+                       {"RAMIE_NOTIFY_LAZY_US", "75us"},
+                       {"RAMIE_ROOT_STACK_SIZE", "64K"},
+                       {"RAMIE_LIFO", "0"},
+                       {"RAMIE_DRAIN_TIMEOUT", "3600s"},
+                       {"RAMIE_UNHANDLED", "abort"},
+                       {"RAMIE_STALL_MS", "50"},
+                       {"RAMIE_DEADLOCK", "abort"},
+                       {"RAMIE_DUMP_SIGNAL", "USR2"},
+                       {"RAMIE_IO", "epoll"},
+                       {"RAMIE_FS", "pool"},
+                       {"RAMIE_URING_ENTRIES", "8"},
+                       {"RAMIE_URING_FLAGS", "coop"},
+                       {"RAMIE_CHAOS", "7"},
+                       {"RAMIE_STRICT", "1"},
+                       {"RAMIE_HELP", "exit"}};
   return env;
 }
 
@@ -131,8 +144,8 @@ TEST_CASE("Config: a variable sets its own bit and no other field") {
   for (const auto& [name, value] : other_values()) {
     INFO(name);
     const EnvResult result = read({{name, value}});
-    const auto row = std::find_if(kTable.begin(), kTable.end(),
-                                  [&](const Row& r) { return r.name == name; });
+    const auto row =
+        std::find_if(kTable.begin(), kTable.end(), [&](const Row& r) { return r.name == name; });
     REQUIRE(row != kTable.end());
     CHECK(result.set == bit(row->field));
     CHECK(result.has(row->field));
@@ -151,9 +164,12 @@ TEST_CASE("Config: the automatic word takes the choice back from the code") {
   base.spin = 9us;
   base.notify_lazy = 9us;
   base.seed = 9;
-  const EnvResult result = read({{"RAMIE_WORKERS", "auto"}, {"RAMIE_IO_SHARDS", "auto"},
-                                 {"RAMIE_GLOBAL_INTERVAL", "auto"}, {"RAMIE_SPIN_US", "auto"},
-                                 {"RAMIE_NOTIFY_LAZY_US", "auto"}, {"RAMIE_SEED", "random"}},
+  const EnvResult result = read({{"RAMIE_WORKERS", "auto"},
+                                 {"RAMIE_IO_SHARDS", "auto"},
+                                 {"RAMIE_GLOBAL_INTERVAL", "auto"},
+                                 {"RAMIE_SPIN_US", "auto"},
+                                 {"RAMIE_NOTIFY_LAZY_US", "auto"},
+                                 {"RAMIE_SEED", "random"}},
                                 base);
   CHECK(result.messages.empty());
   CHECK(same(result.values, Config{}));
@@ -294,8 +310,8 @@ TEST_CASE("Config: a stack is rounded up to whole pages, which is told but no er
 TEST_CASE("Config: RAMIE_STRICT makes bad values, clamped values and unknown names fatal") {
   const std::string on = "on";
   CHECK_FALSE(read({{"RAMIE_STRICT", on}, {"RAMIE_WORKERS", "2"}}).fatal);
-  for (const Env& env : {Env{{"RAMIE_BUDGET", "lots"}}, Env{{"RAMIE_LIFO", "1000"}},
-                         Env{{"RAMIE_LIFT", "1"}}}) {
+  for (const Env& env :
+       {Env{{"RAMIE_BUDGET", "lots"}}, Env{{"RAMIE_LIFO", "1000"}}, Env{{"RAMIE_LIFT", "1"}}}) {
     INFO(env.begin()->first);
     CHECK_FALSE(read(env).fatal);
     Env strict = env;
@@ -308,11 +324,11 @@ TEST_CASE("Config: RAMIE_STRICT makes bad values, clamped values and unknown nam
 
 TEST_CASE("Config: an unknown name gets the nearest known one, if one is near") {
   const std::pair<const char*, const char*> near[] = {
-      {"RAMIE_WORKER", "RAMIE_WORKERS"},         {"RAMIE_WROKERS", "RAMIE_WORKERS"},
-      {"RAMIE_STACKSIZE", "RAMIE_STACK_SIZE"},   {"RAMIE_stack_size", "RAMIE_STACK_SIZE"},
-      {"RAMIE_SPIN", "RAMIE_SPIN_US"},           {"RAMIE_NOTIFY_LAZY", "RAMIE_NOTIFY_LAZY_US"},
-      {"RAMIE_IO_SHARD", "RAMIE_IO_SHARDS"},     {"RAMIE_DRAIN_TIMOUT", "RAMIE_DRAIN_TIMEOUT"},
-      {"RAMIE_WATCH_MS", "RAMIE_WATCH_US"},      {"RAMIE_LFIO", "RAMIE_LIFO"},
+      {"RAMIE_WORKER", "RAMIE_WORKERS"},       {"RAMIE_WROKERS", "RAMIE_WORKERS"},
+      {"RAMIE_STACKSIZE", "RAMIE_STACK_SIZE"}, {"RAMIE_stack_size", "RAMIE_STACK_SIZE"},
+      {"RAMIE_SPIN", "RAMIE_SPIN_US"},         {"RAMIE_NOTIFY_LAZY", "RAMIE_NOTIFY_LAZY_US"},
+      {"RAMIE_IO_SHARD", "RAMIE_IO_SHARDS"},   {"RAMIE_DRAIN_TIMOUT", "RAMIE_DRAIN_TIMEOUT"},
+      {"RAMIE_WATCH_MS", "RAMIE_WATCH_US"},    {"RAMIE_LFIO", "RAMIE_LIFO"},
   };
   for (const auto& [wrong, right] : near) {
     CHECK(message_for(wrong, "1") ==
@@ -329,8 +345,8 @@ TEST_CASE("Config: an unknown name gets the nearest known one, if one is near") 
 
 TEST_CASE("Config: hostile text stays one short printable line") {
   const std::string hostile = "1\n\x1b[31mred\x7f\xc2\xb5" + std::string(100'000, 'x');
-  for (const EnvResult& result : {read({{"RAMIE_WORKERS", hostile}}),
-                                  read({{"RAMIE_" + hostile, "1"}})}) {
+  for (const EnvResult& result :
+       {read({{"RAMIE_WORKERS", hostile}}), read({{"RAMIE_" + hostile, "1"}})}) {
     const std::string line = only_message(result);
     CHECK(line.size() < 512);
     CHECK(std::all_of(line.begin(), line.end(), [](char c) { return c >= 0x20 && c < 0x7f; }));
@@ -375,10 +391,10 @@ TEST_CASE("Config: copy_fields moves the fields of the mask only") {
 // the pieces that values are made of, for every variable; the seed is fixed.
 TEST_CASE("Config: random text gives a value in range or a message") {
   std::mt19937 random(20240607);
-  const std::vector<std::string> pieces{"0",  "1",  "9",   "16",  "4096", "99999999999999999999",
-                                        "K",  "G",  "us",  "ms",  "s",    "KiB",
-                                        "0x", "-",  "+",   " ",   ".",    "auto",
-                                        "on", "|",  "off", "\n",  "\xff", "random"};
+  const std::vector<std::string> pieces{"0",  "1", "9",   "16", "4096", "99999999999999999999",
+                                        "K",  "G", "us",  "ms", "s",    "KiB",
+                                        "0x", "-", "+",   " ",  ".",    "auto",
+                                        "on", "|", "off", "\n", "\xff", "random"};
   int accepted = 0;
   for (int round = 0; round < 20'000; ++round) {
     const Row& row = kTable[random() % kFieldCount];
@@ -388,8 +404,8 @@ TEST_CASE("Config: random text gives a value in range or a message") {
     const Raw raw = load(row, result.values);
     const bool is_fine = result.set == bit(row.field) || result.set == 0;
     const bool has_message = result.messages.size() == 1;
-    const bool in_range = !raw || (*raw >= row.min && *raw <= row.max) ||
-                          (row.zero_is_off && *raw == 0);
+    const bool in_range =
+        !raw || (*raw >= row.min && *raw <= row.max) || (row.zero_is_off && *raw == 0);
     const bool is_told = has_message || (result.messages.empty() && result.set != 0);
     accepted += result.messages.empty() ? 1 : 0;
     if (is_fine && in_range && is_told) continue;
@@ -419,11 +435,10 @@ TEST_CASE("Config: help lists every variable with its default") {
 }
 
 TEST_CASE("Config: the committed docs page is the generated one") {
-#ifdef RAMIE_SOURCE_ROOT
-  const std::filesystem::path root(RAMIE_SOURCE_ROOT);
-#else
-  const auto root = std::filesystem::path(__FILE__).parent_path() / ".." / "..";
-#endif
+  // What the compiler was called with is relative to the build's folder; the program is in its
+  // folder `tests`.
+  const auto build = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
+  const auto root = (build / __FILE__).parent_path() / ".." / "..";
   const auto path = root / "docs" / "environment.md";
   std::ifstream file(path);
   INFO(path << ": write it with `ramie env --markdown`");

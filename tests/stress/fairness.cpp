@@ -85,7 +85,10 @@ void judge(const std::vector<Client>& clients, double seconds) {
 
 int main() {
   must_end_within(120s);
-  check(ramie_test::raise_descriptor_limit(2 * kConnections + 100), "too few descriptors");
+  if (!ramie_test::raise_descriptor_limit(2 * kConnections + 100)) {
+    std::puts("skipped: fairness | needs two descriptors for each of its connections");
+    return 77;  // meson's word for it
+  }
   const auto server = make_runtime(1);
   const auto driver = make_runtime(1);
   auto listener = server.block_on([] { return ramie::or_throw(TcpListener::bind("127.0.0.1:0")); });

@@ -1,5 +1,6 @@
 // Acceptor: connections by one operation that stays in the kernel.
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/skip.hpp"
 
 #include <ramie/ramie.hpp>
 #include <ramie/uring.hpp>
@@ -30,6 +31,7 @@ bool brings(TcpStream& stream, std::byte byte) {
 }  // namespace
 
 TEST_CASE("Acceptor: a storm of connections comes through, each once", "[uring]") {
+  if (!ramie_test::raise_descriptor_limit(2000)) RAMIE_SKIP("needs 2,000 descriptors");
   for (const std::size_t workers : ramie_test::kWorkerCounts) {
     in_runtime(workers, [] {
       auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
@@ -76,8 +78,7 @@ TEST_CASE("Acceptor: a cancelled wait loses no connection, and what nobody takes
       Acceptor acceptor(listener);
       const auto none = ramie::timeout(1ms, [&] { return acceptor.next(); });
       CHECK(error_of(none) == errc::timed_out);
-      for (int i = 0; i < 10; ++i)
-        clients.push_back(ramie::or_throw(TcpStream::connect(address)));
+      for (int i = 0; i < 10; ++i) clients.push_back(ramie::or_throw(TcpStream::connect(address)));
       (void)ramie::sleep_for(2ms);
       for (int i = 0; i < 4; ++i) CHECK(acceptor.next().has_value());
     }
@@ -117,6 +118,7 @@ TEST_CASE("Acceptor: its end amid a storm waits for the kernel", "[uring]") {
 }
 
 TEST_CASE("Acceptor: more than it holds wait in the listener's line", "[uring]") {
+  if (!ramie_test::raise_descriptor_limit(3000)) RAMIE_SKIP("needs 3,000 descriptors");
   in_runtime(1, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
     const auto address = ramie::or_throw(listener.local_addr());
@@ -124,8 +126,7 @@ TEST_CASE("Acceptor: more than it holds wait in the listener's line", "[uring]")
     std::vector<TcpStream> clients;
     std::vector<TcpStream> accepted;
     CHECK(error_of(ramie::timeout(1ms, [&] { return acceptor.next(); })) == errc::timed_out);
-    for (int i = 0; i < 1200; ++i)
-      clients.push_back(ramie::or_throw(TcpStream::connect(address)));
+    for (int i = 0; i < 1200; ++i) clients.push_back(ramie::or_throw(TcpStream::connect(address)));
     for (int i = 0; i < 1200; ++i) {
       auto stream = acceptor.next();
       REQUIRE(stream.has_value());
