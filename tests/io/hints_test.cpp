@@ -137,6 +137,7 @@ TEST_CASE("An event of the error queue ends no stream: its reader waits, and rea
       auto reading = ramie::spawn([&] { return pair.stream.read(buffer); });
       REQUIRE(pair.peer.send("hello"));
       CHECK(reading.join().value_or(0) == 5);
+      CHECK(pair.peer.receive(1) == "x");  // else its close is a reset
       pair.peer.close();
       CHECK(pair.stream.readable().has_value());
       CHECK(pair.stream.read(buffer).value_or(1) == 0);
@@ -291,7 +292,6 @@ TEST_CASE("The HUP of a terminal passes when it is opened again") {
 TEST_CASE("A listening socket that was shut down and listens again accepts again") {
   in_runtime(2, [] {
     auto listener = ramie::or_throw(ramie::net::TcpListener::bind("127.0.0.1:0"));
-    const auto address = *listener.local_addr();
     const Fault counted({.calls = {"accept4"}, .times = 0});
     auto waiting = ramie::spawn([&] { return listener.accept().error(); });
     REQUIRE(until_parked(ramie::sched::WaitKind::accept, 1));
@@ -301,7 +301,8 @@ TEST_CASE("A listening socket that was shut down and listens again accepts again
     CHECK(error_of(ramie::timeout(50ms, [&] { return listener.accept(); })) == errc::timed_out);
     CHECK(counted.calls() < kFew);
     auto accepting = ramie::spawn([&] { return listener.accept().has_value(); });
-    auto stream = ramie::net::TcpStream::connect(address);
+    // It may have another port: the kernel gave the old one back.
+    auto stream = ramie::net::TcpStream::connect(*listener.local_addr());
     CHECK(stream.has_value());
     CHECK(*accepting.join());
   });
@@ -320,7 +321,7 @@ TEST_CASE("A half-closed stream stays writable for who waits, and its full end c
     auto writing = ramie::spawn([&] { return error_of(pair.stream.write_all(much)); });
     REQUIRE(until_parked(ramie::sched::WaitKind::writable, 1));
     pair.peer.reset();
-    CHECK(*writing.join() == std::errc::connection_reset);
+    CHECK(*writing.join() == std::errc::broken_pipe);  // a reset after the end
     CHECK(pair.stream.writable().has_value());
     CHECK(counted.calls() < 1000);
   });
