@@ -97,10 +97,15 @@ Result<net::TcpStream> Acceptor::next() noexcept {
     if (auto entered = wait.enter(); !entered) return failure(entered.error());
     if (const int fd = state.pop(); fd >= 0) return net::TcpStream::from_fd(fd);
     if (!state.is_running()) {
-      const std::int32_t last = state.site == nullptr ? -ECANCELED : std::int32_t{state.result};
+      const std::int32_t last = state.site == nullptr ? 0 : std::int32_t{state.result};
       if (last == -EINVAL || last == -EOPNOTSUPP || last == -EAGAIN) break;
-      if (last < 0 && last != -ECANCELED) {  // accept() knows what to do about it, or says it
-        state.result = -ECANCELED;
+      if (may_be_denied(last)) {  // by a filter, or by a firewall: accept() knows
+        state.is_refused = true;
+        break;
+      }
+      const bool was_enough = last == -ECANCELED && state.wants_cancel;
+      if (last < 0 && !was_enough) {  // accept() knows what to do about it, or says it
+        state.site = nullptr;
         break;
       }
       if (!state.restart()) break;

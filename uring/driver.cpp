@@ -4,6 +4,7 @@
 #include "io/sys/event_fd.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/worker.hpp"
+#include "uring/opcodes.hpp"
 
 #include <cerrno>
 #include <new>
@@ -15,10 +16,13 @@ namespace uring {
 namespace {
 
 constexpr base::Nanos kAskAgain = std::chrono::seconds(1);
+constexpr std::uint32_t kWritable = 4;  // POLLOUT
+constexpr int kTries = 10;
 
 constinit base::Atomic<int> refusal{0};
 constinit base::Atomic<bool> has_said{false};
 constinit base::Atomic<bool> has_said_for_now{false};
+constinit std::array<base::Atomic<bool>, 256> denied{};
 
 std::error_code code_of(int error) noexcept { return {error, std::system_category()}; }
 
@@ -41,6 +45,31 @@ const char* likely_cause(int error) noexcept {
   }
 }
 
+// What a worker cannot sleep in its ring without: entering it, a poll, by which others wake it, and
+// cancels. Each may be denied alone, by a sandbox or by a filter of io_uring's operations. 0 or
+// -errno. `bell` may be written to; what is tried ends at once.
+int try_out(Ring& ring, int bell) noexcept {
+  Entry poll;
+  poll.opcode = kPollAdd;
+  poll.fd = bell;
+  poll.operation_flags = kWritable;
+  Entry cancel;  // of nothing
+  cancel.opcode = kAsyncCancel;
+  cancel.address = ~std::uint64_t{0};
+  for (const Entry& entry : {poll, cancel})
+    if (!ring.push(entry)) return -ENOMEM;
+  int error = -EINTR;
+  for (int tries = 0; tries < kTries && (error == -EINTR || error == -EBUSY || error == -EAGAIN);
+       ++tries)
+    error = ring.submit();
+  if (error != 0) return error;
+  std::array<Event, 2> events;
+  while (const std::size_t count = ring.take(events))
+    for (std::size_t i = 0; i < count; ++i)
+      if (may_be_denied(events[i].result)) error = events[i].result;
+  return error;
+}
+
 }  // namespace
 
 int process_refusal() noexcept { return refusal.load(base::kRelaxed); }
@@ -49,6 +78,17 @@ void forget_refusal() noexcept {
   refusal.store(0, base::kRelaxed);
   has_said.store(false, base::kRelaxed);
   has_said_for_now.store(false, base::kRelaxed);
+  for (base::Atomic<bool>& one : denied) one.store(false, base::kRelaxed);
+}
+
+bool is_denied(std::uint8_t opcode) noexcept { return denied[opcode].load(base::kRelaxed); }
+
+void deny_opcode(std::uint8_t opcode, int error) noexcept {
+  if (denied[opcode].exchange(true, base::kRelaxed)) return;
+  base::warn(
+      "io_uring's operation %u is denied (%s), but the same system call works: a filter of "
+      "io_uring's operations; it goes another way from now on",
+      unsigned{opcode}, base::sys::describe_error(error));
 }
 
 void say_refused(std::error_code why) noexcept {
@@ -96,6 +136,7 @@ Result<Site*> Driver::make_site(sched::Worker& worker) noexcept {
   if (!ring) return failure(ring.error());
   io::sys::UniqueFd bell(io::sys::open_event());
   if (!bell.is_open()) return failure(code_of(-bell.get()));
+  if (const int error = try_out(**ring, bell.get()); error != 0) return failure(code_of(-error));
   try {
     return new Site(worker, std::move(*ring), std::move(bell));
   } catch (const std::bad_alloc&) {

@@ -16,6 +16,8 @@
 #include "uring/site.hpp"
 
 #include <array>
+#include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -60,7 +62,14 @@ class Driver final : public io::Extension {
 
 // Why this process may not use io_uring, as far as it is known: 0, or an errno.
 int process_refusal() noexcept;
-// For tests.
+// Opcodes that are denied to this process although the kernel knows them (Linux 7.0 has filters for
+// io_uring): they complete with EACCES or EPERM, where the same system call works. One line each.
+bool is_denied(std::uint8_t opcode) noexcept;
+void deny_opcode(std::uint8_t opcode, int error) noexcept;
+inline bool may_be_denied(std::int64_t result) noexcept {
+  return result == -EACCES || result == -EPERM;
+}
+// For tests: of the whole process, as of the opcodes.
 void forget_refusal() noexcept;
 // One line on stderr, once a process.
 void say_refused(std::error_code why) noexcept;

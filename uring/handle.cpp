@@ -67,8 +67,7 @@ Result<Completion> Handle::finish(Site& site, Op& op, sched::Wait& wait) noexcep
 
 std::string describe_wait(const void* op) {
   const Entry& entry = static_cast<const Op*>(op)->entry;
-  return "operation " + std::to_string(entry.opcode) + " of descriptor " +
-         std::to_string(entry.fd);
+  return "operation " + std::to_string(entry.opcode) + " of descriptor " + std::to_string(entry.fd);
 }
 
 // --- the public face -----------------------------------------------------------------------------
@@ -85,7 +84,7 @@ bool has_opcode(std::uint8_t opcode) noexcept {
   Handle* handle = Handle::current();
   if (handle == nullptr) return false;
   auto site = handle->check_and_init();
-  return site && (*site)->ring().opcodes()[opcode];
+  return site && (*site)->ring().opcodes()[opcode] && !is_denied(opcode);
 }
 
 Result<Completion> detail::submit(const Entry& entry) noexcept {

@@ -4,6 +4,7 @@
 //   run(op):  enter -> register_op -> await -- ended by a cancel? --> cancel_op -> await, shielded
 #pragma once
 
+#include "sched/base/sys.hpp"
 #include "uring/driver.hpp"
 
 #include <memory>
@@ -20,8 +21,8 @@ namespace uring {
 
 struct HandleOptions {
   RingOptions ring;
-  bool is_on = true;           // else every fiber hears `unsupported`
-  bool has_files = true;       // file operations use it
+  bool is_on = true;      // else every fiber hears `unsupported`
+  bool has_files = true;  // file operations use it
 };
 
 // For dumps: the operation that a fiber waits for.
@@ -50,6 +51,8 @@ class Handle {
   Result<Completion> run(Op& op, OnStarted&& on_started) noexcept {
     sched::Wait wait(op.kind, op.object);
     if (auto entered = wait.enter(); !entered) return failure(entered.error());
+    if (const int planned = base::inject("uring_op"); planned != 0)
+      return Completion{as_heard(planned), 0};
     auto site = register_op(op);  // enter() may have brought us to another worker
     if (!site) return failure(errc::unsupported);
     on_started(**site);

@@ -56,6 +56,7 @@ Result<std::size_t> receive(io::ScheduledIo& io, std::uint16_t generation, int f
                             std::span<std::byte> buffer) noexcept {
   Handle* handle = Handle::current();
   if (handle == nullptr || !handle->check_and_init()) return failure(errc::unsupported);
+  if (is_denied(kReceive)) return failure(errc::unsupported);
   Receive receive;
   receive.give_up = &give_up_on;
   receive.may_batch = true;
@@ -74,6 +75,10 @@ Result<std::size_t> receive(io::ScheduledIo& io, std::uint16_t generation, int f
   // An error queue that is not empty stays so: only edges can wait beside it. Older kernels do not
   // wait with O_NONBLOCK; before 5.19 they know no kPollFirst.
   if (done->result >= 0 || done->result == -EAGAIN || done->result == -EINVAL)
+    return failure(errc::unsupported);
+  // Not of a socket's own: a filter's, or for want of a thread, or a signal came.
+  if (may_be_denied(done->result)) deny_opcode(receive.entry.opcode, -done->result);
+  if (may_be_denied(done->result) || done->result == -ECANCELED || done->result == -EINTR)
     return failure(errc::unsupported);
   return failure(std::error_code(-done->result, std::system_category()));
 }

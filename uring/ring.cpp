@@ -26,8 +26,8 @@ constexpr unsigned kLeastEntries = 8;
 
 // No completion is ever dropped (5.5); reads and writes at the file's own position (5.6); a wait
 // with a time limit (5.11); completions that need not be told (5.17).
-constexpr unsigned kNeeded = IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_EXT_ARG |
-                             IORING_FEAT_CQE_SKIP;
+constexpr unsigned kNeeded =
+    IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
 
 struct Step {
   RingMode mode;
@@ -38,8 +38,8 @@ constexpr Step kSteps[] = {
     {RingMode::deferred, kAlways | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
                              IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG},  // 6.1
     {RingMode::cooperative, kAlways | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN |
-                                IORING_SETUP_TASKRUN_FLAG},     // 5.19
-    {RingMode::plain, kAlways | IORING_SETUP_SUBMIT_ALL},  // 5.18
+                                IORING_SETUP_TASKRUN_FLAG},  // 5.19
+    {RingMode::plain, kAlways | IORING_SETUP_SUBMIT_ALL},    // 5.18
     {RingMode::plain, kAlways},
 };
 
@@ -157,7 +157,7 @@ std::size_t Ring::take(std::span<Event> events) noexcept {
   unsigned head = 0;
   io_uring_for_each_cqe(&ring, head, cqe) {
     if (count == events.size()) break;
-    events[count++] = {cqe->user_data, cqe->res, cqe->flags};
+    events[count++] = {cqe->user_data, as_heard(cqe->res), cqe->flags};
   }
   ::io_uring_cq_advance(&ring, static_cast<unsigned>(count));
   return count;

@@ -15,6 +15,7 @@
 #include <ramie/uring.hpp>
 
 #include <bitset>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,7 +33,7 @@ enum class RingMode : std::uint8_t {
 };
 
 struct RingOptions {
-  unsigned entries = 256;   // submissions between two enters
+  unsigned entries = 256;    // submissions between two enters
   unsigned completions = 0;  // room for them; 0: four times the entries
   RingMode mode = RingMode::automatic;
 };
@@ -43,6 +44,14 @@ struct Event {
   std::int32_t result;
   std::uint32_t flags;
 };
+
+// A result as a user may hear it: what the kernel says to itself of a call that it would restart
+// after a signal (512 to 516, for an open or a wait that a cancel ended) is -EINTR.
+inline std::int32_t as_heard(std::int32_t result) noexcept {
+  constexpr std::int32_t kFirst = -512;  // ERESTARTSYS: no header for users names them
+  constexpr std::int32_t kLast = -516;   // ERESTART_RESTARTBLOCK
+  return result <= kFirst && result >= kLast ? -EINTR : result;
+}
 
 class Ring {
  public:

@@ -23,7 +23,7 @@ constexpr auto kPause = std::chrono::milliseconds(1);
 // The socket or its device cannot do it, or has no memory to spare for it.
 bool must_copy(std::int32_t result) noexcept {
   return result == -EOPNOTSUPP || result == -EINVAL || result == -ENOMEM || result == -ENOBUFS ||
-         result == -EAGAIN;
+         result == -EAGAIN || result == -EINTR || result == -ECANCELED || may_be_denied(result);
 }
 
 // Taken bytes lie in the caller's memory until the peer's kernel has them: a cancelled send waits a
@@ -39,6 +39,8 @@ void give_up(Site& site, Op& op, int fd) noexcept {
 Result<Completion> run(Op& op, int fd) noexcept {
   sched::Wait wait(op.kind, op.object);
   if (auto entered = wait.enter(); !entered) return failure(entered.error());
+  if (const int planned = base::inject("uring_op"); planned != 0)
+    return Completion{as_heard(planned), 0};
   auto site = Handle::current()->register_op(op);
   if (!site) return failure(errc::unsupported);
   const auto ended = (*site)->await(op, wait);
@@ -68,7 +70,11 @@ Result<std::size_t> send_zero_copy(net::TcpStream& stream,
   if (!sent && sent.error() == errc::unsupported) return stream.write(data);
   if (!sent) return failure(sent.error());
   if (sent->result >= 0) return static_cast<std::size_t>(sent->result);
-  if (must_copy(sent->result)) return stream.write(data);
+  if (must_copy(sent->result)) {
+    auto written = stream.write(data);
+    if (written && may_be_denied(sent->result)) deny_opcode(kSendZeroCopy, -sent->result);
+    return written;
+  }
   return failure(std::error_code(-sent->result, std::system_category()));
 }
 

@@ -135,6 +135,7 @@ inline std::vector<Call> directory_calls() {
       {"renameat2", {EACCES, EBUSY, ENOSPC, EXDEV}, reported},
       {"symlinkat", {EINTR}, absorbed},
       {"symlinkat", {EACCES, ENOSPC, EROFS}, reported},
+      {"uring_op", {EACCES, ECANCELED, EINTR, EPERM}, absorbed},  // the pool does it
       {"unlinkat", {EINTR}, absorbed},
       {"unlinkat", {EACCES, EBUSY, EIO, EPERM}, reported},
   };

@@ -43,6 +43,7 @@ inline constexpr Errno kErrnos[] = {
     {"EAGAIN", EAGAIN},
     {"EBADF", EBADF},
     {"EBUSY", EBUSY},
+    {"ECANCELED", ECANCELED},
     {"ECONNABORTED", ECONNABORTED},
     {"ECONNREFUSED", ECONNREFUSED},
     {"ECONNRESET", ECONNRESET},
@@ -158,6 +159,7 @@ inline constexpr std::string_view kMayFail[] = {
     "tgkill",
     "unlinkat",
     "write",
+    "uring_op",
     "write_eventfd",
 };
 

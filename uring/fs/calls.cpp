@@ -69,8 +69,20 @@ Count Calls::on_ring(const uring::Entry& entry) noexcept {
       ended_ = completion.error();
       return -ECANCELED;
     }
+    // Nobody cancelled it: io_uring gives up what it can start no thread for (RLIMIT_NPROC).
+    if (completion->result == -ECANCELED) return kNoRing;
     if (completion->result != -EINTR) return completion->result;
   }
+}
+
+bool Calls::is_suspicious(Count in_ring) noexcept { return uring::may_be_denied(in_ring); }
+
+Count Calls::told(std::uint8_t opcode, Count in_ring, Count by_call) noexcept {
+  if (!is_suspicious(in_ring)) return by_call;
+  if (by_call >= 0) uring::deny_opcode(opcode, static_cast<int>(-in_ring));
+  const bool had_no_thread =
+      by_call == -ECANCELED && ended_ == std::errc::resource_unavailable_try_again;
+  return had_no_thread ? in_ring : by_call;
 }
 
 void count_job() noexcept {

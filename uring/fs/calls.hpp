@@ -3,7 +3,8 @@
 //
 //   plain thread, or a thread of the pool   each call is made as it stands, and blocks the thread
 //   fiber, its worker has a ring            each call is an operation of the ring; one that the
-//                                           kernel's io_uring lacks is a job of the pool
+//                                           kernel's io_uring lacks, is denied, or has no thread
+//                                           for, is a job of the pool
 //   fiber, no ring                          the whole sequence is one job of the pool
 //
 // Whatever the place and whatever a cancel does meanwhile: when run() returns nobody touches the
@@ -47,13 +48,15 @@ class Calls {
   // system call. Interrupted calls are repeated. -ECANCELED after a cancel; see code().
   template <class Prepare, class Call>
   Count perform(std::uint8_t opcode, Prepare&& prepare, Call&& call) {
+    Count result = kNoRing;
     if (uses_ring(opcode)) {
       uring::Entry entry;
       entry.opcode = opcode;
       prepare(entry);
-      if (const Count result = on_ring(entry); result != kNoRing) return result;
+      result = on_ring(entry);
+      if (result != kNoRing && !is_suspicious(result)) return result;
     }
-    return perform(std::forward<Call>(call));
+    return told(opcode, result, perform(std::forward<Call>(call)));
   }
 
   // One that io_uring has no opcode for.
@@ -83,9 +86,14 @@ class Calls {
 
  private:
   static bool has(std::uint8_t opcode) noexcept;
-  // The fiber may have come to a worker without a ring, before anything was done.
+  // Nothing was done: the fiber may have come to a worker without a ring, or the kernel's io_uring
+  // has no thread for it.
   static constexpr Count kNoRing = std::numeric_limits<Count>::min();
   Count on_ring(const uring::Entry& entry) noexcept;
+  // The file's own answer, or that of a filter in front of io_uring: the system call can tell.
+  static bool is_suspicious(Count in_ring) noexcept;
+  // What both said; learns that an opcode is denied.
+  Count told(std::uint8_t opcode, Count in_ring, Count by_call) noexcept;
 
   const Place place_;
   bool is_brief_ = true;
@@ -130,9 +138,8 @@ Count Calls::perform(Call&& call) {
     while (result == -EINTR) result = call();
     return result;
   }
-  const auto result = run_in_pool([&](Calls& calls) -> Result<Count> {
-    return calls.perform(call);
-  });
+  const auto result =
+      run_in_pool([&](Calls& calls) -> Result<Count> { return calls.perform(call); });
   if (result) return *result;
   ended_ = result.error();
   return -ECANCELED;
