@@ -17,6 +17,9 @@ namespace fs {
 
 namespace {
 
+// A fiber runs no longer than that without letting others run, but for one piece.
+constexpr base::Nanos kTurn = std::chrono::microseconds(250);
+
 // The tests' plans know an operation by the name of the system call that it stands for.
 int inject(uring::Entry& entry) noexcept {
   std::size_t length = entry.length;
@@ -54,7 +57,19 @@ Place current_place() noexcept {
 
 bool Calls::has(std::uint8_t opcode) noexcept { return uring::has_opcode(opcode); }
 
+// A single call reads no clock.
+void Calls::pause() noexcept {
+  const bool is_first = calls_++ == 0;
+  if (is_first) return;
+  const base::Instant now = base::now();
+  if (!since_) since_ = now;
+  if (now - *since_ < kTurn) return;
+  yield_now();
+  since_ = base::now();
+}
+
 Count Calls::on_ring(const uring::Entry& entry) noexcept {
+  pause();
   uring::Op op;
   op.is_brief = is_brief_;
   for (;;) {

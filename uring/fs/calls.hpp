@@ -7,17 +7,24 @@
 //                                           for, is a job of the pool
 //   fiber, no ring                          the whole sequence is one job of the pool
 //
+// A long operation is a sequence of pieces: kChunk bytes at most, each a call of perform(). Between
+// two of them a job looks whether it shall stop, and a fiber that has kept its worker for a while
+// lets others run, whereupon its own deadline is looked at: what the page cache has completes at
+// once, so that the fiber would never park.
+//
 // Whatever the place and whatever a cancel does meanwhile: when run() returns nobody touches the
 // caller's memory any more. A cancel ends the sequence between two calls, or the call itself where
 // the kernel lets it; data that was moved wins over it.
 #pragma once
 
 #include "sched/base/atomic.hpp"
+#include "sched/base/clock.hpp"
 
 #include <ramie/task.hpp>
 #include <ramie/uring.hpp>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -36,6 +43,10 @@ namespace fs {
 using Count = std::int64_t;  // a count or a descriptor, or -errno
 
 enum class Place : std::uint8_t { here, ring, pool };
+
+// What one call of a longer sequence moves at most: a cancel, a deadline and the worker's other
+// fibers wait for it.
+inline constexpr std::size_t kChunk = std::size_t{1} << 20;
 
 class Calls {
  public:
@@ -90,6 +101,8 @@ class Calls {
   // has no thread for it.
   static constexpr Count kNoRing = std::numeric_limits<Count>::min();
   Count on_ring(const uring::Entry& entry) noexcept;
+  // Before a call in the fiber: others' turn, if it has been this fiber's for long.
+  void pause() noexcept;
   // The file's own answer, or that of a filter in front of io_uring: the system call can tell.
   static bool is_suspicious(Count in_ring) noexcept;
   // What both said; learns that an opcode is denied.
@@ -100,6 +113,8 @@ class Calls {
   bool is_position_shared_ = false;
   const Stop* stop_ = nullptr;
   std::error_code ended_;
+  std::uint64_t calls_ = 0;             // in the ring
+  std::optional<base::Instant> since_;  // this fiber runs, as far as we know
 };
 
 // Where the current fiber's, or thread's, calls run.

@@ -15,6 +15,8 @@
 
 #include <fcntl.h>
 #include <sys/uio.h>
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 
@@ -26,7 +28,12 @@ namespace {
 
 using io::sys::UniqueFd;
 
-constexpr std::size_t kChunk = std::size_t{8} << 20U;  // between two looks for a cancel
+// Between two looks for a cancel, by what the last piece took: a clone of much is one call, and a
+// slow disk is not waited for.
+constexpr std::size_t kLargestPiece = std::size_t{256} << 20U;
+constexpr std::size_t kSmallestPiece = std::size_t{64} << 10U;
+constexpr base::Nanos kQuick = std::chrono::milliseconds(2);
+constexpr base::Nanos kSlow = std::chrono::milliseconds(10);
 constexpr std::size_t kBuffer = std::size_t{128} << 10U;
 
 // The kernel cannot, as opposed to: the disk cannot.
@@ -86,10 +93,14 @@ Result<std::uint64_t> Copier::run(const char* from, const char* to) {
 }
 
 Count Copier::move_in_kernel() {
-  for (;;) {
-    const Count n = calls_.perform([&] { return sys::copy_range(from_.get(), to_.get(), kChunk); });
+  for (std::size_t piece = kChunk;;) {
+    const base::Instant begin = base::now();
+    const Count n = calls_.perform([&] { return sys::copy_range(from_.get(), to_.get(), piece); });
     if (n <= 0) return n;
     copied_ += static_cast<std::uint64_t>(n);
+    const base::Nanos took = base::now() - begin;
+    if (took < kQuick) piece = std::min(piece * 2, kLargestPiece);
+    else if (took > kSlow) piece = std::max(piece / 2, kSmallestPiece);
   }
 }
 

@@ -156,7 +156,9 @@ std::optional<std::int64_t> File::at_once(const Vector& vector, std::int64_t off
                                             : sys::write(fd_, vector.parts(), offset, RWF_NOWAIT);
   switch (n) {
     case -EOPNOTSUPP:
-    case -EINVAL:  // an old kernel's way to say so; or true, and then it will be said again
+    case -ENOSYS:
+    case -EPERM:
+    case -EINVAL:  // an old kernel's way, or a sandbox's; or true, and then it will be said again
       slow_.fetch_or(way, std::memory_order_relaxed);
       return std::nullopt;
     case 0:
@@ -175,7 +177,7 @@ Result<std::size_t> File::transfer(const Vector& vector, std::int64_t offset) co
   }
   return run([&](Calls& calls) -> Result<std::size_t> {
     calls.share_position(is_shared());
-    const Count moved = fs::transfer(calls, fd_, vector, offset);
+    const Count moved = fs::transfer_some(calls, fd_, vector, offset);
     if (moved < 0) return failure(calls.code(moved));
     return static_cast<std::size_t>(moved);
   });

@@ -73,6 +73,20 @@ Count transfer(Calls& calls, int fd, const Vector& vector, std::int64_t offset) 
   return set < 0 ? set : n;
 }
 
+Count transfer_some(Calls& calls, int fd, const Vector& vector, std::int64_t offset) {
+  if (vector.total() <= kChunk) return transfer(calls, fd, vector, offset);
+  std::size_t done = 0;
+  while (done < vector.total()) {
+    const Vector piece(vector, done, kChunk);
+    const auto ahead = static_cast<std::int64_t>(done);
+    const Count n = transfer(calls, fd, piece, offset == sys::kHere ? offset : offset + ahead);
+    if (n < 0 && done == 0) return n;
+    if (n > 0) done += static_cast<std::size_t>(n);
+    if (n < static_cast<Count>(piece.total())) break;
+  }
+  return static_cast<Count>(done);
+}
+
 Count read_at_once(const Calls& calls, int fd, const Vector& vector) noexcept {
   if (!calls.is_in_fiber() || vector.total() > kAtOnce) return -EAGAIN;
   return sys::read(fd, vector.parts(), sys::kHere, RWF_NOWAIT);

@@ -32,6 +32,13 @@ Result<io::sys::UniqueFd> open_to_read(Calls& calls, const char* path) {
   return open(calls, path, O_RDONLY);
 }
 
+// To give much memory back takes long, too: no fiber waits for it.
+template <class Container>
+void throw_away(Container&& content) {
+  if (content.size() >= kLargeCopy)
+    spawn_blocking([garbage = std::forward<Container>(content)] {}).detach();
+}
+
 // What the file system says of its size is only a hint: it may be none, or no longer true.
 template <class Container>
 Result<Container> read_whole(PathRef path) {
@@ -45,8 +52,9 @@ Result<Container> read_whole(PathRef path) {
     if (!expected) return failure(expected.error());
     Container content;
     const auto size = append_rest(calls, fd->get(), content, *expected, Cache::may_have_it);
-    if (!size) return failure(size.error());
-    return content;
+    if (size) return content;
+    if (calls.is_in_fiber()) throw_away(std::move(content));
+    return failure(size.error());
   });
 }
 

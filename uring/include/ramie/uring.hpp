@@ -78,9 +78,9 @@ RAMIE_API bool has_opcode(std::uint8_t opcode) noexcept;
 ///          other than IOSQE_ASYNC; permission_denied or operation_not_permitted also from a filter
 ///          of io_uring's operations; interrupted if the kernel wants it to be started again;
 ///          operation_canceled, which is not Ramie's `canceled`, if the kernel had no thread for it
-///          or another operation cancelled it; canceled, timed_out, shutting_down: nothing was done, or the
-///          kernel gave up half-way where the opcode allows that. A descriptor or data that came
-///          all the same wins: then it is a success.
+///          or another operation cancelled it; canceled, timed_out, shutting_down: nothing was
+///          done, or the kernel gave up half-way where the opcode allows that. A descriptor or data
+///          that came all the same wins: then it is a success.
 /// Blocks   this fiber, after a cancel, too, until the kernel has let go; that is heard late if the
 ///          worker that started it is kept by a fiber that computes.
 /// Threads  fibers.
