@@ -26,7 +26,7 @@ constexpr unsigned kSlotShift = 32;
 constexpr unsigned kGenerationShift = 8;
 constexpr std::size_t kFirstSlots = base::kIsModel ? 2 : 64;
 constexpr std::size_t kBatch = base::kIsModel ? 2 : 64;
-constexpr base::Nanos kNap = std::chrono::milliseconds(1);         // the kernel put us off
+constexpr base::Nanos kNap = std::chrono::milliseconds(1);  // the kernel put us off
 constexpr base::Nanos kRepeatCancel = std::chrono::milliseconds(5);
 
 constexpr std::uint32_t kReadable = 1;  // POLLIN
@@ -136,6 +136,11 @@ int Site::submit() noexcept {
 // Without its ring a worker cannot know what the kernel still writes to.
 void Site::survive(int error) noexcept {
   if (error == 0) return;
+  if (error == -EPERM || error == -EACCES || error == -ENOSYS)
+    base::fatal(
+        "io_uring_enter is denied (%s) to a worker that has operations in the kernel: enter a "
+        "sandbox before the first file operation, or set RAMIE_FS=pool and RAMIE_IO=epoll",
+        base::sys::describe_error(-error));
   if (!is_put_off(error))
     base::fatal(
         "the io_uring of a worker failed (%s): was a descriptor closed, or overwritten by "
@@ -233,9 +238,7 @@ void Site::settle(const Event& event, sched::WakeList& wakes) noexcept {
     case Kind::op: settle_op(event, wakes); return;
     case Kind::cancel: repeat_cancel(event); return;
     case Kind::shard: disarm(static_cast<int>(event.tag >> kSlotShift)); return;
-    case Kind::bell:
-      is_bell_armed_ = (event.flags & Ring::kMore) != 0 || RAMIE_MUTANT(363);
-      return;
+    case Kind::bell: is_bell_armed_ = (event.flags & Ring::kMore) != 0 || RAMIE_MUTANT(363); return;
   }
   metrics_.stale.add();
 }

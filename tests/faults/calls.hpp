@@ -80,6 +80,7 @@ inline std::vector<Call> file_calls() {
   using enum Answer;
   return {
       {"close_file", {EIO, ENOSPC}, either},  // nobody hears a destructor
+      {"dup_stream", {EMFILE}, reported},
       {"fallocate", {EINTR}, absorbed},
       {"fallocate", {EFBIG, EIO, ENOSPC}, reported},
       {"fchmod", {EIO, EPERM, EROFS}, reported},
@@ -89,6 +90,7 @@ inline std::vector<Call> file_calls() {
       {"flock", {EINTR}, absorbed},
       {"flock", {EAGAIN}, either},  // lock() asks again
       {"flock", {EBADF, ENOLCK}, reported},
+      {"fstat", {EPERM}, absorbed},  // then it is taken for a file
       {"fsync", {EIO, ENOSPC}, reported},
       {"ftruncate", {EINTR}, absorbed},
       {"ftruncate", {EIO, EFBIG, EPERM}, reported},
@@ -97,6 +99,8 @@ inline std::vector<Call> file_calls() {
       {"openat", {EINTR}, absorbed},
       {"openat", {EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC}, reported},
       {"openat2", {EAGAIN, EMFILE, ENOENT, ENOSYS, EPERM}, absorbed},  // then openat() tells
+      {"poll_stream", {EINTR}, absorbed},
+      {"poll_stream", {ENOMEM}, either},
       {"preadv2", {EINTR}, absorbed},
       {"preadv2", {EAGAIN}, either},  // where it need not wait, it is asked again so that it may
       {"preadv2", {EIO, ENOMEM}, reported},
@@ -107,6 +111,9 @@ inline std::vector<Call> file_calls() {
       {"statx", {EACCES, EIO, ENOMEM}, reported, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
       {"statmount", {ENOSYS, EPERM}, absorbed},
       {"statx_known", {EIO}, absorbed},
+      {"tee", {EMFILE, ENOSYS, EPERM}, absorbed},  // then the first byte, or the end, tells
+      {"write_stream", {EINTR}, absorbed},
+      {"write_stream", {ENOMEM, EPIPE}, reported},
   };
 }
 

@@ -7,6 +7,8 @@
 
 #include <ramie/ramie.hpp>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <array>
 #include <chrono>
@@ -363,11 +365,47 @@ void use_a_file(Findings& findings, const char* path) {
   is_good(findings, "File::close", file->close());
 }
 
+bool pass_on(Findings& findings, ramie::fs::File& file) {
+  std::array<std::byte, 30> sent;
+  sent.fill(std::byte{3});
+  std::array<std::byte, 30> got{};
+  if (!is_good(findings, "File::write_all to a pipe", file.write_all(sent))) return false;
+  const auto read = within(findings, "a pipe hangs", [&] { return file.read_exact(got); });
+  if (!is_good(findings, "File::read_exact of a pipe", read)) return false;
+  findings.expect(got == sent, "other bytes came out of a pipe");
+  return true;
+}
+
+// A FIFO: ours, with its place in epoll taken; a foreign one; one without another end.
+void use_a_pipe(Findings& findings, const char* path) {
+  if (::unlink(path) != 0 || ::mkfifo(path, 0600) != 0) return;
+  auto ours = ramie::fs::OpenOptions().read().write().open(path);
+  if (is_good(findings, "OpenOptions::open of a pipe", ours) && pass_on(findings, *ours)) {
+    const auto taken = ramie::io::Registration::create(ours->fd(), ramie::io::Interest::readable);
+    auto reader = start(findings, "spawn a pipe's reader", [&] {
+      std::array<std::byte, 1> room;
+      const auto n = within(findings, "a pipe's reader hangs", [&] { return ours->read(room); });
+      if (!n && n.error() != ramie::errc::canceled) findings.said("File::read", n.error());
+    });
+    for (int i = 0; i < 3; ++i) ramie::yield_now();
+    const auto written = ours->write(std::array<std::byte, 1>{});
+    if (!is_good(findings, "File::write to a pipe", written) && reader) reader->cancel();
+    if (reader) (void)reader->join();
+  }
+  auto foreign = ramie::fs::File::from_fd(::open(path, O_RDWR | O_CLOEXEC));
+  if (foreign.is_open()) (void)pass_on(findings, foreign);
+  foreign = {};
+  ours = ramie::fs::File();
+  const auto lonely = ramie::timeout(3ms, [&] { return ramie::fs::File::open(path); });
+  if (!lonely && lonely.error() != ramie::errc::timed_out) findings.said("open", lonely.error());
+}
+
 void use_files(Findings& findings) {
   Folder folder;
   if (!folder.is_there) return;
   use_whole_files(findings, folder.file());
   use_a_file(findings, folder.file());
+  use_a_pipe(findings, folder.file());
 }
 
 // What takes memory of its own.
@@ -420,6 +458,10 @@ void check_balance(Findings& findings, const ramie::runtime::Runtime& runtime) {
 }
 
 void live(const Scenario& scenario, Findings& findings) noexcept {
+  if (scenario.once_started != nullptr) {
+    part(findings, "files before", [&] { use_files(findings); });
+    scenario.once_started();
+  }
   part(findings, "sockets", [&] { sockets(findings, scenario.clients); });
   if (scenario.is_process_wide) part(findings, "signals", [&] { hear_a_signal(findings); });
   part(findings, "timers", [&] { sleep_and_time_out(findings); });

@@ -23,6 +23,7 @@ struct Scenario {
   bool is_process_wide = true;  // signals
   bool is_pinned = false;       // workers, to CPUs
   bool looks_names_up = true;
+  void (*once_started)() = nullptr;  // in a fiber, when files have been used
 };
 
 // Returns when nothing of it is left but what `findings` calls wrong.

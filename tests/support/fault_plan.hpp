@@ -93,6 +93,7 @@ inline constexpr std::string_view kMayFail[] = {
     "close_file",
     "connect",
     "copy_file_range",
+    "dup_stream",
     "epoll_create1",
     "epoll_ctl",
     "epoll_pwait2",
@@ -106,6 +107,7 @@ inline constexpr std::string_view kMayFail[] = {
     "fcntl_set",
     "fdatasync",
     "flock",
+    "fstat",
     "fsync",
     "ftruncate",
     "futex_wait",
@@ -130,6 +132,7 @@ inline constexpr std::string_view kMayFail[] = {
     "mprotect",
     "munmap",
     "poll",
+    "poll_stream",
     "open",
     "openat",
     "openat2",
@@ -156,11 +159,13 @@ inline constexpr std::string_view kMayFail[] = {
     "statx",
     "statx_known",
     "symlinkat",
+    "tee",
     "tgkill",
     "unlinkat",
-    "write",
     "uring_op",
+    "write",
     "write_eventfd",
+    "write_stream",
 };
 
 inline bool is_among(std::span<const std::string_view> names, std::string_view name) noexcept {

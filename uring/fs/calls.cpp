@@ -86,14 +86,13 @@ Count Calls::on_ring(const uring::Entry& entry) noexcept {
     }
     // Nobody cancelled it: io_uring gives up what it can start no thread for (RLIMIT_NPROC).
     if (completion->result == -ECANCELED) return kNoRing;
+    is_suspect_ = uring::may_be_denied(completion->result);
     if (completion->result != -EINTR) return completion->result;
   }
 }
 
-bool Calls::is_suspicious(Count in_ring) noexcept { return uring::may_be_denied(in_ring); }
-
 Count Calls::told(std::uint8_t opcode, Count in_ring, Count by_call) noexcept {
-  if (!is_suspicious(in_ring)) return by_call;
+  if (!std::exchange(is_suspect_, false)) return by_call;
   if (by_call >= 0) uring::deny_opcode(opcode, static_cast<int>(-in_ring));
   const bool had_no_thread =
       by_call == -ECANCELED && ended_ == std::errc::resource_unavailable_try_again;

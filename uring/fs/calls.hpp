@@ -65,7 +65,7 @@ class Calls {
       entry.opcode = opcode;
       prepare(entry);
       result = on_ring(entry);
-      if (result != kNoRing && !is_suspicious(result)) return result;
+      if (result != kNoRing && !is_suspect_) return result;
     }
     return told(opcode, result, perform(std::forward<Call>(call)));
   }
@@ -76,6 +76,15 @@ class Calls {
 
   // The sequence runs in a fiber, so that what waits must be a call of perform().
   bool is_in_fiber() const noexcept { return place_ == Place::ring; }
+
+  // Whoever waits for the sequence is a fiber, and wants to be able to end it.
+  bool is_for_fiber() const noexcept { return place_ != Place::here || stop_ != nullptr; }
+
+  // A wait of the fiber, between calls, was ended: what code() then says. -ECANCELED.
+  Count give_up(std::error_code why) noexcept {
+    ended_ = why;
+    return -ECANCELED;
+  }
 
   // Would perform() make one of `opcode` an operation of the ring?
   bool uses_ring(std::uint8_t opcode) const noexcept {
@@ -103,13 +112,13 @@ class Calls {
   Count on_ring(const uring::Entry& entry) noexcept;
   // Before a call in the fiber: others' turn, if it has been this fiber's for long.
   void pause() noexcept;
-  // The file's own answer, or that of a filter in front of io_uring: the system call can tell.
-  static bool is_suspicious(Count in_ring) noexcept;
   // What both said; learns that an opcode is denied.
   Count told(std::uint8_t opcode, Count in_ring, Count by_call) noexcept;
 
   const Place place_;
   bool is_brief_ = true;
+  // The ring's answer is the file's own, or a filter's in front of io_uring: the call can tell.
+  bool is_suspect_ = false;
   bool is_position_shared_ = false;
   const Stop* stop_ = nullptr;
   std::error_code ended_;

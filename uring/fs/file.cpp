@@ -6,8 +6,9 @@
 // Rejected: a position of our own, with which every call were one at an offset: append and a
 // descriptor that is shared with others need the kernel's.
 #include "uring/fs/stat.hpp"
-#include "uring/fs/transfer.hpp"
+#include "uring/fs/stream.hpp"
 #include "uring/opcodes.hpp"
+#include "uring/sys/stream.hpp"
 
 #include <ramie/fs/file.hpp>
 #include <ramie/time.hpp>
@@ -141,7 +142,42 @@ File::Ways File::slow_ways(int flags) noexcept {
 File File::from_fd(int fd) noexcept {
   const Count flags = fd < 0 ? 0 : sys::flags(fd);
   const Ways slow = flags < 0 ? Ways{0} : slow_ways(static_cast<int>(flags));
-  return {fd, static_cast<Ways>(slow | kShared)};
+  std::uint64_t size = 0;
+  const Count kind = fd < 0 ? S_IFREG : sys::kind(fd, size);
+  const Ways ways = kind < 0 ? Ways{0} : ways_of(static_cast<unsigned>(kind));
+  return {fd, static_cast<Ways>(slow | ways | kShared)};
+}
+
+File::Ways File::ways_of(unsigned kind) noexcept {
+  if (!has_other_end(kind)) return 0;
+  return is_device(kind) ? kOtherEnd | kUnsure : kOtherEnd;
+}
+
+// Of a reader and a writer of what has another end neither waits for the other.
+sync::Mutex& File::turns_of(Ways way) const noexcept {
+  const bool is_apart = way == static_cast<Ways>(Way::write) && has(kOtherEnd);
+  return is_apart ? writing_ : position_;
+}
+
+// Whether it is to be waited for by readiness. A device is asked for once, by its first fiber; and
+// what a plain thread has opened becomes non-blocking then: that thread's calls wait in poll(2).
+bool File::waits_for_somebody() const {
+  if (!has(kOtherEnd)) return false;
+  if (current_place() == Place::here) return true;
+  if (has(kUnsure)) {
+    const Count rc = can_wait(fd_);
+    if (rc == -EPERM) {
+      slow_.fetch_and(static_cast<Ways>(~(kOtherEnd | kUnsure)), std::memory_order_relaxed);
+      return false;
+    }
+    if (rc == 0) slow_.fetch_and(static_cast<Ways>(~kUnsure), std::memory_order_relaxed);
+  }
+  if (!has(static_cast<Ways>(kShared | kNonblocking))) {
+    const Count flags = sys::flags(fd_);
+    if (flags >= 0 && sys::set_flags(fd_, static_cast<int>(flags) | O_NONBLOCK) == 0)
+      slow_.fetch_or(kNonblocking, std::memory_order_relaxed);
+  }
+  return true;
 }
 
 // --- transfers
@@ -170,6 +206,12 @@ std::optional<std::int64_t> File::at_once(const Vector& vector, std::int64_t off
 
 Result<std::size_t> File::transfer(const Vector& vector, std::int64_t offset) const {
   if (vector.total() == 0) return std::size_t{0};
+  if (offset == sys::kHere && waits_for_somebody()) {
+    Calls calls(current_place());
+    const Count moved = move(calls, {fd_, has(kNonblocking)}, vector);
+    if (moved < 0) return failure(calls.code(moved));
+    return static_cast<std::size_t>(moved);
+  }
   auto n = at_once(vector, offset);
   if (n) {
     if (*n < 0) return failure(Calls(Place::here).code(*n));
@@ -187,6 +229,10 @@ Result<void> File::transfer_all(Ways way, std::span<const std::byte> bytes,
                                 std::int64_t offset) const {
   if (bytes.empty()) return {};
   const auto kind = static_cast<Way>(way);
+  if (offset == sys::kHere && waits_for_somebody()) {
+    Calls calls(current_place());
+    return move_all(calls, {fd_, has(kNonblocking)}, kind, bytes);
+  }
   if (const auto n = at_once(Vector(kind, bytes.data(), bytes.size()), offset)) {
     if (*n < 0) return failure(Calls(Place::here).code(*n));
     bytes = bytes.subspan(static_cast<std::size_t>(*n));
@@ -204,6 +250,10 @@ Result<std::size_t> File::append_rest(Container& content) const {
   if (fd_ < 0) return not_open();
   const Turn turn(position_);
   if (!turn.entered()) return failure(turn.entered().error());
+  if (waits_for_somebody()) {
+    Calls calls(current_place());
+    return append_all(calls, {fd_, has(kNonblocking)}, content);
+  }
   return run([&](Calls& calls) -> Result<std::size_t> {
     calls.share_position(is_shared());
     const auto size = likely_size(calls, fd_);
@@ -233,7 +283,7 @@ Result<std::size_t> File::write_vectored(std::span<const std::span<const std::by
 
 Result<std::size_t> File::here(const Vector& vector) const {
   if (fd_ < 0) return not_open();
-  const Turn turn(position_);
+  const Turn turn(turns_of(static_cast<Ways>(vector.way())));
   if (!turn.entered()) return failure(turn.entered().error());
   return transfer(vector, sys::kHere);
 }
@@ -247,7 +297,7 @@ Result<void> File::read_exact(std::span<std::byte> buffer) {
 
 Result<void> File::write_all(std::span<const std::byte> data) {
   if (fd_ < 0) return not_open();
-  const Turn turn(position_);
+  const Turn turn(turns_of(static_cast<Ways>(Way::write)));
   if (!turn.entered()) return turn.entered();
   return transfer_all(static_cast<Ways>(Way::write), data, sys::kHere);
 }

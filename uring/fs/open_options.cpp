@@ -1,8 +1,6 @@
 // OpenOptions: which combinations make sense, and the flags of open(2) that say so.
-#include "uring/fs/open.hpp"
 #include "uring/fs/path.hpp"
-#include "uring/fs/transfer.hpp"
-#include "uring/opcodes.hpp"
+#include "uring/fs/stream.hpp"
 
 #include <ramie/fs/file.hpp>
 
@@ -11,21 +9,6 @@
 namespace ramie {
 inline namespace v0 {
 namespace fs {
-
-Result<io::sys::UniqueFd> open(Calls& calls, const char* path, int flags, unsigned mode) {
-  flags |= O_CLOEXEC;
-  const Count fd = calls.perform(
-      uring::kOpenat,
-      [&](uring::Entry& entry) {
-        entry.fd = AT_FDCWD;
-        entry.address = uring::address_of(path);
-        entry.length = mode;
-        entry.operation_flags = static_cast<std::uint32_t>(flags);
-      },
-      [&] { return sys::open(AT_FDCWD, path, flags, mode); });
-  if (fd < 0) return failure(calls.code(fd));
-  return io::sys::UniqueFd(static_cast<int>(fd));
-}
 
 Result<int> OpenOptions::flags() const noexcept {
   const auto invalid = failure(std::make_error_code(std::errc::invalid_argument));
@@ -52,9 +35,13 @@ Result<File> OpenOptions::open(PathRef path) const {
   const KernelPath text(path);
   if (text.error()) return failure(text.error());
   if (auto entered = detail::enter_wait(); !entered) return failure(entered.error());
-  auto fd = run([&](Calls& calls) { return fs::open(calls, text.c_str(), *wanted, mode_); });
-  if (!fd) return failure(fd.error());
-  return File(fd->release(), File::slow_ways(*wanted));
+  auto opened = run([&](Calls& calls) { return fs::open(calls, text.c_str(), *wanted, mode_); });
+  if (opened && opened->has_other_end())
+    opened = settle(std::move(*opened), text.c_str(), *wanted, mode_);
+  if (!opened) return failure(opened.error());
+  File::Ways ways = File::slow_ways(*wanted) | File::ways_of(opened->kind);
+  if (opened->is_nonblocking) ways |= File::kNonblocking;
+  return File(opened->fd.release(), ways);
 }
 
 }  // namespace fs

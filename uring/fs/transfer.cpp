@@ -98,10 +98,7 @@ Result<void> transfer_all(Calls& calls, int fd, Way way, std::span<const std::by
     const std::size_t size = std::min(bytes.size(), kChunk);
     const Count n = transfer(calls, fd, Vector(way, bytes.data(), size), offset);
     if (n < 0) return failure(calls.code(n));
-    if (n == 0) {
-      const auto why = way == Way::read ? std::errc::no_message_available : std::errc::io_error;
-      return failure(std::make_error_code(why));
-    }
+    if (n == 0) return failure(std::make_error_code(nothing_moved(way)));
     bytes = bytes.subspan(static_cast<std::size_t>(n));
     if (offset != sys::kHere) offset += n;
   }

@@ -67,6 +67,11 @@ class Vector {
 // switch takes (128 KiB: 25 us).
 inline constexpr std::size_t kAtOnce = std::size_t{64} << 10;
 
+// What transfer_all() says where a call moves nothing.
+inline std::errc nothing_moved(Way way) noexcept {
+  return way == Way::read ? std::errc::no_message_available : std::errc::io_error;
+}
+
 inline constexpr std::size_t kLargeCopy = std::size_t{4} << 20;
 
 enum class Cache : std::uint8_t { has_nothing, may_have_it };
@@ -103,13 +108,13 @@ inline bool is_not_at_once(Count n) noexcept {
          n == -ENOSYS;
 }
 
-// From the file's position. `expected` bytes are likely: with room for one more, the call that
-// finds the end comes without growing. What was read before an error is kept.
+// What `read(vector, is_likely_end)` gives, until that is 0. `expected` bytes are likely: with room
+// for one more, the call that finds the end comes without growing. What was read before an error is
+// kept.
 //
 // The room is made first and filled piece by piece: to zero 600 MB takes 200 ms.
-template <class Container>
-Result<std::size_t> append_rest(Calls& calls, int fd, Container& content, std::uint64_t expected,
-                                Cache cache) {
+template <class Container, class Read>
+Result<std::size_t> append(Calls& calls, Container& content, std::uint64_t expected, Read&& read) {
   constexpr std::uint64_t kLeast = 4096;
   const std::size_t begin = content.size();
   std::size_t end = begin;
@@ -120,18 +125,26 @@ Result<std::size_t> append_rest(Calls& calls, int fd, Container& content, std::u
     if (n < 0) break;
     if (end == content.size()) content.resize(std::min(content.capacity(), end + kChunk));
     auto* data = reinterpret_cast<std::byte*>(content.data()) + end;
-    const Vector vector(Way::read, data, content.size() - end);
-    n = cache == Cache::may_have_it ? read_at_once(calls, fd, vector) : -EAGAIN;
-    // Some kernels (5.9, 5.10) say that the file ends where a page is not in the cache.
-    const bool is_likely_end = n == 0 && expected != 0 && end - begin == expected;
-    if (is_not_at_once(n) || (n == 0 && !is_likely_end))
-      n = transfer(calls, fd, vector, sys::kHere);
+    const bool is_likely_end = expected != 0 && end - begin == expected;
+    n = read(Vector(Way::read, data, content.size() - end), is_likely_end);
     if (n == 0) break;
     if (n > 0) end += static_cast<std::size_t>(n);
   }
   content.resize(end);
   if (n < 0) return failure(calls.code(n));
   return end - begin;
+}
+
+// From the file's position to its end.
+template <class Container>
+Result<std::size_t> append_rest(Calls& calls, int fd, Container& content, std::uint64_t expected,
+                                Cache cache) {
+  return append(calls, content, expected, [&](const Vector& vector, bool is_likely_end) {
+    const Count n = cache == Cache::may_have_it ? read_at_once(calls, fd, vector) : -EAGAIN;
+    // Some kernels (5.9, 5.10) say that the file ends where a page is not in the cache.
+    const bool is_in_earnest = is_not_at_once(n) || (n == 0 && !is_likely_end);
+    return is_in_earnest ? transfer(calls, fd, vector, sys::kHere) : n;
+  });
 }
 
 }  // namespace fs

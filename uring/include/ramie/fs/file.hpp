@@ -10,8 +10,12 @@
 // destroyed while a call is under way.
 //
 // A cancelled fiber is refused before anything is moved. A cancel that comes later ends a call as
-// soon as the kernel lets go of the memory, which for a disk is when the transfer is done; then
-// what was moved is returned, and the error comes from the next call.
+// soon as the kernel lets go of the memory, for a disk when the piece under way, of 1 MiB at
+// most, is done; then what was moved is returned, and the error comes from the next call.
+//
+// Pipes, terminals, sockets and devices that epoll takes are waited for by readiness: a deadline
+// ends the wait at once, and no thread is kept. Their readers take turns, and so do their writers;
+// a reader and a writer do not wait for each other.
 #pragma once
 
 #include <ramie/detail/atomic.hpp>
@@ -63,8 +67,10 @@ class File {
   [[nodiscard]] RAMIE_API static Result<File> open(PathRef path);
   /// Opens a file for writing: makes it if it is not there, empties it if it is.
   [[nodiscard]] RAMIE_API static Result<File> create(PathRef path);
-  /// Takes over a descriptor, meant for files and block devices: a read of a pipe or a socket may
-  /// keep a thread of the blocking pool for as long as the other side is silent.
+  /// Takes over a descriptor. Its description may be others', too (standard input is the shell's),
+  /// so O_NONBLOCK stays as it is. Before a read or write of a terminal or of a FIFO, for which the
+  /// kernel has no call that does not wait, a fiber waits until there is something: only if another
+  /// process takes it in between does a thread of the blocking pool wait for the next.
   /// Returns  the file, which owns `fd`; one that holds none if `fd` is negative.
   /// Errors   none.
   /// Blocks   never.
@@ -143,7 +149,8 @@ class File {
   ///          writing), invalid_argument (direct() and a buffer that is not aligned); canceled,
   ///          timed_out, shutting_down; resource_unavailable_try_again. On any error nothing was
   ///          written. Beyond RLIMIT_FSIZE the kernel sends SIGXFSZ, whose default is the end of
-  ///          the program; file_too_large is for those who ignore it.
+  ///          the program; file_too_large is for those who ignore it. broken_pipe if nobody reads a
+  ///          pipe or socket any more; no SIGPIPE comes.
   /// Blocks   as read(). Data is on the disk after sync_data() only.
   /// Threads  any, several at a time.
   /// Cancel   safe: may be retried.
@@ -261,7 +268,8 @@ class File {
   /// Takes room on the disk for `size` bytes from `offset`, so that writes there do not fail for
   /// want of it; extends the file if it ends before.
   /// Returns  success.
-  /// Errors   no_space_on_device, operation_not_supported (by the file system), invalid_argument
+  /// Errors   no_space_on_device, operation_not_supported (by the file system, or a sandbox),
+  ///          invalid_argument
   ///          (no bytes); else as set_len().
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, several at a time.
@@ -327,10 +335,21 @@ class File {
   using Ways = std::uint8_t;
   File(int fd, Ways slow) noexcept : fd_(fd), slow_(slow) {}
 
-  static constexpr Ways kShared = 4;  // the position may be others', too
+  static constexpr Ways kShared = 4;        // the position may be others', too
+  static constexpr Ways kOtherEnd = 8;      // it may wait for somebody else: a pipe, a terminal
+  static constexpr Ways kUnsure = 16;       // a device: if epoll takes it
+  static constexpr Ways kNonblocking = 32;  // and the description is ours
 
   static Ways slow_ways(int flags) noexcept;
+<<<<<<< HEAD
   bool is_shared() const noexcept { return (slow_.load(std::memory_order_relaxed) & kShared) != 0; }
+=======
+  static Ways ways_of(unsigned kind) noexcept;
+  bool has(Ways ways) const noexcept { return (slow_.load(std::memory_order_relaxed) & ways) != 0; }
+  bool waits_for_somebody() const;
+  sync::Mutex& turns_of(Ways way) const noexcept;
+  bool is_shared() const noexcept { return has(kShared); }
+>>>>>>> 90b5a7e (fs: pipes, terminals and sockets wait by readiness; FIFOs open as POSIX says; no SIGPIPE)
 
   Result<std::size_t> here(const Vector& vector) const;
   Result<std::size_t> at(const Vector& vector, std::uint64_t offset) const;
@@ -346,6 +365,7 @@ class File {
   int fd_ = -1;
   mutable detail::Atomic<Ways> slow_{0};
   mutable sync::Mutex position_;  // held by who uses the file's position
+  mutable sync::Mutex writing_;   // what has another end has no position: a writer's turn
 };
 
 /// How a file is opened. At least one of read, write and append is needed; what makes or empties a
@@ -384,8 +404,10 @@ class OpenOptions {
   ///          invalid_argument (options that contradict each other, a NUL in the path, no O_DIRECT
   ///          here), not_enough_memory; canceled, timed_out, shutting_down;
   ///          resource_unavailable_try_again if no thread could be had.
-  /// Blocks   this fiber; outside a fiber, this thread. The other end of a FIFO is waited for, and
-  ///          no cancel ends that in the blocking pool: give O_NONBLOCK.
+  /// Blocks   this fiber; outside a fiber, this thread. The other end of a FIFO is waited for, as
+  ///          open(2) does, unless O_NONBLOCK is given. The kernel tells nobody when it comes: a
+  ///          fiber asks again after 1 ms, then later and later, every 50 ms at last. What a fiber
+  ///          opens of pipes and terminals is non-blocking.
   /// Threads  any.
   /// Cancel   safe: no descriptor is lost; a file may have been made.
   [[nodiscard]] RAMIE_API Result<File> open(PathRef path) const;
