@@ -1,6 +1,7 @@
 // Takes away from this process what a sandbox, a container or a small machine may not give:
 //
 //   deny accept4=EMFILE         a system call always says this (by seccomp, without its library)
+//   late statx=EPERM            the same for a program that enters its sandbox after its start
 //   deny madvise@2:102=EINVAL   only where its argument 2 is 102
 //   limit nofile=+1             one descriptor more than are open now (as=+8: MiB of address space)
 //   limit memlock=0             as it stands; nproc also changes the user, if root has no limit
@@ -41,11 +42,15 @@ inline constexpr SystemCall kSystemCalls[] = {
     {"accept4", SYS_accept4},
     {"clone", SYS_clone},
     {"clone3", SYS_clone3},
+    {"copy_file_range", SYS_copy_file_range},
     {"epoll_create1", SYS_epoll_create1},
     {"epoll_ctl", SYS_epoll_ctl},
     {"epoll_pwait2", SYS_epoll_pwait2},
     {"eventfd2", SYS_eventfd2},
+    {"fallocate", SYS_fallocate},
+    {"fdatasync", SYS_fdatasync},
     {"getrandom", SYS_getrandom},
+    {"inotify_init1", SYS_inotify_init1},
     {"io_uring_enter", SYS_io_uring_enter},
     {"io_uring_register", SYS_io_uring_register},
     {"io_uring_setup", SYS_io_uring_setup},
@@ -54,10 +59,20 @@ inline constexpr SystemCall kSystemCalls[] = {
     {"openat", SYS_openat},
     {"openat2", SYS_openat2},
     {"prctl", SYS_prctl},
+    {"preadv", SYS_preadv},
+    {"preadv2", SYS_preadv2},
+    {"pwritev", SYS_pwritev},
+    {"pwritev2", SYS_pwritev2},
+    {"readv", SYS_readv},
+    {"renameat2", SYS_renameat2},
     {"rt_sigaction", SYS_rt_sigaction},
     {"sched_setaffinity", SYS_sched_setaffinity},
     {"sigaltstack", SYS_sigaltstack},
     {"socket", SYS_socket},
+    {"statmount", 457},
+    {"statx", SYS_statx},
+    {"tee", SYS_tee},
+    {"writev", SYS_writev},
 };
 
 inline int number_of_call(std::string_view name) {
@@ -98,7 +113,9 @@ inline std::size_t address_space() {
 
 }  // namespace detail
 
-inline void deny(std::string_view rule) {
+enum class Whom : bool { this_thread_and_its_children, all_threads };
+
+inline void deny(std::string_view rule, Whom whom = Whom::this_thread_and_its_children) {
   auto [call, error] = detail::halves(rule, '=');
   std::vector<sock_filter> program{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
@@ -124,7 +141,8 @@ inline void deny(std::string_view rule) {
   program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0 ||
-      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+      ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                whom == Whom::all_threads ? SECCOMP_FILTER_FLAG_TSYNC : 0UL, &filter) != 0)
     throw std::runtime_error("the kernel takes no seccomp filter");
 }
 

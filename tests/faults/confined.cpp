@@ -1,7 +1,7 @@
 // The scenario in a confined process; says on stdout what it was told, and ends by itself.
 //
-//   confined [deny CALL=ERRNO] [limit WHAT=N] [plan TEXT] [lock] [small] [alone] [pin] [no-names]
-//            [accept]
+//   confined [deny CALL=ERRNO] [late CALL=ERRNO] [limit WHAT=N] [plan TEXT] [lock] [small]
+//            [alone] [pin] [no-names] [accept]
 //
 // Prints `where: ERROR` once for each kind, `WRONG: ...` for a broken promise. Status 0: no promise
 // was broken. `accept`: only a listener and a client, for a second; prints how often it tried.
@@ -22,6 +22,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -60,6 +61,8 @@ int accept_for_a_second() {
   });
 }
 
+std::vector<std::string> late;
+
 int confined(int count, char** arguments) {
   faults::Scenario scenario;
   std::string plan;
@@ -68,6 +71,7 @@ int confined(int count, char** arguments) {
     const std::string_view word = arguments[i];
     const bool has_more = i + 1 < count;
     if (word == "deny" && has_more) faults::deny(arguments[++i]);
+    else if (word == "late" && has_more) late.emplace_back(arguments[++i]);
     else if (word == "limit" && has_more) faults::limit(arguments[++i]);
     else if (word == "plan" && has_more) plan = arguments[++i];
     else if (word == "small") scenario.crowd = 80;
@@ -79,6 +83,10 @@ int confined(int count, char** arguments) {
       throw std::runtime_error("mlockall was refused");
     else if (word != "lock") throw std::invalid_argument("what is '" + std::string(word) + "'?");
   }
+  if (!late.empty())
+    scenario.once_started = [] {
+      for (const std::string& rule : late) faults::deny(rule, faults::Whom::all_threads);
+    };
   if (only_accepts) return accept_for_a_second();
   const auto findings = std::make_unique<faults::Findings>();
   {

@@ -39,6 +39,34 @@ def tries_rarely(outcome, most):
     return check
 
 
+# Calls of files that have an older sibling, or are for speed.
+WITH_FALLBACK = ("copy_file_range", "fdatasync", "openat2", "preadv", "preadv2", "pwritev",
+                 "pwritev2", "readv", "statmount", "statx", "tee", "writev", "io_uring_setup")
+
+
+def late(*calls):
+    return [word for call in calls for word in ("late", call)]
+
+
+def denied_rows():
+    """Of each call of files, from the start, and later."""
+    for error in ("EPERM", "ENOSYS"):
+        for how in (deny, late):
+            for call in WITH_FALLBACK:
+                yield f"{call}: {error} ({how.__name__})", how(f"{call}={error}"), unnoticed
+            yield (f"all of them: {error} ({how.__name__})",
+                   how(*[f"{call}={error}" for call in WITH_FALLBACK]), unnoticed)
+            yield (f"renameat2: {error} ({how.__name__})", how(f"renameat2={error}"),
+                   says(f"fs::rename_no_replace: {error}"))
+            yield (f"inotify_init1: {error} ({how.__name__})", how(f"inotify_init1={error}"),
+                   says(f"Watcher::create: {error}"))
+        yield f"io_uring_enter: {error}", deny(f"io_uring_enter={error}"), unnoticed
+        yield f"io_uring_register: {error}", deny(f"io_uring_register={error}"), unnoticed
+    # The scenario takes this word of a file system for granted.
+    yield "fallocate: ENOSYS", deny("fallocate=ENOSYS"), unnoticed
+    yield "fallocate: EPERM", deny("fallocate=EPERM"), says("File::allocate: EPERM")
+
+
 OUT_OF_THREADS = says("build: EAGAIN")
 TIMED_OUT = "ramie 2"
 
@@ -86,6 +114,7 @@ ROWS = [
     ("sched_setaffinity: EPERM", ["pin", *deny("sched_setaffinity=EPERM")], unnoticed),
     ("rt_sigaction: EINVAL", deny("rt_sigaction=EINVAL"), says("Signal::open: EINVAL")),
     ("the overflow reporter's sigaction fails", ["plan", "sigaction 1 EINVAL"], unnoticed),
+    *denied_rows(),
     ("every sigaction fails", ["plan", "sigaction 1.. EINVAL"], says("Signal::open: EINVAL")),
 ]
 

@@ -39,7 +39,10 @@ RAMIE_NO_TSAN Count outcome(std::int64_t rc) noexcept { return rc < 0 ? -errno :
 [[gnu::noinline]] Count rename(int from_dir, const char* from, int to_dir, const char* to,
                                unsigned flags) noexcept {
   if (int planned = base::inject("renameat2"); planned != 0) return planned;
-  return outcome(::renameat2(from_dir, from, to_dir, to, flags));
+  const Count rc = outcome(::renameat2(from_dir, from, to_dir, to, flags));
+  const bool may_be_denied =
+      rc == -EPERM || rc == -ENOSYS;  // by a sandbox: the older call can tell
+  return may_be_denied && flags == 0 ? outcome(::renameat(from_dir, from, to_dir, to)) : rc;
 }
 
 [[gnu::noinline]] Count link(int from_dir, const char* from, int to_dir, const char* to,
