@@ -97,7 +97,8 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .min = 1,
      .max = 65536,
      .example = "61",
-     .effect = "A busy worker looks for I/O events at least once in so many switches."},
+     .effect = "A busy worker looks for I/O events and timers at least once in so many switches, "
+               "and about every 100 us in any case."},
     {.name = "RAMIE_GLOBAL_INTERVAL",
      .field = Field::global_interval,
      .slot = &Config::global_interval,
@@ -105,14 +106,16 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .max = 65536,
      .automatic = "auto",
      .example = "31",
-     .effect = "A busy worker looks into the shared injection queue once in so many switches."},
+     .effect = "A busy worker takes a fiber from the shared injection queue once in so many "
+               "switches, and after about 100 us in any case, but never twice in a row while "
+               "others wait."},
     {.name = "RAMIE_BUDGET",
      .field = Field::budget,
      .slot = &Config::budget,
      .max = 65536,
      .example = "128",
-     .effect = "Operations that a fiber may complete without waiting before it has to yield. "
-               "0: no limit."},
+     .effect = "Operations that a fiber may complete without waiting before it has to yield; after "
+               "about 100 us it yields in any case. 0: no limit but the time."},
     {.name = "RAMIE_SPIN_US",
      .field = Field::spin,
      .slot = &Config::spin,

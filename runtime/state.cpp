@@ -232,6 +232,7 @@ Metrics RuntimeState::metrics() const {
     sum.injected += one.injected.get();
     sum.lifo_runs += one.lifo_runs.get();
     sum.yields += one.yields.get();
+    sum.fruitless_waits += one.fruitless.get();
   }
   const std::int64_t live = scheduler.live();
   sum.spawned = scheduler.spawned();
@@ -247,6 +248,7 @@ Metrics RuntimeState::metrics() const {
   add_uring(*uring_, sum);
   if (const sched::Watchdog* watchdog = scheduler.watchdog()) {
     sum.stalls = watchdog->stalls();
+    sum.spins = watchdog->spins();
     sum.deadlocks = watchdog->deadlocks();
     sum.rescues = watchdog->rescues();
   }

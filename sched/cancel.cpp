@@ -183,6 +183,7 @@ void TokenState::cancel() noexcept {
 }
 
 Result<void> TokenState::wait() noexcept {
+  if (is_canceled()) sched::note_fruitless();
   sched::Wait wait(sched::WaitKind::token, this);
   return wait.run(mutex_, waiters_, [&] { return canceled_.load(base::kRelaxed); });
 }

@@ -106,7 +106,8 @@ void fiber_main(void* argument) noexcept {
   base::tsan_acquire(fiber.end_edge());  // of the fiber that had the block before
   if (fiber.skip_body) {
     fiber.ops->drop_closure(fiber.storage);
-    fiber.outcome.store(detail::Outcome::canceled, base::kRelaxed);
+    const auto outcome = fiber.error ? detail::Outcome::error : detail::Outcome::canceled;
+    fiber.outcome.store(outcome, base::kRelaxed);
   } else {
     run_body(fiber);
   }

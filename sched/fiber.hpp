@@ -16,6 +16,7 @@
 #include "sched/cancel.hpp"
 #include "sched/context.hpp"
 #include "sched/hold_check.hpp"
+#include "sched/spin_watch.hpp"
 #include "sched/time/timer_entry.hpp"
 #include "sched/waiter.hpp"
 
@@ -90,6 +91,7 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   TimerEntry timer;
   CancelState cancel;
   [[no_unique_address]] Holds holds;
+  FruitlessWaits fruitless;
 
   // --- the task
   base::Plain<const detail::TaskOps*> ops = nullptr;

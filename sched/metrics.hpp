@@ -38,6 +38,7 @@ struct alignas(base::kCacheLine) WorkerMetrics {
   Counter watches;   // bounded sleeps that ran out
   Counter injected;  // taken from the injector
   Counter wakes;     // other workers woken by this one
+  Counter fruitless; // waits that ended at once and brought nothing: see spin_watch.hpp
 };
 
 }  // namespace sched

@@ -48,11 +48,13 @@ struct SchedulerOptions {
   std::size_t workers = 1;
   std::uint32_t event_interval = 61;  // switches between two looks at the driver
   std::uint32_t global_interval = 0;  // switches between two looks at the injector; 0: by load
-  std::uint32_t budget = 128;         // 0: off
+  std::uint32_t budget = 128;         // 0: off; time ends it all the same
   std::uint32_t lifo = 3;             // consecutive runs from the LIFO slot; 0: off
   base::Nanos watch{500'000};         // the watcher's bound; 0: off
   base::Nanos spin{0};                // polls this long before sleeping
   bool lazy_notify = true;            // readiness of a few fibers wakes no second worker
+  std::uint64_t slice = base::cycles_in_slice();  // see pace.hpp
+
   std::uint64_t seed = 0;
   std::optional<std::uint64_t> chaos;  // see chaos.hpp
   StackOptions stacks;
@@ -147,7 +149,7 @@ class Scheduler {
   // Some shard's baton is free.
   bool has_unattended_shard() const noexcept;
   // Null: nobody asked for one.
-  const Watchdog* watchdog() const noexcept { return watchdog_.get(); }
+  Watchdog* watchdog() const noexcept { return watchdog_.get(); }
   // Wakes a sleeper, as a searcher, although nothing was pushed. False: nobody sleeps.
   bool wake_sleeper() noexcept;
 

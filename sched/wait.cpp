@@ -43,7 +43,9 @@ Result<void> Wait::enter() noexcept {
   }
   spend_budget(fiber());
   if (shield_ == Shield::yes || fiber().word.cancel_bits() == 0) return {};
-  return fiber().cancel.ask(fiber());
+  auto asked = fiber().cancel.ask(fiber());
+  if (!asked) note_fruitless(fiber());
+  return asked;
 }
 
 bool Wait::arm() noexcept {
@@ -56,6 +58,7 @@ bool Wait::arm() noexcept {
   }
   const FiberWord::Armed wait = sleeper_.word.arm(shield_, known);
   epoch_ = wait.epoch;
+  if (!wait.armed) note_fruitless(fiber());
   return wait.armed;
 }
 
@@ -135,7 +138,12 @@ void yield_fiber(Fiber& fiber) noexcept {
 void spend_budget(Fiber& fiber) noexcept {
   const std::uint32_t left = fiber.budget.load(base::kRelaxed);
   if (left > 1) fiber.budget.store(left - 1, base::kRelaxed);
-  else yield_fiber(fiber);
+  else if (!fiber.worker.load(base::kRelaxed)->extend_budget(fiber)) yield_fiber(fiber);
+}
+
+void spend_budget_and_time(Fiber& fiber) noexcept {
+  if (fiber.worker.load(base::kRelaxed)->is_slice_over()) yield_fiber(fiber);
+  else spend_budget(fiber);
 }
 
 }  // namespace sched

@@ -100,8 +100,10 @@ void on_thread_started() noexcept;
 
 // Lets others run; the fiber continues after its worker has polled the driver.
 void yield_fiber(Fiber& fiber) noexcept;
-// Spends one unit; yields at zero.
+// Spends one unit; yields at zero, or when the fiber has run for a slice of time (pace.hpp).
 void spend_budget(Fiber& fiber) noexcept;
+// The same with a look at the time, for loops that may compute for long between two calls.
+void spend_budget_and_time(Fiber& fiber) noexcept;
 
 }  // namespace sched
 }  // namespace v0

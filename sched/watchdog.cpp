@@ -166,8 +166,21 @@ void Watchdog::print_dump() {
   if (scheduler_.options().watchdog.dumps_on_signal) print(dump(scheduler_) + "\n");
 }
 
+// A loop that ignores an error.
+void Watchdog::print_spin() {
+  const auto spin = spin_watch_.take();
+  if (!spin) return;
+  spins_.fetch_add(1, base::kRelaxed);
+  print(fmt::format("ramie: fiber {} '{}' has passed {} waits in {:.1f} s, and none of them "
+                    "waited: each was refused or brought nothing. Is an error ignored in a "
+                    "loop?\n{}",
+                    spin->fiber, spin->name.data(), spin->waits,
+                    std::chrono::duration<double>(spin->time).count(), frames_text(spin->frames)));
+}
+
 void Watchdog::look() {
   last_look_ = base::now();
+  print_spin();
   bool are_all_asleep = true;
   bool has_sleeper = false;
   bool has_stuck_work = false;

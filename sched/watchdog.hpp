@@ -1,5 +1,6 @@
-// The thread that watches the workers: a fiber that does not give its worker back, work that nobody
-// takes, fibers that all wait for each other, and requests for a dump.
+// The thread that watches the workers: a fiber that does not give its worker back, or that passes
+// through waits of which none waits, work that nobody takes, fibers that all wait for each other,
+// and requests for a dump.
 //
 //   asleep          until the bell: all workers have slept for two looks
 //   looks           every `stall`/4, at least every 250 ms, while somebody works
@@ -14,6 +15,7 @@
 #include "sched/base/atomic.hpp"
 #include "sched/base/clock.hpp"
 #include "sched/base/thread.hpp"
+#include "sched/spin_watch.hpp"
 
 #include <cstdint>
 #include <vector>
@@ -54,8 +56,11 @@ class Watchdog {
   }
 
   std::uint64_t stalls() const noexcept { return stalls_.load(base::kRelaxed); }
+  std::uint64_t spins() const noexcept { return spins_.load(base::kRelaxed); }
   std::uint64_t rescues() const noexcept { return rescues_.load(base::kRelaxed); }
   std::uint64_t deadlocks() const noexcept { return deadlocks_.load(base::kRelaxed); }
+
+  SpinWatch& spins_seen() noexcept { return spin_watch_; }
 
   // Every watchdog that dumps_on_signal prints one; false: there is none. For signal handlers.
   static bool request_dump() noexcept;
@@ -82,6 +87,7 @@ class Watchdog {
   bool is_deadlock();
   bool are_all_as_seen() const noexcept;
   void print_dump();
+  void print_spin();
   void sleep(std::uint32_t bell) noexcept;
   void wake_up() noexcept;
 
@@ -100,7 +106,9 @@ class Watchdog {
   base::Atomic<bool> is_asleep_{false};
   base::Atomic<bool> is_stopping_{false};
   base::Atomic<std::uint64_t> stalls_{0};
+  base::Atomic<std::uint64_t> spins_{0};
   base::Atomic<std::uint64_t> rescues_{0};
+  SpinWatch spin_watch_;
   base::Atomic<std::uint64_t> deadlocks_{0};
   base::Thread thread_;
 };

@@ -31,6 +31,7 @@ Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
       index_(index),
       random_(seed),
       chaos_(scheduler.options().chaos, index),
+      pace_(scheduler.options().slice),
       stacks_(scheduler.stacks()),
       seen_ticks_() {}
 
@@ -79,17 +80,34 @@ void Worker::step() noexcept {
 
 // --- what runs next ------------------------------------------------------------------------------
 
+// A pick takes one fiber of one kind. Whatever the knobs are, and however many of the other kinds
+// wait, each kind that waits has its turn:
+//
+//   injected   at most every other pick; at least every 61st, or every `global_interval`th, and
+//              after a slice of time (about 100 us)
+//   pinned     every fourth pick, or the next after an injected one
+//   LIFO slot  of the other picks all but one in `lifo` + 1
+//   queue      of the other picks one in `lifo` + 1, and after a slice of time
+//   driver     is looked at before every `event_interval`th pick, before a fiber that yielded runs
+//              again, and after a slice of time
 Fiber* Worker::next() noexcept {
   published_tick_.store(++tick_, base::kRelaxed);
+  if (pace_.is_look_due()) look_at_time();
   const bool is_yielders_turn = polls_at_ && queue_.has_come_to(*polls_at_);
-  if (is_yielders_turn || tick_ % scheduler_.options_.event_interval == 0) poll();
-  if (Fiber* fiber = next_from_injector()) return fiber;
+  if (--polls_in_ == 0 || is_yielders_turn) poll();
+  ++since_injected_;
+  ++since_pinned_;
+  if (is_injectors_turn())
+    if (Fiber* fiber = take_injected()) return fiber;
   if (Fiber* fiber = next_local()) return fiber;
-  if (Fiber* fiber = scheduler_.injector_.take(index_)) {
-    metrics_.injected.add();
-    return fiber;
-  }
-  return nullptr;
+  return take_injected();
+}
+
+void Worker::look_at_time() noexcept {
+  const bool is_late = pace_.look_before_run();
+  if (is_late) lifo_streak_ = scheduler_.options_.lifo;
+  if (pace_.is_late(polled_at_)) polls_in_ = 1;
+  is_injector_late_ = pace_.is_late(injected_at_);
 }
 
 // A worker that nobody needs is woken; what others have goes first.
@@ -100,24 +118,43 @@ Fiber* Worker::next_in_chaos() noexcept {
   return fiber != nullptr ? fiber : next();
 }
 
-// The injector in its turn: as often as its share of the waiting fibers demands, but never every
-// time.
-Fiber* Worker::next_from_injector() noexcept {
+// As often as the injector's share of the waiting fibers demands, but never twice in a row.
+bool Worker::is_injectors_turn() noexcept {
   const std::int64_t waiting = scheduler_.injector_.size();
-  if (waiting <= 0) return nullptr;
+  if (waiting <= 0) {
+    injected_at_ = pace_.looked_at();
+    is_injector_late_ = false;
+    return false;
+  }
+  if (since_injected_ < 2) return false;
+  if (is_injector_late_) return true;
   std::uint32_t every = scheduler_.options_.global_interval;
   if (every == 0) {
     const auto share = static_cast<std::uint64_t>(waiting) / scheduler_.workers() + 1;
     every = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(queue_.size() / share + 1, 2, 61));
   }
-  if (tick_ % every != 0) return nullptr;
+  return since_injected_ >= every;
+}
+
+Fiber* Worker::take_injected() noexcept {
   Fiber* fiber = scheduler_.injector_.take(index_);
-  if (fiber != nullptr) metrics_.injected.add();
+  if (fiber == nullptr) return nullptr;
+  metrics_.injected.add();
+  since_injected_ = 0;
+  injected_at_ = pace_.looked_at();
+  is_injector_late_ = false;
   return fiber;
 }
 
+bool Worker::is_inboxes_turn() const noexcept {
+  if (inbox_size_.load(base::kAcquire) == 0) return false;
+  return since_pinned_ >= kPinnedEvery ||
+         (queue_.is_empty() && lifo_.load(base::kRelaxed) == nullptr);
+}
+
 Fiber* Worker::next_local() noexcept {
-  if (inbox_size_.load(base::kAcquire) != 0 && (tick_ % 4 == 1 || queue_.is_empty())) {
+  if (is_inboxes_turn()) {
+    since_pinned_ = 0;
     const std::lock_guard lock(inbox_mutex_);
     inbox_size_.fetch_sub(1, base::kRelaxed);
     return inbox_.pop_front();
@@ -161,10 +198,7 @@ Fiber* Worker::steal() noexcept {
       return fiber;
     }
   }
-  if (Fiber* fiber = scheduler_.injector_.take(index_)) {
-    metrics_.injected.add();
-    return fiber;
-  }
+  if (Fiber* fiber = take_injected()) return fiber;
   if (!may_take_lifo) return nullptr;
   for (std::size_t i = 0; i < workers; ++i)
     if (Fiber* fiber = steal_aged_lifo(scheduler_.worker(i))) return fiber;
@@ -283,9 +317,9 @@ void Worker::run_one(Fiber& fiber) noexcept {
     fiber.skip_body = (fiber.word.cancel_bits() & (FiberWord::kCancel | FiberWord::kShutdown)) != 0;
     if (!attach_stack(fiber)) return;
   }
-  const std::uint32_t budget =
-      chaos_.is_on() ? 1 + chaos_.below(4) : scheduler_.options_.budget;
-  fiber.budget.store(budget == 0 ? ~0U : budget, base::kRelaxed);
+  const std::uint32_t budget = chaos_.is_on() ? 1 + chaos_.below(4) : scheduler_.options_.budget;
+  units_left_ = budget == 0 ? ~0U : budget;
+  (void)give_chunk(fiber);
   metrics_.runs.add();
   *running_ = &fiber;
   runs_since_.store(clock_.load(base::kRelaxed), base::kRelaxed);
@@ -313,18 +347,29 @@ void Worker::run_one(Fiber& fiber) noexcept {
 // The fiber's next wait, whatever it waits for, comes to refuse_copy().
 void Worker::become_copy() noexcept {
   is_copy_ = true;
+  units_left_ = 0;
   if (*running_ != nullptr) (*running_)->budget.store(1, base::kRelaxed);
 }
 
-// Without a stack the closure goes to a thread of the pool: its destructor may wait.
+// Without its stack the body does not run. The destructor of its closure may wait, so it never runs
+// as a part of the worker's loop: it gets a stack of the usual size; failing that, a thread of the
+// pool; failing that (the pool has ended, or has no thread), this thread, which waits as a plain
+// one.
 bool Worker::attach_stack(Fiber& fiber) noexcept {
   int error = 0;
   fiber.stack = stacks_.take(fiber.stack_size, error);
   if (fiber.stack == nullptr) {
     fiber.skip_body = true;
     fiber.error = std::error_code(-error, std::system_category());
+    if (fiber.stack_size != 0) fiber.stack = stacks_.take(0, error);
+  }
+  if (fiber.stack == nullptr) {
     const base::TsanVisible visible;
+    set_current_worker(nullptr);
+    Scheduler* before = exchange_entered(&scheduler_);
     scheduler_.blocking().submit(fiber);
+    (void)exchange_entered(before);
+    set_current_worker(this);
     return false;
   }
   fiber.context.prepare(*fiber.stack, &fiber_main, &fiber);

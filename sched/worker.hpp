@@ -9,10 +9,12 @@
 #include "sched/context.hpp"
 #include "sched/fiber.hpp"
 #include "sched/metrics.hpp"
+#include "sched/pace.hpp"
 #include "sched/park_site.hpp"
 #include "sched/park_word.hpp"
 #include "sched/run_queue.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <vector>
@@ -47,6 +49,20 @@ class Worker {
   // A control block from this worker's cache, or null.
   Fiber* take_block() noexcept;
   void give_block_back(Fiber& fiber) noexcept;
+  void count_fruitless() noexcept { metrics_.fruitless.add(); }
+  // The fiber that runs yields at its next wait.
+  void end_budget(Fiber& fiber) noexcept {
+    units_left_ = 0;
+    fiber.budget.store(1, base::kRelaxed);
+  }
+  // For the fiber that runs, whose chunk of budget is spent: gives it the next one, unless its
+  // budget or its slice is over.
+  bool extend_budget(Fiber& fiber) noexcept { return !is_slice_over() && give_chunk(fiber); }
+  bool is_slice_over() noexcept {
+    if (!pace_.look_inside_run()) return false;
+    pace_.hurry();
+    return true;
+  }
 
   // --- from any thread
   void submit_pinned(Fiber& fiber) noexcept;
@@ -70,10 +86,15 @@ class Worker {
   static constexpr std::uint32_t kWatcherTakes =
       32;  // at most, from a queue that others still serve
 
+  static constexpr std::uint32_t kPinnedEvery = 4;  // picks
+
   void step() noexcept;
   Fiber* next() noexcept;
   Fiber* next_in_chaos() noexcept;
-  Fiber* next_from_injector() noexcept;
+  void look_at_time() noexcept;
+  bool is_injectors_turn() noexcept;
+  Fiber* take_injected() noexcept;
+  bool is_inboxes_turn() const noexcept;
   Fiber* next_local() noexcept;
   Fiber* steal() noexcept;
   Fiber* steal_aged_lifo(Worker& victim) noexcept;
@@ -95,6 +116,15 @@ class Worker {
 
   void look_at_clock() noexcept {
     clock_.store(base::now().time_since_epoch().count(), base::kRelaxed);
+    pace_.begin(base::cycles());
+    polled_at_ = pace_.looked_at();
+  }
+  bool give_chunk(Fiber& fiber) noexcept {
+    const std::uint32_t chunk = std::min(units_left_, pace_.chunk());
+    if (chunk == 0) return false;
+    units_left_ -= chunk;
+    fiber.budget.store(chunk, base::kRelaxed);
+    return true;
   }
   void run_one(Fiber& fiber) noexcept;
   bool attach_stack(Fiber& fiber) noexcept;
@@ -113,7 +143,16 @@ class Worker {
   std::uint64_t next_id_ = 0;
   std::uint64_t end_of_ids_ = 0;
   std::uint32_t tick_ = 0;
+  Pace pace_;
+  std::uint32_t units_left_ = 0;  // of the running fiber's budget, behind its chunk
+  // Picks, and the cycle counter: see next().
+  std::uint32_t polls_in_ = 1;
+  std::uint32_t since_injected_ = 0;
+  std::uint32_t since_pinned_ = 0;
   std::uint32_t lifo_streak_ = 0;
+  std::uint64_t polled_at_ = 0;
+  std::uint64_t injected_at_ = 0;
+  bool is_injector_late_ = false;
   bool is_searching_ = false;
   bool is_copy_ = false;  // in a forked child
   bool is_watcher_ = false;
@@ -124,7 +163,7 @@ class Worker {
   std::uint64_t seen_activity_ = 0;  // of the others, when we last went to sleep
   ParkSite* site_ = nullptr;
   StackCache stacks_;
-  FiberList blocks_;    // unused control blocks
+  FiberList blocks_;                       // unused control blocks
   std::optional<std::uint32_t> polls_at_;  // the place in the queue of the first that yielded
 
   Queue queue_;

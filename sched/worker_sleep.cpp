@@ -29,6 +29,7 @@ constexpr base::Nanos kLeastWatch{200'000};
 // A look at the driver without sleeping, between two fibers.
 void Worker::poll() noexcept {
   polls_at_.reset();
+  polls_in_ = scheduler_.options_.event_interval;
   look_at_clock();
   FiberList out;
   if (Shard* shard = scheduler_.take_baton(index_)) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 namespace ramie {
 inline namespace v0 {
@@ -18,6 +19,35 @@ Instant now() noexcept;  // stands still until a model moves it
 #else
 inline Instant now() noexcept { return Clock::now(); }
 #endif
+
+// The processor's counter, for "has about 100 us passed?": cheaper than now(), in a unit of its
+// own, and not the same on all processors.
+inline std::uint64_t cycles() noexcept {
+#if defined(RAMIE_MODEL)
+  return 0;  // nothing is ever late
+#elif defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+  std::uint64_t count = 0;
+  asm volatile("mrs %0, cntvct_el0" : "=r"(count));
+  return count;
+#else
+  return static_cast<std::uint64_t>(now().time_since_epoch().count());
+#endif
+}
+
+// About 100 us of it: 60 to 260 us, as the counter runs at 4.5 to 1 GHz.
+inline std::uint64_t cycles_in_slice() noexcept {
+#if defined(__x86_64__)
+  return std::uint64_t{1} << 18U;
+#elif defined(__aarch64__)
+  std::uint64_t frequency = 0;
+  asm("mrs %0, cntfrq_el0" : "=r"(frequency));
+  return frequency / 10'000;
+#else
+  return 100'000;
+#endif
+}
 
 // `from + delay`, at most kNever: a delay of "for ever" must not wrap into the past.
 template <class Rep, class Period>

@@ -133,7 +133,10 @@ bool ChannelCore::is_value_or_end() noexcept {
 
 Result<void> ChannelCore::look_for_value(const Flag& ready) noexcept {
   const std::uint64_t tail = tail_.load(base::kAcquire);
-  if (has_ended(tail)) return failure(errc::closed);
+  if (has_ended(tail)) {
+    sched::note_fruitless();
+    return failure(errc::closed);
+  }
   if (position_of(tail) == next_) return failure(errc::empty);
   while (!ready.load(base::kAcquire)) yield_now();
   return {};

@@ -40,7 +40,9 @@ Result<void> enter_wait() noexcept {
   sched::spend_budget(*fiber);
   if (fiber->word.cancel_bits() == 0) [[likely]]
     return {};
-  return fiber->cancel.ask(*fiber);
+  auto asked = fiber->cancel.ask(*fiber);
+  if (!asked) sched::note_fruitless(*fiber);
+  return asked;
 }
 
 }  // namespace detail

@@ -102,7 +102,7 @@ void yield_now() noexcept {
 }
 
 void consume_budget() noexcept {
-  if (sched::Fiber* fiber = sched::current_fiber()) sched::spend_budget(*fiber);
+  if (sched::Fiber* fiber = sched::current_fiber()) sched::spend_budget_and_time(*fiber);
 }
 
 Result<void> sleep_until(std::chrono::steady_clock::time_point deadline) noexcept {

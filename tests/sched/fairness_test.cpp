@@ -271,6 +271,7 @@ TEST_CASE("Budget: yields are counted, one for each budget spent", "[sched][fair
   const Watchdog watchdog;
   auto options = with_workers(1);
   options.budget = GENERATE(std::uint32_t{16}, std::uint32_t{128}, std::uint32_t{0});
+  options.slice = ramie::sched::Pace::kNoSlice;  // a machine that dawdles would add some
   const std::uint32_t budget = options.budget;
   SchedRuntime runtime(options);
   const auto joined = runtime.run([] {

@@ -39,6 +39,10 @@ struct Metrics {
   std::int64_t stacks = 0;   // in use now
   std::size_t blocking_threads = 0, blocking_queue = 0;
   std::uint64_t stalls = 0;     // reports of fibers that kept their worker (RAMIE_STALL_MS)
+  std::uint64_t spins = 0;      // reports of fibers that pass through waits of which none waits
+  // Waits that ended at once and brought nothing: refused to a cancelled fiber, a closed channel,
+  // the end of a stream, an error of a socket. Millions a second: a loop ignores an error.
+  std::uint64_t fruitless_waits = 0;
   std::uint64_t deadlocks = 0;  // times that all fibers waited for each other
   // Wake-ups that were lost and that the watchdog mended: not 0 is a bug of Ramie, unless
   // RAMIE_WATCH_US=0, where that is its duty.

@@ -88,11 +88,11 @@ struct Slot {
 
 template <class F, class R>
 struct TypedTask {
+ public:
   using Stored = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
 
   static void run(void* storage) {
-    F closure(std::move(Slot<F>::get(storage)));
-    Slot<F>::destroy(storage);
+    F closure = take(storage);
     if constexpr (std::is_void_v<R>) std::move(closure)();
     else Slot<R>::construct(storage, [&]() -> R { return std::move(closure)(); });
   }
@@ -101,6 +101,16 @@ struct TypedTask {
   static constexpr bool kNeedsDrop =
       !std::is_void_v<R> && !(Slot<Stored>::kIsInline && std::is_trivially_destructible_v<Stored>);
   static constexpr TaskOps kOps{&run, &drop_closure, kNeedsDrop ? &drop_result : nullptr};
+
+ private:
+  // Whatever becomes of the move, the stored closure is destroyed.
+  static F take(void* storage) {
+    struct Stored {
+      void* storage;
+      ~Stored() { Slot<F>::destroy(storage); }
+    } stored{storage};
+    return std::move(Slot<F>::get(storage));
+  }
 };
 
 enum class Outcome : std::uint8_t { none, value, exception, canceled, error };

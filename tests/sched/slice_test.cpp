@@ -1,0 +1,140 @@
+// Whose turn it is, by time and by number: operations and tasks that take long, fibers that yield.
+#include "tests/support/sched_runtime.hpp"
+
+#include <ramie/sync.hpp>
+#include <ramie/task.hpp>
+#include <ramie/time.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+using namespace std::chrono_literals;
+using ramie::JoinHandle;
+using ramie::spawn;
+using ramie_test::compute_until;
+using ramie_test::SchedRuntime;
+using ramie_test::spin_until;
+using ramie_test::Watchdog;
+using ramie_test::with_workers;
+
+// Goal: the budget ends by time, too. Method: a fiber computes for long before each operation; each
+// look at the time finds that its slice is over.
+TEST_CASE("Budget: a fiber that computes between its operations yields by time",
+          "[sched][fairness][exact]") {
+  const Watchdog watchdog;
+  auto options = with_workers(1);
+  options.budget = GENERATE(std::uint32_t{128}, std::uint32_t{0});
+  const bool has_slice = GENERATE(true, false);
+  if (!has_slice) options.slice = ramie::sched::Pace::kNoSlice;
+  const bool asks = GENERATE(true, false);
+  SchedRuntime runtime(options);
+  const auto joined = runtime.run([asks] {
+    ramie::sync::Semaphore semaphore(1);
+    for (int i = 0; i < 24; ++i) {
+      const auto end = std::chrono::steady_clock::now() + 2ms;
+      (void)compute_until([&] { return std::chrono::steady_clock::now() > end; });
+      if (asks) ramie::consume_budget();
+      else if (semaphore.acquire()) semaphore.release();
+    }
+  });
+  REQUIRE(joined.has_value());
+  const std::uint64_t yields = runtime.sum(&ramie::sched::WorkerMetrics::yields);
+  if (!has_slice) CHECK(yields == 0);
+  else CHECK(yields >= (asks ? 24 : 16));  // the first chunk of operations has no look
+}
+
+// Goal: B.7, a timer beside fibers whose operations take long. Method: each of them takes 200 us;
+// by their number alone the first fiber could make 128 of them before anybody looks at the timer.
+TEST_CASE("A timer does not wait for a whole budget of long operations", "[sched][fairness]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(1);
+  std::atomic<bool> stop{false};
+  std::atomic<int> operations{0};
+  std::vector<JoinHandle<void>> busy;
+  for (int i = 0; i < 4; ++i)
+    busy.push_back(spawn([&] {
+      ramie::sync::Semaphore semaphore(1);
+      while (!stop) {
+        const auto end = std::chrono::steady_clock::now() + 200us;
+        (void)compute_until([&] { return std::chrono::steady_clock::now() > end; });
+        if (semaphore.acquire()) semaphore.release();
+        ++operations;
+      }
+    }));
+  const auto most = runtime.run([&] {
+    int so_far = 0;
+    for (int i = 0; i < 10; ++i) {
+      const int before = operations;
+      (void)ramie::sleep_for(1ms);
+      so_far = std::max(so_far, operations - before);
+    }
+    return so_far;
+  });
+  stop = true;
+  for (auto& one : busy) CHECK(one.join().has_value());
+  CHECK(most.value_or(1'000) < 100);
+}
+
+// Goal: H.46. Method: tasks of 500 us, so many that their number alone would let the injector wait
+// for 31 of them.
+TEST_CASE("A fiber from outside waits for a few long tasks, not for a number of switches",
+          "[sched][fairness]") {
+  const Watchdog watchdog;
+  auto options = with_workers(1);
+  options.global_interval = GENERATE(std::uint32_t{0}, std::uint32_t{61}, std::uint32_t{65536});
+  SchedRuntime runtime(options);
+  std::atomic<bool> stop{false};
+  std::atomic<int> tasks{0};
+  std::vector<JoinHandle<void>> busy;
+  for (int i = 0; i < 30; ++i)
+    busy.push_back(spawn([&] {
+      while (!stop) {
+        const auto end = std::chrono::steady_clock::now() + 500us;
+        (void)compute_until([&] { return std::chrono::steady_clock::now() > end; });
+        ++tasks;
+        ramie::yield_now();
+      }
+    }));
+  spin_until([&] { return tasks > 30; });
+  int most = 0;
+  for (int i = 0; i < 10; ++i) {
+    const int before = tasks;
+    const auto seen = spawn([&tasks] { return tasks.load(); }).join();
+    most = std::max(most, seen.value_or(1'000) - before);
+  }
+  stop = true;
+  for (auto& one : busy) CHECK(one.join().has_value());
+  CHECK(most <= 8);
+}
+
+// Goal: D.16. Method: a pinned fiber yields until the fiber that it has spawned, or woken, has run.
+TEST_CASE("What a yielding fiber spawns or wakes runs after a few of its yields, pinned or not",
+          "[sched][fairness]") {
+  const Watchdog watchdog;
+  auto options = with_workers(1);
+  options.lifo = GENERATE(std::uint32_t{0}, std::uint32_t{1}, std::uint32_t{3}, std::uint32_t{64});
+  const bool is_parent_pinned = GENERATE(false, true);
+  const bool is_child_pinned = GENERATE(false, true);
+  SchedRuntime runtime(options);
+  auto parent = spawn({.pinned = is_parent_pinned}, [is_child_pinned] {
+    ramie::sync::Notify go;
+    std::atomic<int> has_run{0};
+    auto child = spawn({.pinned = is_child_pinned}, [&] {
+      ++has_run;
+      (void)go.wait();
+      ++has_run;
+    });
+    int yields = 0;
+    for (; has_run == 0 && yields < 1'000; ++yields) ramie::yield_now();
+    go.notify_one();
+    for (; has_run == 1 && yields < 1'000; ++yields) ramie::yield_now();
+    (void)child.join();
+    return yields;
+  });
+  CHECK(parent.join().value_or(1'000) <= 16);
+}
