@@ -8,6 +8,8 @@
 #include "sched/base/clock.hpp"
 #include "sched/base/mutex.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/current.hpp"
+#include "sched/worker.hpp"
 
 #include <ramie/net.hpp>
 #include <ramie/time.hpp>
@@ -84,6 +86,14 @@ void report_shortage(int error) noexcept {
   if (now < due || !next_report.compare_exchange_strong(due, now + 1'000'000'000, base::kRelaxed))
     return;
   base::warn("accept: %s; the listener pauses and goes on", base::sys::describe_error(-error));
+}
+
+// Several fibers that accept from one listener take turns. There may be more connections: the next
+// fiber in the line runs before our next accept().
+void pass_on(io::ScheduledIo& io) noexcept {
+  if (!io.pass_on(io::Interest::readable)) return;
+  if (sched::Fiber* fiber = sched::current_fiber())
+    fiber->worker.load(base::kRelaxed)->end_budget(*fiber);
 }
 
 bool is_shortage(const std::error_code& code) noexcept {
@@ -188,7 +198,7 @@ Result<TcpListener> TcpListener::open(const SocketAddr& address, const ListenOpt
 Result<Accepted> TcpListener::accept() noexcept {
   if (fd_ < 0) return failure(std::make_error_code(std::errc::bad_file_descriptor));
   const io::Operation accepting{*registration_.shared(), io::Direction::read,
-                                sched::WaitKind::accept, io::ScheduledIo::Sharing::any};
+                                sched::WaitKind::accept, io::ScheduledIo::Sharing::in_turn};
   unsigned skipped = 0;
   for (unsigned failures = 0;;) {
     sockaddr_storage raw{};
@@ -204,6 +214,7 @@ Result<Accepted> TcpListener::accept() noexcept {
       return 0;  // looked at below, outside the readiness loop
     };
     auto fd = run_operation(accepting, 0, io::Short::proves_nothing, call);
+    pass_on(*registration_.shared());
     if (!fd) return failure(fd.error());
     if (error == 0) {
       auto stream = TcpStream::from_fd(static_cast<int>(*fd));
