@@ -23,6 +23,7 @@ Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
       index_(index),
       random_(seed),
       chaos_({}, 0),
+      pace_(scheduler.options().slice),
       stacks_(scheduler.stacks()) {}
 Worker::~Worker() = default;
 Fiber* Worker::take_block() noexcept { return nullptr; }

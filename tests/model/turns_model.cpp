@@ -53,7 +53,7 @@ struct Line {
         if (!is_mutant(kPassesNothingOn)) (void)io.pass_on(Interest::readable);
         return true;
       }
-      io.state().clear(Direction::read, IoState::kReadable, *seen);
+      io.state().clear(IoState::noted_for(Interest::readable), *seen);
     }
   }
 };
