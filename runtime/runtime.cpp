@@ -5,6 +5,9 @@
 #include "sched/base/assert.hpp"
 #include "sched/current.hpp"
 #include "sched/dump.hpp"
+#include "sched/fiber.hpp"
+
+#include <algorithm>
 
 namespace ramie {
 inline namespace v0 {
@@ -22,10 +25,25 @@ void check_may_block_on() {
 
 std::size_t root_stack_size(RuntimeState& state) noexcept { return state.config().root_stack_size; }
 
-bool is_running(RuntimeState& state) noexcept { return state.scheduler() != nullptr; }
+bool is_running(RuntimeState& state) noexcept { return state.is_running(); }
 
 void check_is_running(RuntimeState& state) {
   if (!is_running(state)) throw std::system_error(make_error_code(errc::runtime_gone));
+}
+
+void become_root() noexcept {
+  sched::current_fiber()->join_flags.fetch_or(sched::Fiber::kRoot, base::kAcqRel);
+}
+
+// Those that could not be drained have had their time; the others have this one for their end.
+void end_without_root(RuntimeState& state) {
+  const std::chrono::nanoseconds drain_timeout = state.config().drain_timeout;
+  state.end_within(std::min<std::chrono::nanoseconds>(drain_timeout, std::chrono::seconds(1)));
+}
+
+void throw_root_error(RuntimeState& state, std::error_code error) {
+  if (!is_running(state)) error = errc::runtime_gone;
+  throw std::system_error(error, "block_on");
 }
 
 }  // namespace detail
@@ -74,8 +92,7 @@ EnterGuard Handle::enter() const noexcept {
 Metrics Handle::metrics() const { return state_->metrics(); }
 
 std::string Handle::dump() const {
-  sched::Scheduler* scheduler = state_->scheduler();
-  return scheduler == nullptr ? std::string() : sched::dump(*scheduler);
+  return state_->is_running() ? sched::dump(*state_->scheduler()) : std::string();
 }
 
 Runtime::Runtime(Runtime&& other) noexcept = default;

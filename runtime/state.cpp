@@ -84,6 +84,7 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
   options.stacks = {config.stack_size, guard_of(config.stack_guard), config.stack_cache};
   options.blocking_threads = config.blocking_threads;
   options.blocking_keepalive = config.blocking_keepalive;
+  options.drain_timeout = config.drain_timeout;
   options.abort_on_unhandled = config.unhandled == Unhandled::abort;
   options.thread_name = hooks.thread_name;
   options.on_thread_start = hooks.on_thread_start;
@@ -174,7 +175,7 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
   };
   state->scheduler_.reset(new sched::Scheduler(std::move(options), state->io_->as_shards()));
   state->scheduler_->env = {state->io_.get(), state->signals_.get(), state->uring_.get(),
-                            state.get(), &describe_wait, &signal::pipe::is_in_use};
+                            state.get(),      &describe_wait,        &signal::pipe::is_in_use};
   if (auto started = state->scheduler_->start(); !started) {
     return failure(started.error());
   }
@@ -182,25 +183,30 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
   return state;
 }
 
-RuntimeState::~RuntimeState() { end(); }
+RuntimeState::~RuntimeState() {
+  end();
+  if (leaves_parts_) leave_parts();
+}
 
-void RuntimeState::end() {
-  for (const std::string& straggler : shut_down(config_.drain_timeout))
+void RuntimeState::end_within(std::chrono::nanoseconds deadline) {
+  for (const std::string& straggler : shut_down(deadline))
     base::warn("did not end within RAMIE_DRAIN_TIMEOUT and was left behind: %s", straggler.c_str());
 }
 
 std::vector<std::string> RuntimeState::shut_down(std::chrono::nanoseconds deadline) {
-  if (is_ended_.exchange(true, base::kAcqRel)) return {};
   if (is_parents()) {
-    leave_parts();
+    leaves_parts_ = true;
     return {};
   }
+  if (scheduler_ == nullptr) return {};  // it was never built
   RAMIE_CHECK(sched::current_scheduler() != scheduler_.get() || sched::current_fiber() == nullptr,
               "a runtime cannot be ended by one of its own fibers: it would wait for itself");
+  const std::lock_guard lock(ending_);
+  if (is_ended_.exchange(true, base::kAcqRel)) return {};
   std::vector<std::string> stragglers = scheduler_->shut_down(deadline);
   if (scheduler_->has_leaked()) {
+    leaves_parts_ = true;
     leaked_self_ = weak_from_this().lock();  // threads may still use them
-    leave_parts();
   }
   return stragglers;
 }
@@ -214,7 +220,7 @@ void RuntimeState::leave_parts() noexcept {
 
 Metrics RuntimeState::metrics() const {
   Metrics sum;
-  if (scheduler() == nullptr) return sum;
+  if (is_parents()) return sum;
   sched::Scheduler& scheduler = *scheduler_;
   sum.workers = scheduler.workers();
   for (std::size_t i = 0; i < sum.workers; ++i) {

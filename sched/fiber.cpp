@@ -39,14 +39,14 @@ const char* to_string(WaitKind kind) noexcept {
     case WaitKind::signal: return "signal";
     case WaitKind::blocking: return "blocking pool";
     case WaitKind::uring: return "io_uring";
+    case WaitKind::lookup: return "look-up of a name";
   }
   return "?";
 }
 
 void Fiber::set_name(std::string_view text) noexcept {
   const std::size_t n = std::min(text.size(), kNameBytes - 1);
-  for (std::size_t i = 0; i < n; ++i)
-    std::atomic_ref(name[i]).store(text[i], base::kRelaxed);
+  for (std::size_t i = 0; i < n; ++i) std::atomic_ref(name[i]).store(text[i], base::kRelaxed);
   std::atomic_ref(name[n]).store('\0', base::kRelaxed);
 }
 
@@ -77,6 +77,20 @@ void Fiber::release() noexcept {
   }
   const auto order = RAMIE_MUTANT(199) ? base::kRelaxed : base::kAcqRel;
   if (references.fetch_sub(1, order) == 1) scheduler->recycle(*this);
+}
+
+bool is_left_behind(const Waiter& waiter) noexcept {
+  if (waiter.sleeper == nullptr || waiter.sleeper->is_thread()) return false;
+  return static_cast<const Fiber*>(waiter.sleeper)->scheduler->has_leaked();
+}
+
+// The protocol of end_task(), with another bit.
+void Fiber::leave_behind() noexcept {
+  WakeList wakes;
+  const std::uint8_t flags = join_flags.fetch_or(kLeftBehind, base::kAcqRel);
+  if ((flags & kJoiners) == 0 || RAMIE_MUTANT(434)) return;
+  const std::lock_guard lock(join_mutex);
+  while (Waiter* joiner = joiners.pop_front()) (void)wakes.claim(*joiner);
 }
 
 // --- the task ------------------------------------------------------------------------------------

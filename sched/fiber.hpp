@@ -55,6 +55,7 @@ enum class WaitKind : std::uint8_t {
   signal,
   blocking,
   uring,
+  lookup,
 };
 const char* to_string(WaitKind kind) noexcept;
 
@@ -75,7 +76,8 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
 
   // --- scheduling
   Fiber* queue_next = nullptr;
-  Worker* home = nullptr;  // pinned there
+  Fiber* queue_prev = nullptr;  // in the blocking pool's queue only; not null there
+  Worker* home = nullptr;       // pinned there
   base::Atomic<Worker*> worker{
       nullptr};  // that runs it now; read by the fiber after each resume, never kept
   FiberContext context;
@@ -104,7 +106,9 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
 
   // --- the end
   static constexpr std::uint8_t kEnded = 1;
-  static constexpr std::uint8_t kJoiners = 2;  // somebody stood in the line
+  static constexpr std::uint8_t kJoiners = 2;     // somebody stood in the line
+  static constexpr std::uint8_t kLeftBehind = 4;  // its runtime ends without it: joins say so
+  static constexpr std::uint8_t kRoot = 8;        // of a block_on()
   base::Atomic<std::uint8_t> join_flags{0};
   base::Mutex join_mutex;
   WaiterList joiners;
@@ -113,6 +117,12 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   alignas(16) std::byte storage[detail::kTaskStorage];
 
   bool has_ended() const noexcept { return (join_flags.load(base::kAcquire) & kEnded) != 0; }
+  bool is_left_behind() const noexcept {
+    return (join_flags.load(base::kAcquire) & kLeftBehind) != 0;
+  }
+  // By who ends its runtime without it: joins return runtime_gone, those that wait and later ones.
+  // If it ends all the same, later ones find its result.
+  void leave_behind() noexcept;
   using Name = std::array<char, kNameBytes>;  // ends with a zero
   void set_name(std::string_view text) noexcept;
   std::string_view view_name() const noexcept { return name; }  // for the fiber itself

@@ -3,6 +3,7 @@
 
 #include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/base/thread.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
 
@@ -18,6 +19,7 @@ namespace sched {
 namespace {
 
 constexpr base::Nanos kLookAgain{1'000'000};
+constexpr base::Nanos kTimeToStop{20'000'000};
 
 base::Atomic<std::uint64_t> next_fiber_id{1};
 
@@ -158,6 +160,15 @@ bool Scheduler::has_lifo_waiting(const Worker& asker) const noexcept {
 
 // --- shutdown ------------------------------------------------------------------------------------
 
+bool Scheduler::has_unended(bool with_jobs) noexcept {
+  bool found = false;
+  for_each_fiber([&](Fiber& fiber) {
+    const bool is_job = fiber.waits_for.load(base::kRelaxed) == WaitKind::blocking;
+    found |= !fiber.has_ended() && (with_jobs || !is_job);
+  });
+  return found;
+}
+
 // Step 2. `with_jobs`: also those on threads of the blocking pool.
 bool Scheduler::wait_until_ended(base::Instant deadline, bool with_jobs) noexcept {
   for (;;) {
@@ -167,7 +178,10 @@ bool Scheduler::wait_until_ended(base::Instant deadline, bool with_jobs) noexcep
     base::Nanos left = kLookAgain;
     if (deadline != base::kNever) {
       left = std::min(left, deadline - base::now());
-      if (left.count() <= 0) return false;
+      if (left.count() <= 0) {
+        if (has_unended(with_jobs)) return false;
+        left = kLookAgain;  // all have ended, and the last ones are about to be counted
+      }
     }
     (void)base::sys::futex_wait(&ended_signal_, seen, left);
   }
@@ -184,27 +198,35 @@ std::vector<std::string> Scheduler::shut_down(base::Nanos grace) noexcept {
   has_ended = blocking_->shut_down(deadline) && has_ended;
   has_ended = wait_until_ended(deadline, true) && has_ended;
   base::tsan_acquire(this);
-  std::vector<std::string> stragglers;
-  if (!has_ended) stragglers = leak();
+  if (!has_ended) {  // nothing of them is unmapped, and we are never destroyed
+    has_leaked_.store(true, base::kSeqCst);
+    stacks_.leak();
+    slab_.leak();
+  }
   injector_.close();
   is_closing_.store(true, base::kSeqCst);
   for (auto& worker : workers_) worker->unpark();
+  std::vector<std::string> stragglers;
+  if (!has_ended) stragglers = leave_stragglers();
   for (auto& worker : workers_) {
-    if (leaked_) worker->thread_.detach();
+    if (has_leaked()) worker->thread_.detach();
     else worker->join();
   }
   if (watchdog_ != nullptr) watchdog_->stop();
   return stragglers;
 }
 
-// Step 3: nothing of them is unmapped, and we are never destroyed.
-std::vector<std::string> Scheduler::leak() noexcept {
-  leaked_ = true;
-  stacks_.leak();
-  slab_.leak();
+// Step 3. Whoever joins a straggler goes on now, so as few fibers as possible shall still run: a
+// worker that does not compute stops at once.
+std::vector<std::string> Scheduler::leave_stragglers() noexcept {
+  const base::Instant until = base::saturating_add(base::now(), kTimeToStop);
+  const auto has_stopped = [](const auto& worker) { return worker->has_stopped(); };
+  while (!std::all_of(workers_.begin(), workers_.end(), has_stopped) && base::now() < until)
+    base::yield_thread();
   std::vector<std::string> stragglers;
   for_each_fiber([&](Fiber& fiber) {
     if (fiber.has_ended()) return;
+    fiber.leave_behind();
     const char* waits_for = to_string(fiber.waits_for.load(base::kRelaxed));
     const Fiber::Name name = fiber.copy_name();
     try {

@@ -4,8 +4,9 @@
 // Shutdown, in steps (each function names its step):
 //   1 refuse new fibers; cancel every fiber with SHUTDOWN: their waits return `shutting_down`
 //   2 fibers run to their end on the workers (F6), until the deadline
-//   3 past it: name the stragglers, leak their stacks, blocks and threads on purpose
-//   4 close the injector, wake all workers, join them
+//   3 past it: leak the stacks, blocks and threads of the stragglers on purpose, name them, and
+//     tell their joiners that they are left behind
+//   4 close the injector, wake all workers, join them (with stragglers: before step 3 is over)
 //   5 destroy in the reverse order of construction
 #pragma once
 
@@ -60,12 +61,13 @@ struct SchedulerOptions {
   StackOptions stacks;
   std::size_t blocking_threads = 512;
   base::Nanos blocking_keepalive{10'000'000'000};
+  base::Nanos drain_timeout{30'000'000'000};  // how long Scope::drain() waits after its grace
   bool abort_on_unhandled = false;
   std::function<void()> on_thread_start;
   std::function<void()> on_thread_stop;
   std::function<void()> on_fibers_ended;  // in shutdown: end what blocking jobs may wait for
-  std::vector<unsigned> cpus;  // where each worker runs; empty: where the kernel puts it
-  std::vector<unsigned> blocking_cpus;  // of the pool's threads, if the workers are pinned
+  std::vector<unsigned> cpus;             // where each worker runs; empty: where the kernel puts it
+  std::vector<unsigned> blocking_cpus;    // of the pool's threads, if the workers are pinned
   std::string thread_name = "ramie";
   WatchdogOptions watchdog;
   bool alternate_stacks = true;  // for signal handlers: a stack overflow can then be reported
@@ -127,7 +129,10 @@ class Scheduler {
   // Steps 1 to 4. Returns descriptions of the fibers that did not end in time.
   std::vector<std::string> shut_down(base::Nanos deadline) noexcept;
   // Past a deadline: the object must then never be destroyed.
-  bool has_leaked() const noexcept { return leaked_; }
+  bool has_leaked() const noexcept { return has_leaked_.load(base::kSeqCst); }
+  // A fiber keeps waiting for one that does not end, past drain_timeout: the joiners of root fibers
+  // learn it, and end the runtime.
+  void give_up() noexcept;
   bool is_shutting_down() const noexcept { return is_shutting_down_.load(base::kSeqCst); }
 
   template <class Visit>
@@ -177,7 +182,8 @@ class Scheduler {
   bool wait_until_ended(base::Instant deadline, bool with_jobs) noexcept;
   // RAMIE_WATCH_US=0 means: none is wanted.
   bool lacks_watcher() const noexcept { return options_.watch.count() != 0 && !idle_.is_watched(); }
-  std::vector<std::string> leak() noexcept;
+  bool has_unended(bool with_jobs) noexcept;
+  std::vector<std::string> leave_stragglers() noexcept;
 
   const SchedulerOptions options_;
   StackPool stacks_;
@@ -199,7 +205,7 @@ class Scheduler {
   base::Atomic<bool> is_shutting_down_{false};
   base::Atomic<bool> is_closing_{false};
   base::Atomic<std::uint32_t> ended_signal_{0};  // futex: somebody ended while we shut down
-  bool leaked_ = false;
+  base::Atomic<bool> has_leaked_{false};
 };
 
 }  // namespace sched

@@ -122,7 +122,7 @@ void Scheduler::recycle(Fiber& fiber) noexcept {
 // All workers have ended: their counts stand still.
 void Scheduler::retire() noexcept {
   const base::TsanInternal internal;
-  if (leaked_) return;
+  if (has_leaked()) return;
   while (submitters_outside_.load(base::kSeqCst) != 0) base::yield_thread();
   std::int64_t taken = 0;
   for (const auto& worker : workers_)
@@ -157,6 +157,12 @@ void Scheduler::on_ended() noexcept {
   if (!is_shutting_down()) return;
   ended_signal_.fetch_add(1, base::kSeqCst);
   base::sys::futex_wake(&ended_signal_, 1);
+}
+
+void Scheduler::give_up() noexcept {
+  for_each_fiber([](Fiber& fiber) {
+    if ((fiber.join_flags.load(base::kAcquire) & Fiber::kRoot) != 0) fiber.leave_behind();
+  });
 }
 
 // --- shutdown, step 1 ----------------------------------------------------------------------------

@@ -9,13 +9,24 @@
 #include "sched/unhandled.hpp"
 #include "sched/wait.hpp"
 
-#include <ramie/time.hpp>
-
+#include <algorithm>
+#include <array>
+#include <cstdio>
 #include <mutex>
 
 namespace ramie {
 inline namespace v0 {
 namespace sched {
+
+namespace {
+
+constexpr base::Nanos kLookForEnd{100'000'000};
+// Until the first report; then twice as long, and so on.
+constexpr base::Nanos kPatience = base::kIsModel ? base::Nanos::max() : base::Nanos(1'000'000'000);
+constexpr base::Nanos kLongestPatience{60'000'000'000};
+constexpr base::Nanos kLeast{100'000'000};  // that who was cancelled has for its end
+
+}  // namespace
 
 void ScopeCore::adopt(Fiber& child) noexcept {
   const base::TsanInternal internal;
@@ -73,11 +84,81 @@ void ScopeCore::cancel() noexcept {
   wakes.fire();
 }
 
-Result<void> ScopeCore::join(FiberWord::Shield shield) noexcept {
+Result<void> ScopeCore::wait_for_children(FiberWord::Shield shield,
+                                          base::Instant deadline) noexcept {
   Wait wait(WaitKind::scope, this, shield);
+  wait.set_deadline(deadline);
   auto joined = wait.run(mutex_, waiters_, [&] { return size_.load(base::kRelaxed) == 0; });
   base::tsan_acquire(this);
   return joined;
+}
+
+// Nobody tells a plain thread that a shutdown has left its children behind: it looks now and then.
+Result<void> ScopeCore::join(FiberWord::Shield shield, base::Instant deadline) noexcept {
+  if (current_fiber() != nullptr || base::kIsModel) return wait_for_children(shield, deadline);
+  for (;;) {
+    const base::Instant look = base::saturating_add(base::now(), kLookForEnd);
+    auto joined = wait_for_children(shield, std::min(deadline, look));
+    if (joined) return joined;
+    if (are_all_left()) return failure(errc::runtime_gone);
+    if (deadline <= base::now()) return joined;
+  }
+}
+
+// Under the lock none of them can end.
+bool ScopeCore::are_all_left() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (Fiber* child = children_.front(); child != nullptr; child = children_.next(*child))
+    if (!child->is_left_behind()) return false;
+  return true;
+}
+
+bool ScopeCore::await_canceled(const char* who, bool may_give_up) noexcept {
+  Fiber* fiber = current_fiber();
+  const base::Instant begin = base::now();
+  base::Nanos patience = kPatience;
+  base::Instant report_at = base::saturating_add(begin, patience);
+  base::Instant give_up_at = base::kNever;
+  if (fiber != nullptr && may_give_up)
+    give_up_at =
+        base::saturating_add(begin, std::max(fiber->scheduler->options().drain_timeout, kLeast));
+  for (;;) {
+    const auto joined = join(FiberWord::Shield::yes, std::min(report_at, give_up_at));
+    if (joined) return true;
+    const base::Instant now = base::now();
+    name_children(who, now - begin);
+    if (joined.error() == errc::runtime_gone) return false;
+    if (give_up_at <= now) {
+      give_up_at = base::kNever;
+      if (!fiber->scheduler->is_shutting_down()) fiber->scheduler->give_up();
+    }
+    if (now < report_at) continue;
+    patience = std::min(patience * 2, kLongestPatience);
+    report_at = now + patience;
+  }
+}
+
+void ScopeCore::name_children(const char* who, base::Nanos after) noexcept {
+  constexpr std::size_t kNamed = 5;
+  std::array<char, 320> names{};
+  std::size_t length = 0;
+  std::size_t count = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    for (Fiber* child = children_.front(); child != nullptr; child = children_.next(*child)) {
+      if (++count > kNamed || length >= names.size()) continue;
+      const Fiber::Name name = child->copy_name();
+      const int added =
+          std::snprintf(names.data() + length, names.size() - length, "%sfiber %lu '%s': %s",
+                        count == 1 ? "" : "; ", static_cast<unsigned long>(child->id), name.data(),
+                        to_string(child->waits_for.load(base::kRelaxed)));
+      length += static_cast<std::size_t>(std::max(added, 0));
+    }
+  }
+  if (count == 0) return;
+  base::warn("%s waits for %zu of its fibers, cancelled %.1f s ago: %s%s", who, count,
+             std::chrono::duration<double>(after).count(), names.data(),
+             count > kNamed ? "; and others" : "");
 }
 
 ScopeCore::Failure ScopeCore::take_failure() noexcept {
@@ -103,8 +184,12 @@ Scope::~Scope() {
   if (std::uncaught_exceptions() > unwinding_) core_->cancel();
   if (!core_->join(sched::FiberWord::Shield::no)) {
     core_->cancel();
-    (void)core_->join(RAMIE_MUTANT(227) ? sched::FiberWord::Shield::no
-                                        : sched::FiberWord::Shield::yes);
+    if (RAMIE_MUTANT(227)) {
+      (void)core_->join(sched::FiberWord::Shield::no);
+    } else if (!core_->await_canceled("the end of a Scope", false)) {
+      (void)core_.release();  // the children know it for ever
+      return;
+    }
   }
   // Nobody asked by join(): a failure must not vanish.
   const auto failed = core_->take_failure();
@@ -124,11 +209,11 @@ Result<void> Scope::join() {
 }
 
 std::size_t Scope::drain(std::chrono::nanoseconds grace) noexcept {
-  const auto ended = timeout(grace, [&] { return core_->join(sched::FiberWord::Shield::no); });
-  if (ended) return 0;
+  const base::Instant deadline = base::saturating_add(base::now(), grace);
+  if (core_->join(sched::FiberWord::Shield::no, deadline)) return 0;
   const std::size_t left = core_->size();
   core_->cancel();
-  (void)core_->join(sched::FiberWord::Shield::yes);
+  (void)core_->await_canceled("Scope::drain()", true);
   return left;
 }
 

@@ -24,7 +24,12 @@ class ScopeCore {
   void child_returned(Fiber& child) noexcept;
   void child_ended(Fiber& child) noexcept;
   void cancel() noexcept;
-  Result<void> join(FiberWord::Shield shield) noexcept;
+  // runtime_gone on a plain thread, if a shutdown left all children behind: they never end.
+  Result<void> join(FiberWord::Shield shield, base::Instant deadline = base::kNever) noexcept;
+  // Waits for the children, which were cancelled, whatever ends this fiber. Those that do not end
+  // are named on stderr, again and again. `may_give_up`: after RAMIE_DRAIN_TIMEOUT whoever waits in
+  // block_on() ends the runtime. False: a shutdown has left all children behind.
+  bool await_canceled(const char* who, bool may_give_up) noexcept;
   // Of the first child that failed: what it threw, or why it never ran.
   struct Failure {
     std::exception_ptr exception;
@@ -34,6 +39,10 @@ class ScopeCore {
   std::size_t size() const noexcept { return size_.load(base::kAcquire); }
 
  private:
+  Result<void> wait_for_children(FiberWord::Shield shield, base::Instant deadline) noexcept;
+  bool are_all_left() noexcept;
+  void name_children(const char* who, base::Nanos after) noexcept;
+
   const on_failure policy_;
   const base::Instant deadline_;
   base::Mutex mutex_;

@@ -105,6 +105,16 @@ std::uint8_t Wait::park() noexcept {
   return self.word.claimed_by();
 }
 
+// We are our own waker.
+bool Wait::end_thread_wait() noexcept {
+  FiberWord& word = sleeper_.word;
+  if (word.claim(epoch_, FiberWord::kByTimer) == FiberWord::Claim::lost && !RAMIE_MUTANT(437))
+    return false;
+  on_thread_started();
+  word.start();
+  return true;
+}
+
 void Wait::park_thread() noexcept {
   FiberWord& word = sleeper_.word;
   if (word.commit() == FiberWord::Commit::queue) return;
@@ -113,7 +123,16 @@ void Wait::park_thread() noexcept {
   for (;;) {  // until WakeList::fire() has started us
     const std::uint32_t value = word.futex_value();
     if (word.state() == FiberWord::kLive || (RAMIE_MUTANT(181) && !word.is_armed())) break;
-    (void)base::sys::futex_wait(word.futex(), value, base::Nanos(base::kTsanNap));
+    base::Nanos limit(base::kTsanNap);
+    if (own_deadline_ != base::kNever) {
+      const base::Nanos left = own_deadline_ - base::now();
+      if (left.count() > 0) {
+        limit = limit.count() < 0 ? left : std::min(limit, left);
+      } else if (end_thread_wait()) {
+        break;
+      }  // else somebody was faster, and is about to start us
+    }
+    (void)base::sys::futex_wait(word.futex(), value, limit);
     base::tsan_let_signals_in();
   }
 }
@@ -123,7 +142,7 @@ void on_thread_started() noexcept { threads_in_waits.fetch_sub(1, base::kSeqCst)
 
 Result<void> Wait::verdict() noexcept {
   if (is_thread()) return {};
-  if (own_deadline_ != base::kNever && own_deadline_ <= base::now()) return {};
+  if (is_over()) return {};
   return shield_ == Shield::yes ? Result<void>{} : fiber().cancel.ask(fiber());
 }
 

@@ -7,7 +7,7 @@
 //   verdict() after a timer or a cancel: the error; success means that it concerned somebody else:
 //   wait again
 //
-// A plain thread blocks, and knows neither cancel nor scopes.
+// A plain thread blocks, and knows neither cancel nor scopes, only set_deadline().
 #pragma once
 
 #include "sched/fiber.hpp"
@@ -24,7 +24,8 @@ class Wait {
 
   Wait(WaitKind kind, const void* object, Shield shield = Shield::no) noexcept;
 
-  // The caller's own deadline (a sleep); the scopes' deadlines count all the same unless shielded.
+  // The caller's own deadline (a sleep, a grace); the scopes' deadlines count all the same unless
+  // shielded. A plain thread knows only this one.
   void set_deadline(base::Instant deadline) noexcept { own_deadline_ = deadline; }
 
   [[nodiscard]] Result<void> enter() noexcept;
@@ -65,6 +66,7 @@ class Wait {
           list.push_back(waiter);
         } else {
           lock.unlock();
+          if (is_over()) return failure(errc::timed_out);
           if (auto ended = verdict(); !ended) return ended;
           continue;
         }
@@ -76,12 +78,17 @@ class Wait {
         if (waiter.is_linked()) list.erase(waiter);
       }
       if (by == 0) return {};
+      if (is_over()) return failure(errc::timed_out);
       if (auto ended = verdict(); !ended) return ended;
     }
   }
 
  private:
+  bool is_over() const noexcept {
+    return own_deadline_ != base::kNever && own_deadline_ <= base::now();
+  }
   void park_thread() noexcept;
+  bool end_thread_wait() noexcept;
   bool arm_timer() noexcept;
 
   Sleeper& sleeper_;

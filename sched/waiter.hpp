@@ -54,10 +54,13 @@ class ThreadSleeper final : public Sleeper {
 struct Waiter : base::Link {
   Sleeper* sleeper = nullptr;
   std::uint32_t epoch = 0;
-  std::uint8_t arm = 0;        // which arm of a select; 0 for a plain wait
+  std::uint8_t arm = 0;                     // which arm of a select; 0 for a plain wait
   base::Plain<std::uint32_t> interest = 0;  // for lists whose waiters come in kinds
-  std::uint64_t amount = 0;    // what is asked for: permits, or the kinds of readiness
+  std::uint64_t amount = 0;                 // what is asked for: permits, or the kinds of readiness
 };
+
+// Of a fiber that a shutdown left behind (F6): its stack stays, and it never runs again.
+bool is_left_behind(const Waiter& waiter) noexcept;
 
 using WaiterList = base::List<Waiter>;
 

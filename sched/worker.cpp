@@ -64,6 +64,7 @@ void Worker::run() noexcept {
   if (scheduler_.options().on_thread_stop) scheduler_.options().on_thread_stop();
   stacks_.flush();
   set_current_worker(nullptr);
+  has_stopped_.store(true, base::kRelease);
 }
 
 void Worker::step() noexcept {

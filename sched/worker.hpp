@@ -78,6 +78,8 @@ class Worker {
   // Its thread is in a forked child now (fork.hpp).
   void become_copy() noexcept;
   // Else a handler would run on a fiber's stack, which may have no room for it.
+  // Its thread runs no fiber any more.
+  bool has_stopped() const noexcept { return has_stopped_.load(base::kAcquire); }
   bool has_signal_stack() const noexcept { return has_signal_stack_.load(base::kRelaxed); }
 
  private:
@@ -172,6 +174,7 @@ class Worker {
   base::Atomic<std::uint32_t> published_tick_{0};
   base::Atomic<int> thread_id_{0};
   base::Atomic<bool> has_signal_stack_{false};
+  base::Atomic<bool> has_stopped_{false};
   base::Atomic<Fiber*> runs_{nullptr};
   base::Atomic<std::int64_t> runs_since_{0};
   base::Atomic<std::int64_t> clock_{0};  // ns: our last look, at a poll or after a sleep

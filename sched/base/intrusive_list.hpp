@@ -55,6 +55,14 @@ class List {
   List(const List&) = delete;
   List& operator=(const List&) = delete;
   ~List() {
+    // What a fiber that was left behind has linked here is linked for ever: it never runs again.
+    if constexpr (requires(const T& one) { is_left_behind(one); }) {
+      for (T* one = front(); one != nullptr;) {
+        T* after = next(*one);
+        if (is_left_behind(*one)) erase(*one);
+        one = after;
+      }
+    }
     RAMIE_CHECK(is_empty(), "a list was destroyed while something waits in it");
     head_.next_ = head_.prev_ = nullptr;
   }

@@ -16,6 +16,35 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
+// `queue_next` is the scheduler's, too: see FiberList.
+RAMIE_NO_TSAN void JobQueue::push_back(Fiber& job) noexcept {
+  job.queue_next = nullptr;
+  job.queue_prev = tail_ == nullptr ? &job : tail_;  // the first has itself before it
+  if (tail_ == nullptr) head_ = &job;
+  else tail_->queue_next = &job;
+  tail_ = &job;
+  ++size_;
+}
+
+RAMIE_NO_TSAN bool JobQueue::erase(Fiber& job) noexcept {
+  if (job.queue_prev == nullptr) return false;
+  Fiber* before = job.queue_prev == &job ? nullptr : job.queue_prev;
+  Fiber* after = job.queue_next;
+  if (before == nullptr) head_ = after;
+  else before->queue_next = after;
+  if (after == nullptr) tail_ = before;
+  else after->queue_prev = before == nullptr ? after : before;
+  job.queue_next = job.queue_prev = nullptr;
+  --size_;
+  return true;
+}
+
+Fiber* JobQueue::pop_front() noexcept {
+  Fiber* first = head_;
+  if (first != nullptr) (void)erase(*first);
+  return first;
+}
+
 BlockingPool::BlockingPool(Scheduler& scheduler, std::size_t max_threads,
                            base::Nanos keep_alive) noexcept
     : scheduler_(scheduler),
@@ -44,7 +73,7 @@ void BlockingPool::submit(Fiber& job) noexcept {
   {
     const std::lock_guard lock(mutex_);
     if (is_shut_down_ && !RAMIE_MUTANT(294)) {
-      error = errc::shutting_down;
+      // No error: it ends as those that were queued a moment ago.
     } else if (idle_ > 0) {
       jobs_.push_back(job);
       if (!RAMIE_MUTANT(291)) --idle_;
@@ -61,9 +90,33 @@ void BlockingPool::submit(Fiber& job) noexcept {
   end_unrun(job, error);
 }
 
+void BlockingPool::cancel(Fiber& job) noexcept {
+  {
+    WakeList wakes;  // it may be a fiber by now, and wait in the destructor of its closure
+    wakes.request(job, FiberWord::kCancel);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    const bool was_queued = jobs_.erase(job);
+    if (!was_queued && !RAMIE_MUTANT(430)) return;
+    if (RAMIE_MUTANT(431)) jobs_.push_back(job);
+    job.waits_for.store(WaitKind::none, base::kRelaxed);
+  }
+  const base::TsanInternal internal;
+  job.scheduler->submit(job);
+}
+
+// Counted under the mutex: a shutdown that finds nobody running and nothing queued needs no
+// deadline for what is left.
+Fiber* BlockingPool::take_job() noexcept {
+  Fiber* job = jobs_.pop_front();
+  if (job != nullptr) running_.fetch_add(1, base::kSeqCst);
+  return job;
+}
+
 // Null: time to go.
 Fiber* BlockingPool::wait_for_job(std::unique_lock<base::ThreadMutex>& lock) {
-  if (Fiber* job = jobs_.pop_front()) return job;
+  if (Fiber* job = take_job()) return job;
   if (is_shut_down_) return nullptr;
   ++idle_;
   const base::Instant until = base::saturating_add(base::now(), keep_alive_);
@@ -73,7 +126,7 @@ Fiber* BlockingPool::wait_for_job(std::unique_lock<base::ThreadMutex>& lock) {
     if (promised_ > 0) {
       if (RAMIE_MUTANT(291)) --idle_;
       --promised_;
-      if (Fiber* job = jobs_.pop_front()) return job;
+      if (Fiber* job = take_job()) return job;
       if (is_shut_down_) return nullptr;
       ++idle_;
       continue;
@@ -98,8 +151,12 @@ void BlockingPool::run(Threads::iterator self) noexcept {
   // Whoever ended before us is joined by us: no thread is left unjoined, and nobody waits for
   // itself.
   Threads before;
-  before.splice(before.begin(), gone_);
-  gone_.splice(gone_.begin(), threads_, self);
+  if (has_left_threads_ && !RAMIE_MUTANT(432)) {
+    threads_.erase(self);
+  } else {
+    before.splice(before.begin(), gone_);
+    gone_.splice(gone_.begin(), threads_, self);
+  }
   thread_ended_.notify_all();
   lock.unlock();
   for (base::Thread& thread : before) thread.join();
@@ -111,7 +168,6 @@ void BlockingPool::drop_unrun(Fiber& job) noexcept {
 }
 
 void BlockingPool::run_job(Fiber& job) noexcept {
-  running_.fetch_add(1, base::kSeqCst);
   const std::uint64_t cancel_bits = job.word.cancel_bits();
   base::tsan_acquire(job.wake_edge());
   base::tsan_acquire(job.end_edge());  // of the task that had the block before
@@ -140,11 +196,11 @@ void BlockingPool::end_unrun(Fiber& job, std::error_code error) noexcept {
 }
 
 void BlockingPool::cancel_queued() noexcept {
-  FiberList unrun;
+  FiberList unrun;  // in no queue any more: a cancel that comes now finds nothing to take out
   {
     const std::lock_guard lock(mutex_);
     is_shut_down_ = true;
-    unrun.append(jobs_);
+    while (Fiber* job = jobs_.pop_front()) unrun.push_back(*job);
     if (!RAMIE_MUTANT(296)) job_came_.notify_all();
   }
   while (Fiber* job = unrun.pop_front())
@@ -156,12 +212,14 @@ bool BlockingPool::shut_down(base::Instant deadline) noexcept {
   std::unique_lock lock(mutex_);
   const auto all_gone = [this] { return threads_.empty(); };
   bool has_ended = all_gone();
-  if (!has_ended && deadline == base::kNever) {
+  if (!has_ended && deadline != base::kNever)
+    has_ended = thread_ended_.wait_until(lock, deadline, all_gone);
+  // Without a job a thread only has to wake up and go: that takes no deadline.
+  if (!has_ended && ((running() == 0 && !RAMIE_MUTANT(433)) || deadline == base::kNever)) {
     thread_ended_.wait(lock, all_gone);
     has_ended = true;
-  } else if (!has_ended) {
-    has_ended = thread_ended_.wait_until(lock, deadline, all_gone);
   }
+  has_left_threads_ = !has_ended;
   for (base::Thread& thread : threads_) thread.detach();
   Threads gone;
   gone.splice(gone.begin(), gone_);

@@ -3,6 +3,13 @@
 // One FIFO of intrusive jobs (control blocks) under one mutex. `idle_` counts threads that wait and
 // were not promised a job yet; it is lowered by whoever promises, not by the thread that wakes, so
 // a spurious wake-up breaks no count.
+//
+// A job that is cancelled before it began leaves the queue at once and becomes a fiber, which drops
+// the closure: its destructor may wait, and all our threads may be busy for long.
+//
+//   queued --cancel()--> a fiber with its cancel bit on, which runs no body
+//     |
+//     +--wait_for_job()--> running --> ended            both take it under the mutex: one of them
 #pragma once
 
 #include "sched/base/clock.hpp"
@@ -19,6 +26,21 @@ namespace sched {
 
 class Scheduler;
 
+// First come, first served, and any job may leave in between. The pool's mutex is held.
+class JobQueue {
+ public:
+  void push_back(Fiber& job) noexcept;
+  Fiber* pop_front() noexcept;
+  // False: it is not in the queue.
+  bool erase(Fiber& job) noexcept;
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  Fiber* head_ = nullptr;
+  Fiber* tail_ = nullptr;
+  std::size_t size_ = 0;
+};
+
 class BlockingPool {
  public:
   BlockingPool(Scheduler& scheduler, std::size_t max_threads, base::Nanos keep_alive) noexcept;
@@ -30,10 +52,14 @@ class BlockingPool {
   // there is no thread and none can be started, the job ends with an error.
   void submit(Fiber& job) noexcept;
 
+  // Cancels a job. If it has not begun it leaves the queue and ends as a fiber; one that runs goes
+  // on. The caller holds a reference.
+  void cancel(Fiber& job) noexcept;
+
   // Refuses new jobs; those that have not started end as cancelled.
   void cancel_queued() noexcept;
   // Does that, and gives running jobs until `deadline`. False: some still run, and their threads
-  // are left behind.
+  // are left behind. Threads without a job are waited for in any case: they go at once.
   bool shut_down(base::Instant deadline) noexcept;
 
   std::size_t threads() const noexcept;
@@ -49,6 +75,7 @@ class BlockingPool {
   static void drop_unrun(Fiber& job) noexcept;
   void end_unrun(Fiber& job, std::error_code error) noexcept;
   Fiber* wait_for_job(std::unique_lock<base::ThreadMutex>& lock);
+  Fiber* take_job() noexcept;
 
   Scheduler& scheduler_;
   const std::size_t max_threads_;
@@ -57,13 +84,14 @@ class BlockingPool {
   mutable base::ThreadMutex mutex_;
   base::ThreadCondvar job_came_;
   base::ThreadCondvar thread_ended_;
-  FiberList jobs_;
+  JobQueue jobs_;
   Threads threads_;  // running
   Threads gone_;     // ended, to be joined by the next to end
   std::size_t idle_ = 0;
   std::size_t promised_ = 0;  // wake-ups on their way
   bool is_shut_down_ = false;
-  base::Atomic<std::size_t> running_{0};  // jobs
+  bool has_left_threads_ = false;         // they are detached, and nobody joins them
+  base::Atomic<std::size_t> running_{0};  // jobs; raised under the mutex
 };
 
 }  // namespace sched

@@ -54,15 +54,22 @@ Result<void> task_join(Task& task) noexcept {
   sched::Wait wait(sched::WaitKind::join, &task);
   auto joined = wait.run(task.join_mutex, task.joiners, [&] {
     if (RAMIE_MUTANT(231)) return task.has_ended();
-    return (task.join_flags.fetch_or(Fiber::kJoiners, base::kAcqRel) & Fiber::kEnded) != 0;
+    const std::uint8_t over = Fiber::kEnded | (RAMIE_MUTANT(435) ? 0 : Fiber::kLeftBehind);
+    return (task.join_flags.fetch_or(Fiber::kJoiners, base::kAcqRel) & over) != 0;
   });
-  if (joined) base::tsan_acquire(task.end_edge());
+  if (!joined) return joined;
+  if (!task.has_ended() && !RAMIE_MUTANT(436)) return failure(errc::runtime_gone);
+  base::tsan_acquire(task.end_edge());
   return joined;
 }
 
 bool task_is_finished(const Task& task) noexcept { return task.has_ended(); }
 
 void task_cancel(Task& task) noexcept {
+  if (task.waits_for.load(base::kRelaxed) == sched::WaitKind::blocking) {
+    task.scheduler->blocking().cancel(task);
+    return;
+  }
   sched::WakeList wakes;
   wakes.request(task, FiberWord::kCancel);
 }

@@ -100,3 +100,67 @@ TEST_CASE("Blocking model: a shutdown ends what was queued, and refuses what com
   }, {{294, "a job is queued after the shutdown"},
       {295, "what was queued is forgotten"}}, {.preemptions = 2});
 }
+
+TEST_CASE("Blocking model: a job that is cancelled ends once, on its thread or as a fiber") {
+  check_model("blocking: cancel",
+              [] {
+                Stage stage;
+                Atomic<int> runs{0};
+                auto count = [&] { runs.fetch_add(1, Order::relaxed); };
+                {
+                  BlockingPool pool(stage.scheduler(), 1, kForEver);
+                  auto& first = make_job(count);
+                  auto& second = make_job(count);
+                  pool.submit(first);
+                  pool.submit(second);
+                  pool.cancel(second);
+                  check(pool.queued() <= 1, "a cancelled job is still in the queue");
+                  join(first);
+                  join(second);
+                  check(pool.shut_down(ramie::base::kNever), "a thread is left");
+                }
+                check(runs.load(Order::relaxed) <= 2, "a job ran twice");
+              },
+              {{430, "a job that is cancelled while it runs becomes a fiber, too"},
+               {431, "a job that becomes a fiber stays in the queue"}},
+              {.preemptions = 2});
+}
+
+TEST_CASE("Blocking model: a shutdown without time leaves only threads that run a job") {
+  check_model("blocking: shutdown without time",
+              [] {
+                Stage stage;
+                BlockingPool pool(stage.scheduler(), 1, kForEver);
+                auto nothing = [] {};
+                run(pool, nothing);
+                check(pool.shut_down(ramie::base::Instant()),
+                      "a thread without a job was left behind");
+                check(pool.threads() == 0, "a thread is left");
+              },
+              {{433, "threads without a job have to go in time, too"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Blocking model: jobs that a shutdown leaves behind end alone, in any order") {
+  check_model("blocking: left behind",
+              [] {
+                Stage stage;
+                BlockingPool pool(stage.scheduler(), 2, kForEver);
+                Event may_end;
+                Event may_end_too;
+                auto wait = [&] { may_end.wait(); };
+                auto wait_too = [&] { may_end_too.wait(); };
+                auto& first = make_job(wait);
+                auto& second = make_job(wait_too);
+                pool.submit(first);
+                pool.submit(second);
+                const bool have_ended = pool.shut_down(ramie::base::Instant());
+                check(!have_ended || pool.threads() == 0, "a thread is left");
+                may_end.signal();
+                may_end_too.signal();
+                join(first);
+                join(second);
+                while (pool.threads() != 0) yield();
+              },
+              {{432, "a thread that was left behind joins the one that ended before it"}},
+              {.mode = Mode::random});
+}

@@ -120,3 +120,50 @@ TEST_CASE("Task model: a task that is made while the runtime ends is refused or 
       {324, "the block is published with a relaxed store"},
       {331, "a chunk of new blocks is published with a release store"}}, {.preemptions = 3});
 }
+
+TEST_CASE("Task model: a join of a task that is left behind ends, and a later one has its result") {
+  check_model(
+      "task: left behind",
+      [] {
+        Stage stage;
+        Event may_end;
+        auto handle = ramie::spawn([&] {
+          may_end.wait();
+          return Parcel(7);
+        });
+        Thread leaver([&] {
+          stage.scheduler().for_each_fiber([](ramie::sched::Fiber& one) { one.leave_behind(); });
+        });
+        const auto none = handle.join();
+        check(!none && none.error() == ramie::errc::runtime_gone, "it cannot have ended");
+        leaver.join();
+        may_end.signal();
+        stage.join();
+        const auto parcel = handle.join();
+        check(parcel.has_value() && parcel->open() == 7, "not the task's result");
+      },
+      {{434, "who leaves a task behind does not look for its joiners"},
+       {435, "who joins does not see that the task was left behind"},
+       {436, "a join takes a task that was left behind for one that has ended"}},
+      {.preemptions = 3, .spurious = true});
+}
+
+TEST_CASE("Task model: a task that is left behind while it ends is joined as ever") {
+  check_model(
+      "task: left behind at its end",
+      [] {
+        Stage stage;
+        auto handle = ramie::spawn([] { return Parcel(7); });
+        Thread leaver([&] {
+          stage.scheduler().for_each_fiber([](ramie::sched::Fiber& one) { one.leave_behind(); });
+        });
+        auto parcel = handle.join();
+        check(parcel || parcel.error() == ramie::errc::runtime_gone, "nothing else ends that wait");
+        stage.join();
+        if (!parcel) parcel = handle.join();
+        check(parcel.has_value() && parcel->open() == 7, "not the task's result");
+        leaver.join();
+      },
+      {{436, "a join takes a task that was left behind for one that has ended"}},
+      {.preemptions = 3});
+}

@@ -20,10 +20,12 @@ class OsThread {
 
   [[nodiscard]] bool joinable() const noexcept { return thread_ != nullptr; }
   void join() {
+    check(joinable(), "a thread is joined that was joined or detached before");
     thread_->join();
     thread_.reset();
   }
   void detach() {
+    check(joinable(), "a thread is detached that was joined or detached before");
     thread_->detach();
     thread_.reset();
   }

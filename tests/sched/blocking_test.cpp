@@ -2,6 +2,7 @@
 #include "sched/blocking/pool.hpp"
 #include "tests/support/sched_runtime.hpp"
 
+#include <ramie/cancel.hpp>
 #include <ramie/task.hpp>
 #include <ramie/time.hpp>
 
@@ -13,6 +14,7 @@
 #include <set>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -180,4 +182,74 @@ TEST_CASE("B41 at shutdown queued jobs are cancelled, running ones end, later on
   CHECK(queued.join().error() == errc::task_canceled);
   CHECK(later.join().error() == errc::shutting_down);
   CHECK_FALSE(ran);
+}
+
+TEST_CASE("A job that is cancelled in a full pool's queue leaves it at once, and the others stay",
+          "[sched][blocking]") {
+  const Watchdog watchdog;
+  auto options = with_workers(1);
+  options.blocking_threads = 1;
+  SchedRuntime runtime(options);
+  const auto& pool = runtime.scheduler().blocking();
+  Gate gate;
+  auto busy = spawn_blocking([&gate] { gate.pass(); });
+  spin_until([&] { return gate.inside() == 1; });
+  std::atomic<int> dropped_in_fibers{0};
+  struct Waits {  // a closure whose destructor waits
+    std::atomic<int>* count;
+    explicit Waits(std::atomic<int>* counts) : count(counts) {}
+    Waits(Waits&& other) noexcept : count(std::exchange(other.count, nullptr)) {}
+    Waits& operator=(Waits&&) = delete;
+    ~Waits() {
+      if (count == nullptr) return;
+      const ramie::Shield shield;
+      (void)ramie::sleep_for(1us);
+      *count += ramie::current::is_fiber() ? 1 : 0;
+    }
+  };
+  std::vector<int> order;
+  std::vector<JoinHandle<void>> jobs;
+  for (int i = 0; i < 10; ++i)
+    jobs.push_back(spawn_blocking([&order, i, waits = Waits(&dropped_in_fibers)]() mutable {
+      waits.count = nullptr;
+      order.push_back(i);
+    }));
+  CHECK(pool.queued() == 10);
+  for (const std::size_t i : {9U, 0U, 4U}) {  // the last, the first, one in between
+    jobs[i].cancel();
+    CHECK(jobs[i].join().error() == errc::task_canceled);
+  }
+  CHECK(pool.queued() == 7);
+  CHECK(dropped_in_fibers == 3);
+  jobs[0] = spawn_blocking([&order] { order.push_back(10); });
+  gate.open();
+  CHECK(busy.join().has_value());
+  busy.cancel();  // after its end nothing happens
+  for (auto& job : jobs)
+    if (job.is_joinable()) CHECK(job.join().has_value());
+  CHECK(order == std::vector<int>{1, 2, 3, 5, 6, 7, 8, 10});
+}
+
+TEST_CASE("Jobs that are cancelled while threads take them end once, all of them",
+          "[sched][blocking]") {
+  const Watchdog watchdog;
+  auto options = with_workers(2);
+  options.blocking_threads = 2;
+  SchedRuntime runtime(options);
+  std::atomic<int> ran{0};
+  int ended = 0;
+  int canceled = 0;
+  for (int round = 0; round < 300; ++round) {
+    std::vector<JoinHandle<void>> jobs;
+    for (int i = 0; i < 10; ++i) jobs.push_back(spawn_blocking([&ran] { ++ran; }));
+    for (std::size_t i = 0; i < jobs.size(); i += 2) jobs[i].cancel();
+    for (auto& job : jobs) {
+      const auto joined = job.join();
+      if (!joined && joined.error() == errc::task_canceled) ++canceled;
+      ++ended;
+    }
+  }
+  CHECK(ended == 3000);
+  CHECK(ran == 3000 - canceled);
+  CHECK(runtime.scheduler().blocking().queued() == 0);
 }

@@ -285,3 +285,50 @@ TEST_CASE("Scope: may be destroyed as soon as its last child has ended", "[sched
   });
   CHECK(ran == 4500);
 }
+
+TEST_CASE("Scope: on a plain thread drain() keeps its grace, too", "[sched][scope]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  Scope scope;
+  (void)scope.spawn([] { (void)ramie::sleep_for(5ms); });
+  CHECK(scope.drain(1h) == 0);
+  CHECK(scope.size() == 0);
+  std::atomic<bool> was_canceled{false};
+  (void)scope.spawn([&] { was_canceled = long_sleep().error() == errc::canceled; });
+  CHECK(scope.drain(5ms) == 1);
+  CHECK(scope.size() == 0);
+  CHECK(was_canceled);
+}
+
+TEST_CASE("Scope: a child that does not end although it was cancelled is named, again and again",
+          "[sched][scope]") {
+  const auto end = ramie_test::run_in_child([] {
+    SchedRuntime runtime(2);
+    (void)runtime.run([] {
+      std::atomic<int> in{0};
+      const auto stay = [&in] {
+        const ramie::Shield shield;
+        ++in;
+        (void)ramie::sleep_for(3500ms);
+      };
+      Scope drained;
+      for (int i = 0; i < 7; ++i) (void)drained.spawn({.name = "slow"}, stay);
+      auto canceled = spawn([&] {
+        Scope scope;
+        (void)scope.spawn({.name = "slower"}, stay);
+      });
+      while (in != 8) (void)ramie::sleep_for(1ms);
+      canceled.cancel();
+      (void)drained.drain(0ms);
+      (void)canceled.join();
+    });
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("Scope::drain() waits for 7 of its fibers, cancelled 1.0 s ago: fiber "));
+  CHECK(end.says("cancelled 3.0 s ago"));
+  CHECK(end.says("'slow': sleep"));
+  CHECK(end.says("; and others"));
+  CHECK(end.says("the end of a Scope waits for 1 of its fibers"));
+  CHECK(end.says("'slower': sleep"));
+}

@@ -10,6 +10,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace {
 
@@ -186,6 +188,44 @@ void live_and_end(std::size_t workers, const SocketAddr& full, bool is_hasty) {
   check(things.ended == parked, "%d of %d fibers ended", things.ended.load(), parked);
 }
 
+// Runtimes that end while some of their fibers and jobs do not, asked from outside all the time:
+// nobody waits for ever, and the process goes on when the jobs end at last.
+void end_without_stragglers(std::size_t workers) {
+  auto& may_end = *new std::atomic<bool>(false);  // what stragglers know stays
+  auto& in = *new std::atomic<int>(0);
+  auto runtime = make_runtime(workers, true);
+  const auto handle = runtime.handle();
+  const auto stay = [&in] {
+    const ramie::Shield shield;
+    ++in;
+    (void)ramie::sleep_for(1h);
+  };
+  auto parked = handle.spawn(stay);
+  std::vector<ramie::JoinHandle<void>> jobs;
+  for (int i = 0; i < 3; ++i)
+    jobs.push_back(handle.spawn_blocking([&] {
+      ++in;
+      while (!may_end) ::usleep(100);
+    }));
+  while (in != 4) ::usleep(50);
+  std::atomic<int> gone{0};
+  std::vector<std::thread> others;
+  others.emplace_back([&] { gone += parked.join().error() == ramie::errc::runtime_gone; });
+  others.emplace_back([&] { gone += jobs[0].join().error() == ramie::errc::runtime_gone; });
+  others.emplace_back([&gone, handle] {
+    while (handle.spawn([] {}).join().error() != ramie::errc::runtime_gone) (void)handle.metrics();
+    ++gone;
+  });
+  const auto stragglers = runtime.shutdown(std::chrono::milliseconds(workers - 1));
+  check(stragglers.size() >= 4, "%zu stragglers", stragglers.size());
+  for (std::thread& other : others) other.join();
+  check(gone == 3, "%d of 3 heard of the end", gone.load());
+  may_end = true;
+  for (auto& job : jobs)
+    while (!job.is_finished()) ::usleep(50);
+  for (auto& job : jobs) check(job.join().has_value(), "a job that ended late has no result");
+}
+
 }  // namespace
 
 int main() {
@@ -209,5 +249,7 @@ int main() {
         mebibytes(memory), mebibytes(after));
   check(!kCountsMemory || ramie_test::mappings() < maps + 50, "%zu mappings, %zu before",
         ramie_test::mappings(), maps);
+  for (std::size_t i = 0; i < scaled(20, 200) && failures == 0; ++i)
+    end_without_stragglers(i % 4 + 1);
   return failures == 0 ? 0 : 1;
 }

@@ -118,6 +118,8 @@ std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop) {
     const Shield shield;
     (void)job.join();
   }
+  // Nobody cancels the job but us: the runtime ends.
+  if (joined.error() == errc::task_canceled) return errc::shutting_down;
   return joined.error();
 }
 

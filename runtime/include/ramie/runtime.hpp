@@ -47,11 +47,11 @@ struct Metrics {
   // Wake-ups that were lost and that the watchdog mended: not 0 is a bug of Ramie, unless
   // RAMIE_WATCH_US=0, where that is its duty.
   std::uint64_t rescues = 0;
-  std::size_t rings = 0;  // workers that use io_uring
+  std::size_t rings = 0;                                 // workers that use io_uring
   std::uint64_t uring_started = 0, uring_completed = 0;  // operations
-  std::uint64_t uring_enters = 0;   // system calls for them, and for sleeping in a ring
-  std::uint64_t uring_cancels = 0;  // asked of the kernel
-  std::uint64_t uring_queued = 0;   // operations that had to wait for room in a ring
+  std::uint64_t uring_enters = 0;           // system calls for them, and for sleeping in a ring
+  std::uint64_t uring_cancels = 0;          // asked of the kernel
+  std::uint64_t uring_queued = 0;           // operations that had to wait for room in a ring
   std::uint64_t fs_uring = 0, fs_pool = 0;  // file operations by ring, jobs for files in the pool
   int uring_refusal = 0;  // the errno that turned io_uring off for this process; 0: none so far
 };
@@ -76,6 +76,53 @@ RAMIE_API void check_may_block_on();
 RAMIE_API void check_is_running(RuntimeState& state);  // throws runtime_gone
 RAMIE_API std::size_t root_stack_size(RuntimeState& state) noexcept;
 RAMIE_API bool is_running(RuntimeState& state) noexcept;
+
+// A task that was refused because the runtime ends says what one after the end says.
+template <class T>
+JoinHandle<T> name_refusal(RuntimeState& state, JoinHandle<T> task) noexcept {
+  if (task.is_joinable() || is_running(state)) return task;
+  return JoinHandle<T>(nullptr, make_error_code(errc::runtime_gone));
+}
+
+// This fiber is one that a block_on() waits for.
+RAMIE_API void become_root() noexcept;
+// Ends the runtime, if nobody did: a fiber of it does not end although it was drained.
+RAMIE_API void end_without_root(RuntimeState& state);
+[[noreturn]] RAMIE_API void throw_root_error(RuntimeState& state, std::error_code error);
+
+// The function of a block_on(). The fiber may be left behind and block_on() gone, so it has one of
+// its own, unless the caller has named it.
+template <class F>
+struct Root {
+  using Kept =
+      std::conditional_t<!std::is_lvalue_reference_v<F> && std::is_move_constructible_v<F>, F, F&>;
+  explicit Root(std::remove_reference_t<F>& its) : function(static_cast<Kept&&>(its)) {}
+
+  // Wrapped, so that a Result which the function returns is not confused with one of join().
+  using R = std::invoke_result_t<F>;
+  struct Box {
+    R value;
+  };
+
+  auto operator()() {
+    become_root();
+    if constexpr (std::is_void_v<R>) std::forward<F>(function)();
+    else return Box{std::forward<F>(function)()};
+  }
+
+  Kept function;
+};
+
+template <class T>
+T join_root(RuntimeState& state, JoinHandle<T> root) {
+  auto ended = root.join();
+  if (!ended && root.is_joinable()) {
+    end_without_root(state);
+    ended = root.join();
+  }
+  if (!ended) throw_root_error(state, ended.error());
+  if constexpr (!std::is_void_v<T>) return *std::move(ended);
+}
 }  // namespace detail
 
 /// A reference to a runtime, to be copied freely; it does not keep the runtime running.
@@ -97,20 +144,23 @@ class Handle {
     using Joined = JoinHandle<ramie::detail::SpawnResult<F, Args...>>;
     if (!detail::is_running(*state_)) return Joined(nullptr, errc::runtime_gone);
     const EnterGuard entered(state_);
-    return ramie::spawn(std::forward<F>(function), std::forward<Args>(arguments)...);
+    return detail::name_refusal(
+        *state_, ramie::spawn(std::forward<F>(function), std::forward<Args>(arguments)...));
   }
   template <class F, class... Args>
   [[nodiscard]] auto spawn_blocking(F&& function, Args&&... arguments) const {
     using Joined = JoinHandle<ramie::detail::SpawnResult<F, Args...>>;
     if (!detail::is_running(*state_)) return Joined(nullptr, errc::runtime_gone);
     const EnterGuard entered(state_);
-    return ramie::spawn_blocking(std::forward<F>(function), std::forward<Args>(arguments)...);
+    return detail::name_refusal(*state_, ramie::spawn_blocking(std::forward<F>(function),
+                                                               std::forward<Args>(arguments)...));
   }
 
   /// Runs `function()` in a fiber of this runtime with a large stack, and waits for it.
   /// Returns  what `function` returned; throws what it threw, or std::system_error if it could not
   ///          be started.
-  /// Errors   see above; runtime_gone once the runtime has ended, and in a forked child.
+  /// Errors   see above; runtime_gone once the runtime has ended or its end has left the function
+  ///          behind, and in a forked child.
   /// Blocks   this thread. Inside a fiber the program stops with a message.
   /// Threads  any plain thread, several at a time.
   /// Cancel   shutdown of the runtime ends the waits inside.
@@ -122,23 +172,16 @@ class Handle {
     SpawnOptions options;
     options.name = "block_on";
     options.stack_size = detail::root_stack_size(*state_);
-    // Wrapped, so that a Result which the function returns is not confused with one of join().
-    using R = std::invoke_result_t<F>;
-    if constexpr (std::is_void_v<R>) {
-      or_throw(ramie::spawn(options, [&function] { std::forward<F>(function)(); }).join());
-    } else {
-      struct Box {
-        R value;
-      };
-      return or_throw(
-                 ramie::spawn(options, [&function] { return Box{std::forward<F>(function)()}; })
-                     .join())
-          .value;
-    }
+    using Root = detail::Root<F>;
+    auto root = ramie::spawn(options, Root(function));
+    if constexpr (std::is_void_v<std::invoke_result_t<F>>)
+      detail::join_root(*state_, std::move(root));
+    else return detail::join_root(*state_, std::move(root)).value;
   }
 
   /// Inside a fiber the program stops with a message: the guard would stay with the thread.
   RAMIE_API EnterGuard enter() const noexcept;
+  /// Of an ended runtime the last figures; in a forked child none.
   RAMIE_API Metrics metrics() const;
 
   /// What every fiber does: id, name, state, what it waits for and since when, where it was
@@ -181,11 +224,11 @@ class Runtime {
 
   /// Cancels every fiber (their waits return `shutting_down`) and waits until all have run to their
   /// end, at most `deadline`. Fibers that are left after that are named, and their stacks and
-  /// threads leaked on purpose.
+  /// threads leaked on purpose; joins of them say runtime_gone.
   /// Returns  the stragglers, one line each; empty if all ended.
   /// Errors   none.
   /// Blocks   this thread. Inside a fiber of this runtime the program stops with a message.
-  /// Threads  one.
+  /// Threads  any; a second one waits until the first has ended the runtime.
   /// Cancel   not a wait.
   RAMIE_API std::vector<std::string> shutdown(std::chrono::nanoseconds deadline);
 

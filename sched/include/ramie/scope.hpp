@@ -55,17 +55,21 @@ class Scope {
   /// Returns  success; throws the first exception of a child unless the policy is `report`.
   /// Errors   canceled, timed_out, shutting_down if this wait was ended; the children run on.
   ///          not_enough_memory if a child never ran, for want of a stack, and that was the first
-  ///          failure; unless the policy is `report`.
+  ///          failure; unless the policy is `report`. On a plain thread runtime_gone, if a shutdown
+  ///          has left the children behind.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  the fiber or thread that opened the Scope.
   /// Cancel   safe: may be called again.
   [[nodiscard]] RAMIE_API Result<void> join();
 
-  /// Waits at most `grace` for the children, then cancels the rest and waits for them too.
+  /// Waits at most `grace` for the children, then cancels the rest and waits for them too. Those
+  /// that do not end are named on stderr with their waits after one second, after two, four and so
+  /// on. After RAMIE_DRAIN_TIMEOUT the runtime ends as by shutdown(): who still does not end is
+  /// left behind, this fiber with it, and block_on() throws runtime_gone.
   /// Returns  how many had to be cancelled.
   /// Errors   none.
-  /// Blocks   this fiber.
-  /// Threads  the fiber that opened the Scope.
+  /// Blocks   this fiber; outside a fiber, this thread.
+  /// Threads  the fiber or thread that opened the Scope.
   /// Cancel   ends the grace; the final wait is shielded.
   RAMIE_API std::size_t drain(std::chrono::nanoseconds grace) noexcept;
 

@@ -177,9 +177,9 @@ class [[nodiscard]] JoinHandle {
   /// Waits for the fiber's end and takes its result; a Result that the fiber returned is not
   /// nested.
   /// Returns  what the fiber's function returned. An exception that left it is thrown here.
-  /// Errors   task_canceled if its body never ran, or there is nothing to join; not_enough_memory
-  ///          if no stack could be had; canceled, timed_out, shutting_down if *this* wait was
-  ///          ended: then the fiber goes on, and join() may be called again.
+  /// Errors   task_canceled if its body never ran, or there is nothing to join; not_enough_memory:
+  ///          no stack; canceled, timed_out, shutting_down if *this* wait was ended, runtime_gone
+  ///          if a shutdown left the fiber behind: it goes on, and join() may be called again.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: nothing is lost.
@@ -306,7 +306,7 @@ template <class F, class... Args>
 ///          resource_unavailable_try_again if no thread could be had; as spawn().
 /// Blocks   never.
 /// Threads  as spawn().
-/// Cancel   before it started; a running call cannot be interrupted.
+/// Cancel   before it started: it leaves the queue at once. A running call is not interrupted.
 template <class F, class... Args>
 [[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn_blocking(
     F&& function, Args&&... arguments) {
