@@ -3,6 +3,7 @@
 
 #include "sched/base/symbols.hpp"
 #include "sched/base/thread.hpp"
+#include "sched/blocking/detached.hpp"
 #include "sched/probe.hpp"
 #include "sched/scheduler.hpp"
 
@@ -101,6 +102,7 @@ std::string object_of(const Scheduler& scheduler, WaitKind kind, const void* obj
     const auto& joined = *static_cast<const Fiber*>(object);
     return fmt::format("fiber {}", joined.id);
   }
+  if (kind == WaitKind::lookup) return static_cast<const DetachedCall*>(object)->describe();
   if (scheduler.env.describe != nullptr)
     if (std::string text = scheduler.env.describe(kind, object); !text.empty()) return text;
   return fmt::format("{}", object);

@@ -5,6 +5,7 @@
 #include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/base/thread.hpp"
+#include "sched/blocking/detached.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/dump.hpp"
 #include "sched/scheduler.hpp"
@@ -312,7 +313,7 @@ bool Watchdog::is_deadlock() {
   // kernel's, for an io_uring.
   const std::size_t ours = scheduler_.workers() + scheduler_.blocking().threads() + 1;
   const std::size_t all = threads_of_process();
-  const std::size_t harmless = ours + parked_threads();
+  const std::size_t harmless = ours + parked_threads() + DetachedCalls::idle_in_process();
   if (all < harmless) return false;
   if (watchdogs.load(base::kRelaxed) != 1 || scheduler_.is_shutting_down()) return false;
   if (scheduler_.live() <= 0 || scheduler_.injected() > 0) return false;

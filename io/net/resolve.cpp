@@ -1,14 +1,18 @@
-// Names to addresses: getaddrinfo on a thread of the blocking pool (NSS plug-ins are arbitrary
-// code).
+// Names to addresses: getaddrinfo on a thread that nobody has to wait for (NSS plug-ins are
+// arbitrary code, and may hang).
 #include "io/net/host_port.hpp"
 #include "io/sys/socket.hpp"
+#include "sched/blocking/detached.hpp"
+#include "sched/current.hpp"
+#include "sched/scheduler.hpp"
 
 #include <ramie/net.hpp>
-#include <ramie/task.hpp>
 
 #include <netdb.h>
 #include <sys/socket.h>
 #include <memory>
+#include <new>
+#include <utility>
 
 namespace ramie {
 inline namespace v0 {
@@ -44,6 +48,28 @@ Result<std::vector<SocketAddr>> resolve(const std::string& host, const std::stri
   return addresses;
 }
 
+class Lookup final : public sched::DetachedCall {
+ public:
+  Lookup(std::string_view host, std::string_view port) : host_(host), port_(port) {}
+
+  void run() noexcept override {
+    try {
+      found_ = resolve(host_, port_);
+    } catch (const std::bad_alloc&) {
+      found_ = failure(std::make_error_code(std::errc::not_enough_memory));
+    }
+  }
+  std::string describe() const override { return host_; }
+
+  // Once it has run.
+  Result<std::vector<SocketAddr>> take() noexcept { return std::move(found_); }
+
+ private:
+  const std::string host_;
+  const std::string port_;
+  Result<std::vector<SocketAddr>> found_;
+};
+
 }  // namespace
 
 Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port) {
@@ -51,8 +77,13 @@ Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port) {
   if (number) return std::vector{*number};
   const auto parts = HostPort::split(host_and_port);
   if (!parts || !parts->is_name()) return failure(number.error());
-  auto job = spawn_blocking(&resolve, std::string(parts->host), std::string(parts->port));
-  return job.join();
+  const sched::Scheduler* scheduler = sched::current_scheduler();
+  if (scheduler == nullptr) return failure(errc::no_runtime);
+  if (scheduler->is_shutting_down()) return failure(errc::shutting_down);
+  const std::unique_ptr<Lookup, Lookup::Release> lookup(new Lookup(parts->host, parts->port));
+  if (auto done = sched::DetachedCalls::of_process().perform(*lookup); !done)
+    return failure(done.error());
+  return lookup->take();
 }
 
 }  // namespace net

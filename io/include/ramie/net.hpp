@@ -50,14 +50,16 @@ class SocketAddr {
   std::uint32_t size_ = 0;
 };
 
-/// All addresses of "host:port"; asks the system's resolver on a thread of the blocking pool.
+/// All addresses of "host:port"; asks the system's resolver on one of the process's eight threads
+/// for that.
 /// Returns  at least one address; numbers are not looked up.
 /// Errors   those of SocketAddr::parse(); host_not_found, resolver_failed; not_enough_memory,
 ///          resource_unavailable_try_again, no_runtime, canceled, timed_out, shutting_down. Throws
 ///          std::bad_alloc.
 /// Blocks   this fiber.
 /// Threads  fibers.
-/// Cancel   safe; the look-up itself goes on in its thread.
+/// Cancel   safe: a look-up that has not begun is not made; one that has goes on alone in its
+///          thread, and neither a runtime's end nor the program's waits for it.
 [[nodiscard]] RAMIE_API Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port);
 
 enum class Shutdown : std::uint8_t { read, write, both };
