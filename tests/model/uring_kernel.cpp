@@ -299,6 +299,8 @@ std::size_t Ring::completions() const noexcept { return parts_->kernel.completio
 
 // ---- driver.cpp, where nothing is refused
 
+bool is_denied(std::uint8_t) noexcept { return false; }
+
 Driver::Driver(std::size_t workers, const RingOptions& options, bool is_on)
     : options_(options), is_on_(is_on), homes_(workers) {}
 
