@@ -341,15 +341,11 @@ class File {
   static constexpr Ways kNonblocking = 32;  // and the description is ours
 
   static Ways slow_ways(int flags) noexcept;
-<<<<<<< HEAD
-  bool is_shared() const noexcept { return (slow_.load(std::memory_order_relaxed) & kShared) != 0; }
-=======
   static Ways ways_of(unsigned kind) noexcept;
   bool has(Ways ways) const noexcept { return (slow_.load(std::memory_order_relaxed) & ways) != 0; }
   bool waits_for_somebody() const;
   sync::Mutex& turns_of(Ways way) const noexcept;
   bool is_shared() const noexcept { return has(kShared); }
->>>>>>> 90b5a7e (fs: pipes, terminals and sockets wait by readiness; FIFOs open as POSIX says; no SIGPIPE)
 
   Result<std::size_t> here(const Vector& vector) const;
   Result<std::size_t> at(const Vector& vector, std::uint64_t offset) const;
