@@ -9,33 +9,15 @@
 #define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 
-#include <linux/io_uring.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#include <cerrno>
+#include "tests/support/uring.hpp"
+
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <vector>
 
 namespace {
 
 constexpr const char* kTag = "[uring]";
-
-// The errno that a few rings of the usual size meet; 0: there they are. (The memory of rings counts
-// as locked, and a low limit of it ends before them.)
-int uring_error() {
-  std::vector<int> rings;
-  int error = 0;
-  while (error == 0 && rings.size() < 8) {
-    io_uring_params parameters{};
-    const auto fd = static_cast<int>(::syscall(SYS_io_uring_setup, 256, &parameters));
-    if (fd < 0) error = errno;
-    else rings.push_back(fd);
-  }
-  for (const int fd : rings) ::close(fd);
-  return error;
-}
 
 // "a,b" -> "~[uring]a,~[uring]b": the parts of a specification are alternatives.
 std::string without_uring(const std::string& specification) {
@@ -72,7 +54,7 @@ void skip_uring(Catch::Session& session, int error) {
 int main(int count, char** arguments) {
   Catch::Session session;
   if (const int wrong = session.applyCommandLine(count, arguments); wrong != 0) return wrong;
-  const int error = uring_error();
+  const int error = ramie_test::uring_error();
   if (error != 0 && !session.configData().listTests) skip_uring(session, error);
   return session.run();
 }
