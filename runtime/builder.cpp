@@ -50,140 +50,151 @@ Builder::Builder(Builder&&) noexcept = default;
 Builder& Builder::operator=(Builder&&) noexcept = default;
 Builder::~Builder() = default;
 
+Builder::Knobs& Builder::knobs() const noexcept {
+  RAMIE_CHECK(knobs_ != nullptr,
+              "a knob of a Builder that was moved from: set it on the one that it was moved to");
+  return *knobs_;
+}
+
 Builder& Builder::workers(std::size_t count) {
-  knobs_->is_invalid |= count == 0 || count > kMaxWorkers;
-  knobs_->put(&Config::workers, count, Field::workers);
+  knobs().is_invalid |= count == 0 || count > kMaxWorkers;
+  knobs().put(&Config::workers, count, Field::workers);
   return *this;
 }
 Builder& Builder::io_shards(std::size_t count) {
-  knobs_->is_invalid |= count == 0 || count > 64;
-  knobs_->put(&Config::io_shards, count, Field::io_shards);
+  knobs().is_invalid |= count == 0 || count > 64;
+  knobs().put(&Config::io_shards, count, Field::io_shards);
   return *this;
 }
 Builder& Builder::affinity(Affinity where) {
-  knobs_->put(&Config::affinity, where, Field::affinity);
+  knobs().put(&Config::affinity, where, Field::affinity);
   return *this;
 }
 Builder& Builder::event_interval(std::uint32_t switches) {
-  knobs_->is_invalid |= switches == 0;
-  knobs_->put(&Config::event_interval, switches, Field::event_interval);
+  knobs().is_invalid |= switches == 0;
+  knobs().put(&Config::event_interval, switches, Field::event_interval);
   return *this;
 }
 Builder& Builder::global_interval(std::uint32_t switches) {
-  knobs_->is_invalid |= switches == 0;
-  knobs_->put(&Config::global_interval, switches, Field::global_interval);
+  knobs().is_invalid |= switches == 0;
+  knobs().put(&Config::global_interval, switches, Field::global_interval);
   return *this;
 }
 Builder& Builder::budget(std::uint32_t operations) {
-  knobs_->put(&Config::budget, operations, Field::budget);
+  knobs().put(&Config::budget, operations, Field::budget);
   return *this;
 }
 Builder& Builder::lifo(std::uint32_t runs) {
-  knobs_->put(&Config::lifo, runs, Field::lifo);
+  knobs().put(&Config::lifo, runs, Field::lifo);
   return *this;
 }
 Builder& Builder::spin(std::chrono::microseconds time) {
-  knobs_->put(&Config::spin, time, Field::spin);
+  knobs().put(&Config::spin, time, Field::spin);
   return *this;
 }
 Builder& Builder::watch(std::chrono::microseconds bound) {
-  knobs_->put(&Config::watch, bound, Field::watch);
+  knobs().put(&Config::watch, bound, Field::watch);
   return *this;
 }
 Builder& Builder::notify_lazy(std::chrono::microseconds age) {
-  knobs_->put(&Config::notify_lazy, age, Field::notify_lazy);
+  knobs().put(&Config::notify_lazy, age, Field::notify_lazy);
   return *this;
 }
 Builder& Builder::stack_size(std::size_t bytes) {
-  knobs_->put(&Config::stack_size, bytes, Field::stack_size);
+  knobs().put(&Config::stack_size, bytes, Field::stack_size);
   return *this;
 }
 Builder& Builder::root_stack_size(std::size_t bytes) {
-  knobs_->put(&Config::root_stack_size, bytes, Field::root_stack_size);
+  knobs().put(&Config::root_stack_size, bytes, Field::root_stack_size);
   return *this;
 }
 Builder& Builder::stack_cache(std::size_t bytes) {
-  knobs_->put(&Config::stack_cache, bytes, Field::stack_cache);
+  knobs().put(&Config::stack_cache, bytes, Field::stack_cache);
   return *this;
 }
 Builder& Builder::blocking_threads(std::size_t limit) {
-  knobs_->is_invalid |= limit == 0;
-  knobs_->put(&Config::blocking_threads, limit, Field::blocking_threads);
+  knobs().is_invalid |= limit == 0;
+  knobs().put(&Config::blocking_threads, limit, Field::blocking_threads);
   return *this;
 }
 Builder& Builder::blocking_keepalive(std::chrono::nanoseconds time) {
-  knobs_->put(&Config::blocking_keepalive, time, Field::blocking_keepalive);
+  knobs().put(&Config::blocking_keepalive, time, Field::blocking_keepalive);
   return *this;
 }
 Builder& Builder::drain_timeout(std::chrono::nanoseconds time) {
-  knobs_->put(&Config::drain_timeout, time, Field::drain_timeout);
+  knobs().put(&Config::drain_timeout, time, Field::drain_timeout);
   return *this;
 }
 Builder& Builder::seed(std::uint64_t seed) {
-  knobs_->put(&Config::seed, seed, Field::seed);
+  knobs().put(&Config::seed, seed, Field::seed);
   return *this;
 }
 Builder& Builder::stall(std::chrono::milliseconds limit) {
-  knobs_->is_invalid |= limit.count() < 0 || limit.count() > 60'000;
-  knobs_->put(&Config::stall_ms, limit.count(), Field::stall_ms);
+  knobs().is_invalid |= limit.count() < 0 || limit.count() > 60'000;
+  knobs().put(&Config::stall_ms, limit.count(), Field::stall_ms);
   return *this;
 }
 Builder& Builder::deadlock(Deadlock what) {
-  knobs_->put(&Config::deadlock, what, Field::deadlock);
+  knobs().put(&Config::deadlock, what, Field::deadlock);
   return *this;
 }
 Builder& Builder::dump_signal(DumpSignal signal) {
-  knobs_->put(&Config::dump_signal, signal, Field::dump_signal);
+  knobs().put(&Config::dump_signal, signal, Field::dump_signal);
   return *this;
 }
 Builder& Builder::io(IoBackend backend) {
-  knobs_->put(&Config::io, backend, Field::io);
+  knobs().put(&Config::io, backend, Field::io);
   return *this;
 }
 Builder& Builder::files(FileBackend backend) {
-  knobs_->put(&Config::fs, backend, Field::fs);
+  knobs().put(&Config::fs, backend, Field::fs);
   return *this;
 }
 Builder& Builder::uring_entries(unsigned count) {
-  knobs_->is_invalid |= count < 8 || count > 32'768;
-  knobs_->put(&Config::uring_entries, count, Field::uring_entries);
+  knobs().is_invalid |= count < 8 || count > 32'768;
+  knobs().put(&Config::uring_entries, count, Field::uring_entries);
   return *this;
 }
 Builder& Builder::chaos(std::uint64_t seed) {
-  knobs_->put(&Config::chaos, seed, Field::chaos);
+  knobs().put(&Config::chaos, seed, Field::chaos);
+  return *this;
+}
+Builder& Builder::checks(bool on) {
+  knobs().put(&Config::checks, on ? Checks::on : Checks::off, Field::checks);
   return *this;
 }
 Builder& Builder::abort_on_unhandled(bool on) {
-  knobs_->put(&Config::unhandled, on ? Unhandled::abort : Unhandled::report, Field::unhandled);
+  knobs().put(&Config::unhandled, on ? Unhandled::abort : Unhandled::report, Field::unhandled);
   return *this;
 }
 Builder& Builder::thread_name(std::string name) {
-  knobs_->hooks.thread_name = std::move(name);
+  knobs().hooks.thread_name = std::move(name);
   return *this;
 }
 Builder& Builder::on_thread_start(std::function<void()> hook) {
-  knobs_->hooks.on_thread_start = std::move(hook);
+  knobs().hooks.on_thread_start = std::move(hook);
   return *this;
 }
 Builder& Builder::on_thread_stop(std::function<void()> hook) {
-  knobs_->hooks.on_thread_stop = std::move(hook);
+  knobs().hooks.on_thread_stop = std::move(hook);
   return *this;
 }
 Builder& Builder::process_wide(bool on) {
-  knobs_->hooks.is_process_wide = on;
+  knobs().hooks.is_process_wide = on;
   return *this;
 }
 Builder& Builder::environment_wins(bool on) {
-  knobs_->environment_wins = on;
+  knobs().environment_wins = on;
   return *this;
 }
 Builder& Builder::ignore_environment(bool on) {
-  knobs_->ignores_environment = on;
+  knobs().ignores_environment = on;
   return *this;
 }
 
 Result<Runtime> Builder::build() try {
   const auto invalid = failure(std::make_error_code(std::errc::invalid_argument));
+  if (knobs_ == nullptr) return failure(errc::spent);
   if (knobs_->is_invalid) return invalid;
   Config config = knobs_->config;
   if (!knobs_->ignores_environment) {

@@ -34,6 +34,8 @@ inline constexpr unsigned kMaxWorkers = 1024;
 enum class StackGuard : std::uint8_t { automatic, madvise, mprotect, off };
 /// What happens to an exception that leaves a detached fiber.
 enum class Unhandled : std::uint8_t { report, abort };
+/// Whether waits in the wrong place are looked for; see sched/hold_check.hpp.
+enum class Checks : std::uint8_t { automatic, on, off };
 /// How the completions of a ring reach their worker; see uring::RingMode.
 enum class UringMode : std::uint8_t { automatic, defer, coop, none };
 
@@ -67,6 +69,7 @@ struct Config {
   unsigned uring_entries = 256;
   UringMode uring_mode = UringMode::automatic;
   std::optional<std::uint64_t> chaos;  // nullopt: off
+  Checks checks = Checks::automatic;
 };
 
 /// One per variable, in the order of the table. `strict` and `help` have no place in Config.
@@ -99,10 +102,11 @@ enum class Field : std::uint8_t {
   uring_entries,
   uring_mode,
   chaos,
+  checks,
   strict,
   help
 };
-inline constexpr std::size_t kFieldCount = 30;
+inline constexpr std::size_t kFieldCount = 31;
 
 constexpr std::uint32_t bit(Field field) {
   return std::uint32_t{1} << static_cast<unsigned>(field);

@@ -35,7 +35,7 @@ using Slot =
                  std::optional<std::chrono::microseconds> Config::*,
                  std::optional<std::uint64_t> Config::*, StackGuard Config::*, Unhandled Config::*,
                  Affinity Config::*, Deadlock Config::*, DumpSignal Config::*, IoBackend Config::*,
-                 FileBackend Config::*, UringMode Config::*>;
+                 FileBackend Config::*, UringMode Config::*, Checks Config::*>;
 
 struct Row {
   std::string_view name;
@@ -295,6 +295,15 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .effect = "Test mode, with this seed: fibers migrate at every park, queues look full, workers "
                "dawdle and wake for nothing, budgets are tiny. A program that is right stays so, "
                "only slower."},
+    {.name = "RAMIE_CHECKS",
+     .field = Field::checks,
+     .slot = &Config::checks,
+     .kind = Kind::choice,
+     .words = "auto|on|off",
+     .effect = "`on`: a fiber that waits while it holds a `std::mutex`, in the initialiser of a "
+               "static or in a signal handler stops the program with a message and both stacks; "
+               "every lock and every wait then costs microseconds. `auto`: only in builds of "
+               "Ramie with assertions. It stays on in all runtimes of the process."},
     {.name = "RAMIE_STRICT",
      .field = Field::strict,
      .kind = Kind::flag,

@@ -19,16 +19,19 @@ void check_may_block_on() {
   RAMIE_CHECK(sched::current_fiber() == nullptr,
               "block_on inside a fiber would block its worker: call the function directly, or "
               "spawn() and join()");
-  RAMIE_CHECK(sched::current_worker() == nullptr,
-              "block_on on a worker thread (in a hook?) would block it for ever");
+  RAMIE_CHECK(
+      sched::current_worker() == nullptr,
+      "block_on on a worker thread would block it for ever. Is it in a hook (on_thread_start, "
+      "on_thread_stop)? spawn() instead");
 }
 
 std::size_t root_stack_size(RuntimeState& state) noexcept { return state.config().root_stack_size; }
 
 bool is_running(RuntimeState& state) noexcept { return state.is_running(); }
 
-void check_is_running(RuntimeState& state) {
-  if (!is_running(state)) throw std::system_error(make_error_code(errc::runtime_gone));
+void check_is_running(RuntimeState* state) {
+  if (state == nullptr) throw std::system_error(make_error_code(errc::spent));
+  if (!is_running(*state)) throw std::system_error(make_error_code(errc::runtime_gone));
 }
 
 void become_root() noexcept {
@@ -86,21 +89,24 @@ Handle Handle::current() {
 EnterGuard Handle::enter() const noexcept {
   RAMIE_CHECK(sched::current_fiber() == nullptr,
               "Handle::enter() inside a fiber: use Handle::spawn, which needs no guard");
+  RAMIE_CHECK(state_ != nullptr,
+              "enter() on a Runtime that was moved from: enter the one that it was moved to");
   return EnterGuard(state_);
 }
 
-Metrics Handle::metrics() const { return state_->metrics(); }
+Metrics Handle::metrics() const { return state_ == nullptr ? Metrics{} : state_->metrics(); }
 
 std::string Handle::dump() const {
-  return state_->is_running() ? sched::dump(*state_->scheduler()) : std::string();
+  const bool is_running = state_ != nullptr && state_->is_running();
+  return is_running ? sched::dump(*state_->scheduler()) : std::string();
 }
 
-Runtime::Runtime(Runtime&& other) noexcept = default;
+Runtime::Runtime(Runtime&& other) noexcept : handle_(std::move(other.handle_.state_)) {}
 
 Runtime& Runtime::operator=(Runtime&& other) noexcept {
   if (this != &other) {
     if (handle_.state_ != nullptr) handle_.state_->end();
-    handle_ = std::move(other.handle_);
+    handle_.state_ = std::move(other.handle_.state_);
   }
   return *this;
 }

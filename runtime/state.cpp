@@ -6,6 +6,8 @@
 #include "sched/base/sys.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
+#include "sched/detectors.hpp"
+#include "sched/hold_check.hpp"
 #include "sched/overflow.hpp"
 #include "signal/pipe.hpp"
 #include "uring/receive.hpp"
@@ -102,9 +104,8 @@ uring::HandleOptions uring_options_of(const Config& config) noexcept {
   uring::HandleOptions options;
   options.ring.entries = config.uring_entries;
   options.ring.mode = static_cast<uring::RingMode>(config.uring_mode);
-  options.has_files =
-      config.fs == FileBackend::uring ||
-      (config.fs == FileBackend::automatic && config.io != IoBackend::epoll);
+  options.has_files = config.fs == FileBackend::uring ||
+                      (config.fs == FileBackend::automatic && config.io != IoBackend::epoll);
   options.is_on = options.has_files || config.io != IoBackend::epoll;
   return options;
 }
@@ -149,6 +150,10 @@ Result<void> check_uring(const Config& config, const uring::RingOptions& options
 Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
                                                            const Hooks& hooks) {
   sched::watch_forks();
+  sched::hint_at_detector();
+  const bool checks = config.checks == Checks::automatic ? sched::HoldCheck::is_on_by_default()
+                                                         : config.checks == Checks::on;
+  if (checks) sched::HoldCheck::turn_on();
   std::shared_ptr<RuntimeState> state(new RuntimeState(config));
   sched::SchedulerOptions options = options_of(config, hooks);
   // Before we open any: what is written to stdout or stderr must not go into a connection.

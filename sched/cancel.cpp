@@ -1,6 +1,7 @@
 // See cancel.hpp.
 #include "sched/cancel.hpp"
 
+#include "sched/base/assert.hpp"
 #include "sched/current.hpp"
 #include "sched/fiber.hpp"
 #include "sched/wait.hpp"
@@ -47,7 +48,8 @@ CancelScope::~CancelScope() {
   }
   if (fiber_ == nullptr) return;
   RAMIE_CHECK(fiber_->cancel.innermost == this,
-              "cancel scopes must end in the reverse order of their start");
+              "timeout(), until() and Shields must end in the reverse order of their start, in "
+              "the fiber that began them");
   fiber_->cancel.innermost = parent_;
   // What is outside may have ended while a shield hid it; what ended us says nothing about the
   // outside.
@@ -204,7 +206,18 @@ CancellationToken& CancellationToken::operator=(CancellationToken other) noexcep
 CancellationToken::~CancellationToken() {
   if (state_ != nullptr) state_->release();
 }
+namespace {
+// Else a wait would look as if it could be ended, and could not.
+void refuse_spent(const void* state, const char* call) noexcept {
+  RAMIE_CHECK(state != nullptr,
+              "%s with a CancellationToken that was moved from: nothing could cancel it. Pass the "
+              "token that it was moved to, or a copy",
+              call);
+}
+}  // namespace
+
 CancellationToken CancellationToken::child() const {
+  refuse_spent(state_, "child()");
   return CancellationToken(new detail::TokenState(state_));
 }
 void CancellationToken::cancel() const noexcept {
@@ -214,7 +227,7 @@ bool CancellationToken::is_canceled() const noexcept {
   return state_ != nullptr && state_->is_canceled();
 }
 Result<void> CancellationToken::wait() const noexcept {
-  RAMIE_CHECK(state_ != nullptr, "CancellationToken::wait() on a token that was moved from");
+  refuse_spent(state_, "wait()");
   return state_->wait();
 }
 
@@ -224,6 +237,7 @@ CancelGuard::CancelGuard(Clock::time_point deadline) noexcept {
       sched::CancelScope(sched::current_fiber(), deadline, sched::CancelScope::Shielding::no);
 }
 CancelGuard::CancelGuard(const CancellationToken& token) noexcept {
+  refuse_spent(token.state_, "until()");
   ::new (space_) sched::CancelScope(sched::current_fiber(), token.state_);
 }
 CancelGuard::CancelGuard(Shielded) noexcept {

@@ -16,6 +16,7 @@ thread_local Worker* this_worker = nullptr;
 thread_local Scheduler* entered = nullptr;
 
 thread_local ThreadSleeper this_thread;
+thread_local Holds this_threads_holds;
 
 template <class T>
 RAMIE_NO_TSAN inline T opaque(T value) noexcept {
@@ -30,6 +31,7 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
   return *opaque(&this_fiber);
 }
 [[gnu::noinline]] RAMIE_NO_TSAN Worker* current_worker() noexcept { return opaque(this_worker); }
+[[gnu::noinline]] Holds& thread_holds() noexcept { return *opaque(&this_threads_holds); }
 [[gnu::noinline]] Sleeper& current_sleeper() noexcept {
   if (Fiber* fiber = current_fiber(); fiber != nullptr) return *fiber;
   return *opaque(static_cast<Sleeper*>(&this_thread));

@@ -8,12 +8,29 @@
 
 #include "sched/waiter.hpp"
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
 namespace ramie {
 inline namespace v0 {
 namespace sched {
 
 class Scheduler;
 class Worker;
+
+// For hold_check.hpp: what the fiber on this thread holds that it must not wait with.
+struct Holds {
+  std::uint64_t fiber = 0;
+  unsigned count = 0;
+  bool is_busy = false;        // the stack is read: locks of that are nobody's
+  const char* what = nullptr;  // the last of several, as the next
+  std::size_t frames = 0;
+  std::array<std::uintptr_t, 16> taken_at{};
+  std::uint64_t blocked = 0;  // signals, outside handlers
+  bool has_blocked = false;   // that is known
+};
+Holds& thread_holds() noexcept;
 
 Fiber* current_fiber() noexcept;      // null on plain threads and on a worker's own stack
 Worker* current_worker() noexcept;    // null on threads that run no fibers

@@ -1,20 +1,22 @@
 // See dump.hpp.
 #include "sched/dump.hpp"
 
-#include "sched/base/symbols.hpp"
 #include "sched/base/thread.hpp"
 #include "sched/blocking/detached.hpp"
+#include "sched/frames.hpp"
 #include "sched/probe.hpp"
 #include "sched/scheduler.hpp"
+#include "sched/scope.hpp"
+
+#include <ramie/sync/mutex.hpp>
+#include <ramie/sync/semaphore.hpp>
 
 #include <unistd.h>
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
 #include <map>
-#include <string_view>
+#include <span>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -24,7 +26,18 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
+class MutexHolder {
+ public:
+  static std::uint32_t mark(const sync::Mutex& mutex) noexcept {
+    return mutex.holder_.load(base::kRelaxed);
+  }
+  static std::uint32_t mark_of(const void* stack) noexcept { return sync::Mutex::mark_of(stack); }
+};
+
 namespace {
+
+constexpr std::size_t kShown = 8;  // members of a group, the others are counted
+constexpr std::size_t kMostGroups = 200;
 
 enum class State : std::uint8_t { running, parked, runnable, blocking };
 
@@ -41,68 +54,54 @@ const char* to_string(State state) noexcept {
 struct Member {
   std::uint64_t id;
   std::string name;
-  std::uintptr_t spawn_site;
+  const void* spawn_site;
   base::Nanos since{-1};  // of the steady clock; negative: unknown
+  base::Nanos limit{-1};  // when its wait ends at the latest; negative: never
   std::string object;
+  std::uint32_t mutex_mark = 0;  // of a Mutex that it waits for: on whose stack it was taken
+};
+
+// A fiber's stack, as far as it is known: who holds a Mutex is found by it.
+struct StackOf {
+  std::uint32_t low;  // marks of a Mutex
+  std::uint32_t size;
+  std::uint64_t id;
+  std::string name;
 };
 
 using Addresses = std::vector<std::uintptr_t>;
 using Key = std::tuple<State, WaitKind, Addresses>;
-using Groups = std::map<Key, std::vector<Member>>;
-
-// The same few addresses come again and again.
-class Symbols {
- public:
-  const std::vector<base::Place>& at(std::uintptr_t address) {
-    const auto [it, is_new] = known_.try_emplace(address);
-    if (is_new) it->second = base::places_of(address);
-    return it->second;
-  }
-
- private:
-  std::unordered_map<std::uintptr_t, std::vector<base::Place>> known_;
+struct Seen {
+  std::map<Key, std::vector<Member>> groups;
+  std::vector<StackOf> stacks;
 };
+// By what is shown of a stack: calls from several places in one line are one group.
+using ShownKey = std::tuple<State, WaitKind, std::string>;
+using Groups = std::map<ShownKey, std::vector<Member>>;
 
-std::string age(base::Nanos since) {
-  if (since.count() < 0) return "?";
-  const double seconds =
-      std::chrono::duration<double>(base::now().time_since_epoch() - since).count();
+std::string span_text(base::Nanos time) {
+  const double seconds = std::chrono::duration<double>(time).count();
   if (seconds < 0.001) return "0 ms";
   return seconds < 1 ? fmt::format("{:.0f} ms", seconds * 1e3) : fmt::format("{:.1f} s", seconds);
 }
 
-// How a fiber comes to its body, and what it parks through, are the same everywhere.
-bool is_plumbing(const base::Place* place) {
-  static constexpr std::string_view kFiles[] = {"sched/context.cpp", "sched/fiber.cpp",
-                                                "sched/wait.cpp",    "sched/wait.hpp",
-                                                "sync/line.hpp",     "ramie/task.hpp"};
-  const std::string_view file = place->file;
-  return place->function.starts_with("ramie::sched::") ||
-         std::any_of(std::begin(kFiles), std::end(kFiles),
-                     [file](std::string_view ours) { return file.ends_with(ours); });
-}
-
-void append_frames(std::string& text, const Addresses& stack, Symbols& symbols,
-                   std::string_view indent) {
-  std::vector<const base::Place*> lines;
-  for (const std::uintptr_t address : stack)
-    for (const base::Place& place : symbols.at(address)) lines.push_back(&place);
-  auto begin = lines.begin();
-  auto end = lines.end();
-  if (!std::all_of(begin, end, is_plumbing)) {
-    while (is_plumbing(*begin)) ++begin;
-    while (is_plumbing(*(end - 1))) --end;
-  }
-  for (; begin != end; ++begin) text += fmt::format("{}{}\n", indent, (*begin)->text());
+std::string age(base::Nanos since) {
+  if (since.count() < 0) return "?";
+  return span_text(base::now().time_since_epoch() - since);
 }
 
 std::string object_of(const Scheduler& scheduler, WaitKind kind, const void* object) {
   if (object == nullptr) return {};
   if (kind == WaitKind::join) {
     const auto& joined = *static_cast<const Fiber*>(object);
-    return fmt::format("fiber {}", joined.id);
+    return fmt::format("fiber {} '{}'", joined.id, joined.copy_name().data());
   }
   if (kind == WaitKind::lookup) return static_cast<const DetachedCall*>(object)->describe();
+  if (kind == WaitKind::scope)
+    return fmt::format("{} children left", static_cast<const ScopeCore*>(object)->size());
+  if (kind == WaitKind::semaphore)
+    return fmt::format("{} with {} permits free", object,
+                       static_cast<const sync::Semaphore*>(object)->available());
   if (scheduler.env.describe != nullptr)
     if (std::string text = scheduler.env.describe(kind, object); !text.empty()) return text;
   return fmt::format("{}", object);
@@ -142,16 +141,35 @@ const char* why_not_interrupted(const Worker& worker) noexcept {
   return "; its stack is not shown: the thread has no alternate stack for signals";
 }
 
+bool runs_since(const Worker& worker, const Fiber& fiber, std::uint32_t tick) noexcept {
+  return worker.runs() == &fiber && worker.tick() == tick;
+}
+
 // True: the frames are those of `fiber`, which runs there and has run all the time.
-bool interrupt(Worker& worker, const Fiber& fiber, Frames& frames) {
+bool interrupt(Worker& worker, const Fiber& fiber, std::uint32_t tick, Frames& frames) {
   if (!worker.scheduler().options().interrupts || !worker.has_signal_stack()) return false;
-  const std::uint32_t tick = worker.tick();
-  return worker.runs() == &fiber && probe(worker.thread_id(), frames) &&
-         worker.runs() == &fiber && worker.tick() == tick;
+  return runs_since(worker, fiber, tick) && probe(worker.thread_id(), frames) &&
+         runs_since(worker, fiber, tick);
+}
+
+// The fiber is held, or runs all the time.
+RAMIE_NO_TSAN StackOf stack_of(const Fiber& fiber) {
+  const std::uint32_t low = MutexHolder::mark_of(fiber.stack->low());
+  return {low, MutexHolder::mark_of(fiber.stack->top()) - low, fiber.id, fiber.copy_name().data()};
+}
+
+void look_at_parked(Scheduler& scheduler, Fiber& fiber, WaitKind kind, Member& member) {
+  const void* object = fiber.waits_on.load(base::kRelaxed);
+  member.since = base::Nanos(fiber.parked_at.load(base::kRelaxed));
+  member.object = object_of(scheduler, kind, object);
+  const base::Nanos limit(fiber.timer.deadline.load(base::kRelaxed));
+  if (limit < base::kNever.time_since_epoch()) member.limit = limit;
+  if (kind == WaitKind::mutex)
+    member.mutex_mark = MutexHolder::mark(*static_cast<const sync::Mutex*>(object));
 }
 
 // A reference is held. False: it has ended.
-bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member) {
+bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member, Seen& seen) {
   Frames frames;
   WaitKind kind = WaitKind::none;
   State state = State::runnable;
@@ -159,12 +177,14 @@ bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member) {
     state = State::parked;
     kind = fiber.waits_for.load(base::kRelaxed);
     unwind(fiber.context, frames);
-    member.since = base::Nanos(fiber.parked_at.load(base::kRelaxed));
-    member.object = object_of(scheduler, kind, fiber.waits_on.load(base::kRelaxed));
+    look_at_parked(scheduler, fiber, kind, member);
+    if (fiber.stack != nullptr) seen.stacks.push_back(stack_of(fiber));
   } else if (fiber.word.state() == FiberWord::kDone) {
     return false;
   } else if (Worker* worker = worker_of(scheduler, fiber)) {
-    if (!interrupt(*worker, fiber, frames)) frames.count = 0;  // or it has moved on
+    const std::uint32_t tick = worker->tick();
+    if (!interrupt(*worker, fiber, tick, frames)) frames.count = 0;  // or it has moved on
+    else seen.stacks.push_back(stack_of(fiber));
     state = State::running;
     member.since = worker->runs_since();
   } else if (fiber.waits_for.load(base::kRelaxed) == WaitKind::blocking) {
@@ -174,14 +194,37 @@ bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member) {
   return true;
 }
 
-Groups collect(Scheduler& scheduler) {
-  Groups groups;
+Seen collect(Scheduler& scheduler) {
+  Seen seen;
   scheduler.for_each_fiber([&](Fiber& fiber) {
-    Member member{fiber.id, fiber.copy_name().data(),
-                  reinterpret_cast<std::uintptr_t>(fiber.spawn_site), base::Nanos(-1), {}};
+    Member member{.id = fiber.id,
+                  .name = fiber.copy_name().data(),
+                  .spawn_site = fiber.spawn_site,
+                  .object = {}};
     Key key;
-    if (look_at(scheduler, fiber, key, member)) groups[key].push_back(std::move(member));
+    if (look_at(scheduler, fiber, key, member, seen)) seen.groups[key].push_back(std::move(member));
   });
+  return seen;
+}
+
+std::string holder_text(std::uint32_t mark, std::span<const StackOf> stacks) {
+  if (mark == 0) return {};
+  for (const StackOf& stack : stacks)
+    if (mark - stack.low < stack.size)
+      return fmt::format(", taken by fiber {} '{}'", stack.id, stack.name);
+  return ", taken by a fiber that is not parked, or by a thread";
+}
+
+Groups group(Seen seen, Symbols& symbols) {
+  Groups groups;
+  for (auto& [key, members] : seen.groups) {
+    const auto& [state, kind, stack] = key;
+    auto& group = groups[{state, kind, frames_text(stack, symbols, "      ")}];
+    for (Member& member : members) {
+      member.object += holder_text(member.mutex_mark, seen.stacks);
+      group.push_back(std::move(member));
+    }
+  }
   return groups;
 }
 
@@ -192,9 +235,9 @@ std::string title(Scheduler& scheduler, const Groups& groups) {
     fibers += members.size();
     in_state[std::get<State>(key)] += members.size();
   }
-  std::string text = fmt::format("ramie: dump of process {} ('{}'): {} workers, {} fibers",
-                                 ::getpid(), scheduler.options().thread_name,
-                                 scheduler.workers(), fibers);
+  std::string text =
+      fmt::format("ramie: dump of process {} ('{}'): {} workers, {} fibers", ::getpid(),
+                  scheduler.options().thread_name, scheduler.workers(), fibers);
   const char* separator = ": ";
   for (const auto& [state, count] : in_state)
     text += fmt::format("{}{} {}", std::exchange(separator, ", "), count, to_string(state));
@@ -224,28 +267,62 @@ std::string workers_text(Scheduler& scheduler) {
   return text;
 }
 
-void append_group(std::string& text, const Key& key, const std::vector<Member>& members,
+std::string member_text(const Member& member, Symbols& symbols) {
+  std::string text = fmt::format("  {} '{}'", member.id, member.name);
+  if (!member.object.empty()) text += fmt::format(", {}", member.object);
+  if (member.since.count() >= 0) text += fmt::format(", for {}", age(member.since));
+  if (member.limit.count() >= 0)
+    text += fmt::format(", {} left", span_text(member.limit - base::now().time_since_epoch()));
+  if (member.spawn_site != nullptr)
+    text += fmt::format(", spawned in {}", site_text(member.spawn_site, symbols));
+  return text + '\n';
+}
+
+// Who is not shown, by where they were spawned.
+std::string others_text(std::span<const Member> others, Symbols& symbols) {
+  struct Others {
+    std::size_t count = 0;
+    std::uint64_t first = ~std::uint64_t{0};
+    std::uint64_t last = 0;
+    base::Nanos oldest{-1};
+  };
+  std::map<const void*, Others> by_site;
+  for (const Member& member : others) {
+    Others& same = by_site[member.spawn_site];
+    ++same.count;
+    same.first = std::min(same.first, member.id);
+    same.last = std::max(same.last, member.id);
+    if (same.oldest.count() < 0 || (member.since.count() >= 0 && member.since < same.oldest))
+      same.oldest = member.since;
+  }
+  std::string text;
+  for (const auto& [site, same] : by_site) {
+    text += fmt::format("  and {} more, from {} to {}", same.count, same.first, same.last);
+    if (same.oldest.count() >= 0) text += fmt::format(", for up to {}", age(same.oldest));
+    if (site != nullptr) text += fmt::format(", spawned in {}", site_text(site, symbols));
+    text += '\n';
+  }
+  return text;
+}
+
+void append_group(std::string& text, const ShownKey& key, std::span<const Member> members,
                   Symbols& symbols) {
   const auto& [state, kind, stack] = key;
   text += fmt::format("\n{} {} {}", members.size(), members.size() == 1 ? "fiber" : "fibers",
                       to_string(state));
   if (state == State::parked) text += fmt::format(": {}", to_string(kind));
   text += '\n';
-  for (const Member& member : members) {
-    text += fmt::format("  {} '{}'", member.id, member.name);
-    if (!member.object.empty()) text += fmt::format(", {}", member.object);
-    if (member.since.count() >= 0) text += fmt::format(", for {}", age(member.since));
-    if (member.spawn_site != 0)
-      text += fmt::format(", spawned in {}", symbols.at(member.spawn_site - 1).back().text());
-    text += '\n';
-  }
-  append_frames(text, stack, symbols, "      ");
+  const std::size_t shown = members.size() > kShown + 1 ? kShown : members.size();
+  for (const Member& member : members.first(shown)) text += member_text(member, symbols);
+  text += others_text(members.subspan(shown), symbols);
+  text += stack;
 }
 
 }  // namespace
 
 std::string dump(Scheduler& scheduler) {
-  const Groups groups = collect(scheduler);
+  Symbols symbols;
+  const Groups groups = group(collect(scheduler), symbols);
   std::string text = title(scheduler, groups) + workers_text(scheduler);
   std::vector<const Groups::value_type*> order;
   for (const auto& group : groups) order.push_back(&group);
@@ -253,27 +330,30 @@ std::string dump(Scheduler& scheduler) {
     return std::tuple(std::get<State>(a->first), -std::ssize(a->second), a->second.front().id) <
            std::tuple(std::get<State>(b->first), -std::ssize(b->second), b->second.front().id);
   });
-  Symbols symbols;
-  for (const auto* group : order) append_group(text, group->first, group->second, symbols);
+  const std::size_t shown = std::min(order.size(), kMostGroups);
+  for (const auto* group : std::span(order).first(shown))
+    append_group(text, group->first, group->second, symbols);
+  if (shown < order.size()) text += fmt::format("\n... and {} more groups\n", order.size() - shown);
   return text;
 }
 
-std::string describe_running(Worker& worker, Fiber& fiber) {
+std::string describe_running(Worker& worker, Fiber& fiber, std::uint32_t tick, Began began) {
+  const auto name = fiber.copy_name();
+  const base::Instant now = base::now();
+  const base::Instant claimed(worker.runs_since());  // of another run if this one is over
+  const bool is_known = runs_since(worker, fiber, tick);
+  const base::Instant since =
+      is_known ? std::clamp(claimed, began.earliest, began.latest) : began.latest;
   const std::string call = system_call_of(worker.thread_id());
   Frames frames;
-  const bool has_answered = interrupt(worker, fiber, frames);
-  std::string text =
-      fmt::format("worker {} has run fiber {} '{}' for {} without a break{}{}{}\n",
-                  worker.index(), fiber.id, fiber.copy_name().data(), age(worker.runs_since()),
-                  call.empty() ? "" : "; it is in ", call, why_not_interrupted(worker));
+  const bool has_answered = interrupt(worker, fiber, tick, frames);
+  const bool goes_on = has_answered || runs_since(worker, fiber, tick);
+  std::string text = fmt::format("worker {} has run fiber {} '{}' for {} without a break",
+                                 worker.index(), fiber.id, name.data(), span_text(now - since));
+  if (!goes_on) return text + "; it has gone on before its stack could be read\n";
+  if (!call.empty()) text += "; it is in " + call;
+  text += std::string(why_not_interrupted(worker)) + "\n";
   return has_answered ? text + frames_text(frames) : text;
-}
-
-std::string frames_text(const Frames& frames) {
-  std::string text;
-  Symbols symbols;
-  append_frames(text, Addresses(frames.view().begin(), frames.view().end()), symbols, "      ");
-  return text;
 }
 
 }  // namespace sched

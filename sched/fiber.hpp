@@ -15,7 +15,6 @@
 #include "sched/base/clock.hpp"
 #include "sched/cancel.hpp"
 #include "sched/context.hpp"
-#include "sched/hold_check.hpp"
 #include "sched/spin_watch.hpp"
 #include "sched/time/timer_entry.hpp"
 #include "sched/waiter.hpp"
@@ -62,11 +61,21 @@ const char* to_string(WaitKind kind) noexcept;
 // Why a fiber switched out; its worker acts on it.
 enum class Leaving : std::uint8_t { parking, yielding, ended };
 
+// Who a fiber is, for messages about one that may have ended.
+struct FiberIdentity {
+  static constexpr std::size_t kNameBytes = 32;
+  using Name = std::array<char, kNameBytes>;  // ends with a zero
+
+  std::uint64_t id = 0;
+  Name name{};
+  const void* spawn_site = nullptr;
+};
+
 class Fiber final : public Sleeper, public base::Link {  // the Link: among the children of a Scope
  public:
   Fiber() noexcept : Sleeper(false) {}
 
-  static constexpr std::size_t kNameBytes = 32;
+  static constexpr std::size_t kNameBytes = FiberIdentity::kNameBytes;
 
   // --- identity, written by the spawner
   std::uint64_t id = 0;
@@ -92,7 +101,6 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   base::Atomic<std::int64_t> parked_at{0};  // ns, by its worker's last look at the clock
   TimerEntry timer;
   CancelState cancel;
-  [[no_unique_address]] Holds holds;
   FruitlessWaits fruitless;
 
   // --- the task
@@ -123,11 +131,12 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   // By who ends its runtime without it: joins return runtime_gone, those that wait and later ones.
   // If it ends all the same, later ones find its result.
   void leave_behind() noexcept;
-  using Name = std::array<char, kNameBytes>;  // ends with a zero
+  using Name = FiberIdentity::Name;
   void set_name(std::string_view text) noexcept;
   std::string_view view_name() const noexcept { return name; }  // for the fiber itself
   // For others. Of a fiber that changes its name meanwhile it may be a mix of both.
   Name copy_name() const noexcept;
+  FiberIdentity identity() const noexcept { return {id, copy_name(), spawn_site}; }
 
   void retain() noexcept { references.fetch_add(1, base::kRelaxed); }
   // For whoever finds the block without owning a reference (the registry's walk).

@@ -1,20 +1,21 @@
-// Builds with assertions refuse to park a fiber that holds a std::mutex (any pthread_mutex_t) or
-// stands in the initialiser of a function-local static: the next fiber that wants it would block
-// its whole worker, and the owner may come back on another thread. The message has both stacks,
-// where it was taken and where the fiber parks.
+// A debugging aid (RAMIE_CHECKS; always on in builds with assertions): a fiber must not leave its
+// thread, to park or to yield,
 //
-// The C library's and the C++ runtime's functions are interposed and call the real ones. Release
-// builds have nothing of this, and neither have sanitized ones, which interpose these themselves.
+//   - while it holds a std::mutex (any pthread_mutex_t) or stands in the initialiser of a
+//     function-local static: the next fiber that wants it would block its whole worker, and the
+//     owner may come back on another thread. The message has both stacks, where it was taken and
+//     where the fiber leaves.
+//   - in a signal handler: the signal would stay blocked on this thread.
+//
+// On request the calls of the C library's and the C++ runtime's functions lead to ours, which call
+// the real ones (base/redirect.hpp). Until then nothing of this costs anything but the look at a
+// byte at each park. What a fiber holds is kept with its thread: it cannot leave that with a lock.
+//
+// Rejected: functions of the same names in the library, as debug builds had them: every lock of
+// every program would pay, and a race detector's own would be hidden.
 #pragma once
 
-#include "sched/base/annotate.hpp"
-#include "sched/unwind.hpp"
-
-#if RAMIE_ASSERTIONS && !RAMIE_ASAN && !RAMIE_TSAN && !defined(RAMIE_MODEL)
-#define RAMIE_HOLD_CHECK 1
-#else
-#define RAMIE_HOLD_CHECK 0
-#endif
+#include <atomic>
 
 namespace ramie {
 inline namespace v0 {
@@ -22,33 +23,20 @@ namespace sched {
 
 class Fiber;
 
-#if RAMIE_HOLD_CHECK
-
-// What a fiber holds. Of several things only the last is described.
-class Holds {
+class HoldCheck {
  public:
-  void take(const char* what) noexcept;
-  void give_back() noexcept {
-    if (count_ != 0) --count_;  // else another fiber's, or taken before the fiber began
-  }
-  void reset() noexcept { count_ = 0; }
-  void refuse_if_any(const Fiber& fiber, const char* act) const noexcept;
+  static bool is_on() noexcept { return is_on_.load(std::memory_order_relaxed); }
+  // For good, and for all runtimes of the process; again for each, since libraries may have been
+  // loaded meanwhile.
+  static void turn_on() noexcept;
+  // In builds with assertions, unless a sanitizer has its own functions in these places.
+  static bool is_on_by_default() noexcept;
+  // `act`: "parks", "yields".
+  static void look_at_leaving(const Fiber& fiber, const char* act) noexcept;
 
  private:
-  unsigned count_ = 0;
-  const char* what_ = nullptr;
-  Frames taken_at_;
+  static constinit std::atomic<bool> is_on_;  // a setting, no part of any protocol
 };
-
-#else
-
-class Holds {
- public:
-  void reset() noexcept {}
-  void refuse_if_any(const Fiber&, const char*) const noexcept {}
-};
-
-#endif
 
 }  // namespace sched
 }  // namespace v0

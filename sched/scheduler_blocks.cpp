@@ -65,7 +65,6 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
                     : nullptr;
   fiber->skip_body = false;
   fiber->cancel = {};
-  fiber->holds.reset();
   fiber->group = nullptr;
   fiber->waits_for.store(WaitKind::none, base::kRelaxed);
   fiber->ops = &ops;

@@ -52,6 +52,7 @@ void ScopeCore::child_returned(Fiber& child) noexcept {
     if (first_failure_.exception != nullptr || first_failure_.error) return;
     if (has_thrown) first_failure_.exception = std::exchange(child.exception, nullptr);
     else first_failure_.error = child.error;
+    first_failure_.child = child.identity();
     child.outcome.store(detail::Outcome::none, base::kRelaxed);
     is_canceled_ = true;
     for (Fiber* other = children_.front(); other != nullptr; other = children_.next(*other))
@@ -193,10 +194,19 @@ Scope::~Scope() {
   }
   // Nobody asked by join(): a failure must not vanish.
   const auto failed = core_->take_failure();
-  if (failed.exception != nullptr) sched::report_lost_exception(failed.exception);
-  if (failed.error)
-    base::warn("a Scope ended with a child that never ran, and join() did not ask: %s",
-               base::sys::describe_error(failed.error.value()));
+  if (failed.exception != nullptr) sched::report_lost_exception(failed.child, failed.exception);
+  if (failed.error) sched::report_lost_refusal(failed.child, failed.error);
+}
+
+void Scope::finish() {
+  if (!core_->join(sched::FiberWord::Shield::no)) {
+    core_->cancel();
+    if (!core_->await_canceled("the end of a scope()", false))
+      throw std::system_error(make_error_code(errc::runtime_gone));
+  }
+  auto failed = core_->take_failure();
+  if (failed.exception != nullptr) std::rethrow_exception(std::move(failed.exception));
+  if (failed.error) throw std::system_error(failed.error);
 }
 
 Result<void> Scope::join() {

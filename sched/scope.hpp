@@ -30,10 +30,11 @@ class ScopeCore {
   // are named on stderr, again and again. `may_give_up`: after RAMIE_DRAIN_TIMEOUT whoever waits in
   // block_on() ends the runtime. False: a shutdown has left all children behind.
   bool await_canceled(const char* who, bool may_give_up) noexcept;
-  // Of the first child that failed: what it threw, or why it never ran.
+  // Of the first child that failed: what it threw, or why it never ran; and who it was.
   struct Failure {
     std::exception_ptr exception;
     std::error_code error;
+    FiberIdentity child;
   };
   Failure take_failure() noexcept;
   std::size_t size() const noexcept { return size_.load(base::kAcquire); }

@@ -5,38 +5,63 @@
 #include "sched/base/clock.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/fiber.hpp"
+#include "sched/frames.hpp"
 #include "sched/scheduler.hpp"
 
+#include <cstdio>
 #include <exception>
 
 namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-void report_exception(const Fiber& fiber) noexcept {
-  const auto id = static_cast<unsigned long>(fiber.id);
-  try {
-    std::rethrow_exception(fiber.exception);
-  } catch (const std::exception& error) {
-    base::warn("fiber %lu '%s' (spawned at %p) ended with an exception that nobody joins: %s", id,
-               fiber.name, fiber.spawn_site, error.what());
-  } catch (...) {
-    base::warn(
-        "fiber %lu '%s' (spawned at %p) ended with an exception that nobody joins, not a "
-        "std::exception",
-        id, fiber.name, fiber.spawn_site);
-  }
-}
+namespace {
 
-void report_lost_exception(const std::exception_ptr& exception) noexcept {
+// Bounded, so that it fits into a message with the rest; without memory as short as it must be.
+struct Who {
+  char text[256];
+  explicit Who(const FiberIdentity& fiber) noexcept {
+#if !defined(RAMIE_MODEL)
+    try {
+      (void)std::snprintf(text, sizeof text, "%s", describe(fiber).c_str());
+      return;
+    } catch (const std::bad_alloc&) {
+    }
+#endif
+    (void)std::snprintf(text, sizeof text, "fiber %lu '%s' (spawned at %p)",
+                        static_cast<unsigned long>(fiber.id), fiber.name.data(), fiber.spawn_site);
+  }
+};
+
+// `end` says what happened, before the exception's own words.
+void warn_of_exception(const FiberIdentity& fiber, const std::exception_ptr& exception,
+                       const char* end) noexcept {
+  const Who who(fiber);
   try {
     std::rethrow_exception(exception);
   } catch (const std::exception& error) {
-    base::warn("a Scope ended with an exception of a child that join() did not ask for: %s",
-               error.what());
+    base::warn("%s %s: %s", who.text, end, error.what());
   } catch (...) {
-    base::warn("a Scope ended with an exception of a child that join() did not ask for");
+    base::warn("%s %s; it is no std::exception, so it has no text", who.text, end);
   }
+}
+
+}  // namespace
+
+void report_exception(const Fiber& fiber) noexcept {
+  warn_of_exception(fiber.identity(), fiber.exception, "ended with an exception that nobody joins");
+}
+
+void report_lost_exception(const FiberIdentity& child,
+                           const std::exception_ptr& exception) noexcept {
+  warn_of_exception(child, exception,
+                    "ended with an exception, and its Scope ended without a join() that would "
+                    "have thrown it");
+}
+
+void report_lost_refusal(const FiberIdentity& child, std::error_code error) noexcept {
+  base::warn("%s never ran, and its Scope ended without a join() that would have said so: %s",
+             Who(child).text, base::sys::describe_error(error.value()));
 }
 
 namespace {
@@ -48,8 +73,7 @@ void report_refusal(const Fiber& fiber) noexcept {
   std::int64_t due = next_report.load(base::kRelaxed);
   if (now < due || !next_report.compare_exchange_strong(due, now + 1'000'000'000, base::kRelaxed))
     return;
-  base::warn("fiber %lu '%s' (spawned at %p) never ran, and nobody joins it: %s",
-             static_cast<unsigned long>(fiber.id), fiber.name, fiber.spawn_site,
+  base::warn("%s never ran, and nobody joins it: %s", Who(fiber.identity()).text,
              base::sys::describe_error(fiber.error.value()));
 }
 
@@ -77,7 +101,8 @@ void drop_task_result(Fiber& fiber) noexcept {
       return;
     case detail::Outcome::exception: {
       report_exception(fiber);
-      if (fiber.scheduler->options().abort_on_unhandled) base::fatal("RAMIE_UNHANDLED=abort");
+      if (fiber.scheduler->options().abort_on_unhandled)
+        base::fatal("nobody joins the fiber of that exception, and RAMIE_UNHANDLED is abort");
       fiber.exception = nullptr;
       return;
     }

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <exception>
+#include <system_error>
 
 namespace ramie {
 inline namespace v0 {
 namespace sched {
 
 class Fiber;
+struct FiberIdentity;
 
 // Is there something to destroy or report? The task itself asks.
 bool has_result(const Fiber& fiber) noexcept;
@@ -16,9 +18,11 @@ bool was_refused(const Fiber& fiber) noexcept;
 // Destroys an unjoined result; reports an unjoined exception on stderr, or aborts
 // (RAMIE_UNHANDLED); reports, at most once a second, that a task was refused a stack or thread.
 void drop_task_result(Fiber& fiber) noexcept;
-// `what` says where: "fiber 12 'conn'". Used by Scope for exceptions that it only reports.
 void report_exception(const Fiber& fiber) noexcept;
-void report_lost_exception(const std::exception_ptr& exception) noexcept;
+// Of a Scope's child that has ended, when nobody called join().
+void report_lost_exception(const FiberIdentity& child,
+                           const std::exception_ptr& exception) noexcept;
+void report_lost_refusal(const FiberIdentity& child, std::error_code error) noexcept;
 
 }  // namespace sched
 }  // namespace v0

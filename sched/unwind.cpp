@@ -7,6 +7,8 @@
 //   CFA-56 r12 | -48 r13 | -40 r14 | -32 r15 | -24 rbx | -16 rbp | -8 rip | CFA: the fiber's rsp
 #include "sched/unwind.hpp"
 
+#include "sched/base/assert.hpp"
+
 #include <unwind.h>
 
 #if !defined(__x86_64__)
@@ -97,6 +99,27 @@ void unwind_interrupted(std::uintptr_t at, Frames& frames) noexcept {
   Walk walk{frames, at, 0};
   (void)::_Unwind_Backtrace(&visit, &walk);
   if (frames.count == 0) frames.add(at);  // code without tables
+}
+
+// The unwinder knows an interrupted frame by the table of the signal's return trampoline.
+bool is_in_signal_handler() noexcept {
+  bool is_found = false;
+  const auto look = [](_Unwind_Context* context, void* found) {
+    int is_exact = 0;
+    (void)::_Unwind_GetIPInfo(context, &is_exact);
+    if (is_exact == 0) return _URC_NO_REASON;
+    *static_cast<bool*>(found) = true;
+    return _URC_END_OF_STACK;
+  };
+  (void)::_Unwind_Backtrace(look, &is_found);
+  return is_found;
+}
+
+void refuse_wait_in_handler() noexcept {
+  base::fatal(
+      "a signal handler called a function that may wait: it interrupts any code, also one that "
+      "holds what it waits for. Let a fiber hear the signal (ramie::signal::Signal), or set a flag "
+      "in the handler and act on it elsewhere");
 }
 
 // The dynamic linker finds the unwinder, and that its tables, on the first call.

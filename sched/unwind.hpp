@@ -39,6 +39,11 @@ void unwind_here(Frames& frames) noexcept;
 void unwind_interrupted(std::uintptr_t at, Frames& frames) noexcept;
 void unwind_ahead() noexcept;
 
+// Does this run in a signal handler? Walks the stack: for messages, and for checks.
+bool is_in_signal_handler() noexcept;
+// Stops the program with the message for who waits in one.
+[[noreturn]] void refuse_wait_in_handler() noexcept;
+
 }  // namespace sched
 }  // namespace v0
 }  // namespace ramie

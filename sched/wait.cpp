@@ -1,9 +1,12 @@
 // See wait.hpp.
 #include "sched/wait.hpp"
 
+#include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/current.hpp"
+#include "sched/hold_check.hpp"
 #include "sched/scheduler.hpp"
+#include "sched/unwind.hpp"
 #include "sched/worker.hpp"
 
 #include <algorithm>
@@ -22,9 +25,21 @@ bool forget_in_children() noexcept {
   return true;
 }
 
+[[noreturn, gnu::cold]] void refuse_to_block_worker() noexcept {
+#if !defined(RAMIE_MODEL)
+  if (is_in_signal_handler()) refuse_wait_in_handler();
+#endif
+  base::fatal(
+      "a worker thread must not block: this wait runs on it, but in none of its fibers. Is it in a "
+      "hook (on_thread_start, on_thread_stop)? Wait in a fiber");
+}
+
 // Out of the fiber and, some time later, back in; perhaps on another thread.
 void leave(Fiber& fiber, Leaving leaving) noexcept {
-  fiber.holds.refuse_if_any(fiber, leaving == Leaving::parking ? "parks" : "yields");
+#if !defined(RAMIE_MODEL)
+  if (HoldCheck::is_on()) [[unlikely]]
+    HoldCheck::look_at_leaving(fiber, leaving == Leaving::parking ? "parks" : "yields");
+#endif
   fiber.leaving.store(leaving, base::kRelaxed);
   switch_out(fiber.context);
   base::tsan_acquire(fiber.wake_edge());
@@ -37,8 +52,8 @@ Wait::Wait(WaitKind kind, const void* object, Shield shield) noexcept
 
 Result<void> Wait::enter() noexcept {
   if (is_thread()) {
-    RAMIE_CHECK(current_worker() == nullptr,
-                "a worker thread must not block: this ran outside its fibers (a hook?)");
+    if (current_worker() != nullptr) [[unlikely]]
+      refuse_to_block_worker();
     return {};
   }
   spend_budget(fiber());

@@ -89,6 +89,7 @@ Watchdog::Watchdog(Scheduler& scheduler)
 
 void Watchdog::start() {
   seen_.resize(scheduler_.workers());
+  runs_.resize(scheduler_.workers());
   dumps_ = dump_requests.load(base::kRelaxed);
   const std::uint32_t prints = scheduler_.options().watchdog.dumps_on_signal ? 1 : 0;
   [[maybe_unused]] static const bool is_forgotten_by_children = forget_in_children();
@@ -215,41 +216,39 @@ bool Watchdog::look_at_worker(std::size_t index) {
                  .sleeps = worker.metrics().parks.get(),
                  .is_asleep = scheduler_.is_asleep(index),
                  .has_work = worker.has_stealable_work(),
-                 .fiber = fiber,
-                 .first = seen.first,
-                 .next_report = seen.next_report};
+                 .fiber = fiber};
   const bool has_moved = now.tick != seen.tick || now.sleeps != seen.sleeps ||
                          now.is_asleep != seen.is_asleep || now.fiber != seen.fiber ||
                          (now.has_work && !seen.has_work);
   look_at_fiber(index, fiber, has_moved);
-  const base::Instant first = seen.first;
-  const base::Nanos next_report = seen.next_report;
   seen = now;
-  seen.first = first;
-  seen.next_report = next_report;
   return !has_moved;
 }
 
 // One fiber in one run: reported after `stall`, then after twice as long, and so on.
 void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   const base::Nanos stall = scheduler_.options().watchdog.stall;
-  Seen& seen = seen_[index];
+  Run& run = runs_[index];
+  const base::Instant now = base::now();
   if (has_moved || fiber == nullptr) {
-    if (seen.next_report > stall && stall.count() != 0)
+    if (std::exchange(run.is_reported, false))
       print(fmt::format("ramie: worker {} goes on\n", index));
-    seen.first = base::now();
-    seen.next_report = stall;
+    run.before = std::exchange(run.last, now);
+    run.first = now;
+    run.next_report = stall;
     return;
   }
-  if (stall.count() == 0 || base::now() - seen.first < seen.next_report) return;
-  seen.next_report *= 2;
+  run.last = now;
+  if (stall.count() == 0 || now - run.first < run.next_report) return;
+  run.next_report *= 2;
   if (!fiber->try_retain()) return;
   const HeldReference held(*fiber);
   Worker& worker = scheduler_.worker(index);
-  if (worker.runs() == fiber && worker.tick() == seen.tick) {
-    stalls_.fetch_add(1, base::kRelaxed);
-    print("ramie: " + describe_running(worker, *fiber));
-  }
+  const std::uint32_t tick = seen_[index].tick;
+  if (worker.runs() != fiber || worker.tick() != tick) return;  // the block may be another's now
+  stalls_.fetch_add(1, base::kRelaxed);
+  run.is_reported = true;
+  print("ramie: " + describe_running(worker, *fiber, tick, {run.before, run.first}));
 }
 
 // A sleeper has slept since our last look although there was work: somebody's wake-up was lost.
@@ -262,8 +261,7 @@ void Watchdog::rescue(bool has_stuck_work, bool has_sleeper) {
     turns += metrics.polls.get() + metrics.parks.get();
   }
   const bool has_injected_work = scheduler_.injected() > 0;
-  const bool is_injected_left =
-      has_injected_work && had_injected_work_ && taken == seen_injected_;
+  const bool is_injected_left = has_injected_work && had_injected_work_ && taken == seen_injected_;
   const bool has_free_baton = scheduler_.has_unattended_shard();
   const bool is_baton_left = has_free_baton && had_free_baton_ && turns == seen_turns_;
   seen_turns_ = turns;

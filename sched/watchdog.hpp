@@ -73,8 +73,14 @@ class Watchdog {
     bool is_asleep = false;
     bool has_work = false;
     const Fiber* fiber = nullptr;
+  };
+  // Of the fiber that it runs.
+  struct Run {
+    base::Instant before{};     // our last look before this fiber's run
+    base::Instant last{};       // our last look
     base::Instant first{};      // when we saw this fiber in this run for the first time
     base::Nanos next_report{};  // after so long
+    bool is_reported = false;   // and nobody was told that it has gone on
   };
 
   void run() noexcept;
@@ -94,6 +100,7 @@ class Watchdog {
   Scheduler& scheduler_;
   const base::Nanos interval_;
   std::vector<Seen> seen_;
+  std::vector<Run> runs_;
   base::Instant last_look_{};
   base::Nanos patience_{0};  // until the next look for a deadlock, while all sleep
   std::uint64_t seen_injected_ = 0;

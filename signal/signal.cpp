@@ -41,7 +41,8 @@ Result<Signal> Signal::open(Kind kind) noexcept {
 }
 
 Result<void> Signal::recv() noexcept {
-  RAMIE_CHECK(listeners_ != nullptr, "recv() on a Signal that was moved away");
+  RAMIE_CHECK(listeners_ != nullptr,
+              "recv() on a Signal that was moved from: ask the one that it was moved to");
   return listeners_->wait(kind_.raw(), seen_);
 }
 

@@ -39,6 +39,16 @@ void spawn_and_join() {
   expect(sum == 25, "spawn and join");
 }
 
+int sum_of_two() {
+  int left = 0;
+  int right = 0;
+  ramie::scope([&](ramie::Scope& scope) {
+    ramie::or_throw(scope.spawn([&] { left = slow_square(3); }));
+    ramie::or_throw(scope.spawn([&] { right = slow_square(4); }));
+  });  // waits for both
+  return left + right;
+}
+
 int sum_of_squares(int n) {
   std::vector<int> squares(static_cast<std::size_t>(n));
   ramie::Scope scope;
@@ -130,6 +140,7 @@ int main() {
   runtime.block_on([] {
     spawn_and_join();
     expect(sum_of_squares(4) == 14, "a Scope");
+    expect(sum_of_two() == 25, "scope()");
     deadlines();
     tokens();
     Cache cache;

@@ -48,6 +48,9 @@ class Category final : public std::error_category {
       case errc::host_not_found:
         return "host not found: neither /etc/hosts nor a name server knows that name";
       case errc::resolver_failed: return "the name server gave no answer: try again later";
+      case errc::spent:
+        return "this object holds nothing any more: it was moved from, or used up by an earlier "
+               "call (join, detach, send, recv)";
     }
     return "unknown ramie error " + std::to_string(value);
   }
@@ -70,6 +73,7 @@ class Category final : public std::error_category {
       case errc::resolver_failed:
       case errc::full:
       case errc::empty: return std::errc::resource_unavailable_try_again;
+      case errc::spent: return std::errc::invalid_argument;
       default: return {value, *this};
     }
   }

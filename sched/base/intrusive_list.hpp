@@ -63,7 +63,8 @@ class List {
         one = after;
       }
     }
-    RAMIE_CHECK(is_empty(), "a list was destroyed while something waits in it");
+    RAMIE_CHECK(is_empty(),
+                "a Mutex, channel or other object was destroyed while somebody waits in it");
     head_.next_ = head_.prev_ = nullptr;
   }
 

@@ -18,8 +18,8 @@ extern "C" {
 struct backtrace_state;
 using backtrace_error = void (*)(void*, const char*, int);
 using backtrace_full = int (*)(void*, std::uintptr_t, const char*, int, const char*);
-using backtrace_symbol =
-    void (*)(void*, std::uintptr_t, const char*, std::uintptr_t, std::uintptr_t);
+using backtrace_symbol = void (*)(void*, std::uintptr_t, const char*, std::uintptr_t,
+                                  std::uintptr_t);
 backtrace_state* backtrace_create_state(const char*, int threaded, backtrace_error, void*);
 int backtrace_pcinfo(backtrace_state*, std::uintptr_t, backtrace_full, backtrace_error, void*);
 int backtrace_syminfo(backtrace_state*, std::uintptr_t, backtrace_symbol, backtrace_error, void*);
@@ -43,6 +43,66 @@ std::string demangle(const char* name) {
   for (std::size_t at = 0; (at = text.find(kInline, at)) != std::string::npos;)
     text.replace(at, kInline.size(), "ramie::");
   return text;
+}
+
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+}
+
+// `operator<` and its like open no template arguments, `->` closes none.
+bool opens_list(std::string_view text, std::size_t at) noexcept {
+  const std::string_view before = text.substr(0, at);
+  return text[at] == '<' && !before.ends_with("operator") && !before.ends_with("operator<");
+}
+bool closes_list(std::string_view text, std::size_t at) noexcept {
+  const std::string_view before = text.substr(0, at);
+  return text[at] == '>' && !before.ends_with('-') && !before.ends_with("operator") &&
+         !before.ends_with("operator>");
+}
+
+// Where the name begins: after the last space outside brackets, before the parameters. A template's
+// name has its result's type in front.
+std::size_t begin_of_name(std::string_view text) noexcept {
+  int depth = 0;
+  std::size_t begin = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (opens_list(text, at) || c == '{' || c == '[') ++depth;
+    if (c == '(') {
+      const bool is_parameters = depth == 0 && !text.substr(0, at).ends_with("decltype") &&
+                                 !text.substr(at).starts_with("(anonymous") &&
+                                 !text.substr(0, at).ends_with("operator");
+      if (is_parameters) return begin;
+      ++depth;
+    }
+    if ((closes_list(text, at) || c == ')' || c == '}' || c == ']') && depth > 0) --depth;
+    const bool is_operator = text.substr(begin, at - begin).find("operator") != text.npos;
+    if (c == ' ' && depth == 0 && !is_operator) begin = at + 1;
+  }
+  return begin;
+}
+
+// `f<int, g<long> >(h<int>)` becomes `f<...>(h<...>)`; lambdas keep their names.
+std::string without_arguments(std::string_view text) {
+  std::string plain;
+  int depth = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const bool is_name = text.substr(at).starts_with("<lambda") && depth == 0;
+    if (is_name) {
+      plain += "<lambda>";
+      int inner = 0;
+      do {
+        if (text[at] == '<') ++inner;
+        else if (closes_list(text, at)) --inner;
+      } while (inner != 0 && ++at < text.size());
+      continue;
+    }
+    if (opens_list(text, at) && depth++ == 0) plain += "<...>";
+    if (depth == 0) plain += text[at];
+    if (closes_list(text, at) && depth > 0) --depth;
+  }
+  return plain;
 }
 
 std::string last_part(const char* path) {
@@ -119,9 +179,24 @@ Place from_dynamic_linker(std::uintptr_t address) {
 
 }  // namespace
 
+std::string shorten(std::string_view function, std::size_t most) {
+  std::string text(function.substr(begin_of_name(function)));
+  replace_all(text, "[abi:cxx11]", "");
+  replace_all(text,
+              "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >",
+              "std::string");
+  replace_all(text, "std::basic_string_view<char, std::char_traits<char> >", "std::string_view");
+  if (text.size() > most) text = without_arguments(text);
+  const std::size_t parameters = text.find('(', text.starts_with("(anonymous") ? 1 : 0);
+  if (text.size() > most && parameters != std::string::npos && parameters != 0)
+    text = text.substr(0, parameters) + "(...)";
+  if (text.size() > most) text = text.substr(0, most) + "...";
+  return text;
+}
+
 std::string Place::text() const {
-  if (file.empty()) return function;
-  return fmt::format("{} at {}:{}", function, last_part(file.c_str()), line);
+  if (file.empty()) return shorten(function);
+  return fmt::format("{} at {}:{}", shorten(function), last_part(file.c_str()), line);
 }
 
 std::vector<Place> places_of(std::uintptr_t address) {

@@ -3,8 +3,10 @@
 // only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ramie {
@@ -18,6 +20,10 @@ struct Place {
 
   std::string text() const;  // "function at file:line" (without folders), "program+0x1234"
 };
+
+// A demangled name for people: without the type that a template returns, and if it is long without
+// template arguments, then without parameters. At most `most` bytes (plus three for dots).
+std::string shorten(std::string_view function, std::size_t most = 80);
 
 // The innermost inlined function first, the one that it was inlined into after it. Never empty.
 std::vector<Place> places_of(std::uintptr_t address);

@@ -82,6 +82,12 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
   return ::mprotect(address, bytes, PROT_NONE) < 0 ? last_error() : 0;
 }
 
+[[gnu::noinline]] int protect_data(void* address, std::size_t bytes, bool is_writable) noexcept {
+  if (int planned = inject("mprotect"); planned != 0) return planned;
+  const int protection = is_writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  return ::mprotect(address, bytes, protection) < 0 ? last_error() : 0;
+}
+
 const char* describe_error(int error) noexcept {
   const char* text = ::strerrordesc_np(error);
   return text == nullptr ? "unknown error" : text;

@@ -55,6 +55,8 @@ void* map(std::size_t bytes, int& error) noexcept;
 int unmap(void* address, std::size_t bytes) noexcept;
 int advise(void* address, std::size_t bytes, int advice) noexcept;
 int protect_none(void* address, std::size_t bytes) noexcept;
+// Data that the program may read; and write, too.
+int protect_data(void* address, std::size_t bytes, bool is_writable) noexcept;
 
 // What errno `error` means, in English; needs no memory.
 const char* describe_error(int error) noexcept;

@@ -11,7 +11,8 @@ namespace sync {
 using sched::Line;
 
 Result<void> Condvar::wait(std::unique_lock<Mutex>& lock) noexcept {
-  RAMIE_CHECK(lock.owns_lock(), "Condvar::wait() without the lock");
+  RAMIE_CHECK(lock.owns_lock(),
+              "Condvar::wait() with a std::unique_lock that does not own its Mutex: lock it first");
   sched::Wait wait(sched::WaitKind::condvar, this);
   if (auto entered = wait.enter(); !entered) return entered;
   const auto announce = [&] {

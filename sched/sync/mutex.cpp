@@ -61,7 +61,9 @@ Result<void> Mutex::lock_cancelable() noexcept {
   sched::Wait wait(sched::WaitKind::mutex, this);
   if (auto entered = wait.enter(); !entered) return entered;
   if (try_lock()) return {};
-  return lock_in_line(wait);
+  auto locked = lock_in_line(wait);
+  if (locked) note_holder();
+  return locked;
 }
 
 Result<void> Mutex::lock_in_line(sched::Wait& wait) noexcept {
@@ -91,7 +93,8 @@ Result<void> Mutex::lock_in_line(sched::Wait& wait) noexcept {
 void Mutex::unlock_slow() noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
   for (;;) {
-    RAMIE_CHECK((state & kLocked) != 0, "unlock() of a Mutex that nobody holds");
+    RAMIE_CHECK((state & kLocked) != 0,
+                "unlock() of a Mutex that nobody holds: was it unlocked twice, or never locked?");
     const bool wakes_nobody = (state & kWaiters) == 0 || RAMIE_MUTANT(137);
     if (wakes_nobody || (state & (kWoken | kHandOff)) == kWoken) {
       const auto order = RAMIE_MUTANT(136) ? base::kRelaxed : base::kRelease;

@@ -50,7 +50,8 @@ void task_submit_blocking(Task& task) noexcept {
 }
 
 Result<void> task_join(Task& task) noexcept {
-  RAMIE_CHECK(sched::current_fiber() != &task, "a fiber joins itself: it would wait for ever");
+  RAMIE_CHECK(sched::current_fiber() != &task,
+              "a fiber joins itself, and would wait for ever: its own JoinHandle is for others");
   sched::Wait wait(sched::WaitKind::join, &task);
   auto joined = wait.run(task.join_mutex, task.joiners, [&] {
     if (RAMIE_MUTANT(231)) return task.has_ended();

@@ -168,7 +168,7 @@ TEST_CASE("An exception that is no std::exception goes to join(), or is reported
     if (caught != 43) ::_exit(1);
   });
   CHECK(end.exit_status == 0);
-  CHECK(end.says("that nobody joins, not a std::exception"));
+  CHECK(end.says("that nobody joins; it is no std::exception"));
 }
 
 TEST_CASE("A worker that is ended from outside stops the program with a message") {

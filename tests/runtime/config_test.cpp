@@ -83,6 +83,7 @@ const Env& other_values() {
                        {"RAMIE_URING_ENTRIES", "8"},
                        {"RAMIE_URING_FLAGS", "coop"},
                        {"RAMIE_CHAOS", "7"},
+                       {"RAMIE_CHECKS", "on"},
                        {"RAMIE_STRICT", "1"},
                        {"RAMIE_HELP", "exit"}};
   return env;
@@ -135,6 +136,7 @@ TEST_CASE("Config: every variable reaches its own field") {
   CHECK(c.uring_entries == 8);
   CHECK(c.uring_mode == UringMode::coop);
   CHECK(c.chaos == std::optional<std::uint64_t>(7));
+  CHECK(c.checks == Checks::on);
   CHECK(result.is_strict);
   CHECK_FALSE(result.fatal);
   CHECK(result.help == Help::exit);

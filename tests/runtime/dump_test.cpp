@@ -135,7 +135,7 @@ TEST_CASE("Dump: tells the descriptor, the joined fiber, the job, and what has n
     stop = true;
     INFO(text);
     CHECK(has(text, "1 fiber parked: accept\n +[0-9]+ 'listener', descriptor [0-9]+, for"));
-    CHECK(has(text, "1 fiber parked: join\n +[0-9]+ 'joiner', fiber [0-9]+, for"));
+    CHECK(has(text, "1 fiber parked: join\n +[0-9]+ 'joiner', fiber [0-9]+ 'listener', for"));
     CHECK(has(text, "1 fiber in the blocking pool"));
     CHECK(has(text, "runnable\n +[0-9]+ 'fresh'"));
     CHECK(has(text, "runs fiber [0-9]+ 'block_on' for"));

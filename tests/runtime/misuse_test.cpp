@@ -1,4 +1,5 @@
 // A bug in the caller stops the program with a message that says which fiber and what to do.
+#include "sched/base/annotate.hpp"
 #include "sched/hold_check.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
@@ -10,8 +11,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 using namespace std::chrono_literals;
 using ramie::spawn;
@@ -110,7 +113,8 @@ TEST_CASE("An exception that nobody joins is reported with name and site; abort 
   });
   CHECK(reported.exit_status == 0);
   CHECK(reported.says("'loose'"));
-  CHECK(reported.says("spawned at"));
+  CHECK(reported.says("spawned in "));
+  CHECK(reported.says("misuse_test.cpp:"));
   const auto aborted = run_in_child([] {
     Runtime runtime = ramie::or_throw(quiet_builder(2).abort_on_unhandled(true).build());
     runtime.block_on([] {
@@ -174,7 +178,17 @@ TEST_CASE("Stragglers of a Runtime are named on stderr, and the process goes on"
   CHECK(end.says("did not end within"));
 }
 
-#if RAMIE_HOLD_CHECK
+// Sanitizers have functions of their own in these places.
+#if !RAMIE_ASAN && !RAMIE_TSAN
+
+namespace {
+
+// In every build. In a process of its own where it finds something, since the checks stay on.
+Runtime checking(std::size_t workers) {
+  return ramie::or_throw(quiet_builder(workers).checks(true).build());
+}
+
+}  // namespace
 
 namespace misuse_test {
 
@@ -198,7 +212,7 @@ namespace misuse_test {
 TEST_CASE("F07 parking with a std::mutex held is diagnosed, with both stacks", "[misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
-    Runtime runtime = ramie::or_throw(quiet_builder(1).build());
+    Runtime runtime = checking(1);
     std::mutex mutex;
     runtime.block_on([&] { misuse_test::park_with(mutex); });
   });
@@ -218,7 +232,7 @@ TEST_CASE("F07 parking with a std::timed_mutex held is diagnosed, by whatever ca
   const auto call = GENERATE(0, 1, 2);
   CAPTURE(call);
   const auto end = run_in_child([call] {
-    Runtime runtime = ramie::or_throw(quiet_builder(1).build());
+    Runtime runtime = checking(1);
     std::timed_mutex mutex;
     runtime.block_on([&] {
       if (call == 0) (void)mutex.try_lock_for(1s);
@@ -234,24 +248,28 @@ TEST_CASE("F07 parking with a std::timed_mutex held is diagnosed, by whatever ca
 
 TEST_CASE("F07 a std::timed_mutex that was not had, or was released, is no misuse", "[misuse]") {
   const Watchdog watchdog;
-  Runtime runtime = ramie::or_throw(quiet_builder(1).build());
-  std::timed_mutex mutex;
-  const std::lock_guard lock(mutex);  // this thread's
-  std::timed_mutex free;
-  const bool is_right = runtime.block_on([&] {
-    const bool is_ours = mutex.try_lock_for(1ms);
-    ramie::yield_now();
-    if (is_ours || !free.try_lock_for(1s)) return false;
-    free.unlock();
-    return ramie::sleep_for(1ms).has_value();
+  const auto end = run_in_child([] {
+    Runtime runtime = checking(1);
+    std::timed_mutex mutex;
+    const std::lock_guard lock(mutex);  // this thread's
+    std::timed_mutex free;
+    const bool is_right = runtime.block_on([&] {
+      const bool is_ours = mutex.try_lock_for(1ms);
+      ramie::yield_now();
+      if (is_ours || !free.try_lock_for(1s)) return false;
+      free.unlock();
+      return ramie::sleep_for(1ms).has_value();
+    });
+    ::_exit(is_right ? 0 : 1);
   });
-  CHECK(is_right);
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
 }
 
 TEST_CASE("F07 parking in the initialiser of a static is diagnosed", "[misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
-    Runtime runtime = ramie::or_throw(quiet_builder(1).build());
+    Runtime runtime = checking(1);
     runtime.block_on([] { return misuse_test::lazy(); });
   });
   INFO(end.messages);
@@ -263,25 +281,205 @@ TEST_CASE("F07 parking in the initialiser of a static is diagnosed", "[misuse]")
 
 TEST_CASE("F07 a std::mutex that is released before the wait is no misuse", "[misuse]") {
   const Watchdog watchdog;
-  Runtime runtime = ramie::or_throw(quiet_builder(2).build());
-  std::mutex mutex;
-  int count = 0;
-  const auto body = [&] {
-    for (int i = 0; i < 100; ++i) {
-      if (i % 2 == 0) {
-        const std::lock_guard lock(mutex);
-        ++count;
-      } else if (mutex.try_lock()) {
-        mutex.unlock();
+  const auto end = run_in_child([] {
+    Runtime runtime = checking(2);
+    std::mutex mutex;
+    int count = 0;
+    const auto body = [&] {
+      for (int i = 0; i < 100; ++i) {
+        if (i % 2 == 0) {
+          const std::lock_guard lock(mutex);
+          ++count;
+        } else if (mutex.try_lock()) {
+          mutex.unlock();
+        }
+        ramie::yield_now();
       }
-      ramie::yield_now();
+    };
+    auto one = runtime.spawn(body);
+    auto two = runtime.spawn(body);
+    if (!one.join() || !two.join()) ::_exit(1);
+    ::_exit(count == 100 ? 0 : 2);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("F07 a std::mutex that a fiber ended with is not counted against the next one",
+          "[misuse]") {
+  const auto end = run_in_child([] {
+    Runtime runtime = checking(1);
+    std::mutex mutex;
+    (void)runtime.spawn([&] { mutex.lock(); }).join();
+    (void)runtime.spawn([] { return ramie::sleep_for(1ms); }).join();
+    (void)runtime.spawn([&] { mutex.unlock(); }).join();
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("F07 without RAMIE_CHECKS nothing is watched in builds without assertions", "[misuse]") {
+  if (ramie::sched::HoldCheck::is_on()) return;  // a build with them
+  const auto end = run_in_child([] {
+    Runtime runtime = ramie::or_throw(quiet_builder(1).checks(false).build());
+    std::mutex mutex;
+    runtime.block_on([&] { misuse_test::park_with(mutex); });
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+}
+
+// --- signal handlers -----------------------------------------------------------------------------
+
+namespace misuse_test {
+
+ramie::sync::Mutex contended;
+void lock_in_handler(int) { contended.lock(); }
+
+}  // namespace misuse_test
+
+TEST_CASE("A wait in a signal handler is named as what it is, in a fiber and on a worker's stack",
+          "[misuse]") {
+  const bool is_fiber = GENERATE(true, false);
+  const auto flags = GENERATE(0, SA_ONSTACK, SA_NODEFER);
+  CAPTURE(is_fiber, flags);
+  if (is_fiber && flags == SA_NODEFER) return;  // nothing tells it from a call
+  const auto end = run_in_child([=] {
+    struct sigaction action{};
+    action.sa_handler = &misuse_test::lock_in_handler;
+    action.sa_flags = flags;
+    ::sigaction(SIGUSR2, &action, nullptr);
+    misuse_test::contended.lock();
+    auto builder = quiet_builder(1);
+    if (is_fiber) {
+      Runtime runtime = ramie::or_throw(builder.checks(true).build());
+      runtime.block_on([] {
+        ramie::yield_now();
+        (void)::raise(SIGUSR2);
+      });
+    } else {
+      (void)builder.on_thread_start([] { (void)::raise(SIGUSR2); }).build();
     }
-  };
-  auto one = runtime.spawn(body);
-  auto two = runtime.spawn(body);
-  CHECK(one.join().has_value());
-  CHECK(two.join().has_value());
-  CHECK(count == 100);
+  });
+  INFO(end.messages);
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("a signal handler called a function that may wait"));
 }
 
 #endif
+
+// --- objects that hold nothing any more ----------------------------------------------------------
+
+namespace {
+
+template <class T>
+std::error_code code_of(const ramie::Result<T>& result) {
+  return result ? std::error_code() : result.error();
+}
+
+}  // namespace
+
+TEST_CASE("A handle that was joined, detached or moved from says so", "[runtime][misuse]") {
+  const Watchdog watchdog;
+  Runtime runtime = ramie::or_throw(quiet_builder(1).build());
+  auto joined = runtime.spawn([] { return 1; });
+  CHECK(joined.join() == 1);
+  CHECK(code_of(joined.join()) == ramie::errc::spent);
+  auto detached = runtime.spawn([] {});
+  detached.detach();
+  CHECK(code_of(detached.join()) == ramie::errc::spent);
+  auto source = runtime.spawn([] { return 2; });
+  auto target = std::move(source);
+  CHECK(code_of(source.join()) == ramie::errc::spent);
+  CHECK(target.join() == 2);
+  CHECK(code_of(ramie::JoinHandle<int>().join()) == ramie::errc::spent);
+  auto refused = spawn([] {});  // no runtime: the reason stays with the handle, not with its shell
+  auto taken = std::move(refused);
+  CHECK(code_of(taken.join()) == ramie::errc::no_runtime);
+  CHECK(code_of(refused.join()) == ramie::errc::spent);
+  const std::error_code spent = ramie::errc::spent;
+  CHECK(spent.message().find("moved from") != std::string::npos);
+  CHECK(spent == std::errc::invalid_argument);
+}
+
+TEST_CASE("Channels' halves and permits that were moved from or used say so", "[runtime][misuse]") {
+  using ramie::errc;
+  auto [sender, receiver] = ramie::sync::mpsc::channel<int>(2);
+  auto permit = ramie::or_throw(sender.try_reserve());
+  auto moved_permit = std::move(permit);
+  CHECK(code_of(permit.send(1)) == errc::spent);
+  CHECK(moved_permit.send(1).has_value());
+  CHECK(code_of(moved_permit.send(2)) == errc::spent);
+  const auto other_sender = std::move(sender);
+  CHECK(code_of(sender.send(1)) == errc::spent);
+  CHECK(code_of(sender.try_send(1)) == errc::spent);
+  CHECK(code_of(sender.reserve()) == errc::spent);
+  CHECK(code_of(sender.try_reserve()) == errc::spent);
+  auto other_receiver = std::move(receiver);
+  CHECK(code_of(receiver.recv()) == errc::spent);
+  CHECK(code_of(receiver.try_recv()) == errc::spent);
+  std::vector<int> values;
+  CHECK(code_of(receiver.recv_many(values, 1)) == errc::spent);
+  CHECK(other_receiver.recv() == 1);
+  auto [one, answer] = ramie::sync::oneshot::channel<int>();
+  auto other_one = std::move(one);
+  CHECK(code_of(one.send(1)) == errc::spent);
+  auto other_answer = std::move(answer);
+  CHECK(code_of(answer.recv()) == errc::spent);
+  CHECK(code_of(answer.try_recv()) == errc::spent);
+  CHECK(other_one.send(1).has_value());
+  CHECK(code_of(other_one.send(1)) == errc::spent);
+  CHECK(other_answer.recv() == 1);
+  CHECK(code_of(other_answer.recv()) == errc::spent);
+}
+
+TEST_CASE("A Handle that was moved from works; a Runtime and a Builder say that they were",
+          "[runtime][misuse]") {
+  using ramie::errc;
+  const Watchdog watchdog;
+  Builder builder = quiet_builder(1);
+  Builder other_builder = std::move(builder);
+  CHECK(code_of(builder.build()) == errc::spent);
+  Runtime runtime = ramie::or_throw(other_builder.build());
+  Handle handle = runtime.handle();
+  const Handle other_handle = std::move(handle);
+  CHECK(handle.spawn([] { return 1; }).join() == 1);
+  Runtime other_runtime = std::move(runtime);
+  CHECK(code_of(runtime.spawn([] {}).join()) == errc::spent);
+  CHECK_THROWS_AS(runtime.block_on([] {}), std::system_error);
+  CHECK(runtime.metrics().workers == 0);
+  CHECK(runtime.handle().dump().empty());
+  CHECK(runtime.shutdown(1s).empty());
+  CHECK(other_runtime.block_on([] { return 2; }) == 2);
+  runtime = std::move(other_runtime);
+  CHECK(runtime.block_on([] { return 3; }) == 3);
+  const auto entered = run_in_child([] {
+    Runtime source = ramie::or_throw(quiet_builder(1).build());
+    const Runtime target = std::move(source);
+    const auto guard = source.enter();
+  });
+  CHECK(entered.signal == SIGABRT);
+  CHECK(entered.says("a Runtime that was moved from"));
+  const auto built = run_in_child([] {
+    Builder source;
+    const Builder target = std::move(source);
+    source.workers(1);
+  });
+  CHECK(built.signal == SIGABRT);
+  CHECK(built.says("a Builder that was moved from"));
+}
+
+TEST_CASE("A CancellationToken that was moved from is refused where it could never cancel",
+          "[runtime][misuse]") {
+  const int call = GENERATE(0, 1, 2);
+  CAPTURE(call);
+  const auto end = run_in_child([call] {
+    ramie::CancellationToken token;
+    const auto other = std::move(token);
+    if (call == 0) (void)token.wait();
+    if (call == 1) (void)token.child();
+    if (call == 2) (void)ramie::until(token, [] {});
+  });
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("a CancellationToken that was moved from"));
+}

@@ -20,10 +20,10 @@ TEST_CASE("oneshot: the value arrives, whoever comes first", "[sync]") {
       auto value = receiving.join();
       REQUIRE(value);
       REQUIRE(value->value() == 7);
-      REQUIRE(code_of(receiver.recv()) == errc::closed);
-      REQUIRE(code_of(receiver.try_recv()) == errc::closed);
+      REQUIRE(code_of(receiver.recv()) == errc::spent);
+      REQUIRE(code_of(receiver.try_recv()) == errc::spent);
       Counted again(8);
-      REQUIRE(code_of(sender.send(std::move(again))) == errc::closed);
+      REQUIRE(code_of(sender.send(std::move(again))) == errc::spent);
       REQUIRE(again.value() == 8);
     }
     REQUIRE(Counted::alive == 0);

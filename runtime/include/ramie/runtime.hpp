@@ -38,8 +38,8 @@ struct Metrics {
   std::uint64_t timers = 0;  // in the wheels now
   std::int64_t stacks = 0;   // in use now
   std::size_t blocking_threads = 0, blocking_queue = 0;
-  std::uint64_t stalls = 0;     // reports of fibers that kept their worker (RAMIE_STALL_MS)
-  std::uint64_t spins = 0;      // reports of fibers that pass through waits of which none waits
+  std::uint64_t stalls = 0;  // reports of fibers that kept their worker (RAMIE_STALL_MS)
+  std::uint64_t spins = 0;   // reports of fibers that pass through waits of which none waits
   // Waits that ended at once and brought nothing: refused to a cancelled fiber, a closed channel,
   // the end of a stream, an error of a socket. Millions a second: a loop ignores an error.
   std::uint64_t fruitless_waits = 0;
@@ -71,9 +71,27 @@ class [[nodiscard]] EnterGuard {
   void* own_ = nullptr;
 };
 
+class Runtime;
+
 namespace detail {
+// What is no call gets a result all the same, so that the compiler comes to block_on()'s sentence.
+template <class F>
+struct CallResultOf {
+  using type = void;
+};
+template <class F>
+  requires std::is_invocable_v<F>
+struct CallResultOf<F> {
+  using type = std::invoke_result_t<F>;
+};
+template <class F>
+using CallResult = typename CallResultOf<F>::type;
+
+template <class F>
+CallResult<F> block_on_at(const Runtime& runtime, const void* site, F&& function);
+
 RAMIE_API void check_may_block_on();
-RAMIE_API void check_is_running(RuntimeState& state);  // throws runtime_gone
+RAMIE_API void check_is_running(RuntimeState* state);  // throws runtime_gone, spent
 RAMIE_API std::size_t root_stack_size(RuntimeState& state) noexcept;
 RAMIE_API bool is_running(RuntimeState& state) noexcept;
 
@@ -106,8 +124,8 @@ struct Root {
 
   auto operator()() {
     become_root();
-    if constexpr (std::is_void_v<R>) std::forward<F>(function)();
-    else return Box{std::forward<F>(function)()};
+    if constexpr (std::is_void_v<R>) std::invoke(std::forward<F>(function));
+    else return Box{std::invoke(std::forward<F>(function))};
   }
 
   Kept function;
@@ -137,23 +155,33 @@ class Handle {
   RAMIE_API static Handle current();
   RAMIE_API static std::optional<Handle> try_current() noexcept;
 
+  Handle(const Handle&) noexcept = default;  // no move: one that was moved from is as good as new
+  Handle& operator=(const Handle&) noexcept = default;
+  ~Handle() = default;
+
   /// ramie::spawn() into this runtime, from any thread; join() says runtime_gone once its shutdown
   /// has begun.
-  template <class F, class... Args>
-  [[nodiscard]] auto spawn(F&& function, Args&&... arguments) const {
-    using Joined = JoinHandle<ramie::detail::SpawnResult<F, Args...>>;
-    if (!detail::is_running(*state_)) return Joined(nullptr, errc::runtime_gone);
-    const EnterGuard entered(state_);
-    return detail::name_refusal(
-        *state_, ramie::spawn(std::forward<F>(function), std::forward<Args>(arguments)...));
+  template <ramie::detail::NoOptions F, class... Args>
+  [[nodiscard, gnu::noinline]] auto spawn(F&& function, Args&&... arguments) const {
+    return spawn_at(Where::fiber, {}, __builtin_return_address(0), std::forward<F>(function),
+                    std::forward<Args>(arguments)...);
   }
   template <class F, class... Args>
-  [[nodiscard]] auto spawn_blocking(F&& function, Args&&... arguments) const {
-    using Joined = JoinHandle<ramie::detail::SpawnResult<F, Args...>>;
-    if (!detail::is_running(*state_)) return Joined(nullptr, errc::runtime_gone);
-    const EnterGuard entered(state_);
-    return detail::name_refusal(*state_, ramie::spawn_blocking(std::forward<F>(function),
-                                                               std::forward<Args>(arguments)...));
+  [[nodiscard, gnu::noinline]] auto spawn(const SpawnOptions& options, F&& function,
+                                          Args&&... arguments) const {
+    return spawn_at(Where::fiber, options, __builtin_return_address(0), std::forward<F>(function),
+                    std::forward<Args>(arguments)...);
+  }
+  template <ramie::detail::NoOptions F, class... Args>
+  [[nodiscard, gnu::noinline]] auto spawn_blocking(F&& function, Args&&... arguments) const {
+    return spawn_at(Where::blocking, {}, __builtin_return_address(0), std::forward<F>(function),
+                    std::forward<Args>(arguments)...);
+  }
+  template <class F, class... Args>
+  [[nodiscard, gnu::noinline]] auto spawn_blocking(const SpawnOptions& options, F&& function,
+                                                   Args&&... arguments) const {
+    return spawn_at(Where::blocking, options, __builtin_return_address(0),
+                    std::forward<F>(function), std::forward<Args>(arguments)...);
   }
 
   /// Runs `function()` in a fiber of this runtime with a large stack, and waits for it.
@@ -165,18 +193,8 @@ class Handle {
   /// Threads  any plain thread, several at a time.
   /// Cancel   shutdown of the runtime ends the waits inside.
   template <class F>
-  std::invoke_result_t<F> block_on(F&& function) const {
-    detail::check_may_block_on();
-    detail::check_is_running(*state_);
-    auto entered = enter();
-    SpawnOptions options;
-    options.name = "block_on";
-    options.stack_size = detail::root_stack_size(*state_);
-    using Root = detail::Root<F>;
-    auto root = ramie::spawn(options, Root(function));
-    if constexpr (std::is_void_v<std::invoke_result_t<F>>)
-      detail::join_root(*state_, std::move(root));
-    else return detail::join_root(*state_, std::move(root)).value;
+  [[gnu::noinline]] detail::CallResult<F> block_on(F&& function) const {
+    return block_on_at(__builtin_return_address(0), std::forward<F>(function));
   }
 
   /// Inside a fiber the program stops with a message: the guard would stay with the thread.
@@ -198,12 +216,46 @@ class Handle {
 
  private:
   friend class Runtime;
+  using Where = ramie::detail::Where;
   explicit Handle(std::shared_ptr<RuntimeState> state) noexcept : state_(std::move(state)) {}
+
+  // The site is where the user called (see ramie::detail::spawn_at).
+  template <class F, class... Args>
+  auto spawn_at(Where where, const SpawnOptions& options, const void* site, F&& function,
+                Args&&... arguments) const {
+    using Joined = JoinHandle<ramie::detail::SpawnResult<F, Args...>>;
+    if (state_ == nullptr) return Joined(nullptr, errc::spent);
+    if (!detail::is_running(*state_)) return Joined(nullptr, errc::runtime_gone);
+    const EnterGuard entered(state_);
+    return detail::name_refusal(
+        *state_, ramie::detail::spawn_at(where, options, site, std::forward<F>(function),
+                                         std::forward<Args>(arguments)...));
+  }
+  template <class F>
+  detail::CallResult<F> block_on_at(const void* site, F&& function) const {
+    static_assert(std::is_invocable_v<F>,
+                  "block_on: pass a function without parameters: block_on([&] { ... })");
+    if constexpr (std::is_invocable_v<F>) {
+      detail::check_may_block_on();
+      detail::check_is_running(state_.get());
+      auto entered = enter();
+      SpawnOptions options;
+      options.name = "block_on";
+      options.stack_size = detail::root_stack_size(*state_);
+      using Root = detail::Root<F>;
+      auto root = ramie::detail::spawn_at(Where::fiber, options, site, Root(function));
+      if constexpr (std::is_void_v<std::invoke_result_t<F>>)
+        detail::join_root(*state_, std::move(root));
+      else return detail::join_root(*state_, std::move(root)).value;
+    }
+  }
 
   std::shared_ptr<RuntimeState> state_;
 };
 
-/// A runtime. Destroying it ends it as shutdown() does, with RAMIE_DRAIN_TIMEOUT.
+/// A runtime. Destroying it ends it as shutdown() does, with RAMIE_DRAIN_TIMEOUT. One that was
+/// moved from has none: spawn() and block_on() say `spent`, metrics() and dump() are empty, enter()
+/// stops the program with a message.
 class Runtime {
  public:
   RAMIE_API Runtime(Runtime&& other) noexcept;
@@ -212,12 +264,19 @@ class Runtime {
 
   const Handle& handle() const noexcept { return handle_; }
   template <class F>
-  std::invoke_result_t<F> block_on(F&& function) const {
-    return handle_.block_on(std::forward<F>(function));
+  [[gnu::noinline]] detail::CallResult<F> block_on(F&& function) const {
+    return block_on_at(__builtin_return_address(0), std::forward<F>(function));
+  }
+  template <ramie::detail::NoOptions F, class... Args>
+  [[nodiscard, gnu::noinline]] auto spawn(F&& function, Args&&... arguments) const {
+    return handle_.spawn_at(Handle::Where::fiber, {}, __builtin_return_address(0),
+                            std::forward<F>(function), std::forward<Args>(arguments)...);
   }
   template <class F, class... Args>
-  [[nodiscard]] auto spawn(F&& function, Args&&... arguments) const {
-    return handle_.spawn(std::forward<F>(function), std::forward<Args>(arguments)...);
+  [[nodiscard, gnu::noinline]] auto spawn(const SpawnOptions& options, F&& function,
+                                          Args&&... arguments) const {
+    return handle_.spawn_at(Handle::Where::fiber, options, __builtin_return_address(0),
+                            std::forward<F>(function), std::forward<Args>(arguments)...);
   }
   EnterGuard enter() const noexcept { return handle_.enter(); }
   Metrics metrics() const { return handle_.metrics(); }
@@ -234,10 +293,24 @@ class Runtime {
 
  private:
   friend class Builder;
+  template <class F>
+  friend detail::CallResult<F> detail::block_on_at(const Runtime& runtime, const void* site,
+                                                   F&& function);
+  template <class F>
+  detail::CallResult<F> block_on_at(const void* site, F&& function) const {
+    return handle_.block_on_at(site, std::forward<F>(function));
+  }
   explicit Runtime(std::shared_ptr<RuntimeState> state) noexcept : handle_(std::move(state)) {}
 
   Handle handle_;
 };
+
+namespace detail {
+template <class F>
+CallResult<F> block_on_at(const Runtime& runtime, const void* site, F&& function) {
+  return runtime.block_on_at(site, std::forward<F>(function));
+}
+}  // namespace detail
 
 /// Where the workers run. The CPUs are those of the affinity mask of the thread that builds. A
 /// thread or process that a fiber starts itself inherits its worker's CPU; spawn_blocking's do not.
@@ -300,6 +373,10 @@ class Builder {
   RAMIE_API Builder& uring_entries(unsigned count);
   /// Test mode: orders, queues, budgets and delays that would be rare, all the time (RAMIE_CHAOS).
   RAMIE_API Builder& chaos(std::uint64_t seed);
+  /// A fiber that waits while it holds a std::mutex, in the initialiser of a static or in a signal
+  /// handler stops the program with a message and both stacks (RAMIE_CHECKS). Locks and waits then
+  /// cost microseconds. Once on, it stays on for all runtimes of the process.
+  RAMIE_API Builder& checks(bool on);
   /// An exception that nobody joins stops the program instead of being reported: where it is thrown
   /// if the fiber was detached before it began, else where it would be reported.
   RAMIE_API Builder& abort_on_unhandled(bool on);
@@ -327,6 +404,7 @@ class Builder {
 
  private:
   struct Knobs;
+  Knobs& knobs() const noexcept;  // stops the program if the builder was moved from
   std::unique_ptr<Knobs> knobs_;
 };
 
@@ -339,10 +417,10 @@ class Builder {
 /// Threads  any plain thread.
 /// Cancel   not a wait.
 template <class F>
-std::invoke_result_t<F> block_on(F&& function) {
+[[gnu::noinline]] detail::CallResult<F> block_on(F&& function) {
   detail::check_may_block_on();
   const Runtime runtime = or_throw(Builder().build());
-  return runtime.block_on(std::forward<F>(function));
+  return detail::block_on_at(runtime, __builtin_return_address(0), std::forward<F>(function));
 }
 
 }  // namespace runtime

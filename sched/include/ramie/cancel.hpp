@@ -9,7 +9,6 @@
 #include <ramie/result.hpp>
 
 #include <chrono>
-#include <concepts>
 #include <functional>
 #include <type_traits>
 #include <utility>
@@ -96,18 +95,39 @@ class Shield : private CancelGuard {
 };
 
 namespace detail {
+// One sentence for each thing that can be wrong with a call of timeout() or until(). True: nothing.
 template <class F>
-Flat<std::invoke_result_t<F>> run_guarded(CancelGuard& guard, F&& function) {
-  using U = std::invoke_result_t<F>;
-  if constexpr (kIsResult<U>) {
-    return std::forward<F>(function)();
-  } else if constexpr (std::is_void_v<U>) {
-    std::forward<F>(function)();
-    return guard.verdict();
+consteval bool check_guarded() {
+  constexpr bool kCalls = std::is_invocable_v<F>;
+  static_assert(kCalls,
+                "timeout, until: pass a function without parameters, not its result: "
+                "timeout(1s, [&] { return stream.read(buffer); })");
+  if constexpr (kCalls) {
+    constexpr bool kIsReference = std::is_reference_v<std::invoke_result_t<F>>;
+    static_assert(!kIsReference,
+                  "timeout, until: the function returns a reference: return a value or a pointer");
+    return !kIsReference;
+  }
+  return false;
+}
+
+template <class F>
+auto run_guarded(CancelGuard& guard, F&& function) {
+  if constexpr (check_guarded<F>()) {
+    using U = std::invoke_result_t<F>;
+    using Answer = Flat<U>;
+    if constexpr (kIsResult<U>) {
+      return Answer(std::invoke(std::forward<F>(function)));
+    } else if constexpr (std::is_void_v<U>) {
+      std::invoke(std::forward<F>(function));
+      return guard.verdict();
+    } else {
+      U value = std::invoke(std::forward<F>(function));
+      if (auto ended = guard.verdict(); !ended) return Answer(failure(ended.error()));
+      return Answer(std::move(value));
+    }
   } else {
-    U value = std::forward<F>(function)();
-    if (auto ended = guard.verdict(); !ended) return failure(ended.error());
-    return value;
+    return Result<void>();
   }
 }
 }  // namespace detail
@@ -119,7 +139,7 @@ Flat<std::invoke_result_t<F>> run_guarded(CancelGuard& guard, F&& function) {
 /// Blocks   as `function` does.
 /// Threads  a fiber; outside one the deadline has no effect.
 /// Cancel   as `function`.
-template <std::invocable F>
+template <class F>
 [[nodiscard]] auto timeout_at(std::chrono::steady_clock::time_point deadline, F&& function) {
   CancelGuard guard(deadline);
   return detail::run_guarded(guard, std::forward<F>(function));
@@ -131,7 +151,7 @@ template <std::invocable F>
 /// Blocks   as `function` does.
 /// Threads  a fiber; outside one the token has no effect.
 /// Cancel   as `function`.
-template <std::invocable F>
+template <class F>
 [[nodiscard]] auto until(const CancellationToken& token, F&& function) {
   CancelGuard guard(token);
   return detail::run_guarded(guard, std::forward<F>(function));

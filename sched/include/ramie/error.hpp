@@ -29,6 +29,7 @@ enum class errc {
   unknown_interface,   // no network interface has the name or number after '%'
   host_not_found,      // the resolver knows no such host
   resolver_failed,     // the resolver got no answer
+  spent,               // the object holds nothing: moved from, or used up by an earlier call
 };
 
 RAMIE_API const std::error_category& category() noexcept;

@@ -4,7 +4,11 @@
 #include <ramie/task.hpp>
 
 #include <chrono>
+#include <exception>
+#include <functional>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 namespace ramie {
 inline namespace v0 {
@@ -21,6 +25,11 @@ enum class on_failure : bool {
 
 /// A group of fibers that is joined when it ends. Children inherit the deadline in force when the
 /// Scope was opened.
+///
+/// Children may use what was declared *before* the Scope. What is declared after it in the same
+/// block is destroyed before ~Scope waits for them: `Scope s; std::string text; s.spawn([&] { use
+/// text });` reads a string that is gone. So declare the Scope last, or take scope(), where this
+/// cannot happen.
 class Scope {
  public:
   RAMIE_API explicit Scope(on_failure policy = on_failure::cancel);
@@ -39,16 +48,16 @@ class Scope {
   /// Blocks   never.
   /// Threads  any fiber or thread, while the Scope lives.
   /// Cancel   not a wait; a child of a cancelled Scope never runs its body.
-  template <class F, class... Args>
+  template <detail::NoOptions F, class... Args>
   [[gnu::noinline]] Result<void> spawn(F&& function, Args&&... arguments) {
-    return start({}, __builtin_return_address(0),
-                 detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+    return spawn_at({}, __builtin_return_address(0), std::forward<F>(function),
+                    std::forward<Args>(arguments)...);
   }
   template <class F, class... Args>
   [[gnu::noinline]] Result<void> spawn(const SpawnOptions& options, F&& function,
                                        Args&&... arguments) {
-    return start(options, __builtin_return_address(0),
-                 detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+    return spawn_at(options, __builtin_return_address(0), std::forward<F>(function),
+                    std::forward<Args>(arguments)...);
   }
 
   /// Waits until no child is left.
@@ -79,6 +88,14 @@ class Scope {
   RAMIE_API std::size_t size() const noexcept;
 
  private:
+  template <class F, class... Args>
+  Result<void> spawn_at(const SpawnOptions& options, const void* site, F&& function,
+                        Args&&... arguments) {
+    if constexpr (detail::check_spawn<F, Args...>())
+      return start(options, site,
+                   detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+    else return {};
+  }
   template <class F>
   Result<void> start(const SpawnOptions& options, const void* site, F&& closure) {
     using R = std::invoke_result_t<std::decay_t<F>>;
@@ -98,10 +115,49 @@ class Scope {
     return {};
   }
   RAMIE_API void adopt(detail::Task& task) noexcept;
+  // For scope(): join(); if that is refused, cancel, and wait all the same.
+  RAMIE_API void finish();
+  template <class G>
+  friend auto scope(on_failure policy, G&& function);
 
   std::unique_ptr<sched::ScopeCore> core_;
   const int unwinding_ = std::uncaught_exceptions();
 };
+
+/// Opens a Scope for `function(scope)` and waits for its children before it returns: whatever the
+/// caller has declared is there as long as any child runs.
+/// Returns  what `function` returned, once no child is left.
+/// Errors   throws what `function` threw (the children are cancelled then), else the first
+///          exception of a child unless the policy is `report`; std::system_error if a child never
+///          ran for want of memory. If the wait is ended by a cancel, the children are cancelled
+///          and waited for: their results and `function`'s tell what became of the work.
+/// Blocks   this fiber; outside a fiber, this thread.
+/// Threads  any that may open a Scope.
+/// Cancel   cancels the children, and waits for them.
+template <class F>
+auto scope(on_failure policy, F&& function) {
+  static_assert(std::is_invocable_v<F, Scope&>,
+                "scope: pass a function that takes a Scope&: scope([&](ramie::Scope& s) { ... })");
+  if constexpr (std::is_invocable_v<F, Scope&>) {
+    using R = std::invoke_result_t<F, Scope&>;
+    static_assert(std::is_void_v<R> || !std::is_reference_v<R>,
+                  "scope: the function returns a reference: return a value or a pointer");
+    Scope children(policy);
+    if constexpr (std::is_void_v<R>) {
+      std::invoke(std::forward<F>(function), children);
+      children.finish();
+    } else if constexpr (!std::is_reference_v<R>) {
+      R result = std::invoke(std::forward<F>(function), children);
+      children.finish();
+      return result;
+    }
+  }
+}
+template <class F>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, on_failure>)
+auto scope(F&& function) {
+  return scope(on_failure::cancel, std::forward<F>(function));
+}
 
 }  // namespace v0
 }  // namespace ramie

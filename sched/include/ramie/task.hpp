@@ -152,8 +152,58 @@ auto bind_once(F&& function, Args&&... arguments) {
   }
 }
 
+// What cannot be spawned gets a result all the same, so that the compiler comes to the sentences of
+// check_spawn() and has no list of candidates to show.
 template <class F, class... Args>
-using SpawnResult = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+struct SpawnResultOf {
+  using type = void;
+};
+template <class F, class... Args>
+  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>
+struct SpawnResultOf<F, Args...> {
+  using Returned = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+  using type = std::conditional_t<std::is_void_v<Returned> ||
+                                      (std::is_object_v<Returned> && !std::is_const_v<Returned>),
+                                  Returned, void>;
+};
+template <class F, class... Args>
+using SpawnResult = typename SpawnResultOf<F, Args...>::type;
+
+template <class T>
+inline constexpr bool kIsOptions = std::is_base_of_v<SpawnOptions, std::remove_cvref_t<T>>;
+// Not the overload that takes options: its first argument is none, const or not.
+template <class F>
+concept NoOptions = !kIsOptions<F>;
+
+template <class T>
+inline constexpr bool kCanBeTaken = std::is_constructible_v<std::decay_t<T>, T>;
+
+// One sentence for each thing that can be wrong with a call of spawn(). True: nothing is.
+template <class F, class... Args>
+consteval bool check_spawn() {
+  using Function = std::decay_t<F>;
+  constexpr bool kTakes = kCanBeTaken<F> && (kCanBeTaken<Args> && ...);
+  constexpr bool kCalls = std::is_invocable_v<Function, std::decay_t<Args>...>;
+  static_assert(kCanBeTaken<F>,
+                "spawn: the function object can only be moved: pass it with std::move()");
+  static_assert((kCanBeTaken<Args> && ...),
+                "spawn: an argument can only be moved into the fiber: pass it with std::move()");
+  static_assert(!kTakes || kCalls,
+                "spawn: function(arguments...) does not compile. The fiber keeps copies of the "
+                "arguments and passes them as rvalues: let the function take them by value, pass "
+                "std::ref(x) for a reference, or spawn a lambda");
+  if constexpr (kTakes && kCalls) {
+    using R = std::invoke_result_t<Function, std::decay_t<Args>...>;
+    static_assert(!std::is_reference_v<R>,
+                  "spawn: the function returns a reference: return a value or a pointer");
+    static_assert(!std::is_const_v<R>, "spawn: the function returns a const value: drop the const");
+    static_assert(std::is_void_v<R> || std::is_reference_v<R> || std::is_move_constructible_v<R>,
+                  "spawn: the function's result must be movable, since join() moves it out");
+    return !std::is_reference_v<R> && !std::is_const_v<R> &&
+           (std::is_void_v<R> || std::is_move_constructible_v<R>);
+  }
+  return false;
+}
 
 }  // namespace detail
 
@@ -163,12 +213,12 @@ class [[nodiscard]] JoinHandle {
  public:
   JoinHandle() noexcept = default;
   JoinHandle(JoinHandle&& other) noexcept
-      : task_(std::exchange(other.task_, nullptr)), error_(other.error_) {}
+      : task_(std::exchange(other.task_, nullptr)), error_(std::exchange(other.error_, {})) {}
   JoinHandle& operator=(JoinHandle&& other) noexcept {
     if (this != &other) {
       detach();
       task_ = std::exchange(other.task_, nullptr);
-      error_ = other.error_;
+      error_ = std::exchange(other.error_, {});
     }
     return *this;
   }
@@ -177,14 +227,15 @@ class [[nodiscard]] JoinHandle {
   /// Waits for the fiber's end and takes its result; a Result that the fiber returned is not
   /// nested.
   /// Returns  what the fiber's function returned. An exception that left it is thrown here.
-  /// Errors   task_canceled if its body never ran, or there is nothing to join; not_enough_memory:
-  ///          no stack; canceled, timed_out, shutting_down if *this* wait was ended, runtime_gone
-  ///          if a shutdown left the fiber behind: it goes on, and join() may be called again.
+  /// Errors   task_canceled if its body never ran; spent if this handle was joined, detached or
+  ///          moved from before; not_enough_memory: no stack; canceled, timed_out, shutting_down if
+  ///          *this* wait was ended, runtime_gone if a shutdown left the fiber behind: it goes on,
+  ///          and join() may be called again.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: nothing is lost.
   [[nodiscard]] detail::Flat<T> join() {
-    if (task_ == nullptr) return failure(error_ ? error_ : make_error_code(errc::task_canceled));
+    if (task_ == nullptr) return failure(error_ ? error_ : make_error_code(errc::spent));
     if (auto waited = detail::task_join(*task_); !waited) return failure(waited.error());
     detail::Task* task = std::exchange(task_, nullptr);
     error_ = {};
@@ -272,6 +323,17 @@ auto start(Where where, const SpawnOptions& options, const void* site, F&& closu
   return JoinHandle<R>(task, {});
 }
 
+// `site` is an address in the code that called spawn(): the public functions are never inlined, so
+// that each knows its caller.
+template <class F, class... Args>
+JoinHandle<SpawnResult<F, Args...>> spawn_at(Where where, const SpawnOptions& options,
+                                             const void* site, F&& function, Args&&... arguments) {
+  if constexpr (check_spawn<F, Args...>())
+    return start(where, options, site,
+                 bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+  else return {};
+}
+
 }  // namespace detail
 
 /// Starts `function(arguments...)` in a new fiber of the current runtime. It runs soon, on any
@@ -282,21 +344,19 @@ auto start(Where where, const SpawnOptions& options, const void* site, F&& closu
 /// Blocks   never.
 /// Threads  any thread that runs fibers or has entered a runtime::Handle.
 /// Cancel   not a wait.
-template <class F, class... Args>
+template <detail::NoOptions F, class... Args>
 [[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn(
     F&& function, Args&&... arguments) {
-  return detail::start(
-      detail::Where::fiber, {}, __builtin_return_address(0),
-      detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+  return detail::spawn_at(detail::Where::fiber, {}, __builtin_return_address(0),
+                          std::forward<F>(function), std::forward<Args>(arguments)...);
 }
 
 /// The same with a name, a stack size, or pinned to one worker.
 template <class F, class... Args>
 [[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn(
     const SpawnOptions& options, F&& function, Args&&... arguments) {
-  return detail::start(
-      detail::Where::fiber, options, __builtin_return_address(0),
-      detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+  return detail::spawn_at(detail::Where::fiber, options, __builtin_return_address(0),
+                          std::forward<F>(function), std::forward<Args>(arguments)...);
 }
 
 /// Runs `function(arguments...)` on a thread of the blocking pool (at most RAMIE_BLOCKING_THREADS):
@@ -307,12 +367,19 @@ template <class F, class... Args>
 /// Blocks   never.
 /// Threads  as spawn().
 /// Cancel   before it started: it leaves the queue at once. A running call is not interrupted.
-template <class F, class... Args>
+template <detail::NoOptions F, class... Args>
 [[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn_blocking(
     F&& function, Args&&... arguments) {
-  return detail::start(
-      detail::Where::blocking, {}, __builtin_return_address(0),
-      detail::bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
+  return detail::spawn_at(detail::Where::blocking, {}, __builtin_return_address(0),
+                          std::forward<F>(function), std::forward<Args>(arguments)...);
+}
+
+/// The same with a name, for dumps. The thread is the pool's: it has its own stack.
+template <class F, class... Args>
+[[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn_blocking(
+    const SpawnOptions& options, F&& function, Args&&... arguments) {
+  return detail::spawn_at(detail::Where::blocking, options, __builtin_return_address(0),
+                          std::forward<F>(function), std::forward<Args>(arguments)...);
 }
 
 /// Lets other fibers run; this one continues after its worker has looked at the driver and its

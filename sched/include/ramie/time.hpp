@@ -11,6 +11,9 @@ namespace ramie {
 inline namespace v0 {
 
 namespace detail {
+template <class>
+inline constexpr bool kNever = false;
+
 // now + delay, or the end of time.
 RAMIE_API std::chrono::steady_clock::time_point deadline_after(
     std::chrono::nanoseconds delay) noexcept;
@@ -38,11 +41,24 @@ template <class Rep, class Period>
 [[nodiscard]] Result<void> sleep_for(std::chrono::duration<Rep, Period> delay) noexcept {
   return sleep_until(detail::deadline_after(detail::clamp_delay(delay)));
 }
+template <class Number>
+  requires std::is_arithmetic_v<Number>
+[[nodiscard]] Result<void> sleep_for(Number) noexcept {
+  static_assert(detail::kNever<Number>, "sleep_for: say the unit: sleep_for(5ms), sleep_for(1s)");
+  return {};
+}
 
 /// timeout_at() with a deadline `delay` from now.
-template <class Rep, class Period, std::invocable F>
+template <class Rep, class Period, class F>
 [[nodiscard]] auto timeout(std::chrono::duration<Rep, Period> delay, F&& function) {
   return timeout_at(detail::deadline_after(detail::clamp_delay(delay)), std::forward<F>(function));
+}
+
+template <class Number, class F>
+  requires std::is_arithmetic_v<Number>
+[[nodiscard]] Result<void> timeout(Number, F&&) {
+  static_assert(detail::kNever<Number>, "timeout: say the unit: timeout(5ms, f), timeout(1s, f)");
+  return {};
 }
 
 }  // namespace v0

@@ -34,9 +34,7 @@ class Channel : public ChannelCore {
         mask_(std::bit_ceil(capacity) - 1),
         slots_(std::make_unique<Slot[]>(std::size_t{mask_} + 1)) {}
 
-  Flag& ready(std::uint32_t position) noexcept {
-    return slots_[position & mask_].ready;
-  }
+  Flag& ready(std::uint32_t position) noexcept { return slots_[position & mask_].ready; }
   T* value(std::uint32_t position) noexcept {
     return std::launder(reinterpret_cast<T*>(slots_[position & mask_].bytes));
   }
@@ -108,13 +106,14 @@ class Permit {
 
   /// Sends the value; the permit is spent then. Works after Receiver::close() too.
   /// Returns  success: the receiver will find it.
-  /// Errors   closed if the receiver is gone or the permit was spent; then `value` is untouched.
+  /// Errors   closed if the receiver is gone, spent if the permit was used or moved from; then
+  ///          `value` is untouched.
   /// Blocks   never.
   /// Threads  any, one at a time.
   /// Cancel   not a wait.
   [[nodiscard]] Result<void> send(T&& value) noexcept {
     detail::Channel<T>* channel = std::exchange(channel_, nullptr);
-    if (channel == nullptr) return failure(errc::closed);
+    if (channel == nullptr) return failure(errc::spent);
     const auto place = channel->use_permit();
     const bool is_closed = place.claim == detail::ChannelCore::Claim::closed;
     if (!is_closed) channel->put(place, std::move(value));
@@ -142,7 +141,8 @@ class Permit {
   detail::Channel<T>* channel_ = nullptr;
 };
 
-/// The sending half; copy it freely. When the last one is gone, the receiver's recv() ends.
+/// The sending half; copy it freely. When the last one is gone, the receiver's recv() ends. One
+/// that was moved from says `spent`.
 template <class T>
 class Sender {
   using Core = detail::ChannelCore;
@@ -169,7 +169,7 @@ class Sender {
   /// Threads  any, also several on one Sender.
   /// Cancel   safe: nothing was sent, and the place in the line is given up.
   [[nodiscard]] Result<void> send(T&& value) noexcept {
-    if (channel_ == nullptr) return failure(errc::closed);
+    if (channel_ == nullptr) return failure(errc::spent);
     if (auto entered = ramie::detail::enter_wait(); !entered) return entered;
     auto place = channel_->try_claim();
     if (place.claim >= Core::Claim::full) [[unlikely]] {
@@ -193,7 +193,7 @@ class Sender {
   /// Threads  any, also several on one Sender.
   /// Cancel   not a wait.
   [[nodiscard]] Result<void> try_send(T&& value) noexcept {
-    if (channel_ == nullptr) return failure(errc::closed);
+    if (channel_ == nullptr) return failure(errc::spent);
     const auto place = channel_->try_claim();
     if (place.claim == Core::Claim::closed) return failure(errc::closed);
     if (place.claim == Core::Claim::full) return failure(errc::full);
@@ -212,7 +212,7 @@ class Sender {
   /// Threads  any, also several on one Sender.
   /// Cancel   safe: may be retried, at the end of the line.
   [[nodiscard]] Result<Permit<T>> reserve() noexcept {
-    if (channel_ == nullptr) return failure(errc::closed);
+    if (channel_ == nullptr) return failure(errc::spent);
     if (auto entered = ramie::detail::enter_wait(); !entered) return failure(entered.error());
     const auto claim = channel_->try_reserve();
     if (claim == Core::Claim::closed) return failure(errc::closed);
@@ -222,7 +222,7 @@ class Sender {
   }
   /// reserve() that does not wait: `full` instead.
   [[nodiscard]] Result<Permit<T>> try_reserve() noexcept {
-    if (channel_ == nullptr) return failure(errc::closed);
+    if (channel_ == nullptr) return failure(errc::spent);
     const auto claim = channel_->try_reserve();
     if (claim == Core::Claim::closed) return failure(errc::closed);
     if (claim == Core::Claim::full) return failure(errc::full);
@@ -249,7 +249,8 @@ class Sender {
   detail::Channel<T>* channel_ = nullptr;
 };
 
-/// The receiving half. Dropping it closes the channel and drops what was not received.
+/// The receiving half. Dropping it closes the channel and drops what was not received. One that was
+/// moved from says `spent`.
 template <class T>
 class Receiver {
  public:
@@ -284,7 +285,7 @@ class Receiver {
   /// Threads  any, one at a time.
   /// Cancel   not a wait.
   [[nodiscard]] Result<T> try_recv() noexcept {
-    if (channel_ == nullptr) return failure(errc::closed);
+    if (channel_ == nullptr) return failure(errc::spent);
     if (!channel_->has_value())
       if (auto seen = channel_->look_for_value(channel_->ready(channel_->head())); !seen)
         return failure(seen.error());
@@ -332,7 +333,7 @@ class Receiver {
 
  private:
   Result<void> wait() noexcept {
-    if (channel_ == nullptr) return failure(errc::closed);
+    if (channel_ == nullptr) return failure(errc::spent);
     if (auto entered = ramie::detail::enter_wait(); !entered) return entered;
     if (channel_->has_value()) return {};
     return channel_->wait_value(channel_->ready(channel_->head()));

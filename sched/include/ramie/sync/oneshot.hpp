@@ -36,8 +36,8 @@ class Core {
   void took_value() noexcept { state_.fetch_and(~kValue, std::memory_order_acq_rel); }
   // True: the caller had the last reference.
   [[nodiscard]] bool release() noexcept {
-    const auto order = ramie::detail::is_planted(158) ? std::memory_order_relaxed
-                                                      : std::memory_order_acq_rel;
+    const auto order =
+        ramie::detail::is_planted(158) ? std::memory_order_relaxed : std::memory_order_acq_rel;
     return references_.fetch_sub(1, order) == 1;
   }
 
@@ -87,13 +87,14 @@ class Sender {
 
   /// Sends the value; the sender is spent then.
   /// Returns  success; the receiver may still go without looking at it.
-  /// Errors   closed if the receiver is gone or closed, or a value was sent already; then `value`
-  ///          is untouched.
+  /// Errors   closed if the receiver is gone or closed; spent if a value was sent already, or this
+  ///          sender was moved from. Then `value` is untouched.
   /// Blocks   never.
   /// Threads  any, one at a time.
   /// Cancel   not a wait.
   [[nodiscard]] Result<void> send(T&& value) noexcept {
-    if (shared_ == nullptr || !shared_->begin_send()) return failure(errc::closed);
+    if (shared_ == nullptr) return failure(errc::spent);
+    if (!shared_->begin_send()) return failure(errc::closed);
     ::new (static_cast<void*>(std::addressof(shared_->value))) T(std::move(value));
     finish(detail::Core::kValue | detail::Core::kSenderEnd);
     return {};
@@ -136,11 +137,14 @@ class Receiver {
  public:
   Receiver() noexcept = default;
   explicit Receiver(detail::Shared<T>* shared) noexcept : shared_(shared) {}
-  Receiver(Receiver&& other) noexcept : shared_(std::exchange(other.shared_, nullptr)) {}
+  Receiver(Receiver&& other) noexcept
+      : shared_(std::exchange(other.shared_, nullptr)),
+        has_received_(std::exchange(other.has_received_, false)) {}
   Receiver& operator=(Receiver&& other) noexcept {
     if (this != &other) {
       drop();
       shared_ = std::exchange(other.shared_, nullptr);
+      has_received_ = std::exchange(other.has_received_, false);
     }
     return *this;
   }
@@ -148,25 +152,25 @@ class Receiver {
 
   /// Waits for the value.
   /// Returns  the value, once.
-  /// Errors   closed if the sender went without sending, or the value was taken before; canceled,
-  ///          timed_out, shutting_down.
+  /// Errors   closed if the sender went without sending; spent if the value was taken before, or
+  ///          this receiver was moved from; canceled, timed_out, shutting_down.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: the value is not lost, recv() may be called again.
   [[nodiscard]] Result<T> recv() noexcept {
-    if (shared_ == nullptr) return failure(errc::closed);
+    if (shared_ == nullptr || has_received_) return failure(errc::spent);
     if (auto waited = shared_->wait_value(); !waited) return failure(waited.error());
     return take();
   }
 
   /// Takes the value if it is there.
   /// Returns  the value, once.
-  /// Errors   empty if it may still come; closed as recv().
+  /// Errors   empty if it may still come; closed, spent as recv().
   /// Blocks   never.
   /// Threads  any, one at a time.
   /// Cancel   not a wait.
   [[nodiscard]] Result<T> try_recv() noexcept {
-    if (shared_ == nullptr) return failure(errc::closed);
+    if (shared_ == nullptr || has_received_) return failure(errc::spent);
     const std::uint32_t state = shared_->state();
     if ((state & detail::Core::kValue) != 0) return take();
     const bool is_over =
@@ -187,6 +191,7 @@ class Receiver {
 
  private:
   Result<T> take() noexcept {
+    has_received_ = true;
     struct Empty {
       detail::Shared<T>& shared;
       ~Empty() {
@@ -204,6 +209,7 @@ class Receiver {
   }
 
   detail::Shared<T>* shared_ = nullptr;
+  bool has_received_ = false;
 };
 
 /// A new channel for one value.
