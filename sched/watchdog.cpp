@@ -8,6 +8,7 @@
 #include "sched/blocking/detached.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/dump.hpp"
+#include "sched/frames.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/wait.hpp"
 
