@@ -37,7 +37,7 @@ enum class Unhandled : std::uint8_t { report, abort };
 /// Whether waits in the wrong place are looked for; see sched/hold_check.hpp.
 enum class Checks : std::uint8_t { automatic, on, off };
 /// How the completions of a ring reach their worker; see uring::RingMode.
-enum class UringMode : std::uint8_t { automatic, defer, coop, none };
+enum class UringMode : std::uint8_t { automatic, coop, none };
 
 /// Every knob, with its value after code, environment and automatic choice were merged.
 struct Config {

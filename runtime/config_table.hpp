@@ -283,7 +283,7 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .field = Field::uring_mode,
      .slot = &Config::uring_mode,
      .kind = Kind::choice,
-     .words = "auto|defer|coop|none",
+     .words = "auto|coop|none",
      .effect = "How completions reach their worker: the best that the kernel takes, or at most "
                "this."},
     {.name = "RAMIE_CHAOS",

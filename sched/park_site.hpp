@@ -22,8 +22,11 @@ class ParkSite {
   // After park() and reap(): nothing has come from `poll_fd`, which will still wake park().
   virtual bool is_quiet(int poll_fd) const noexcept = 0;
   virtual void unpark_from_any_thread() noexcept = 0;
-  // Appends the fibers whose operations are complete.
+  // Appends the fibers whose operations are complete. Only the owner calls this.
   virtual void reap(FiberList& out) noexcept = 0;
+  // The same by another worker, because the owner does not come by. Never waits: while the owner is
+  // here it does nothing.
+  virtual void visit(FiberList& out) noexcept = 0;
 };
 
 }  // namespace sched

@@ -158,6 +158,12 @@ bool Scheduler::has_lifo_waiting(const Worker& asker) const noexcept {
   });
 }
 
+bool Scheduler::has_site_to_watch(const Worker& asker) const noexcept {
+  return std::any_of(workers_.begin(), workers_.end(), [&](const auto& worker) {
+    return worker.get() != &asker && worker->has_inflight() && !is_asleep(worker->index());
+  });
+}
+
 // --- shutdown ------------------------------------------------------------------------------------
 
 bool Scheduler::has_unended(bool with_jobs) noexcept {

@@ -178,6 +178,8 @@ class Scheduler {
   std::uint64_t activity(const Worker& asker) const noexcept;
   // A fiber waits in the LIFO slot of a worker, where only its owner or a watcher finds it.
   bool has_lifo_waiting(const Worker& asker) const noexcept;
+  // A worker that is awake has operations in its site.
+  bool has_site_to_watch(const Worker& asker) const noexcept;
   void cancel_all() noexcept;
   bool wait_until_ended(base::Instant deadline, bool with_jobs) noexcept;
   // RAMIE_WATCH_US=0 means: none is wanted.

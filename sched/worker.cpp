@@ -39,6 +39,7 @@ Worker::~Worker() { scheduler_.slab_.deposit(blocks_); }
 
 void Worker::start() {
   seen_ticks_.resize(scheduler_.workers());
+  visit_ticks_.resize(scheduler_.workers());
   thread_ = base::start_thread([this] { run(); });
 }
 
@@ -224,6 +225,8 @@ Fiber* Worker::steal_aged_lifo(Worker& victim) noexcept {
 // Before we run a fiber: who was the last searcher, or the watcher, hands the role on.
 void Worker::stop_searching() noexcept {
   bool hands_on = std::exchange(gave_up_watch_, false);
+  // P5: who slept on while we slept in our site could not know that we would be busy.
+  if (std::exchange(was_idle_, false) && has_inflight()) hands_on |= scheduler_.lacks_watcher();
   if (std::exchange(is_searching_, false)) hands_on |= scheduler_.idle_.end_search();
   if (hands_on) scheduler_.notify_one();
 }
@@ -256,7 +259,6 @@ void Worker::submit(Fiber& fiber) noexcept {
   }
 }
 
-// P4: work waits here, and we may be busy for long.
 void Worker::ensure_watcher() noexcept {
   if (scheduler_.workers() == 1 || !scheduler_.lacks_watcher()) return;
   if (scheduler_.idle_.has_sleepers()) scheduler_.notify_one();

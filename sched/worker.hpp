@@ -44,6 +44,8 @@ class Worker {
   // --- from this worker's thread (a fiber on it, or its own loop)
   void submit(Fiber& fiber) noexcept;
   void submit_batch(FiberList& batch) noexcept;
+  // P4: something of ours waits that others can take, and we may be busy for long.
+  void ensure_watcher() noexcept;
   // Unique in the process.
   std::uint64_t take_id() noexcept;
   // A control block from this worker's cache, or null.
@@ -68,7 +70,8 @@ class Worker {
   void submit_pinned(Fiber& fiber) noexcept;
   void unpark() noexcept;
   bool has_stealable_work() const noexcept { return !queue_.is_empty(); }
-  void set_park_site(ParkSite* site) noexcept { site_ = site; }
+  // By our own thread, or before it starts.
+  void set_park_site(ParkSite* site) noexcept { site_.store(site, base::kRelease); }
 
   // --- from any thread, for dumps and the watchdog: a moment's truth
   Fiber* runs() const noexcept { return runs_.load(base::kAcquire); }
@@ -115,6 +118,8 @@ class Worker {
   bool spin(Shard& shard, FiberList& out) noexcept;
   base::Nanos look_at_other_shards(base::Nanos bound, FiberList& out) noexcept;
   void release_baton(Shard& shard, FiberList& out) noexcept;
+  void visit_sites(FiberList& out) noexcept;
+  bool has_inflight() const noexcept;
 
   void look_at_clock() noexcept {
     clock_.store(base::now().time_since_epoch().count(), base::kRelaxed);
@@ -133,7 +138,6 @@ class Worker {
   void finish(Fiber& fiber) noexcept;
   void push(Fiber& fiber) noexcept;
   void requeue(Fiber& fiber) noexcept;
-  void ensure_watcher() noexcept;
   void overflow(std::span<Fiber*> batch) noexcept;
 
   Scheduler& scheduler_;
@@ -161,9 +165,10 @@ class Worker {
   bool gave_up_watch_ = false;  // we were the watcher, and have not slept since
   bool watch_ran_out_ = false;  // our last sleep was a watch, and nothing came
   bool watch_expired_ = false;  // we woke because the bound ran out
+  bool was_idle_ = false;       // we have run nothing since we last announced ourselves
   std::uint32_t quiet_watches_ = 0;
+  std::int64_t visited_at_ = 0;  // our clock at our last look at the sites of others
   std::uint64_t seen_activity_ = 0;  // of the others, when we last went to sleep
-  ParkSite* site_ = nullptr;
   StackCache stacks_;
   FiberList blocks_;                       // unused control blocks
   std::optional<std::uint32_t> polls_at_;  // the place in the queue of the first that yielded
@@ -178,11 +183,13 @@ class Worker {
   base::Atomic<Fiber*> runs_{nullptr};
   base::Atomic<std::int64_t> runs_since_{0};
   base::Atomic<std::int64_t> clock_{0};  // ns: our last look, at a poll or after a sleep
+  base::Atomic<ParkSite*> site_{nullptr};
   alignas(base::kCacheLine) ParkWord park_word_;
   base::Mutex inbox_mutex_;
   FiberList inbox_;  // pinned fibers
   base::Atomic<std::size_t> inbox_size_{0};
-  std::vector<std::uint32_t> seen_ticks_;  // of the others, at our last search
+  std::vector<std::uint32_t> seen_ticks_;   // of the others, at our last search
+  std::vector<std::uint32_t> visit_ticks_;  // and at our last look at their sites
   WorkerMetrics metrics_;
   base::Thread thread_;
 };

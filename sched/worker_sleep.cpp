@@ -37,7 +37,8 @@ void Worker::poll() noexcept {
     shard->driver->turn(base::Nanos(0), out);
     release_baton(*shard, out);
   }
-  if (site_ != nullptr) site_->reap(out);
+  if (ParkSite* site = site_.load(base::kRelaxed)) site->reap(out);
+  visit_sites(out);
   submit_batch(out);
 }
 
@@ -65,6 +66,7 @@ bool Worker::may_sleep() noexcept {
 }
 
 void Worker::come_back() noexcept {
+  was_idle_ = true;
   if (!scheduler_.idle_.retract(index_)) is_searching_ = true;  // a waker counted us
   if (scheduler_.watchdog_ != nullptr) scheduler_.watchdog_->on_work();  // ORDER(watchdog-1)
 }
@@ -83,13 +85,13 @@ void Worker::sleep() noexcept {
                             scheduler_.idle_.sleepers() < scheduler_.workers();
   FiberList out;
   bool was_notified = false;
-  const bool has_inflight = site_ != nullptr && site_->has_inflight() && !RAMIE_MUTANT(397);
-  if (has_inflight) was_notified = sleep_in_site(bound, out);
+  if (has_inflight() && !RAMIE_MUTANT(397)) was_notified = sleep_in_site(bound, out);
   else if (leaves_baton) was_notified = sleep_on_futex(bound);
   else if (Shard* shard = scheduler_.take_baton(index_))
     was_notified = sleep_in_driver(*shard, bound, out);
   else was_notified = sleep_on_futex(bound);
   look_at_clock();
+  visit_sites(out);
   metrics_.unparks.add();
   if (was_notified) metrics_.notified.add();
   end_watch(was_notified || !out.is_empty());
@@ -101,8 +103,12 @@ base::Nanos Worker::watch_bound(bool others_move) noexcept {
   const base::Nanos watch = scheduler_.options_.watch;
   if (watch.count() == 0 || scheduler_.workers() == 1) return kForEver;
   if (others_move) quiet_watches_ = 0;
-  // We have announced ourselves: a slot that is filled after this look wakes us (Worker::submit).
-  if (quiet_watches_ >= kQuietWatches && !scheduler_.has_lifo_waiting(*this)) return kForEver;
+  // We have announced ourselves: a slot that is filled after this look wakes us (Worker::submit),
+  // and so does a worker that starts an operation, or comes out of its site to run a fiber.
+  const bool may_sleep_on = quiet_watches_ >= kQuietWatches &&
+                            !scheduler_.has_lifo_waiting(*this) &&
+                            !scheduler_.has_site_to_watch(*this);
+  if (may_sleep_on) return kForEver;
   if (!scheduler_.idle_.try_watch()) return kForEver;
   is_watcher_ = true;
   return watch;
@@ -161,18 +167,19 @@ void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
 
 // With a free baton we also wait for the shard's events and the timers: nobody else may be awake.
 bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
+  ParkSite* site = site_.load(base::kRelaxed);
   Shard* shard = scheduler_.take_baton(index_);
   bool was_notified = true;
   if (park_word_.enter(ParkWord::kRing) || RAMIE_MUTANT(399)) {
     if (shard == nullptr) {
-      site_->park(bound, -1);
+      site->park(bound, -1);
     } else {
       const int poll_fd = shard->driver->poll_fd();
       bound = look_at_other_shards(bound, out);
-      site_->park(scheduler_.bound_by_timers(*shard, bound), poll_fd);
-      if (!RAMIE_MUTANT(396)) site_->reap(out);
+      site->park(scheduler_.bound_by_timers(*shard, bound), poll_fd);
+      if (!RAMIE_MUTANT(396)) site->reap(out);
       shard->sleeps_until.store(0, base::kSeqCst);
-      if (!site_->is_quiet(poll_fd) && !RAMIE_MUTANT(400)) {
+      if (!site->is_quiet(poll_fd) && !RAMIE_MUTANT(400)) {
         metrics_.polls.add();
         shard->driver->turn(base::Nanos(0), out);
       }
@@ -180,9 +187,30 @@ bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
     was_notified = park_word_.leave();
   }
   come_back();
-  if (!RAMIE_MUTANT(396)) site_->reap(out);
+  if (!RAMIE_MUTANT(396)) site->reap(out);
   if (shard != nullptr) release_baton(*shard, out);
   return was_notified;
+}
+
+// P5: what is in the site of a worker that has run one and the same fiber since our last look, one
+// watch ago, does not wait for it.
+void Worker::visit_sites(FiberList& out) noexcept {
+  const std::int64_t watch = scheduler_.options_.watch.count();
+  const std::int64_t now = clock_.load(base::kRelaxed);
+  if (watch == 0 || scheduler_.workers() == 1 || now - visited_at_ < watch) return;
+  visited_at_ = now;
+  for (std::size_t i = 0; i < scheduler_.workers(); ++i) {
+    Worker& other = scheduler_.worker(i);
+    if (&other == this || !other.has_inflight()) continue;
+    const std::uint32_t tick = other.published_tick_.load(base::kRelaxed);
+    if (std::exchange(visit_ticks_[i], tick) != tick) continue;
+    other.site_.load(base::kAcquire)->visit(out);
+  }
+}
+
+bool Worker::has_inflight() const noexcept {
+  const ParkSite* site = site_.load(base::kAcquire);
+  return site != nullptr && site->has_inflight();
 }
 
 bool Worker::sleep_on_futex(base::Nanos bound) noexcept {
@@ -217,7 +245,7 @@ void Worker::unpark() noexcept {
     case ParkWord::kNotified: return;
     case ParkWord::kFutex: base::sys::futex_wake(park_word_.futex(), 1); return;
     case ParkWord::kRing:
-      if (!RAMIE_MUTANT(398)) site_->unpark_from_any_thread();
+      if (!RAMIE_MUTANT(398)) site_.load(base::kAcquire)->unpark_from_any_thread();
       return;
     case ParkWord::kEpoll: scheduler_.shards_[was.shard]->driver->unpark(); return;
   }

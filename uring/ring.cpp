@@ -35,11 +35,9 @@ struct Step {
 };
 
 constexpr Step kSteps[] = {
-    {RingMode::deferred, kAlways | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
-                             IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG},  // 6.1
     {RingMode::cooperative, kAlways | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN |
                                 IORING_SETUP_TASKRUN_FLAG},  // 5.19
-    {RingMode::plain, kAlways | IORING_SETUP_SUBMIT_ALL},    // 5.18
+    {RingMode::plain, kAlways | IORING_SETUP_SUBMIT_ALL},  // 5.18
     {RingMode::plain, kAlways},
 };
 

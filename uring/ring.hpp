@@ -6,7 +6,10 @@
 // bit by bit; too little locked memory (ENOMEM) makes the ring smaller. Whatever else is refused is
 // the caller's to remember. What the kernel can do is asked of it, never guessed from a version.
 //
-// Only the thread that made a ring may use it; any may destroy it.
+// Any thread may use a ring, one at a time; no flag that ties it to one thread is set
+// (SINGLE_ISSUER, DEFER_TASKRUN: then a completion would wait until that thread enters the kernel
+// for it). What a thread has submitted the kernel completes in that thread's time all the same: at
+// the next tick if it computes, at once if it sleeps in a call, which then goes on.
 #pragma once
 
 #include "sched/base/clock.hpp"
@@ -26,9 +29,8 @@ inline namespace v0 {
 namespace uring {
 
 enum class RingMode : std::uint8_t {
-  automatic,  // the best that the kernel takes
-  deferred,   // completions are run only when their thread asks for them
-  cooperative,
+  automatic,    // the best that the kernel takes
+  cooperative,  // a thread that computes is not interrupted for a completion
   plain
 };
 

@@ -58,8 +58,8 @@ std::uint64_t Site::tag_of(Kind kind, std::size_t slot, std::uint32_t generation
 // Half of the completions' room: a cancel may need as much again.
 Site::Site(sched::Worker& owner, std::unique_ptr<Ring> ring, io::sys::UniqueFd bell)
     : owner_(owner),
-      ring_(std::move(ring)),
       bell_(std::move(bell)),
+      ring_(std::move(ring)),
       brief_limit_(std::max<std::size_t>(ring_->completions() / 2, 1)) {
   slots_.reserve(kFirstSlots);
 }
@@ -73,22 +73,29 @@ bool Site::is_here() const noexcept { return sched::current_worker() == &owner_;
 void Site::start(Op& op) noexcept {
   const base::TsanInternal internal;
   RAMIE_ASSERT(is_here());
-  live_.fetch_add(1, base::kRelaxed);
-  metrics_.started.add();
-  if (op.is_brief) metrics_.files.add();
+  live_.fetch_add(1, base::kSeqCst);
+  sched::WakeList wakes;
   {
-    const std::lock_guard lock(mutex_);
-    base::List<Op>& line = op.is_brief ? queued_ : urgent_;
-    if (!line.is_empty() || !admit(op)) {
-      metrics_.queued.add();
-      op.state = Op::State::queued;
-      line.push_back(op);
+    std::unique_lock ring_lock(ring_mutex_);
+    if (RAMIE_MUTANT(471)) ring_lock.unlock();
+    metrics_.started.add();
+    if (op.is_brief) metrics_.files.add();
+    admit_or_queue(op);
+    if (!op.may_batch) {  // else park(), reap() or visit() submits
+      survive(submit());
+      take_completions(wakes);
     }
   }
-  if (op.may_batch) return;  // park() or reap() submits
-  survive(submit());
-  sched::WakeList wakes;
-  take_completions(wakes);
+  owner_.ensure_watcher();
+}
+
+void Site::admit_or_queue(Op& op) noexcept {
+  const std::lock_guard lock(mutex_);
+  base::List<Op>& line = op.is_brief ? queued_ : urgent_;
+  if (line.is_empty() && admit(op)) return;
+  metrics_.queued.add();
+  op.state = Op::State::queued;
+  line.push_back(op);
 }
 
 // Under the mutex. False: there is no room, in the kernel or for a slot.
@@ -159,6 +166,7 @@ void Site::cancel(Op& op) noexcept {
   }
   if (!want_cancel(op)) return;
   sched::WakeList wakes;
+  const std::lock_guard ring_lock(ring_mutex_);
   push_waiting(wakes);
   survive(submit());
   take_completions(wakes);
@@ -183,7 +191,7 @@ bool Site::want_cancel(Op& op) noexcept {
   return true;
 }
 
-// The owner: cancels, then operations that wait for room. What cannot be pushed stays where it is;
+// Cancels, then operations that wait for room. What cannot be pushed stays where it is;
 // what was cancelled before the kernel saw it is DONE.
 void Site::push_waiting(sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
@@ -237,8 +245,13 @@ void Site::settle(const Event& event, sched::WakeList& wakes) noexcept {
   switch (static_cast<Kind>(event.tag & 0xff)) {
     case Kind::op: settle_op(event, wakes); return;
     case Kind::cancel: repeat_cancel(event); return;
-    case Kind::shard: disarm(static_cast<int>(event.tag >> kSlotShift)); return;
-    case Kind::bell: is_bell_armed_ = (event.flags & Ring::kMore) != 0 || RAMIE_MUTANT(363); return;
+    case Kind::shard:
+      if (is_here() || !RAMIE_MUTANT(476)) disarm(static_cast<int>(event.tag >> kSlotShift));
+      return;
+    case Kind::bell:
+      is_bell_armed_ = (event.flags & Ring::kMore) != 0 || RAMIE_MUTANT(363);
+      was_rung_ = !is_here() && !RAMIE_MUTANT(470);
+      return;
   }
   metrics_.stale.add();
 }
@@ -301,15 +314,18 @@ Result<void> Site::await(Op& op, sched::Wait& wait) noexcept {
 
 void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   sched::WakeList wakes;
+  const std::lock_guard ring_lock(ring_mutex_);
   push_waiting(wakes);
   woken_.append(wakes.fibers());
-  if (!woken_.is_empty()) max_wait = base::Nanos(0);
+  if (!woken_.is_empty() || std::exchange(was_rung_, false)) max_wait = base::Nanos(0);
   if (!is_bell_armed_)
     is_bell_armed_ = RAMIE_MUTANT(375) ||
                      push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
   const bool is_deaf = !is_bell_armed_ || (poll_fd >= 0 && !arm(poll_fd));
   metrics_.enters.add();
+  if (RAMIE_MUTANT(472)) ring_mutex_.unlock();
   const int error = ring_->wait(bound(max_wait, is_deaf));
+  if (RAMIE_MUTANT(472)) ring_mutex_.lock();
   survive(error);
   is_put_off_ = is_put_off(error) && error != -ETIME && error != -EINTR;
   if (!is_put_off_) return;
@@ -317,7 +333,10 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   (void)base::sys::futex_wait(&nobody, 0, kNap);  // no spin
 }
 
-bool Site::is_quiet(int poll_fd) const noexcept { return !is_put_off_ && is_armed(poll_fd); }
+bool Site::is_quiet(int poll_fd) const noexcept {
+  const std::lock_guard ring_lock(ring_mutex_);
+  return !is_put_off_ && is_armed(poll_fd);
+}
 
 bool Site::is_armed(int poll_fd) const noexcept {
   const auto end = armed_.begin() + static_cast<std::ptrdiff_t>(armed_count_);
@@ -360,9 +379,23 @@ void Site::unpark_from_any_thread() noexcept { io::sys::ring(bell_.get()); }
 
 void Site::reap(sched::FiberList& out) noexcept {
   if (!RAMIE_MUTANT(384)) out.append(woken_);
-  if (!has_inflight() && !ring_->has_news()) return;
+  const std::lock_guard ring_lock(ring_mutex_);
+  if (has_inflight() || ring_->has_news()) sweep(out);
+}
+
+// U9. The owner sleeps with the lock, so whoever comes while it is here goes away.
+void Site::visit(sched::FiberList& out) noexcept {
+  std::unique_lock ring_lock(ring_mutex_, std::defer_lock);
+  if (RAMIE_MUTANT(473)) ring_lock.lock();
+  else if (!RAMIE_MUTANT(474) && !ring_lock.try_lock()) return;
+  const std::size_t before = out.size();
+  sweep(out);
+  metrics_.visits.add(out.size() - before);
+}
+
+void Site::sweep(sched::FiberList& out) noexcept {
   sched::WakeList wakes;
-  push_waiting(wakes);
+  if (is_here() || !RAMIE_MUTANT(475)) push_waiting(wakes);
   if (ring_->needs_enter()) survive(submit());
   if (!RAMIE_MUTANT(381)) take_completions(wakes);
   out.append(wakes.fibers());

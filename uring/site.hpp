@@ -5,8 +5,12 @@
 //   start(op): push, submit,        park(): push what waits, sleep     cancel(op): into the inbox,
 //   settle what has completed       reap(): the same, settle           unpark the owner
 //
-// Only the owner's thread touches the ring. What a foreign fiber needs is under `mutex_`: the state
-// of operations, and the inbox of cancels.
+//                                   another worker's loop, while the owner is stuck in a fiber
+//                                   visit(): push what waits, settle
+//
+// Whoever uses the ring holds `ring_mutex_`: the owner, also while it sleeps in the ring, or a
+// worker that visits. What a fiber elsewhere needs is under `mutex_`: the state of operations, and
+// the inbox of cancels. `mutex_` is taken inside `ring_mutex_`.
 //
 // U1 A slot is one operation's from push to final completion. The kernel's `user_data` is slot,
 //    generation and kind, never an address: a completion that nobody awaits is counted, not
@@ -22,6 +26,8 @@
 // U7 While a worker sleeps here with the baton of a shard, that very shard is polled in the ring.
 // U8 What may be batched goes to the kernel when the owner next looks or sleeps; a cancel that
 //    comes before that goes there behind it.
+// U9 A visitor never waits for the ring, so it never waits for an owner that sleeps there; and
+//    the owner never sleeps through a bell that another has taken out of the ring.
 #pragma once
 
 #include "io/sys/fd.hpp"
@@ -57,6 +63,7 @@ struct SiteMetrics {
   sched::Counter stale;          // completions that nobody awaited
   sched::Counter enters;         // system calls, to hand over or to sleep
   sched::Counter retries;        // of these: put off by the kernel
+  sched::Counter visits;         // fibers that another worker took out of here
 };
 
 class Site final : public sched::ParkSite {
@@ -86,11 +93,12 @@ class Site final : public sched::ParkSite {
   void cancel_later(Op& op) noexcept;
 
   // --- sched::ParkSite
-  bool has_inflight() const noexcept override { return live_.load(base::kRelaxed) != 0; }
+  bool has_inflight() const noexcept override { return live_.load(base::kSeqCst) != 0; }
   void park(base::Nanos max_wait, int poll_fd) noexcept override;
   bool is_quiet(int poll_fd) const noexcept override;
   void unpark_from_any_thread() noexcept override;
   void reap(sched::FiberList& out) noexcept override;
+  void visit(sched::FiberList& out) noexcept override;
 
   const Ring& ring() const noexcept { return *ring_; }
   const SiteMetrics& metrics() const noexcept { return metrics_; }
@@ -110,8 +118,10 @@ class Site final : public sched::ParkSite {
 
   bool is_here() const noexcept;
   bool admit(Op& op) noexcept;
+  void admit_or_queue(Op& op) noexcept;
   void admit_queued() noexcept;
   bool want_cancel(Op& op) noexcept;
+  void sweep(sched::FiberList& out) noexcept;
   void push_waiting(sched::WakeList& wakes) noexcept;
   bool push(const Entry& entry) noexcept;
   int submit() noexcept;
@@ -129,9 +139,12 @@ class Site final : public sched::ParkSite {
   base::Nanos bound(base::Nanos max_wait, bool is_deaf) noexcept;
 
   sched::Worker& owner_;
-  const std::unique_ptr<Ring> ring_;
   const io::sys::UniqueFd bell_;
+
+  mutable base::Mutex ring_mutex_;
+  const std::unique_ptr<Ring> ring_;
   base::Plain<bool> is_bell_armed_ = false;
+  base::Plain<bool> was_rung_ = false;   // another worker has heard the bell
   std::array<int, kMaxShards> armed_{};  // epolls that are polled in the ring
   std::size_t armed_count_ = 0;
   bool is_put_off_ = false;  // the kernel has not taken all that was pushed before the last sleep
@@ -146,7 +159,7 @@ class Site final : public sched::ParkSite {
   base::List<Op> cancels_;  // to be sent
   base::List<Op> repeats_;  // to be sent again, at `repeat_at_`
   base::Instant repeat_at_{};
-  sched::FiberList woken_;  // by park(), for reap()
+  sched::FiberList woken_;  // by park(), for reap(): the owner's
   base::Atomic<std::uint32_t> live_{0};  // started and not DONE
   SiteMetrics metrics_;
 };

@@ -1,10 +1,12 @@
 // Goal: P1, P3 and P4 together: no element waits while all workers sleep, one worker drives the
-// shard, and a worker stuck in one fiber leaves neither sockets nor sleepers unattended.
+// shard, and a worker stuck in one fiber leaves neither sockets nor sleepers unattended. P5: nor
+// the operations that are in its site.
 // Method: the shipped IdleSet, Baton and ParkWord, put together as worker_sleep.cpp does it.
 //
 //   submit     push, fence, choose a sleeper unless somebody searches, unpark it
 //   worker     take; search; announce, stop searching, fence, look again, sleep, retract
 //   sleep      in the driver with the baton, else on the futex; bounded for the watcher
+//   operate    count the operation, look whether somebody watches
 #include "sched/idle.hpp"
 #include "sched/park_word.hpp"
 #include "tests/model/model.hpp"
@@ -34,6 +36,10 @@ enum : int {
   kFoundAtLastIsSilent = 40,
   kWatcherNeverDrives = 41,
   kClosesTooLate = 42,
+  kStartIsSilent = 480,
+  kComesOutSilently = 481,
+  kSitesAreForgotten = 482,
+  kVisitsNobody = 483,
 };
 
 constexpr int kEvents = 2;
@@ -46,10 +52,14 @@ struct Crew {
     bool is_searching = false;
     bool is_watcher = false;
     bool watch_ran_out = false;
+    bool was_idle = false;
     int seen_activity = 0;
+    Atomic<int> pinned{0};   // its inbox
+    Atomic<int> in_site{0};  // operations in its site, complete as soon as somebody looks
   };
 
   const std::size_t workers;
+  bool gives_up = false;  // has watched in vain for long: only a site to watch makes a watcher
   IdleSet idle;
   Member members[3];
   Baton baton;
@@ -60,6 +70,7 @@ struct Crew {
   Atomic<int> ready{0};   // socket events that the kernel has and nobody has polled
   Atomic<int> polled{0};  // those that were polled
   Event all_polled;
+  Event visited;
   // Invisible to the checker: they order nothing.
   int watchers = 0;
   int steps[3] = {};  // the published ticks
@@ -83,6 +94,11 @@ struct Crew {
     if (was.place == ParkWord::kEpoll) epoll.signal();
   }
 
+  void submit_pinned(std::size_t id) {
+    members[id].pinned.fetch_add(1, Order::seq_cst);
+    unpark(id);
+  }
+
   void close() {
     if (!is_mutant(kClosesTooLate)) is_closing.store(true, Order::seq_cst);
     for (std::size_t id = 0; id < workers; ++id) unpark(id);
@@ -101,14 +117,43 @@ struct Crew {
 
   [[nodiscard]] bool find_work(std::size_t id) {
     Member& me = members[id];
-    if (take()) return true;
+    if (take_pinned(id) || take()) return true;
     if (!me.is_searching) me.is_searching = idle.try_begin_search();
     return me.is_searching && take();
   }
 
+  [[nodiscard]] bool take_pinned(std::size_t id) {
+    Atomic<int>& pinned = members[id].pinned;
+    if (pinned.load(Order::acquire) == 0) return false;
+    pinned.fetch_sub(1, Order::relaxed);
+    return true;
+  }
+
   void stop_searching(std::size_t id) {
-    if (!std::exchange(members[id].is_searching, false)) return;
-    if (idle.end_search() && !is_mutant(kLastSearcherIsSilent)) notify_one();
+    Member& me = members[id];
+    bool hands_on = std::exchange(me.was_idle, false) && me.in_site.load(Order::seq_cst) != 0 &&
+                    !is_mutant(kComesOutSilently) && !idle.is_watched();
+    if (std::exchange(me.is_searching, false))
+      hands_on |= idle.end_search() && !is_mutant(kLastSearcherIsSilent);
+    if (hands_on) notify_one();
+  }
+
+  // By a fiber on worker `id`.
+  void operate(std::size_t id) {
+    members[id].in_site.fetch_add(1, Order::seq_cst);
+    if (!is_mutant(kStartIsSilent) && !idle.is_watched()) notify_one();
+  }
+
+  [[nodiscard]] bool has_site_to_watch(std::size_t asker) const {
+    for (std::size_t id = 0; id < workers && !is_mutant(kSitesAreForgotten); ++id)
+      if (id != asker && members[id].in_site.load(Order::seq_cst) != 0 && !idle.is_asleep(id))
+        return true;
+    return false;
+  }
+
+  void visit_sites(std::size_t visitor) {
+    for (std::size_t id = 0; id < workers && !is_mutant(kVisitsNobody); ++id)
+      if (id != visitor && members[id].in_site.exchange(0, Order::acq_rel) != 0) visited.signal();
   }
 
   void park(std::size_t id) {
@@ -117,7 +162,9 @@ struct Crew {
     const bool ends = !is_mutant(kSearchOn) && std::exchange(me.is_searching, false);
     const bool was_last = ends && idle.end_search();
     if (!is_mutant(kNoParkFence)) fence(Order::seq_cst);
-    const bool may_sleep = !is_closing.load(Order::seq_cst) && work.load(Order::relaxed) <= 0;
+    const bool may_sleep = !is_closing.load(Order::seq_cst) &&
+                           members[id].pinned.load(Order::seq_cst) == 0 &&
+                           work.load(Order::relaxed) <= 0;
     if (may_sleep || is_mutant(kNoSecondLook)) {
       sleep(id);
     } else {
@@ -128,6 +175,7 @@ struct Crew {
   }
 
   void come_back(std::size_t id) {
+    members[id].was_idle = true;
     if (!idle.retract(id)) members[id].is_searching = true;
   }
 
@@ -143,7 +191,8 @@ struct Crew {
     const bool has_watched = std::exchange(me.watch_ran_out, false);
     const int now = activity(id);
     const bool others_move = std::exchange(me.seen_activity, now) != now;
-    if (idle.sleepers() != workers && !is_mutant(kNobodyWatches)) {
+    const bool may_watch = gives_up ? has_site_to_watch(id) : idle.sleepers() != workers;
+    if (may_watch && !is_mutant(kNobodyWatches)) {
       me.is_watcher = idle.try_watch();
       if (me.is_watcher) check(std::exchange(watchers, watchers + 1) == 0, "two watchers");
     }
@@ -156,6 +205,7 @@ struct Crew {
     } else {
       sleep_on_futex(id);
     }
+    if (gives_up) visit_sites(id);
     if (std::exchange(me.is_watcher, false) && !is_mutant(kWatchKept)) {
       --watchers;
       idle.stop_watching();
@@ -318,6 +368,46 @@ TEST_CASE("Idle model: a worker stuck in one fiber leaves the sockets to another
       {kNobodyWatches, "no sleep is bounded"},
       {kWatcherNeverDrives, "the watcher leaves the baton for ever"},
       {kWatchKept, "the watcher keeps the role when it has work"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Idle model: a worker stuck in a fiber that started an operation is visited") {
+  check_model("idle: an operation, and stuck (P5)", [] {
+    Crew crew(2);
+    crew.gives_up = true;
+    const auto run_one = [&](std::size_t id) {
+      crew.operate(id);
+      crew.visited.wait();
+      crew.close();
+    };
+    Thread one([&] { crew.run(0, [&] { run_one(0); }); });
+    Thread two([&] { crew.run(1, [&] { run_one(1); }); });
+    crew.submit();
+  }, {{kStartIsSilent, "an operation is started, and nobody is woken to watch"},
+      {kSitesAreForgotten, "who goes to sleep does not look at the sites"},
+      {kVisitsNobody, "the watcher does not visit"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Idle model: a worker that comes out of its site and gets stuck in a fiber is visited") {
+  check_model("idle: out of the site, and stuck (P5)", [] {
+    Crew crew(2);
+    crew.gives_up = true;
+    Cell<int> started{0};
+    const auto run_one = [&] {
+      if (started == 0) {
+        started = 1;
+        crew.operate(0);
+        return;
+      }
+      crew.visited.wait();
+      crew.close();
+    };
+    Thread one([&] { crew.run(0, run_one); });
+    Thread two([&] { crew.run(1, [] {}); });
+    crew.submit_pinned(0);
+    crew.submit_pinned(0);
+  }, {{kComesOutSilently, "nobody is woken to watch"},
+      {kSitesAreForgotten, "who goes to sleep does not look at the sites"},
+      {kVisitsNobody, "the watcher does not visit"}}, {.preemptions = 2});
 }
 
 TEST_CASE("Idle model: a shutdown reaches the workers that sleep and those that are about to") {

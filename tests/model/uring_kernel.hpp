@@ -41,6 +41,7 @@ class Uring {
     int bell_ends = 0;            // completions of the bell that may be its last
     int ghosts = 0;               // final completions that may come again later
     int many = 2;                 // results of kMany before its last
+    bool is_free = false;         // operations end, and bells are heard, when a visitor looks
     bool is_lazy = false;         // operations end only while the worker sleeps, in order
     bool is_busy = false;         // says EBUSY as long as the completions' queue overflows
   };
@@ -92,6 +93,7 @@ class Uring {
   void arm(const uring::Entry& entry);
   void cancel(const uring::Entry& entry);
   void make_progress();
+  void pass_time();
   void go_on(std::size_t which);
   void end(std::size_t which, int result);
   void post(const uring::Event& event);
@@ -106,8 +108,8 @@ class Uring {
   static Uring* current_;
 
   Rules rules_;
-  Cell<int> owner_{0};  // whoever uses the ring writes it: one thread does
-  Event wire_;          // the bell was rung, or the shard has become readable
+  Cell<int> user_{0};  // whoever uses the ring writes it: one at a time
+  Event wire_;         // the bell was rung, or the shard has become readable
   // Invisible to the checker: set in the step that signals, read in the one that has waited.
   bool is_rung_ = false, is_readable_ = false;
   bool was_rung_ = false;                       // nobody drains the bell: it is readable for ever

@@ -2,101 +2,18 @@
 // kernel until then, and by nobody touched afterwards; a wait that a cancel ended continues on
 // another thread; nothing waits for ever, whatever the kernel puts off, passes by or overflows.
 // Method: the shipped uring::Site, Handle::run() and worker_sleep.cpp, on an io_uring of the model.
-#include "tests/model/uring_kernel.hpp"
-#include "tests/model/worker.hpp"
-
-#include "io/handle.hpp"
-#include "uring/handle.hpp"
-
-#include <ramie/sync/notify.hpp>
+#include "tests/model/uring_rig.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <memory>
 #include <mutex>
-#include <utility>
 #include <vector>
 
 using namespace ramie::model;
 using enum Loop::Place;
 namespace uring = ramie::uring;
-
-namespace {
-
-// What stands on a fiber's stack; here on the heap, where the checker sees late touches.
-struct Frame {
-  uring::Op op;
-  Cell<int> memory{0};
-};
-
-// The sockets: each time that they are readable wakes one who waits for them.
-struct Shard final : ramie::sched::Driver {
-  void turn(ramie::base::Nanos max_wait, ramie::sched::FiberList&) noexcept override {
-    check(max_wait.count() == 0, "it sleeps here, and not in its ring");
-    if (!Uring::current().clear_readable()) return;
-    turns.fetch_add(1, Order::release);
-    readable.notify_one();
-  }
-  void unpark() noexcept override {}
-  int poll_fd() const noexcept override { return Uring::kShard; }
-  void shut_down(ramie::sched::FiberList&) noexcept override {}
-
-  ramie::sync::Notify readable;
-  Atomic<int> turns{0};
-};
-
-struct Rig {
-  explicit Rig(std::vector<Loop::Place> fibers, const Uring::Rules& rules = {},
-               ramie::sched::Driver* shard = nullptr)
-      : stage(1, shard), kernel(rules), loop(stage, std::move(fibers)) {}
-  ~Rig() {
-    const uring::Site* site = handle->driver().site(0);
-    if (site == nullptr) return;
-    check(site->live() == 0, "an operation is still counted");
-    check(kernel.is_empty(), "an operation is still in flight");
-    check(site->metrics().completed.get() == site->metrics().started.get(),
-          "an operation did not end, or twice");
-  }
-
-  std::unique_ptr<Frame> make_frame(std::uint8_t code) {
-    auto frame = std::make_unique<Frame>();
-    frame->op.entry.opcode = code;
-    frame->op.entry.address = reinterpret_cast<std::uintptr_t>(&frame->memory);
-    frame->op.is_brief = code == kRead;
-    frame->op.may_batch = may_batch || code == kRecv;
-    if (code == kSend) frame->memory = kData;
-    if (code == kRead) asked.push_back(&frame->memory);
-    return frame;
-  }
-
-  // On a fiber. Returns the kernel's last word: kData, -ECANCELED, or 0 if it never heard of us.
-  int operate(std::uint8_t code, bool is_patient = false) {
-    auto frame = make_frame(code);
-    const auto result = handle->run(frame->op);
-    const int end = kernel.end_of(frame->memory);
-    if (result) {
-      check(result->result == kData && end == kData, "not the kernel's result");
-      check(frame->memory == kData, "data is missing");
-    } else {
-      check(!is_patient, "nobody cancels it");
-      const auto why = result.error();
-      check(why == ramie::errc::canceled || why == ramie::errc::shutting_down, "it failed");
-      check(end != kData, "data came, and was lost");
-    }
-    return end;
-  }
-
-  Stage stage;
-  Uring kernel;
-  Loop loop;
-  std::unique_ptr<ramie::io::Handle> io = *ramie::io::Handle::create(1);
-  std::unique_ptr<uring::Handle> handle = *uring::Handle::create(*io, 2, {});
-  std::vector<const Cell<int>*> asked;
-  bool may_batch = false;
-};
-
-}  // namespace
 
 TEST_CASE("Uring model: an operation ends once, its data are there, its frame is free") {
   check_model("uring: one operation", [] {

@@ -44,7 +44,8 @@ void Loop::queue(Seat& seat) {
     return set_worker(nullptr);
   }
   const auto number = static_cast<std::size_t>(std::ranges::find(seats_, &seat) - seats_.begin());
-  if (fibers_[number] == moves && choose(2) == 1) seat.runnable.signal();
+  const Place place = fibers_[number];
+  if (place == leaves || (place == moves && choose(2) == 1)) seat.runnable.signal();
   else worker_->submit_pinned(*seat.fiber);
 }
 
@@ -89,6 +90,8 @@ void Worker::run() noexcept {
   }
 }
 
+void Worker::ensure_watcher() noexcept {}
+
 void Worker::submit_pinned(Fiber& fiber) noexcept {
   {
     const std::lock_guard lock(inbox_mutex_);
@@ -107,6 +110,7 @@ void Worker::submit_batch(FiberList& batch) noexcept {
 bool Scheduler::has_work_anywhere(const Worker&) const noexcept { return false; }
 bool Scheduler::has_unattended_shard() const noexcept { return false; }
 bool Scheduler::has_lifo_waiting(const Worker&) const noexcept { return false; }
+bool Scheduler::has_site_to_watch(const Worker&) const noexcept { return false; }
 std::uint64_t Scheduler::activity(const Worker&) const noexcept { return 0; }
 void Scheduler::notify_one() noexcept {}
 

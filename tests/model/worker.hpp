@@ -5,7 +5,7 @@
 //             is a thread of the model, and the worker stands still while one has its turn
 //
 // A fiber that `moves` goes on here when it is woken or, the checker tries both, at once on a
-// thread of its own: as if another worker had stolen it.
+// thread of its own: as if another worker had stolen it. One that `leaves` always does.
 #pragma once
 
 #include "sched/worker.hpp"
@@ -18,7 +18,7 @@ namespace ramie::model {
 
 class Loop final : public Runner {
  public:
-  enum Place : bool { stays, moves };
+  enum Place : std::uint8_t { stays, moves, leaves };
 
   // For so many fibers, in the order in which they are made. One in a run.
   Loop(Stage& stage, std::vector<Place> fibers);
@@ -28,6 +28,7 @@ class Loop final : public Runner {
   void run_one(sched::Fiber& fiber);
   [[nodiscard]] static Loop& current() { return *current_; }
   [[nodiscard]] sched::Worker& worker() noexcept { return *worker_; }
+  [[nodiscard]] sched::Worker& elsewhere() noexcept { return *elsewhere_; }
   [[nodiscard]] Stage& stage() noexcept { return stage_; }
 
   void queue(Seat& seat) override;

@@ -3,6 +3,7 @@
 #include "sched/park_site.hpp"
 #include "sched/fiber.hpp"
 #include "sched/wait.hpp"
+#include "sched/worker.hpp"
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/net.hpp>
@@ -49,6 +50,7 @@ class MockRing final : public ParkSite {
       operations_.push_back(waiter);
       ++inflight_;
     }
+    current_worker()->ensure_watcher();
     (void)wait.park();
     const std::lock_guard lock(mutex_);  // who completed it is out
   }
@@ -89,7 +91,13 @@ class MockRing final : public ParkSite {
     out.append(wakes.fibers());
   }
 
+  void visit(FiberList& out) noexcept override {
+    ++visits;
+    reap(out);
+  }
+
   std::atomic<int> parks{0};
+  std::atomic<int> visits{0};
   std::atomic<int> unparks{0};
 
  private:
@@ -198,6 +206,34 @@ TEST_CASE("ParkSite: sockets are served although every worker sleeps there", "[s
   CHECK(accepting.join() == true);
   spin_until([&] { return rings.all[0]->complete(); });
   CHECK(operating.join().has_value());
+}
+
+TEST_CASE("ParkSite: a worker stuck in a fiber leaves what completes there to another worker",
+          "[sched][park]") {
+  const ramie_test::Watchdog watchdog;
+  Rings rings;
+  SchedRuntime runtime(ramie_test::with_workers(2), rings.prepare());
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<bool> has_ended{false};
+    std::atomic<bool> is_stuck{false};
+    std::atomic<int> home{-1};
+    auto stuck = spawn([&] {
+      auto operating = spawn([&] {
+        home = ramie::current::worker_index();
+        rings.here().operate();
+        has_ended = true;
+      });
+      while (home == -1) ramie::yield_now();
+      is_stuck = true;
+      if (home == ramie::current::worker_index()) spin_until([&] { return has_ended.load(); });
+      return operating.join().has_value();
+    });
+    spin_until([&] { return is_stuck.load(); });
+    if (round % 2 != 0) std::this_thread::sleep_for(20ms);  // the watcher has given up
+    spin_until([&] { return rings.all[0]->complete() || rings.all[1]->complete(); });
+    CHECK(stuck.join() == true);
+  }
+  CHECK(rings.all[0]->visits + rings.all[1]->visits > 0);
 }
 
 TEST_CASE("ParkSite: a shutdown waits for the completion of what is in flight", "[sched][park]") {

@@ -11,6 +11,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <span>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -61,8 +64,7 @@ void in_small_ring(std::size_t workers, F&& function) {
 }  // namespace
 
 TEST_CASE("Ring: each mode is made, or the next that the kernel takes", "[uring]") {
-  for (const RingMode mode : {RingMode::automatic, RingMode::deferred, RingMode::cooperative,
-                              RingMode::plain}) {
+  for (const RingMode mode : {RingMode::automatic, RingMode::cooperative, RingMode::plain}) {
     auto ring = Ring::create({.entries = 8, .completions = 0, .mode = mode});
     REQUIRE(ring.has_value());
     CHECK((*ring)->mode() >= mode);
@@ -78,6 +80,34 @@ TEST_CASE("Ring: each mode is made, or the next that the kernel takes", "[uring]
     CHECK(events[0].tag == 42);
     CHECK((*ring)->wait(1ms) == -ETIME);
   }
+}
+
+TEST_CASE("Ring: another thread than the one that made it may use it", "[uring]") {
+  const uring_test::Pipe pipe;
+  auto ring = Ring::create({.entries = 8});
+  REQUIRE(ring.has_value());
+  Entry entry;
+  entry.opcode = IORING_OP_POLL_ADD;
+  entry.fd = pipe.ends[0];
+  entry.operation_flags = POLLIN;
+  entry.user_data = 1;
+  CHECK((*ring)->push(entry));
+  CHECK((*ring)->submit() == 0);
+  std::array<ramie::uring::Event, 4> events;
+  int error = -1;
+  std::size_t count = 0;
+  std::thread other([&] {
+    Entry cancel;
+    cancel.opcode = IORING_OP_ASYNC_CANCEL;
+    cancel.address = 1;
+    cancel.user_data = 2;
+    error = (*ring)->push(cancel) ? (*ring)->submit() : -1;
+  });
+  other.join();
+  CHECK(error == 0);
+  while (count < 2 && (*ring)->wait(5s) == 0)
+    count += (*ring)->take(std::span(events).subspan(count));
+  CHECK(count == 2);
 }
 
 TEST_CASE("Ring: what does not fit is refused, and nothing is lost when completions overflow",
