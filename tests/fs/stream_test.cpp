@@ -119,7 +119,7 @@ std::size_t descriptors_of(const std::string& path) {
   std::size_t count = 0;
   std::error_code ignored;
   for (const auto& one : std::filesystem::directory_iterator("/proc/self/fd"))
-    count += std::filesystem::read_symlink(one.path(), ignored) == path ? 1 : 0;
+    count += std::filesystem::read_symlink(one.path(), ignored) == path ? 1U : 0U;
   return count;
 }
 
