@@ -15,17 +15,17 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 INCLUDE_DIRS = sorted(glob.glob(os.path.join(ROOT, "*", "include")))
 HEADERS = sorted(os.path.relpath(path, folder) for folder in INCLUDE_DIRS
                  for path in glob.glob(folder + "/ramie/**/*.hpp", recursive=True))
-FLAGS = ["-std=c++23", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-fsyntax-only",
+FLAGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-fsyntax-only",
          "-xc++", "-"] + [f"-I{folder}" for folder in INCLUDE_DIRS]
 C_HEADERS = "#include <signal.h>\n#include <time.h>\n#include <sys/select.h>\n"
 COMPILER = ["c++"]
 
 
-def compile_errors(before, header):
+def compile_errors(before, header, standard="c++23"):
     """What the compiler says about a program that includes `header` twice, after `before`."""
     program = f"{before}#include <{header}>\n#include <{header}>\nint main() {{}}\n"
-    run = subprocess.run(COMPILER + FLAGS, input=program, capture_output=True, text=True,
-                         check=False)
+    run = subprocess.run([*COMPILER, f"-std={standard}", *FLAGS], input=program, check=False,
+                         capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     return f"<{header}>:\n{run.stderr}" if run.returncode else ""
 
 
@@ -43,6 +43,17 @@ class PublicHeaders(unittest.TestCase):
 
     def test_each_compiles_after_the_c_headers_of_the_same_names(self):
         self.check_all(C_HEADERS)
+
+    def test_an_older_standard_is_one_sentence(self):
+        sentence = "Ramie needs C++23: compile with -std=c++23, as pkg-config --cflags ramie says"
+        for standard in ("c++17", "c++20"):
+            for header in HEADERS:
+                text = compile_errors("", header, standard)
+                errors = [line for line in text.splitlines() if "error:" in line]
+                self.assertEqual(len(errors), 2, text)
+                self.assertIn(sentence, errors[0])
+                self.assertIn("fatal error: ", errors[1])
+                self.assertIn("compile with -std=c++23", errors[1])
 
 
 if __name__ == "__main__":

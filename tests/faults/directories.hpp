@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
 
 namespace faults {
 
@@ -29,6 +30,27 @@ inline bool make_folder(FolderPath& path) noexcept {
   (void)std::strcat(path, "/ramie-faults-XXXXXX");
   return ::mkdtemp(path) != nullptr;
 }
+
+// A folder with one file, made and removed without the library, and without memory.
+struct Folder {
+  Folder() noexcept { is_there = make_folder(path); }
+  ~Folder() {
+    if (!is_there) return;
+    (void)::unlink(file());
+    path[std::strlen(path) - kFile.size()] = '\0';
+    (void)::rmdir(path);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const char* file() noexcept {
+    if (!std::string_view(path).ends_with(kFile)) (void)std::strcat(path, kFile.data());
+    return path;
+  }
+
+  static constexpr std::string_view kFile = "/file";
+  FolderPath path;
+  bool is_there = false;
+};
 
 class Directories {
  public:

@@ -301,27 +301,6 @@ void talk(Findings& findings) {
 
 // --- files ---------------------------------------------------------------------------------------
 
-// A folder with one file, made and removed without the library, and without memory.
-struct Folder {
-  Folder() noexcept { is_there = make_folder(path); }
-  ~Folder() {
-    if (!is_there) return;
-    (void)::unlink(file());
-    path[std::strlen(path) - kFile.size()] = '\0';
-    (void)::rmdir(path);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const char* file() noexcept {
-    if (!std::string_view(path).ends_with(kFile)) (void)std::strcat(path, kFile.data());
-    return path;
-  }
-
-  static constexpr std::string_view kFile = "/file";
-  FolderPath path;
-  bool is_there = false;
-};
-
 void use_whole_files(Findings& findings, const char* path) {
   if (!is_good(findings, "fs::write", ramie::fs::write(path, "content"))) return;
   if (is_good(findings, "fs::append", ramie::fs::append(path, " and more"))) {

@@ -1,6 +1,7 @@
 // TcpListener: binding, and accepting whatever happens meanwhile.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/support/tcp_pair.hpp"
 
 #include <ramie/cancel.hpp>
@@ -49,7 +50,8 @@ TEST_CASE("bind: a port alone is every address, of both families") {
       auto listener = ramie::or_throw(TcpListener::bind(any));
       const std::string port = std::to_string(listener.local_addr()->port());
       CHECK(TcpStream::connect("127.0.0.1:" + port).has_value());
-      if (listener.local_addr()->is_ipv6()) CHECK(TcpStream::connect("[::1]:" + port).has_value());
+      if (listener.local_addr()->is_ipv6() && has_ipv6())
+        CHECK(TcpStream::connect("[::1]:" + port).has_value());
       CHECK(error_of(TcpListener::bind(":" + port)) == std::errc::address_in_use);
     }
     // Without IPv6 it is IPv4's.
@@ -61,19 +63,18 @@ TEST_CASE("bind: a port alone is every address, of both families") {
 
 TEST_CASE("bind: a name is looked up, IPv4 first, the next address if one cannot be bound") {
   in_runtime(2, [] {
-    auto listener = ramie::or_throw(TcpListener::bind("localhost:0"));
+    auto listener = ramie::or_throw(TcpListener::bind("both.test:0"));
     const auto address = *listener.local_addr();
     CHECK(TcpStream::connect(address).has_value());
-    CHECK(TcpStream::connect("localhost:" + std::to_string(address.port())).has_value());
-    const auto found = ramie::net::lookup_host("localhost:0");
+    CHECK(TcpStream::connect("both.test:" + std::to_string(address.port())).has_value());
+    const auto found = ramie::net::lookup_host("both.test:0");
     bool has_ipv4 = false;
     for (const SocketAddr& one : *found) has_ipv4 = has_ipv4 || !one.is_ipv6();
     CHECK(address.is_ipv6() != has_ipv4);
     const Fault fault({.calls = {"bind"}, .error = EADDRNOTAVAIL, .times = Fault::kAlways});
-    CHECK(error_of(TcpListener::bind("localhost:0")) == std::errc::address_not_available);
+    CHECK(error_of(TcpListener::bind("both.test:0")) == std::errc::address_not_available);
     CHECK(fault.hits() == found->size());
-    const auto unknown = error_of(TcpListener::bind("no-such-host.invalid:0"));
-    CHECK((unknown == errc::host_not_found || unknown == errc::resolver_failed));
+    CHECK(error_of(TcpListener::bind("none.test:0")) == errc::host_not_found);
   });
 }
 

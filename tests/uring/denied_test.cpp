@@ -5,6 +5,7 @@
 #include "tests/support/child.hpp"
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/places.hpp"
 #include "uring/fs/calls.hpp"
 #include "uring/ring.hpp"
 
@@ -126,7 +127,7 @@ TEST_CASE(
   });
   const auto end = run_in_child([] {
     auto runtime = ramie::or_throw(automatic(1).build());
-    const std::string path = "/tmp/ramie-nproc-" + std::to_string(::getpid());
+    const std::string path = ramie_test::kDisk + "/ramie-nproc-" + std::to_string(::getpid());
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     ::unlink(path.c_str());
     faults::limit("nproc=1");
@@ -176,7 +177,7 @@ TEST_CASE("uring: the kernel's restart codes are an interruption to everybody", 
 
 TEST_CASE("uring: a cancel or deadline of an open that stands in the kernel is told as such",
           "[uring]") {
-  const std::string path = "/tmp/ramie-fifo-" + std::to_string(::getpid());
+  const std::string path = ramie_test::kDisk + "/ramie-fifo-" + std::to_string(::getpid());
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
   ramie_test::in_runtime_of(automatic(1), [&] {
     const auto open_it = [&] {

@@ -2,6 +2,8 @@
 // checker's, so that the very code that ships runs under it (tests/model/README.md).
 #pragma once
 
+#include <ramie/api.hpp>
+
 #include <cstddef>
 
 #if defined(RAMIE_MODEL)

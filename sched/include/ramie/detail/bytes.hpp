@@ -2,6 +2,8 @@
 // come out. Functions that take bytes have a template beside them that comes here.
 #pragma once
 
+#include <ramie/api.hpp>
+
 #include <array>
 #include <cstddef>
 #include <iterator>
