@@ -138,9 +138,12 @@ struct Stream {
 
   ramie::io::sys::Bytes receive(int limit) {
     check(++calls <= limit, "the reader spins");
+    // What came last is looked at first: as if in one step.
+    const bool is_over = has_ended.load(Order::acquire);
+    const bool is_bad = error.load(Order::acquire) != 0;
     if (data.load(Order::acquire) > 0) return data.fetch_sub(1, Order::acq_rel), 1;
-    if (error.load(Order::acquire) != 0) return -error.exchange(0, Order::acq_rel);
-    return has_ended.load(Order::acquire) ? 0 : -EAGAIN;
+    if (is_bad) return -error.exchange(0, Order::acq_rel);
+    return is_over ? 0 : -EAGAIN;
   }
 };
 
