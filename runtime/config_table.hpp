@@ -252,7 +252,8 @@ inline constexpr std::array<Row, kFieldCount> kTable{{
      .kind = Kind::choice,
      .words = "none|QUIT|USR1|USR2",
      .effect = "This signal prints every fiber with its state and stack to stderr, unless the "
-               "program has a handler for it (or ignores it) when its first runtime is built."},
+               "program itself has set a handler for it, or ignores it, when its first runtime is "
+               "built. (That a script ignores it in the program's name does not count.)"},
     {.name = "RAMIE_IO",
      .field = Field::io,
      .slot = &Config::io,

@@ -149,7 +149,6 @@ Result<void> check_uring(const Config& config, const uring::RingOptions& options
 
 Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
                                                            const Hooks& hooks) {
-  sched::watch_forks();
   sched::hint_at_detector();
   const bool checks = config.checks == Checks::automatic ? sched::HoldCheck::is_on_by_default()
                                                          : config.checks == Checks::on;

@@ -97,11 +97,13 @@ std::size_t saved_bytes() noexcept {
   return 0;
 }
 
+const std::size_t kSavedBytes = saved_bytes();
+
 }  // namespace
 
 const void* FiberContext::saved_stack() const noexcept {
-  static const std::size_t bytes = saved_bytes();
-  return bytes == 0 || registers == nullptr ? nullptr : static_cast<std::byte*>(registers) + bytes;
+  if (kSavedBytes == 0 || registers == nullptr) return nullptr;
+  return static_cast<std::byte*>(registers) + kSavedBytes;
 }
 
 void ThreadContext::attach() noexcept {

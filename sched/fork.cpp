@@ -20,14 +20,14 @@ void on_forked() noexcept {
   if (Worker* worker = current_worker()) worker->become_copy();
 }
 
-bool install() noexcept {
+// When the program is loaded: a static object of a function would be half made in the child of a
+// fork that comes meanwhile.
+[[maybe_unused]] const bool is_installed = [] {
   base::sys::in_forked_child(&on_forked);
   return true;
-}
+}();
 
 }  // namespace
-
-void watch_forks() noexcept { [[maybe_unused]] static const bool is_installed = install(); }
 
 std::uint32_t fork_number() noexcept { return number.load(base::kRelaxed); }
 

@@ -18,8 +18,6 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-// From now on forks are noticed.
-void watch_forks() noexcept;
 // Which process of the line this is: what was made at another number is the parent's.
 std::uint32_t fork_number() noexcept;
 [[noreturn]] void refuse_copy() noexcept;

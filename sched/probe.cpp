@@ -50,13 +50,13 @@ void on_signal(int, siginfo_t*, void* context) noexcept {
 }
 
 // A fork may come while another thread asks.
-bool forget_in_children() noexcept {
+[[maybe_unused]] const bool is_forgotten_by_children = [] {
   base::sys::in_forked_child([]() noexcept {
     std::construct_at(&mutex);
     state.store(kIdle, base::kRelaxed);
   });
   return true;
-}
+}();
 
 // Under the mutex. False: SIGURG belongs to the program.
 bool install() noexcept {
@@ -119,7 +119,6 @@ constexpr Call kCalls[] = {
 }  // namespace
 
 bool probe(int thread_id, Frames& frames) noexcept {
-  [[maybe_unused]] static const bool is_forgotten_by_children = forget_in_children();
   const std::lock_guard lock(mutex);
   if (state.load(base::kRelaxed) != kIdle || !install()) return false;
   answer.count = 0;

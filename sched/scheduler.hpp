@@ -12,6 +12,7 @@
 
 #include "sched/driver.hpp"
 #include "sched/fiber_slab.hpp"
+#include "sched/fork.hpp"
 #include "sched/idle.hpp"
 #include "sched/injector.hpp"
 #include "sched/stack.hpp"
@@ -208,6 +209,7 @@ class Scheduler {
   base::Atomic<bool> is_closing_{false};
   base::Atomic<std::uint32_t> ended_signal_{0};  // futex: somebody ended while we shut down
   base::Atomic<bool> has_leaked_{false};
+  const std::uint32_t fork_number_ = fork_number();
 };
 
 }  // namespace sched

@@ -3,6 +3,7 @@
 #include "sched/base/sys.hpp"
 #include "sched/base/thread.hpp"
 #include "sched/current.hpp"
+#include "sched/fork.hpp"
 #include "sched/scheduler.hpp"
 
 #include <algorithm>
@@ -105,6 +106,9 @@ void Scheduler::recycle(Fiber& fiber) noexcept {
     worker->give_block_back(fiber);
     return;
   }
+  // In a forked child: another thread may have held the lock for ever, and the blocks are the
+  // parent's.
+  if (fork_number_ != fork_number()) return;
   FiberList one;
   one.push_back(fiber);
   slab_.deposit(one);

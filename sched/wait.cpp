@@ -20,10 +20,10 @@ namespace {
 
 constinit std::atomic<std::size_t> threads_in_waits{0};  // a figure, no part of the protocol
 
-bool forget_in_children() noexcept {
+[[maybe_unused]] const bool is_forgotten_by_children = [] {  // see fork.cpp
   base::sys::in_forked_child([]() noexcept { threads_in_waits.store(0, base::kRelaxed); });
   return true;
-}
+}();
 
 [[noreturn, gnu::cold]] void refuse_to_block_worker() noexcept {
 #if !defined(RAMIE_MODEL)
@@ -133,7 +133,6 @@ bool Wait::end_thread_wait() noexcept {
 void Wait::park_thread() noexcept {
   FiberWord& word = sleeper_.word;
   if (word.commit() == FiberWord::Commit::queue) return;
-  [[maybe_unused]] static const bool is_forgotten_by_children = forget_in_children();
   threads_in_waits.fetch_add(1, base::kRelaxed);
   for (;;) {  // until WakeList::fire() has started us
     const std::uint32_t value = word.futex_value();

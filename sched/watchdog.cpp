@@ -38,13 +38,13 @@ constinit base::Atomic<std::uint32_t> dump_requests{0};
 constinit base::Atomic<std::uint32_t> watchdogs{0};  // that run
 constinit base::Atomic<std::uint32_t> printers{0};   // of these, that dump on a signal
 
-bool forget_in_children() noexcept {
+[[maybe_unused]] const bool is_forgotten_by_children = [] {  // see fork.cpp
   base::sys::in_forked_child([]() noexcept {
     watchdogs.store(0, base::kRelaxed);
     printers.store(0, base::kRelaxed);
   });
   return true;
-}
+}();
 
 base::Nanos interval_of(base::Nanos stall) noexcept {
   if (stall.count() == 0) return kLongest;
@@ -93,7 +93,6 @@ void Watchdog::start() {
   runs_.resize(scheduler_.workers());
   dumps_ = dump_requests.load(base::kRelaxed);
   const std::uint32_t prints = scheduler_.options().watchdog.dumps_on_signal ? 1 : 0;
-  [[maybe_unused]] static const bool is_forgotten_by_children = forget_in_children();
   watchdogs.fetch_add(1, base::kRelaxed);
   printers.fetch_add(prints, base::kSeqCst);
   try {

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <mutex>
 
@@ -51,8 +52,11 @@ void Worker::run() noexcept {
   look_at_clock();
   running_ = &current_fiber_slot();
   AlternateStack signal_stack;
-  if (scheduler_.options().alternate_stacks)
+  if (scheduler_.options().alternate_stacks) {
     has_signal_stack_.store(signal_stack.install(), base::kRelaxed);
+    base::sys::unblock_signal(SIGSEGV);  // blocked, it would end the program without a word
+  }
+  if (scheduler_.options().interrupts) base::sys::unblock_signal(SIGURG);
   base::sys::no_timer_slack();
   if (const auto& cpus = scheduler_.options().cpus; !cpus.empty())
     base::sys::pin_thread({&cpus[index_ % cpus.size()], 1});

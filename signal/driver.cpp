@@ -37,6 +37,7 @@ Driver::~Driver() {
 // The bell is not drained: each ring is an edge. One that comes from now on rings again.
 void Driver::on_ready(sched::WakeList& wakes) noexcept {
   const sched::Worker* worker = sched::current_worker();
+  if (worker != nullptr) pipe::let_in();
   registry_.broadcast(worker == nullptr ? nullptr : &worker->scheduler(), wakes);
 }
 

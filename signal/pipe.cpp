@@ -34,16 +34,36 @@ struct Slot {
 constinit std::array<Slot, kMaxBells> slots;
 constinit base::Atomic<std::size_t> used_slots{0};  // those above have never had a bell
 constinit base::Atomic<SignalSet> pending{0};
-constinit base::Atomic<pid_t> owner{0};  // the process that installed the handlers
+constinit base::Atomic<pid_t> owner{0};      // the process that installed the handlers
 constinit base::Atomic<int> dump_number{0};  // 0: none
 constinit base::Atomic<bool> is_shutdown_armed{false};
 constinit base::Atomic<bool> has_shutdown_come{false};
 const struct sigaction kDefaultAction{};  // SIG_DFL, no flags; not on the handler's stack
 static_assert(base::Atomic<SignalSet>::is_always_lock_free && SIG_DFL == nullptr);
 
-// --- what it does not: under `mutex`
+// --- what it does not: under `mutex`, which is held over each fork: a child finds it free, and all
+// of this whole
 constinit base::Mutex mutex;
 constinit SignalSet installed = 0;
+
+[[maybe_unused]] const bool is_whole_in_children = [] {
+  const auto unlock = []() noexcept { mutex.unlock(); };
+  base::sys::around_forks([]() noexcept { mutex.lock(); }, unlock, unlock);
+  return true;
+}();
+
+// What the program's parent had ignored when the program was loaded: a script that starts us with
+// `&` ignores INT and QUIT in our name. (What the program ignores itself comes later.)
+SignalSet find_ignored() noexcept {
+  SignalSet ignored = 0;
+  for (const int number : {SIGQUIT, SIGUSR1, SIGUSR2}) {
+    struct sigaction present{};
+    if (::sigaction(number, nullptr, &present) == 0 && present.sa_handler == SIG_IGN)
+      ignored |= bit_of(number);
+  }
+  return ignored;
+}
+const SignalSet ignored_by_parent = find_ignored();
 
 bool is_shutdown_kind(int number) noexcept { return number == SIGINT || number == SIGTERM; }
 
@@ -66,6 +86,8 @@ void ring_slot(Slot& slot) noexcept {
 
 // The signal is blocked until we return, so raise() strikes only then.
 [[gnu::noinline]] void act_by_default(int number) noexcept {
+  const bool is_dump = number == dump_number.load(base::kRelaxed);
+  if (is_dump && (ignored_by_parent & bit_of(number)) != 0) return;
   restore_default(number);
   (void)::raise(number);
 }
@@ -123,7 +145,27 @@ bool install_locked(int number) noexcept {
   if (base::inject("sigaction") != 0) return false;
   if (::sigaction(number, &action, nullptr) != 0) return false;  // EINVAL is all it can say
   installed |= bit_of(number);
+  // S7: each runtime that hears its bell lets the signal in.
+  for (const Slot& slot : slots)
+    if (const int bell = slot.bell.load(base::kRelaxed); bell != kNoBell) io::sys::ring(bell);
   return true;
+}
+
+sigset_t set_of(SignalSet signals) noexcept {
+  sigset_t set;
+  (void)::sigemptyset(&set);
+  for (; signals != 0; signals &= signals - 1)
+    (void)::sigaddset(&set, __builtin_ctzll(signals) + 1);
+  return set;
+}
+
+// Under the lock. On this thread, from which the workers of a new runtime inherit their masks.
+bool is_any_blocked() noexcept {
+  sigset_t mask;
+  if (::pthread_sigmask(SIG_BLOCK, nullptr, &mask) != 0) return false;
+  for (SignalSet left = installed; left != 0; left &= left - 1)
+    if (::sigismember(&mask, __builtin_ctzll(left) + 1) == 1) return true;
+  return false;
 }
 
 }  // namespace
@@ -144,12 +186,25 @@ bool install_dump(int number) noexcept {
   if (before == number && is_ours(number)) return true;
   struct sigaction present{};
   if (::sigaction(number, nullptr, &present) != 0) return false;
-  if ((present.sa_flags & SA_SIGINFO) != 0 || present.sa_handler != SIG_DFL) return false;
+  const bool is_inherited =
+      present.sa_handler == SIG_IGN && (ignored_by_parent & bit_of(number)) != 0;
+  if ((present.sa_flags & SA_SIGINFO) != 0) return false;
+  if (present.sa_handler != SIG_DFL && !is_inherited) return false;
   dump_number.store(number, base::kRelaxed);
   installed &= ~bit_of(number);  // the handler gave the default action back, or somebody did
   if (install_locked(number)) return true;
   dump_number.store(0, base::kRelaxed);
   return false;
+}
+
+void let_in() noexcept {
+  SignalSet heard = 0;
+  {
+    const std::lock_guard lock(mutex);
+    heard = installed;
+  }
+  const sigset_t set = set_of(heard);
+  (void)::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 bool is_in_use() noexcept {
@@ -187,7 +242,7 @@ Result<Bell> Bell::create() noexcept {
     if (slots[i].bell.load(base::kRelaxed) != kNoBell) continue;
     slots[i].bell.store(fd.get(), base::kSeqCst);
     if (i >= used_slots.load(base::kRelaxed)) used_slots.store(i + 1, base::kSeqCst);
-    if (pending.load(base::kSeqCst) != 0) io::sys::ring(fd.get());
+    if (pending.load(base::kSeqCst) != 0 || is_any_blocked()) io::sys::ring(fd.get());
     return Bell(std::move(fd), i);
   }
   return failure(std::make_error_code(std::errc::too_many_files_open));

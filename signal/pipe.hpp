@@ -11,6 +11,10 @@
 //     ring its parent's bells: there the signal gets its default action. If the child opens signals
 //     itself, it starts afresh.
 // S4  No bell is rung after its descriptor was closed (the number may be somebody else's by then).
+// S7  A signal that is blocked in all threads would stay with the kernel: whoever started us may
+//     have blocked it. So a worker of each runtime lets in what is heard: the one that opened the
+//     signal, or the one that hears the bell, which is rung for each new kind. Other threads keep
+//     their masks.
 //
 // Handlers that a program had before are replaced, not called: who installs one for the same signal
 // wants to be the only one to decide what it means. signalfd was rejected: every thread of the
@@ -48,6 +52,9 @@ bool is_shutdown_requested() noexcept;
 bool install_dump(int number) noexcept;
 // Some signal is handled that is not the one for dumps: fibers may wait for it.
 bool is_in_use() noexcept;
+
+// On a worker's thread: unblocks all that is handled (S7).
+void let_in() noexcept;
 
 // What has come since the last take().
 SignalSet take() noexcept;

@@ -1,10 +1,12 @@
 // See registry.hpp.
 #include "signal/registry.hpp"
 
+#include "sched/base/sys.hpp"
 #include "sched/fiber.hpp"
 #include "sched/wait.hpp"
 
 #include <mutex>
+#include <new>
 
 namespace ramie {
 inline namespace v0 {
@@ -78,6 +80,31 @@ Registry& Registry::instance() {
   return *registry;
 }
 
+namespace {
+
+// The first use, when the program is loaded: a fork that came during another thread's first use
+// would leave the object half made in the child. The runtimes of before are the parent's: in the
+// child nothing of theirs is touched.
+[[maybe_unused]] const bool is_whole_in_children = [] {
+  try {
+    (void)Registry::instance();
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  base::sys::around_forks([]() noexcept { Registry::instance().lock(); },
+                          []() noexcept { Registry::instance().unlock(); },
+                          []() noexcept { Registry::instance().become_copy(); });
+  return true;
+}();
+
+}  // namespace
+
+void Registry::become_copy() noexcept {
+  while (runtimes_.pop_front() != nullptr) {
+  }
+  unlock();
+}
+
 void Registry::add(Listeners& listeners) noexcept {
   const std::lock_guard lock(mutex_);
   runtimes_.push_back(listeners);
@@ -85,7 +112,7 @@ void Registry::add(Listeners& listeners) noexcept {
 
 void Registry::remove(Listeners& listeners) noexcept {
   const std::lock_guard lock(mutex_);
-  runtimes_.erase(listeners);
+  if (listeners.is_linked()) runtimes_.erase(listeners);  // not in a forked child
 }
 
 void Registry::broadcast(const sched::Scheduler* here, sched::WakeList& own) noexcept {

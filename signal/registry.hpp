@@ -73,6 +73,11 @@ class Registry {
 
   const CancellationToken& shutdown_token() const noexcept { return shutdown_token_; }
 
+  // Around a fork, and in its child.
+  void lock() noexcept { mutex_.lock(); }
+  void unlock() noexcept { mutex_.unlock(); }
+  void become_copy() noexcept;
+
  private:
   Registry() = default;
 

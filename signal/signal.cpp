@@ -37,6 +37,7 @@ Result<Signal> Signal::open(Kind kind) noexcept {
     return failure(sched::current_scheduler() == nullptr ? errc::no_runtime : errc::unsupported);
   Signal listener(kind, handle->listeners());
   if (auto installed = pipe::install(kind.raw()); !installed) return failure(installed.error());
+  if (sched::current_worker() != nullptr) pipe::let_in();
   return listener;
 }
 
@@ -56,6 +57,7 @@ Result<void> ctrl_c() noexcept {
 CancellationToken shutdown() {
   const CancellationToken& token = Registry::instance().shutdown_token();
   pipe::arm_shutdown();
+  if (sched::current_worker() != nullptr) pipe::let_in();
   return token;
 }
 

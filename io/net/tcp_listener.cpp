@@ -72,11 +72,20 @@ class Reserve {
     fd_ = sys::open_null();
   }
 
+  void lock() noexcept { mutex_.lock(); }
+  void unlock() noexcept { mutex_.unlock(); }
+
  private:
   base::Mutex mutex_;
   int fd_ = -1;
 };
 constinit Reserve reserve;
+
+[[maybe_unused]] const bool is_whole_in_children = [] {
+  const auto unlock = []() noexcept { reserve.unlock(); };
+  base::sys::around_forks([]() noexcept { reserve.lock(); }, unlock, unlock);
+  return true;
+}();
 
 // Says so at most once a second in the whole process.
 void report_shortage(int error) noexcept {

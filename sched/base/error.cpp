@@ -86,6 +86,12 @@ const std::error_category& category() noexcept {
   return instance;
 }
 
+namespace {
+// Made when the program is loaded: a fork during another thread's first use would leave it half
+// made in the child.
+[[maybe_unused]] const std::error_category& made_early = category();
+}  // namespace
+
 int report(std::string_view what, std::error_code code) noexcept {
   char line[512];
   try {

@@ -4,6 +4,7 @@
 
 #include <cxxabi.h>
 #include <dlfcn.h>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -142,7 +143,14 @@ void set_symbol(void* to, std::uintptr_t, const char* name, std::uintptr_t, std:
 }
 
 std::vector<Place> from_debug_information(std::uintptr_t address) {
-  static backtrace_state* const state = backtrace_create_state(nullptr, 1, &ignore, nullptr);
+  // No static object: a fork while it is made would leave it half made in the child. Two threads
+  // may both make one; the loser's stays, too: there is no call that would free it.
+  static constinit std::atomic<backtrace_state*> shared{nullptr};
+  backtrace_state* state = shared.load(std::memory_order_acquire);
+  if (state == nullptr) {
+    backtrace_state* made = backtrace_create_state(nullptr, 1, &ignore, nullptr);
+    if (shared.compare_exchange_strong(state, made, std::memory_order_acq_rel)) state = made;
+  }
   Found found;
   std::vector<Place>& places = found.places;
   if (state == nullptr) return {};

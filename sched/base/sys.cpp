@@ -183,8 +183,20 @@ void block_signals() noexcept {
   (void)::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
+void unblock_signal(int number) noexcept {
+  sigset_t one;
+  (void)::sigemptyset(&one);
+  (void)::sigaddset(&one, number);
+  (void)::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+}
+
 void in_forked_child(void (*act)() noexcept) noexcept {
   (void)::pthread_atfork(nullptr, nullptr, act);
+}
+
+void around_forks(void (*before)() noexcept, void (*after)() noexcept,
+                  void (*in_child)() noexcept) noexcept {
+  (void)::pthread_atfork(before, after, in_child);
 }
 
 [[gnu::noinline]] std::uint64_t random_seed() noexcept {

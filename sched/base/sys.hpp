@@ -80,9 +80,16 @@ void write_stderr(const char* text, std::size_t size) noexcept;
 void write_stderr_within(const char* text, std::size_t size, int milliseconds) noexcept;
 // All signals, on the calling thread.
 void block_signals() noexcept;
+// One signal, on the calling thread, which may have inherited a mask that blocks it.
+void unblock_signal(int number) noexcept;
 // From now on `act` runs in each forked child, before fork() returns there. The child has none of
 // our threads: what they counted or held in this process must be forgotten there.
 void in_forked_child(void (*act)() noexcept) noexcept;
+// The same with `before`, which runs before each fork(), and `after`, which then runs in the
+// parent. For locks of the whole process: held over the fork, they come free, and what they guard
+// whole, to both.
+void around_forks(void (*before)() noexcept, void (*after)() noexcept,
+                  void (*in_child)() noexcept) noexcept;
 std::uint64_t random_seed() noexcept;
 
 }  // namespace sys

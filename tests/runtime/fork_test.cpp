@@ -4,6 +4,7 @@
 // No watchdog here: run_in_child() has its alarm, and must fork before there are threads. (In the
 // child of a process with threads ThreadSanitizer looks away, and then calls epoll_pwait2 twice:
 // the first call's events are lost.)
+#include "sched/base/sys.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/tcp_pair.hpp"
@@ -18,13 +19,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 using namespace std::chrono_literals;
 using ramie::errc;
@@ -73,8 +77,8 @@ TEST_CASE("Fork: a fiber that goes on in the child stops it with a message", "[r
           return;
         }
         status = wait_for(child);
-        is_well = ramie::fs::read("/proc/self/stat").has_value() &&
-                  ramie::sleep_for(1ms).has_value();
+        is_well =
+            ramie::fs::read("/proc/self/stat").has_value() && ramie::sleep_for(1ms).has_value();
       });
       if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT) ::_exit(1);
       if (!is_well) ::_exit(2);
@@ -202,6 +206,122 @@ TEST_CASE("Fork: a thread that has entered a runtime has none in the child", "[r
     }
     if (wait_for(child) != 0) ::_exit(1);
     ::close(ends);
+  });
+  CHECK(end.exit_status == 0);
+}
+
+namespace {
+
+std::atomic<bool> is_inside{false};
+std::atomic<bool> may_leave{false};
+
+// Holds the call that is made under the lock of the signal handlers.
+int stop_inside(const char* call) noexcept {
+  if (std::string_view(call) != "sigaction" || is_inside.exchange(true)) return 0;
+  while (!may_leave.load()) std::this_thread::sleep_for(1ms);
+  return 0;
+}
+
+bool uses_signals() {
+  auto builder = quiet_builder(1);
+  builder.process_wide(true).dump_signal(ramie::runtime::DumpSignal::usr2);
+  auto runtime = builder.build();
+  return runtime && runtime->block_on([] {
+    auto heard = ramie::signal::Signal::open(ramie::signal::Kind::user1());
+    if (!heard || ::kill(::getpid(), SIGUSR1) != 0) return false;
+    return ramie::timeout(10s, [&] { return heard->recv(); }).has_value();
+  });
+}
+
+}  // namespace
+
+// Goal: no lock of the process is left held in a child. Method: the fork comes while another thread
+// is under the lock; it waits for that thread.
+TEST_CASE("Fork: a child of a plain thread builds a runtime, whoever held a lock of ours",
+          "[runtime][fork]") {
+  const auto end = run_in_child([] {
+    ramie::base::sys_injector.store(&stop_inside, std::memory_order_release);
+    std::thread other([] { (void)uses_signals(); });
+    while (!is_inside.load()) std::this_thread::sleep_for(1ms);
+    std::thread opener([] {
+      std::this_thread::sleep_for(50ms);
+      may_leave.store(true);
+    });
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(20);
+      may_leave.store(true);
+      ::_exit(uses_signals() ? 0 : 1);
+    }
+    const int status = wait_for(child);
+    other.join();
+    opener.join();
+    ::_exit(status == 0 ? 0 : 1);
+  });
+  CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("Fork: children of a plain thread build runtimes beside a thread that does the same",
+          "[runtime][fork]") {
+  const auto end = run_in_child(
+      [] {
+        std::atomic<bool> stops{false};
+        std::thread churn([&] {
+          while (!stops.load()) {
+            auto runtime = ramie::or_throw(quiet_builder(1).process_wide(true).build());
+            runtime.block_on([] {
+              (void)ramie::signal::Signal::open(ramie::signal::Kind::user1());
+              auto listener = ramie::net::TcpListener::bind("127.0.0.1:0");
+              (void)ramie::spawn([] { (void)ramie::sleep_for(1us); });
+              (void)ramie::runtime::Handle::current().dump().size();
+            });
+          }
+        });
+        int bad = 0;
+        for (int i = 0; i < 60; ++i) {
+          const pid_t child = ::fork();
+          if (child == 0) {
+            ::alarm(20);
+            const auto runtime = ramie::or_throw(quiet_builder(1).process_wide(true).build());
+            runtime.block_on([] {
+              (void)ramie::signal::Signal::open(ramie::signal::Kind::user1());
+              auto listener = ramie::net::TcpListener::bind("127.0.0.1:0");
+              (void)ramie::sleep_for(100us);
+            });
+            ::_exit(runtime.handle().dump().empty() ? 1 : 0);
+          }
+          bad += wait_for(child) != 0;
+        }
+        stops.store(true);
+        churn.join();
+        ::_exit(bad == 0 ? 0 : 1);
+      },
+      120);
+  CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("Fork: handles of the parent's fibers may be dropped in the child", "[runtime][fork]") {
+  const auto end = run_in_child([] {
+    const Runtime runtime = ramie::or_throw(quiet_builder(2).build());
+    std::atomic<bool> stops{false};
+    std::thread churn([&] {  // gives blocks back, under the slab's lock
+      while (!stops.load()) (void)runtime.spawn([] {}).join();
+    });
+    int bad = 0;
+    for (int i = 0; i < 100; ++i) {
+      std::vector<ramie::JoinHandle<int>> handles;
+      for (int k = 0; k < 20; ++k) handles.push_back(runtime.spawn([] { return 1; }));
+      const pid_t child = ::fork();
+      if (child == 0) {
+        ::alarm(20);
+        handles.clear();
+        ::_exit(0);
+      }
+      bad += wait_for(child) != 0;
+    }
+    stops.store(true);
+    churn.join();
+    ::_exit(bad == 0 ? 0 : 1);
   });
   CHECK(end.exit_status == 0);
 }
