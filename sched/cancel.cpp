@@ -128,15 +128,17 @@ TokenState::TokenState(TokenState* parent) noexcept : parent_(parent) {
   if (!parent_->link(*this) && !RAMIE_MUTANT(208)) canceled_.store(true, base::kRelaxed);
 }
 
-TokenState::~TokenState() {
-  if (parent_ == nullptr) return;
-  parent_->unlink(*this);
-  parent_->release();
-}
-
+// The last reference to the end of a chain drops the whole chain, which may be longer than a stack
+// is deep: a loop, as in cancel().
 void TokenState::release() noexcept {
   const auto order = RAMIE_MUTANT(209) ? base::kRelaxed : base::kAcqRel;
-  if (references_.fetch_sub(1, order) == 1) delete this;
+  TokenState* state = this;
+  while (state != nullptr && state->references_.fetch_sub(1, order) == 1) {
+    TokenState* parent = state->parent_;
+    if (parent != nullptr && !RAMIE_MUTANT(520)) parent->unlink(*state);
+    delete state;
+    state = parent;
+  }
 }
 
 bool TokenState::try_retain() noexcept {
@@ -178,8 +180,9 @@ void TokenState::cancel() noexcept {
   wakes.fire();
   while (TokenNode* node = children.pop_front()) {
     auto* child = static_cast<TokenState*>(node);
-    child->cancel();
-    child->release();
+    child->cancel_own(wakes, children);  // its own children go to the end of the list
+    wakes.fire();
+    if (!RAMIE_MUTANT(521)) child->release();
   }
   if (!RAMIE_MUTANT(206)) release();
 }

@@ -94,7 +94,6 @@ namespace detail {
 class TokenState : public sched::TokenNode {
  public:
   explicit TokenState(TokenState* parent) noexcept;
-  ~TokenState();
 
   void retain() noexcept { references_.fetch_add(1, base::kRelaxed); }
   void release() noexcept;

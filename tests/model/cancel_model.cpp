@@ -109,6 +109,8 @@ TEST_CASE("Cancel model: a tree of tokens is cancelled while it grows and is dro
     root.reset();
   }, {{207, "a child that is being dropped is retained"},
       {208, "a child of a cancelled token is not cancelled"},
-      {209, "the last reference is dropped with a relaxed exchange"}},
+      {209, "the last reference is dropped with a relaxed exchange"},
+      {520, "a token that is dropped stays in its parent's list"},
+      {521, "a cancel keeps its references to children"}},
      {.preemptions = 2, .spurious = true});
 }

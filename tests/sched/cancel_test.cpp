@@ -429,3 +429,36 @@ TEST_CASE("CancellationToken: a waiter's own cancel and deadline end its wait", 
   CHECK((is(ended, errc::canceled) || is(ended, errc::task_canceled)));
   CHECK_FALSE(token.is_canceled());
 }
+
+// Goal: a chain of tokens may be longer than any stack is deep. Method: on the smallest stack.
+TEST_CASE("CancellationToken: a chain of 200,000 is cancelled and dropped in a loop",
+          "[sched][cancel]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(1);
+  const bool is_canceled = GENERATE(false, true);
+  const auto fiber = [is_canceled] {
+    const CancellationToken root;
+    CancellationToken leaf = root;
+    for (int i = 0; i < 200'000; ++i) leaf = leaf.child();
+    if (is_canceled) root.cancel();
+    return leaf.is_canceled();
+  };
+  CHECK(spawn({.stack_size = 1}, fiber).join() == is_canceled);
+}
+
+TEST_CASE("CancellationToken: a wide and deep tree is cancelled whole, and no other",
+          "[sched][cancel]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  const CancellationToken root;
+  const CancellationToken other = root.child();
+  std::vector<CancellationToken> tokens{other.child()};
+  for (std::size_t i = 0; i < 2'000; ++i) tokens.push_back(tokens[i / 2].child());
+  std::vector<JoinHandle<ramie::Result<void>>> waiters;
+  for (std::size_t i = 0; i < tokens.size(); i += 100)
+    waiters.push_back(spawn([token = tokens[i]] { return token.wait(); }));
+  other.cancel();
+  for (auto& waiter : waiters) CHECK(waiter.join().has_value());
+  for (const auto& token : tokens) CHECK(token.is_canceled());
+  CHECK_FALSE(root.is_canceled());
+}
