@@ -1,9 +1,14 @@
 // See ramie/sync/channel_core.hpp: the parts that wait or wake.
 #include <ramie/sync/channel_core.hpp>
 
+#include "sched/base/annotate.hpp"
+#include "sched/base/sys.hpp"
 #include "sched/sync/line.hpp"
 
 #include <ramie/task.hpp>
+
+#include <cstdlib>
+#include <new>
 
 namespace ramie {
 inline namespace v0 {
@@ -15,6 +20,28 @@ RAMIE_API std::uint32_t check_capacity(std::size_t capacity) noexcept {
   RAMIE_CHECK(capacity >= 1 && capacity <= ChannelCore::kMaxCapacity,
               "an mpsc channel of capacity %zu: want 1 to %u", capacity, ChannelCore::kMaxCapacity);
   return static_cast<std::uint32_t>(capacity);
+}
+
+// --- the slots' memory ---------------------------------------------------------------------------
+
+// A mapping of its own: malloc would reuse, and then clear, what is resident already. Under
+// AddressSanitizer all of it is malloc's, which watches it.
+Room::Room(std::size_t count, std::size_t each, std::size_t alignment) {
+  constexpr std::size_t kMapped = std::size_t{32} * 1024;
+  if (__builtin_mul_overflow(count, each, &bytes_)) throw std::bad_alloc();
+  const bool is_aligned = alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+  if (!is_aligned || (bytes_ >= kMapped && RAMIE_ASAN == 0)) {
+    int error = 0;
+    memory_ = base::sys::map(bytes_, error);
+    is_mapped_ = memory_ != nullptr;
+  }
+  if (memory_ == nullptr && is_aligned) memory_ = std::calloc(count, each);
+  if (memory_ == nullptr) throw std::bad_alloc();
+}
+
+Room::~Room() {
+  if (is_mapped_) (void)base::sys::unmap(memory_, bytes_);
+  else std::free(memory_);
 }
 
 // --- senders ------------------------------------------------------------------------------------
@@ -29,8 +56,8 @@ void ChannelCore::clear_line_if_empty() noexcept {
 // Under the senders' lock. False: both words say that somebody stands in line.
 bool ChannelCore::take_permit_or_queue(bool& is_closed) noexcept {
   if (!RAMIE_MUTANT(162)) tail_.fetch_or(kLine, base::kAcqRel);
-  const std::uint64_t head = RAMIE_MUTANT(161) ? head_.load(base::kAcquire)
-                                               : head_.fetch_or(kSendersWait, base::kAcqRel);
+  const std::uint64_t head =
+      RAMIE_MUTANT(161) ? head_.load(base::kAcquire) : head_.fetch_or(kSendersWait, base::kAcqRel);
   const std::uint64_t tail = tail_.load(base::kAcquire);  // from now on nobody but us adds to it
   is_closed = (tail & kClosed) != 0;
   const bool is_first = Line::of(senders_line_).waiters.is_empty();

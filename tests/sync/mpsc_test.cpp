@@ -1,8 +1,14 @@
 // Laws of sync::mpsc: what is sent, received, counted; in line, closed, cancelled.
+#include "sched/base/annotate.hpp"
+#include "tests/support/process.hpp"
 #include "tests/sync/counted.hpp"
 #include "tests/sync/support.hpp"
 
+#include <array>
+#include <cstddef>
 #include <map>
+#include <utility>
+#include <vector>
 
 using namespace ramie_test;
 namespace mpsc = ramie::sync::mpsc;
@@ -71,6 +77,45 @@ TEST_CASE("mpsc: every value arrives once, each sender's in its order", "[sync]"
       }
     }
   });
+}
+
+#if RAMIE_ASAN == 0 && RAMIE_TSAN == 0  // they have memory of their own for ours
+// Goal: the bound of a channel costs address space, its use costs memory.
+TEST_CASE("mpsc: an idle channel with a large bound takes next to no memory", "[sync]") {
+  struct Message {
+    std::array<std::byte, 256> body{};
+  };
+  using Pair = std::pair<mpsc::Sender<Message>, mpsc::Receiver<Message>>;
+  constexpr int kChannels = 300;
+  std::vector<Pair> idle;
+  idle.reserve(kChannels);
+  for (int round = 0; round < 2; ++round) {  // also when malloc has been given such pieces back
+    const std::size_t before = ramie_test::resident_bytes();
+    for (int i = 0; i < kChannels; ++i) idle.push_back(mpsc::channel<Message>(1024));
+    for (auto& [sender, receiver] : idle) {
+      for (int i = 0; i < 4; ++i) CHECK(sender.try_send(Message{}).has_value());
+      CHECK(receiver.try_recv().has_value());
+    }
+    const std::size_t after = ramie_test::resident_bytes();
+    CHECK((after < before || (after - before) / kChannels < 16 * 1024));
+    idle.clear();
+  }
+}
+#endif
+
+TEST_CASE("mpsc: values of any alignment and bounds of any size", "[sync]") {
+  struct alignas(128) Wide {
+    int value = 0;
+  };
+  for (const std::size_t capacity : {std::size_t{1}, std::size_t{3}, std::size_t{5000}}) {
+    auto [sender, receiver] = mpsc::channel<Wide>(capacity);
+    for (std::size_t i = 0; i < 3 * capacity; ++i) {
+      REQUIRE(sender.try_send(Wide{static_cast<int>(i)}).has_value());
+      auto wide = receiver.try_recv();
+      REQUIRE(wide.has_value());
+      CHECK(wide->value == static_cast<int>(i));
+    }
+  }
 }
 
 TEST_CASE("mpsc: len and capacity tell the truth, and full is full", "[sync]") {

@@ -18,12 +18,32 @@
 
 #include <ramie/sync/wait_line.hpp>
 
+#include <cstddef>
+
 namespace ramie {
 inline namespace v0 {
 namespace sync::mpsc::detail {
 
 inline constexpr std::size_t kCacheLine = 128;
 using Flag = ramie::detail::Atomic<bool>;  // of a slot: the value is there
+
+// The slots' memory: zeroes, and above a few pages only address space until a value comes, so an
+// idle channel with a large bound costs next to nothing, and a send never has to ask for memory.
+class Room {
+ public:
+  RAMIE_API Room(std::size_t count, std::size_t each,
+                 std::size_t alignment);  // may throw bad_alloc
+  RAMIE_API ~Room();
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+
+  void* get() const noexcept { return memory_; }
+
+ private:
+  void* memory_ = nullptr;
+  std::size_t bytes_ = 0;
+  bool is_mapped_ = false;
+};
 
 class ChannelCore {
  public:

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -26,13 +25,22 @@ namespace detail {
 template <class T>
 class Channel : public ChannelCore {
  public:
+  static_assert(alignof(T) <= 4096);
   static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
                 "a value that throws on its way would be lost: send a std::unique_ptr to it");
 
   explicit Channel(std::uint32_t capacity)
       : ChannelCore(capacity),
         mask_(std::bit_ceil(capacity) - 1),
-        slots_(std::make_unique<Slot[]>(std::size_t{mask_} + 1)) {}
+        room_(std::size_t{mask_} + 1, sizeof(Slot), alignof(Slot)),
+        slots_(static_cast<Slot*>(room_.get())) {
+    if constexpr (ramie::detail::kIsModel)
+      for (std::size_t i = 0; i <= mask_; ++i) ::new (slots_ + i) Slot;
+  }
+  ~Channel() {
+    if constexpr (ramie::detail::kIsModel)
+      for (std::size_t i = 0; i <= mask_; ++i) slots_[i].~Slot();
+  }
 
   Flag& ready(std::uint32_t position) noexcept { return slots_[position & mask_].ready; }
   T* value(std::uint32_t position) noexcept {
@@ -81,7 +89,8 @@ class Channel : public ChannelCore {
   };
 
   const std::uint32_t mask_;
-  const std::unique_ptr<Slot[]> slots_;
+  const Room room_;
+  Slot* const slots_;  // zeroes are slots that are not ready
 };
 
 }  // namespace detail
@@ -350,7 +359,8 @@ namespace detail {
 RAMIE_API std::uint32_t check_capacity(std::size_t capacity) noexcept;
 }  // namespace detail
 
-/// A new channel that holds at most `capacity` values; memory for them is taken at once.
+/// A new channel that holds at most `capacity` values. Address space for them is taken at once;
+/// memory when values come, so that a send never needs any.
 /// Returns  its two halves.
 /// Errors   throws std::bad_alloc; stops the program unless 1 <= capacity < 2^24.
 /// Blocks   never.
