@@ -2,6 +2,7 @@
 #include <ramie/runtime.hpp>
 
 #include "runtime/config.hpp"
+#include "runtime/config_table.hpp"
 #include "runtime/state.hpp"
 #include "sched/base/assert.hpp"
 #include "sched/base/atomic.hpp"
@@ -9,10 +10,31 @@
 
 #include <cstdlib>
 #include <new>
+#include <type_traits>
+#include <utility>
 
 namespace ramie {
 inline namespace v0 {
 namespace runtime {
+
+namespace {
+
+// `value` in the unit of the row: counts, bytes, micro- or nanoseconds. A stack may be asked for
+// too small: it gets the least that there is.
+template <class V>
+bool is_in_range(const Row& row, V value) {
+  if constexpr (std::is_enum_v<V>) {
+    return true;
+  } else if constexpr (requires { value.count(); }) {
+    return is_in_range(row, value.count());
+  } else {
+    if (std::cmp_less(value, 0) || std::cmp_greater(value, row.max)) return false;
+    const bool may_be_less = row.kind == Kind::stack || (row.zero_is_off && value == 0);
+    return may_be_less || std::cmp_greater_equal(value, row.min);
+  }
+}
+
+}  // namespace
 
 struct Builder::Knobs {
   Config config;
@@ -22,8 +44,10 @@ struct Builder::Knobs {
   bool ignores_environment = false;
   bool is_invalid = false;
 
+  // What is out of its variable's range makes build() fail, whatever the cast would make of it.
   template <class T, class V>
   void put(T Config::* member, V value, Field field) {
+    is_invalid |= !is_in_range(row_of(field), value);
     config.*member = static_cast<T>(value);
     set |= bit(field);
   }
@@ -57,12 +81,10 @@ Builder::Knobs& Builder::knobs() const noexcept {
 }
 
 Builder& Builder::workers(std::size_t count) {
-  knobs().is_invalid |= count == 0 || count > kMaxWorkers;
   knobs().put(&Config::workers, count, Field::workers);
   return *this;
 }
 Builder& Builder::io_shards(std::size_t count) {
-  knobs().is_invalid |= count == 0 || count > 64;
   knobs().put(&Config::io_shards, count, Field::io_shards);
   return *this;
 }
@@ -71,12 +93,10 @@ Builder& Builder::affinity(Affinity where) {
   return *this;
 }
 Builder& Builder::event_interval(std::uint32_t switches) {
-  knobs().is_invalid |= switches == 0;
   knobs().put(&Config::event_interval, switches, Field::event_interval);
   return *this;
 }
 Builder& Builder::global_interval(std::uint32_t switches) {
-  knobs().is_invalid |= switches == 0;
   knobs().put(&Config::global_interval, switches, Field::global_interval);
   return *this;
 }
@@ -88,16 +108,16 @@ Builder& Builder::lifo(std::uint32_t runs) {
   knobs().put(&Config::lifo, runs, Field::lifo);
   return *this;
 }
-Builder& Builder::spin(std::chrono::microseconds time) {
-  knobs().put(&Config::spin, time, Field::spin);
+Builder& Builder::spin(Time<std::chrono::microseconds> time) {
+  knobs().put(&Config::spin, std::chrono::microseconds(time), Field::spin);
   return *this;
 }
-Builder& Builder::watch(std::chrono::microseconds bound) {
-  knobs().put(&Config::watch, bound, Field::watch);
+Builder& Builder::watch(Time<std::chrono::microseconds> bound) {
+  knobs().put(&Config::watch, std::chrono::microseconds(bound), Field::watch);
   return *this;
 }
-Builder& Builder::notify_lazy(std::chrono::microseconds age) {
-  knobs().put(&Config::notify_lazy, age, Field::notify_lazy);
+Builder& Builder::notify_lazy(Time<std::chrono::microseconds> age) {
+  knobs().put(&Config::notify_lazy, std::chrono::microseconds(age), Field::notify_lazy);
   return *this;
 }
 Builder& Builder::stack_size(std::size_t bytes) {
@@ -113,25 +133,24 @@ Builder& Builder::stack_cache(std::size_t bytes) {
   return *this;
 }
 Builder& Builder::blocking_threads(std::size_t limit) {
-  knobs().is_invalid |= limit == 0;
   knobs().put(&Config::blocking_threads, limit, Field::blocking_threads);
   return *this;
 }
-Builder& Builder::blocking_keepalive(std::chrono::nanoseconds time) {
-  knobs().put(&Config::blocking_keepalive, time, Field::blocking_keepalive);
+Builder& Builder::blocking_keepalive(Time<std::chrono::nanoseconds> time) {
+  knobs().put(&Config::blocking_keepalive, std::chrono::nanoseconds(time),
+              Field::blocking_keepalive);
   return *this;
 }
-Builder& Builder::drain_timeout(std::chrono::nanoseconds time) {
-  knobs().put(&Config::drain_timeout, time, Field::drain_timeout);
+Builder& Builder::drain_timeout(Time<std::chrono::nanoseconds> time) {
+  knobs().put(&Config::drain_timeout, std::chrono::nanoseconds(time), Field::drain_timeout);
   return *this;
 }
 Builder& Builder::seed(std::uint64_t seed) {
   knobs().put(&Config::seed, seed, Field::seed);
   return *this;
 }
-Builder& Builder::stall(std::chrono::milliseconds limit) {
-  knobs().is_invalid |= limit.count() < 0 || limit.count() > 60'000;
-  knobs().put(&Config::stall_ms, limit.count(), Field::stall_ms);
+Builder& Builder::stall(Time<std::chrono::milliseconds> limit) {
+  knobs().put(&Config::stall_ms, std::chrono::milliseconds(limit).count(), Field::stall_ms);
   return *this;
 }
 Builder& Builder::deadlock(Deadlock what) {
@@ -151,7 +170,6 @@ Builder& Builder::files(FileBackend backend) {
   return *this;
 }
 Builder& Builder::uring_entries(unsigned count) {
-  knobs().is_invalid |= count < 8 || count > 32'768;
   knobs().put(&Config::uring_entries, count, Field::uring_entries);
   return *this;
 }

@@ -115,7 +115,7 @@ Runtime::~Runtime() {
   if (handle_.state_ != nullptr) handle_.state_->end();
 }
 
-std::vector<std::string> Runtime::shutdown(std::chrono::nanoseconds deadline) {
+std::vector<std::string> Runtime::shutdown(Time<std::chrono::nanoseconds> deadline) {
   if (handle_.state_ == nullptr) return {};
   return handle_.state_->shut_down(deadline);
 }

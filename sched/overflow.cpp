@@ -5,6 +5,7 @@
 #include "sched/current.hpp"
 #include "sched/fiber.hpp"
 
+#include <ucontext.h>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -18,10 +19,20 @@ namespace {
 constexpr std::size_t kAlternateBytes = 64 * 1024;
 struct sigaction before;
 
+// Either the guard was touched, or a frame has stepped over it (code without stack probes) and
+// faults wherever it came to.
+bool has_overflowed(const Fiber* fiber, const void* touched, const void* context) noexcept {
+  if (fiber == nullptr || fiber->stack == nullptr) return false;
+  const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
+  const auto pointer = static_cast<std::uintptr_t>(registers[REG_RSP]);
+  return fiber->stack->guards(touched) ||
+         fiber->stack->is_overrun_at(reinterpret_cast<const void*>(pointer));
+}
+
 // On the alternate stack. Formatting into a local buffer only: the fiber's own stack is full.
 void on_fault(int number, siginfo_t* info, void* context) {
   const Fiber* fiber = current_fiber();
-  if (fiber != nullptr && fiber->stack != nullptr && fiber->stack->guards(info->si_addr)) {
+  if (has_overflowed(fiber, info->si_addr, context)) {
     char line[256];
     const int n = std::snprintf(
         line, sizeof line,

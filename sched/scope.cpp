@@ -218,8 +218,8 @@ Result<void> Scope::join() {
   return {};
 }
 
-std::size_t Scope::drain(std::chrono::nanoseconds grace) noexcept {
-  const base::Instant deadline = base::saturating_add(base::now(), grace);
+std::size_t Scope::drain(detail::Clamped<std::chrono::nanoseconds> grace) noexcept {
+  const base::Instant deadline = base::saturating_add(base::now(), std::chrono::nanoseconds(grace));
   if (core_->join(sched::FiberWord::Shield::no, deadline)) return 0;
   const std::size_t left = core_->size();
   core_->cancel();

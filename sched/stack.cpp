@@ -8,9 +8,10 @@
 #include <sys/mman.h>
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <cstdlib>
 #include <mutex>
 #include <new>
+#include <span>
 
 namespace ramie {
 inline namespace v0 {
@@ -22,26 +23,30 @@ namespace sys = base::sys;
 
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kStacksPerSlab = 64;
+constexpr std::size_t kSlabBytes = std::size_t{256} << 20;  // at most, unless one stack is larger
 constexpr std::size_t kColours = 16;
 // The race detector must not take one fiber's frames for another's: there, every fiber gets fresh
 // memory.
 constexpr bool kReuses = RAMIE_TSAN == 0;
 constexpr std::size_t kRecord = (sizeof(Stack) + 63) / 64 * 64;
 
-constexpr std::size_t round_to_pages(std::size_t bytes) {
+// Whole pages within the bounds: no sum or product below can overflow. (The record needs a page.)
+constexpr std::size_t bounded(std::size_t bytes) {
+  bytes = std::clamp(bytes, StackPool::kLeastSize, StackPool::kMostSize);
   return (bytes + kPage - 1) / kPage * kPage;
+}
+static_assert(StackPool::kMostSize % kPage == 0 && StackPool::kGuard % kPage == 0);
+
+std::int64_t most_maps() noexcept {
+  constexpr std::int64_t kUsual = 65530;
+  char text[24] = {};
+  const int n = sys::read_file("/proc/sys/vm/max_map_count", std::span(text, sizeof text - 1));
+  const std::int64_t limit = n > 0 ? std::strtol(text, nullptr, 10) : 0;
+  return limit > 0 && limit < INT32_MAX ? limit : kUsual;
 }
 
 // Two VMAs a stack, and no more than 45 % of them: the rest belongs to the program.
-std::int64_t stacks_that_mprotect_may_guard() noexcept {
-  long limit = 65530;
-  if (base::inject("open") != 0) return limit * 45 / 100 / 2;
-  if (std::FILE* file = std::fopen("/proc/sys/vm/max_map_count", "re"); file != nullptr) {
-    if (std::fscanf(file, "%ld", &limit) != 1) limit = 65530;
-    std::fclose(file);
-  }
-  return limit * 45 / 100 / 2;
-}
+std::int64_t stacks_that_mprotect_may_guard() noexcept { return most_maps() * 45 / 100 / 2; }
 
 }  // namespace
 
@@ -59,7 +64,7 @@ bool Stack::guards(const void* address) const noexcept {
 
 StackPool::StackPool(const StackOptions& options) noexcept
     : options_(options), guard_(options.guard) {
-  options_.size = round_to_pages(std::max<std::size_t>(options.size, 16 * 1024));
+  options_.size = bounded(options.size);
   if (options.guard == GuardMethod::automatic || options.guard == GuardMethod::mprotect)
     protect_limit_ = stacks_that_mprotect_may_guard();
 }
@@ -71,7 +76,7 @@ StackPool::~StackPool() {
     Slab* slab = slabs_;
     slabs_ = slab->next;
     for (std::size_t i = 0; i < slab->used; ++i) {
-      const std::byte* low = slab->base + i * (kGuard + options_.size) + kGuard;
+      const std::byte* low = slab->base + i * stride() + kGuard;
       base::lsan_root_end(low, options_.size - kRecord);
     }
     (void)sys::unmap(slab->base, slab->bytes);
@@ -83,13 +88,13 @@ int StackPool::install_guard(std::byte* low, bool& has_protected) noexcept {
   GuardMethod method = guard_.load(base::kRelaxed);
   if (method == GuardMethod::off) return 0;
   if (method == GuardMethod::automatic || method == GuardMethod::madvise) {
-    const int error = sys::advise(low, kGuard, sys::kGuardInstall);
+    const int error = sys::advise(low + kGuard - kFaulting, kFaulting, sys::kGuardInstall);
     if (error == 0) {
       guard_.store(GuardMethod::madvise, base::kRelaxed);
       return 0;
     }
-    if (error != -EINVAL || options_.guard == GuardMethod::madvise) return error;
-    // The kernel lacks it, or (no longer the first) this memory is locked.
+    if (error == -ENOMEM || options_.guard == GuardMethod::madvise) return error;
+    // The kernel lacks it, a sandbox refuses it, or (no longer the first) this memory is locked.
     if (method == GuardMethod::automatic) guard_.store(GuardMethod::mprotect, base::kRelaxed);
   }
   has_protected = true;
@@ -107,13 +112,15 @@ int StackPool::protect_guard(std::byte* low) noexcept {
 }
 
 // `low` is the first byte of the guard; the record goes to the upper end.
-Stack* StackPool::place(std::byte* low, std::size_t size, bool pooled, int& error) noexcept {
+Stack* StackPool::place(const std::byte* mapping, std::byte* low, std::size_t size, bool pooled,
+                        int& error) noexcept {
   bool has_protected = false;
   error = install_guard(low, has_protected);
   if (error != 0) return nullptr;
   const std::size_t colour = next_colour_.fetch_add(1, base::kRelaxed) % kColours * 64;
   std::byte* record = low + kGuard + size - kRecord;
-  auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled, has_protected);
+  const auto reach = static_cast<std::size_t>(low + kGuard - mapping);
+  auto* stack = ::new (record) Stack(size - kRecord, kGuard, colour, pooled, has_protected, reach);
   stack->valgrind_id_ = base::valgrind_stack_begin(stack->low(), record);
   base::lsan_root_begin(stack->low(), stack->size());
   return stack;
@@ -121,9 +128,9 @@ Stack* StackPool::place(std::byte* low, std::size_t size, bool pooled, int& erro
 
 // The next unused place of the newest slab. The mutex is held.
 Stack* StackPool::carve(int& error) noexcept {
-  const std::size_t stride = kGuard + options_.size;
-  if (slabs_ == nullptr || slabs_->used == kStacksPerSlab) {
-    const std::size_t bytes = stride * kStacksPerSlab;
+  if (slabs_ == nullptr || (slabs_->used + 1) * stride() > slabs_->bytes) {
+    const std::size_t most = std::clamp<std::size_t>(kSlabBytes / stride(), 1, kStacksPerSlab);
+    const std::size_t bytes = stride() * std::min(most, next_slab_);
     auto* base = static_cast<std::byte*>(sys::map(bytes, error));
     if (base == nullptr) return nullptr;
     (void)sys::advise(base, bytes,
@@ -135,17 +142,23 @@ Stack* StackPool::carve(int& error) noexcept {
       return nullptr;
     }
     slabs_ = slab;
+    next_slab_ = std::min(next_slab_ * 2, kStacksPerSlab);
   }
-  Stack* stack = place(slabs_->base + slabs_->used * stride, options_.size, true, error);
+  std::byte* low = slabs_->base + slabs_->used * stride();
+  Stack* stack = place(slabs_->base, low, options_.size, true, error);
   if (stack != nullptr) ++slabs_->used;
   return stack;
 }
 
 Stack* StackPool::map_odd(std::size_t size, int& error) noexcept {
-  size = round_to_pages(std::max<std::size_t>(size, 16 * 1024));
+  if (size > kMostSize) {
+    error = -EINVAL;
+    return nullptr;
+  }
+  size = bounded(size);
   auto* base = static_cast<std::byte*>(sys::map(kGuard + size, error));
   if (base == nullptr) return nullptr;
-  Stack* stack = place(base, size, false, error);
+  Stack* stack = place(base, base, size, false, error);
   if (stack == nullptr) (void)sys::unmap(base, kGuard + size);
   return stack;
 }
@@ -166,7 +179,28 @@ Stack* StackPool::take(std::size_t size, int& error) noexcept {
     mutex_.unlock();
   }
   if (stack != nullptr) taken_.fetch_add(1, base::kRelaxed);
+  else explain_failure(error);
   return stack;
+}
+
+// The error alone ("Cannot allocate memory") does not say which limit was reached.
+void StackPool::explain_failure(int error) noexcept {
+  static constinit base::Atomic<bool> has_explained{false};
+  if (error != -ENOMEM || has_explained.exchange(true, base::kRelaxed)) return;
+  const std::int64_t guarded = protected_.load(base::kRelaxed);
+  if (guarded > 0 && guarded >= protect_limit_) {
+    base::warn(
+        "no more stacks for fibers: %ld have a guard by mprotect, which is all that "
+        "vm.max_map_count=%ld allows; set it to 5 for each fiber (sysctl -w "
+        "vm.max_map_count=%ld for %ld fibers), or set RAMIE_STACK_GUARD=off",
+        guarded, most_maps(), guarded * 4 * 5, guarded * 4);
+  } else {
+    base::warn(
+        "no memory for another stack of a fiber, with %ld in use: look at the limits of "
+        "memory and address space (cgroup, ulimit -v, vm.overcommit_memory) and at "
+        "vm.max_map_count=%ld",
+        taken(), most_maps());
+  }
 }
 
 void StackPool::give_back(Stack* stack) noexcept {
@@ -199,7 +233,7 @@ Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
 }
 
 // Beyond the cache limit a stack keeps its top page (the record lives there) and gives the rest to
-// the kernel.
+// the kernel, with what a frame may have left below the guard. (The guard itself stays.)
 void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
   mutex_.lock();
   const bool is_full = (depot_size_ + count) * options_.size > options_.cache_bytes;
@@ -207,8 +241,8 @@ void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
   Stack* last = nullptr;
   for (Stack* stack = chain; stack != nullptr; last = stack, stack = stack->next_) {
     if (!is_full) continue;
-    auto* low = static_cast<std::byte*>(const_cast<void*>(stack->low()));
-    (void)sys::advise(low, stack->size_ / kPage * kPage, MADV_DONTNEED);
+    auto* low = static_cast<std::byte*>(const_cast<void*>(stack->low())) - stack->guard_;
+    (void)sys::advise(low, stack->guard_ + stack->size_ / kPage * kPage, MADV_DONTNEED);
   }
   mutex_.lock();
   if (!RAMIE_MUTANT(312)) last->next_ = depot_;

@@ -1,14 +1,22 @@
 // Fiber stacks: address space in slabs, a guard under each, LIFO caches so that the hottest stack
 // is taken first.
 //
-//   slab:  | guard | stack 0 ........ Stack | guard | stack 1 ........ Stack | ...
-//            64 KiB  grows downwards   ^-- this record, in the top page: no memory of its own
+//   slab:  |  guard  | stack 0 ........ Stack |  guard  | stack 1 ........ Stack | ...
+//             1 MiB    grows downwards   ^-- this record, in the top page: no memory of its own
 //
-// The guard is 64 KiB, not one page: a single 300 KiB frame steps over a page (measured). It is
-// installed by MADV_GUARD_INSTALL (Linux 6.13): no VMA is split, a million guarded stacks are
-// possible. Older kernels get mprotect, which costs two VMAs a stack; there we stop at 45 % of
+// The guard has two parts. The upper 64 KiB fault: code that probes its stack
+// (-fstack-clash-protection) and deep recursion stop there. Code without probes touches only the
+// far end of a large frame, and steps over 64 KiB (measured: 300 KiB). It lands in the lower part,
+// where nothing is and nobody is hurt: memory that goes back with the stack's own. Where the fiber
+// parks with such a frame it is stopped (is_overrun_at()). If all of it faulted, 256 entries of
+// page table a stack would have to be written: four times as much time (34 us instead of 8 on a
+// busy machine). This costs address space and 2 KiB of page tables.
+//
+// The guard is installed by MADV_GUARD_INSTALL (Linux 6.13): no VMA is split, a million guarded
+// stacks are possible. Where that is impossible (an older kernel, a sandbox, memory locked by
+// mlockall) it is mprotect's, all of it, which costs two VMAs a stack; there we stop at 45 % of
 // vm.max_map_count with a clear error, because at the limit every mmap and every thread of the
-// process would fail. mlockall takes MADV_GUARD_INSTALL away: then that guard, too, is mprotect's.
+// process would fail.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -36,20 +44,29 @@ class Stack {
   // Is `address` in this stack's guard?
   bool guards(const void* address) const noexcept;
 
+  // Has a frame at `address` left this stack at its lower end? Above the stack, and far below it,
+  // lie the stacks of others (a signal handler's, a generator's), on which a fiber may well run.
+  bool is_overrun_at(const void* address) const noexcept {
+    const auto below = reinterpret_cast<std::uintptr_t>(low());
+    return below - reinterpret_cast<std::uintptr_t>(address) - 1 < reach_;
+  }
+
  private:
   friend class StackPool;
   friend class StackCache;
 
-  Stack(std::size_t size, std::size_t guard, std::size_t colour, bool pooled,
-        bool has_protected) noexcept
+  Stack(std::size_t size, std::size_t guard, std::size_t colour, bool pooled, bool has_protected,
+        std::size_t reach) noexcept
       : size_(size),
         guard_(guard),
+        reach_(reach),
         colour_(colour),
         pooled_(pooled),
         has_protected_(has_protected) {}
 
   std::size_t size_;    // usable bytes below the record
   std::size_t guard_;   // bytes of guard below them
+  std::size_t reach_;   // bytes below them that are the pool's: guards and other stacks
   std::size_t colour_;  // the first frame starts this much lower: tops must not share cache sets
   base::Plain<Stack*> next_ = nullptr;
   bool pooled_;         // false: an odd size, unmapped when given back
@@ -68,14 +85,18 @@ class StackCache;
 // All stacks of one runtime.
 class StackPool {
  public:
-  static constexpr std::size_t kGuard = 64 * 1024;
+  static constexpr std::size_t kGuard = std::size_t{1} << 20;
+  static constexpr std::size_t kFaulting = std::size_t{64} << 10;  // its upper part
+  static constexpr std::size_t kLeastSize = 16 * 1024;
+  static constexpr std::size_t kMostSize = std::size_t{1} << 30;
 
   explicit StackPool(const StackOptions& options) noexcept;
   ~StackPool();
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
-  // A stack of at least `size` bytes (0: the default size), or null with -errno in `error`.
+  // A stack of at least `size` bytes (0: the default size), or null with -errno in `error`:
+  // -EINVAL above kMostSize.
   Stack* take(std::size_t size, int& error) noexcept;
   void give_back(Stack* stack) noexcept;
 
@@ -93,9 +114,12 @@ class StackPool {
 
   Stack* carve(int& error) noexcept;
   Stack* map_odd(std::size_t size, int& error) noexcept;
-  Stack* place(std::byte* low, std::size_t size, bool pooled, int& error) noexcept;
+  Stack* place(const std::byte* mapping, std::byte* low, std::size_t size, bool pooled,
+               int& error) noexcept;
+  std::size_t stride() const noexcept { return kGuard + options_.size; }
   int install_guard(std::byte* low, bool& has_protected) noexcept;
   int protect_guard(std::byte* low) noexcept;
+  void explain_failure(int error) noexcept;
   // Moves up to `count` stacks between the depot and a cache's chain.
   Stack* withdraw(std::size_t count, std::size_t& got) noexcept;
   void deposit(Stack* chain, std::size_t count) noexcept;
@@ -113,6 +137,7 @@ class StackPool {
   base::Plain<Stack*> depot_ = nullptr;
   base::Plain<std::size_t> depot_size_ = 0;
   Slab* slabs_ = nullptr;
+  std::size_t next_slab_ = 4;  // stacks in the next one: a small program has little address space
 };
 
 // A worker's own stacks, the hottest on top. Used by its worker only.

@@ -34,8 +34,19 @@ constinit std::atomic<std::size_t> threads_in_waits{0};  // a figure, no part of
       "hook (on_thread_start, on_thread_stop)? Wait in a fiber");
 }
 
+// A frame larger than the guard, from code without stack probes: others' memory is overwritten.
+[[gnu::cold, gnu::noinline]] void refuse_overrun(const Fiber& fiber) noexcept {
+  base::fatal(
+      "fiber %lu '%s' has left its stack of %zu KiB, and the guard below it: the stacks of other "
+      "fibers may be overwritten; spawn it with a larger stack_size, or raise RAMIE_STACK_SIZE, "
+      "and compile with -fstack-clash-protection",
+      static_cast<unsigned long>(fiber.id), fiber.name, fiber.stack->size() / 1024);
+}
+
 // Out of the fiber and, some time later, back in; perhaps on another thread.
 void leave(Fiber& fiber, Leaving leaving) noexcept {
+  if (!base::kIsModel && fiber.stack->is_overrun_at(__builtin_frame_address(0))) [[unlikely]]
+    refuse_overrun(fiber);
 #if !defined(RAMIE_MODEL)
   if (HoldCheck::is_on()) [[unlikely]]
     HoldCheck::look_at_leaving(fiber, leaving == Leaving::parking ? "parks" : "yields");

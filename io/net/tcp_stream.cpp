@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <cerrno>
+#include <utility>
 
 namespace ramie {
 inline namespace v0 {
@@ -306,6 +307,8 @@ Result<bool> TcpStream::nodelay() const noexcept {
 
 Result<void> TcpStream::set_linger(std::optional<std::chrono::seconds> time) noexcept {
   ::linger value{};
+  if (time && (time->count() < 0 || !std::in_range<int>(time->count())))
+    return failure(system_error(-EINVAL));
   value.l_onoff = time ? 1 : 0;
   value.l_linger = time ? static_cast<int>(time->count()) : 0;
   return outcome(sys::set_option(fd_, SOL_SOCKET, SO_LINGER, &value, sizeof value));
@@ -317,11 +320,13 @@ Result<void> TcpStream::set_keepalive(bool on) noexcept {
 }
 
 Result<void> TcpStream::set_send_buffer_size(std::size_t bytes) noexcept {
+  if (!std::in_range<int>(bytes)) return failure(system_error(-EINVAL));
   const int value = static_cast<int>(bytes);
   return outcome(sys::set_option(fd_, SOL_SOCKET, SO_SNDBUF, &value, sizeof value));
 }
 
 Result<void> TcpStream::set_receive_buffer_size(std::size_t bytes) noexcept {
+  if (!std::in_range<int>(bytes)) return failure(system_error(-EINVAL));
   const int value = static_cast<int>(bytes);
   return outcome(sys::set_option(fd_, SOL_SOCKET, SO_RCVBUF, &value, sizeof value));
 }

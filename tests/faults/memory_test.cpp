@@ -11,6 +11,7 @@
 #include <ramie/scope.hpp>
 
 #include <catch2/catch.hpp>
+#include <unistd.h>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -28,10 +29,19 @@ constexpr std::size_t kOdd = 1 << 20;
 
 StackPool pool_with(GuardMethod method) { return StackPool({.guard = method}); }
 
+ChildEnd run_alone(const char* test) {
+  return run_in_child([test] {
+    ::execl("/proc/self/exe", "alone", test, nullptr);
+    ::_exit(99);
+  });
+}
+
 }  // namespace
 
 TEST_CASE("Stack: a guard that madvise refuses is made by mprotect, the first one and any other") {
-  for (const char* refused : {"madvise 1.. EINVAL", "madvise 3.. EINVAL", "madvise 2 EINVAL"}) {
+  for (const char* refused :
+       {"madvise 1.. EINVAL", "madvise 3.. EINVAL", "madvise 2 EINVAL", "madvise 1.. EPERM",
+        "madvise 3.. EPERM", "madvise 1.. ENOSYS", "madvise 3.. ENOSYS", "madvise 2.. EACCES"}) {
     CAPTURE(refused);
     StackPool pool = pool_with(GuardMethod::automatic);
     const PlannedFaults faults(std::string(refused) + "; mprotect 999999 EIO");
@@ -85,6 +95,40 @@ TEST_CASE("Stack: guards by mprotect end at 45 % of the mappings, with an error,
   stacks.back() = pool.take(20 * 1024, error);
   CHECK(stacks.back() != nullptr);
   for (Stack* stack : stacks) pool.give_back(stack);
+}
+
+// Each process says it once, so these begin as programs of their own.
+TEST_CASE("Alone: mprotect guards until there are no more", "[.]") {
+  StackPool pool = pool_with(GuardMethod::mprotect);
+  std::vector<Stack*> stacks;
+  int error = 0;
+  while (Stack* stack = pool.take(20 * 1024, error)) stacks.push_back(stack);
+  (void)pool.take(20 * 1024, error);
+  ::_exit(error == -ENOMEM ? 0 : 1);
+}
+TEST_CASE("Alone: no mapping for a stack", "[.]") {
+  StackPool pool = pool_with(GuardMethod::automatic);
+  const PlannedFaults faults("mmap 1.. ENOMEM");
+  int error = 0;
+  ::_exit(pool.take(0, error) == nullptr && pool.take(kOdd, error) == nullptr ? 0 : 1);
+}
+
+// "Cannot allocate memory" alone sends people to look for memory.
+TEST_CASE("Stack: where guards by mprotect end, one line says which limit to raise") {
+  const auto end = run_alone("Alone: mprotect guards until there are no more");
+  CHECK(end.exit_status == 0);
+  const std::string& text = end.messages;
+  CHECK(end.says("vm.max_map_count="));
+  CHECK(end.says("sysctl -w vm.max_map_count="));
+  CHECK(end.says("RAMIE_STACK_GUARD=off"));
+  CHECK(text.find("no more stacks") == text.rfind("no more stacks"));
+}
+
+TEST_CASE("Stack: without memory for a stack one line names the limits to look at") {
+  const auto end = run_alone("Alone: no mapping for a stack");
+  CHECK(end.exit_status == 0);
+  CHECK(end.says("no memory for another stack"));
+  CHECK(end.says("vm.overcommit_memory"));
 }
 
 TEST_CASE("Scope: join() says that a child never ran for want of a stack, and cancels the others") {

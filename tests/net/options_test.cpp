@@ -62,6 +62,12 @@ TEST_CASE("TcpStream options: what is set is what the kernel has") {
     CHECK(linger_of(stream.fd()).l_onoff == 1);
     CHECK(linger_of(stream.fd()).l_linger == 7);
     REQUIRE(stream.set_linger(std::nullopt).has_value());
+    for (const auto time : {std::chrono::seconds::max(), std::chrono::seconds(1LL << 32), -1s})
+      CHECK(stream.set_linger(time).error() == std::errc::invalid_argument);
+    for (const std::size_t size : {~std::size_t{0}, std::size_t{1} << 31, std::size_t{1} << 32}) {
+      CHECK(stream.set_send_buffer_size(size).error() == std::errc::invalid_argument);
+      CHECK(stream.set_receive_buffer_size(size).error() == std::errc::invalid_argument);
+    }
     CHECK(linger_of(stream.fd()).l_onoff == 0);
     CHECK_FALSE(stream.take_error());
   });

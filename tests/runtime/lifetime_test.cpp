@@ -131,6 +131,33 @@ TEST_CASE("A handle used after the end gives an error, and never a hang", "[runt
   CHECK(is_end(ramie::net::TcpListener::bind("127.0.0.1:0").error()));
 }
 
+// Goal: a time that is too long to count means "for ever", nowhere "no time at all".
+TEST_CASE("The longest and the shortest durations mean what they say", "[runtime][lifetime]") {
+  const Watchdog watchdog;
+  using std::chrono::hours;
+  Runtime runtime = ramie::or_throw(ramie_test::quiet_builder(2).build());
+  const bool is_right = runtime.block_on([] {
+    bool good = ramie::sleep_for(hours::min()).has_value();
+    good &= ramie::sleep_for(std::chrono::nanoseconds::min()).has_value();
+    good &= ramie::sleep_until(std::chrono::steady_clock::time_point::min()).has_value();
+    for (const auto limit : {hours::max(), hours(5'000'000)}) {
+      good &= ramie::timeout(limit, [] { return ramie::sleep_for(1ms); }).has_value();
+      ramie::Scope scope;
+      good &= scope.spawn([] { (void)ramie::sleep_for(5ms); }).has_value();
+      good &= scope.drain(limit) == 0;
+    }
+    const auto ended = ramie::timeout(hours::min(), [] { return ramie::sleep_for(1h); });
+    return good && !ended && ended.error() == ramie::errc::timed_out;
+  });
+  CHECK(is_right);
+  auto slow = runtime.spawn([] {
+    const ramie::Shield shield;
+    (void)ramie::sleep_for(20ms);
+  });
+  CHECK(runtime.shutdown(hours::max()).empty());
+  CHECK(slow.join().has_value());
+}
+
 TEST_CASE("Sockets outlive their runtime: operations say so, the descriptors close",
           "[runtime][lifetime]") {
   const Watchdog watchdog;

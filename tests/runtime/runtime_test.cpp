@@ -50,6 +50,33 @@ TEST_CASE("B09 the Builder refuses zeros and accepts ones", "[runtime]") {
   CHECK(is_refused([](Builder& b) { b.event_interval(0); }));
   CHECK(is_refused([](Builder& b) { b.global_interval(0); }));
   CHECK(is_refused([](Builder& b) { b.blocking_threads(0); }));
+  constexpr auto kHuge = ~std::size_t{0};
+  constexpr auto kMany = ~std::uint32_t{0};
+  constexpr std::size_t kWraps = std::size_t{1} << 32;  // 0 in 32 bits
+  CHECK(is_refused([](Builder& b) { b.workers(kWraps + 1); }));
+  CHECK(is_refused([](Builder& b) { b.io_shards(kWraps + 1); }));
+  CHECK(is_refused([](Builder& b) { b.blocking_threads(kWraps); }));
+  CHECK(is_refused([](Builder& b) { b.blocking_threads(kWraps + 1); }));
+  CHECK(is_refused([](Builder& b) { b.event_interval(kMany); }));
+  CHECK(is_refused([](Builder& b) { b.global_interval(kMany); }));
+  CHECK(is_refused([](Builder& b) { b.budget(kMany); }));
+  CHECK(is_refused([](Builder& b) { b.lifo(kMany); }));
+  CHECK(is_refused([](Builder& b) { b.uring_entries(kMany); }));
+  CHECK(is_refused([](Builder& b) { b.uring_entries(7); }));
+  for (const std::size_t size : {kHuge, kHuge - 4095, kWraps << 20, (std::size_t{1} << 30) + 1}) {
+    CHECK(is_refused([size](Builder& b) { b.stack_size(size); }));
+    CHECK(is_refused([size](Builder& b) { b.root_stack_size(size); }));
+  }
+  CHECK(is_refused([](Builder& b) { b.stack_cache(kHuge); }));
+  using std::chrono::hours;
+  for (const hours time : {hours::max(), hours::min(), hours(5'000'000), hours(-1)}) {
+    CHECK(is_refused([time](Builder& b) { b.spin(time); }));
+    CHECK(is_refused([time](Builder& b) { b.watch(time); }));
+    CHECK(is_refused([time](Builder& b) { b.notify_lazy(time); }));
+    CHECK(is_refused([time](Builder& b) { b.blocking_keepalive(time); }));
+    CHECK(is_refused([time](Builder& b) { b.drain_timeout(time); }));
+    CHECK(is_refused([time](Builder& b) { b.stall(time); }));
+  }
   auto builder = quiet_builder(2);
   builder.event_interval(1).global_interval(1).blocking_threads(1).budget(1).lifo(1);
   Runtime runtime = ramie::or_throw(builder.build());

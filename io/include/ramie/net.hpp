@@ -178,6 +178,7 @@ class TcpStream {
   [[nodiscard]] RAMIE_API Result<bool> nodelay() const noexcept;
   /// How long close() may wait for unsent data, and its worker thread with it; zero resets the
   /// connection; nullopt is the kernel's default.
+  /// invalid_argument for what no int holds, here and for the buffers' sizes, and below zero.
   [[nodiscard]] RAMIE_API Result<void> set_linger(
       std::optional<std::chrono::seconds> linger) noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_keepalive(bool on) noexcept;

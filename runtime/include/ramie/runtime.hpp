@@ -1,6 +1,7 @@
 // The runtime: build one, run a function in it, end it.
 #pragma once
 
+#include <ramie/detail/clamped.hpp>
 #include <ramie/result.hpp>
 #include <ramie/task.hpp>
 
@@ -20,6 +21,10 @@ inline namespace v0 {
 namespace runtime {
 
 class RuntimeState;
+
+/// A parameter that takes any duration; what is too long to count becomes the longest.
+template <class Unit>
+using Time = ramie::detail::Clamped<Unit>;
 
 /// Figures of a running runtime; sums over its workers, exact when nothing runs.
 struct Metrics {
@@ -289,7 +294,7 @@ class Runtime {
   /// Blocks   this thread. Inside a fiber of this runtime the program stops with a message.
   /// Threads  any; a second one waits until the first has ended the runtime.
   /// Cancel   not a wait.
-  RAMIE_API std::vector<std::string> shutdown(std::chrono::nanoseconds deadline);
+  RAMIE_API std::vector<std::string> shutdown(Time<std::chrono::nanoseconds> deadline);
 
  private:
   friend class Builder;
@@ -325,7 +330,8 @@ enum class Affinity : std::uint8_t {
 enum class Deadlock : std::uint8_t { off, report, abort };
 
 /// Which signal prints a dump to stderr: only if its disposition is the default when the runtime is
-/// built, and until the program opens that signal as a signal::Signal.
+/// built (or what the program's parent ignored in its name), and until the program opens that
+/// signal as a signal::Signal.
 enum class DumpSignal : std::uint8_t { none, quit, usr1, usr2 };
 
 /// What carries I/O. `automatic`: sockets by epoll, files by io_uring where the kernel allows it;
@@ -338,7 +344,9 @@ enum class IoBackend : std::uint8_t { automatic, epoll, uring };
 enum class FileBackend : std::uint8_t { automatic, uring, pool };
 
 /// Every knob of a runtime. What the code sets wins over the environment (RAMIE_*), which wins over
-/// the automatic choice; environment_wins(true) exchanges the first two.
+/// the automatic choice; environment_wins(true) exchanges the first two. The ranges are those of
+/// the variables (docs/environment.md): outside of them build() says invalid_argument; only a stack
+/// may be asked for too small, and is the smallest then.
 class Builder {
  public:
   RAMIE_API Builder();
@@ -353,18 +361,18 @@ class Builder {
   RAMIE_API Builder& global_interval(std::uint32_t switches);
   RAMIE_API Builder& budget(std::uint32_t operations);
   RAMIE_API Builder& lifo(std::uint32_t runs);
-  RAMIE_API Builder& spin(std::chrono::microseconds time);
-  RAMIE_API Builder& watch(std::chrono::microseconds bound);
-  RAMIE_API Builder& notify_lazy(std::chrono::microseconds age);
+  RAMIE_API Builder& spin(Time<std::chrono::microseconds> time);
+  RAMIE_API Builder& watch(Time<std::chrono::microseconds> bound);
+  RAMIE_API Builder& notify_lazy(Time<std::chrono::microseconds> age);
   RAMIE_API Builder& stack_size(std::size_t bytes);
   RAMIE_API Builder& root_stack_size(std::size_t bytes);
   RAMIE_API Builder& stack_cache(std::size_t bytes);
   RAMIE_API Builder& blocking_threads(std::size_t limit);
-  RAMIE_API Builder& blocking_keepalive(std::chrono::nanoseconds time);
-  RAMIE_API Builder& drain_timeout(std::chrono::nanoseconds time);
+  RAMIE_API Builder& blocking_keepalive(Time<std::chrono::nanoseconds> time);
+  RAMIE_API Builder& drain_timeout(Time<std::chrono::nanoseconds> time);
   RAMIE_API Builder& seed(std::uint64_t seed);
   /// A fiber that keeps its worker so long is reported on stderr with its stack; 0: none is.
-  RAMIE_API Builder& stall(std::chrono::milliseconds limit);
+  RAMIE_API Builder& stall(Time<std::chrono::milliseconds> limit);
   RAMIE_API Builder& deadlock(Deadlock what);
   RAMIE_API Builder& dump_signal(DumpSignal signal);
   RAMIE_API Builder& io(IoBackend backend);

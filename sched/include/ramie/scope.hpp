@@ -1,6 +1,7 @@
 // Scope: fibers that end before the block that started them.
 #pragma once
 
+#include <ramie/detail/clamped.hpp>
 #include <ramie/task.hpp>
 
 #include <chrono>
@@ -80,7 +81,7 @@ class Scope {
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  the fiber or thread that opened the Scope.
   /// Cancel   ends the grace; the final wait is shielded.
-  RAMIE_API std::size_t drain(std::chrono::nanoseconds grace) noexcept;
+  RAMIE_API std::size_t drain(detail::Clamped<std::chrono::nanoseconds> grace) noexcept;
 
   /// Cancels every child, now and later ones.
   RAMIE_API void cancel() noexcept;

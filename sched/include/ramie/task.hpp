@@ -28,7 +28,9 @@ struct SpawnOptions {
   std::string_view name = {};  // shown in messages; copied, at most 31 bytes
   bool pinned =
       false;  // never moves to another thread: for code that keeps thread-locals over a wait
-  std::size_t stack_size = 0;  // bytes; 0 is the runtime's default (RAMIE_STACK_SIZE)
+  // Bytes: 0 is the runtime's default (RAMIE_STACK_SIZE), less than 16 KiB is 16 KiB; with more
+  // than 1 GiB join() says invalid_argument.
+  std::size_t stack_size = 0;
 };
 
 namespace detail {
