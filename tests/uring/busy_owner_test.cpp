@@ -40,6 +40,7 @@ using uring_test::read_from;
 namespace {
 
 constexpr auto kTooLong = 20s;
+constexpr auto kSlice = 200ms;
 
 // What the fiber that keeps its worker waits for.
 struct Signal {
@@ -68,13 +69,13 @@ bool block(Signal& signal) {
 }
 
 bool sleep_long(Signal& signal) {
-  for (int i = 0; i < 100 && !signal.is_set; ++i) std::this_thread::sleep_for(kTooLong / 100);
+  for (int i = 0; i < 100 && !signal.is_set; ++i) std::this_thread::sleep_for(kSlice);
   return signal.is_set;
 }
 
 bool poll_files(Signal& signal) {
   for (int i = 0; i < 100 && !signal.is_set; ++i)
-    (void)::poll(nullptr, 0, std::chrono::milliseconds(kTooLong / 100).count());
+    (void)::poll(nullptr, 0, static_cast<int>(kSlice.count()));
   return signal.is_set;
 }
 
