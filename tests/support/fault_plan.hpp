@@ -118,6 +118,7 @@ inline constexpr std::string_view kMayFail[] = {
     "getrandom",
     "getsockname",
     "getsockopt",
+    "if_nametoindex",
     "inotify_add_watch",
     "inotify_init1",
     "inotify_rm_watch",
