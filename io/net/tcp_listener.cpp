@@ -17,7 +17,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdint>
 #include <mutex>
 #include <new>
 
@@ -98,12 +100,31 @@ void report_shortage(int error) noexcept {
 }
 
 // Several fibers that accept from one listener take turns. There may be more connections: the next
-// fiber in the line runs before our next accept().
-void pass_on(io::ScheduledIo& io) noexcept {
-  if (!io.pass_on(io::Interest::readable)) return;
-  if (sched::Fiber* fiber = sched::current_fiber())
-    fiber->worker.load(base::kRelaxed)->end_budget(*fiber);
-}
+// fiber in the line is woken, and all that stand in accept() run before our next accept().
+class Turn {
+ public:
+  explicit Turn(io::ScheduledIo& io) noexcept
+      : io_(io),
+        takers_(counts[reinterpret_cast<std::uintptr_t>(&io) / sizeof io % counts.size()]) {
+    takers_.fetch_add(1, base::kRelaxed);
+  }
+  ~Turn() { takers_.fetch_sub(1, base::kRelaxed); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  void pass_on() noexcept {
+    (void)io_.pass_on(io::Interest::readable);
+    sched::Fiber* fiber = takers_.load(base::kRelaxed) > 1 ? sched::current_fiber() : nullptr;
+    if (fiber != nullptr) fiber->worker.load(base::kRelaxed)->end_budget(*fiber);
+  }
+
+ private:
+  // How many are in accept(), by listener. Two listeners that share a count yield more often.
+  static inline constinit std::array<base::Atomic<std::uint32_t>, 64> counts{};
+
+  io::ScheduledIo& io_;
+  base::Atomic<std::uint32_t>& takers_;
+};
 
 bool is_shortage(const std::error_code& code) noexcept {
   return code == std::errc::not_enough_memory || code == std::errc::no_space_on_device;
@@ -208,6 +229,7 @@ Result<Accepted> TcpListener::accept() noexcept {
   if (fd_ < 0) return failure(std::make_error_code(std::errc::bad_file_descriptor));
   const io::Operation accepting{*registration_.shared(), io::Direction::read,
                                 sched::WaitKind::accept, io::ScheduledIo::Sharing::in_turn};
+  Turn turn(*registration_.shared());
   unsigned skipped = 0;
   for (unsigned failures = 0;;) {
     sockaddr_storage raw{};
@@ -223,7 +245,7 @@ Result<Accepted> TcpListener::accept() noexcept {
       return 0;  // looked at below, outside the readiness loop
     };
     auto fd = run_operation(accepting, 0, io::Short::proves_nothing, call);
-    pass_on(*registration_.shared());
+    turn.pass_on();
     if (!fd) return failure(fd.error());
     if (error == 0) {
       auto stream = TcpStream::from_fd(static_cast<int>(*fd));

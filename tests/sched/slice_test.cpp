@@ -11,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -83,7 +84,7 @@ TEST_CASE("A timer does not wait for a whole budget of long operations", "[sched
 // Goal: H.46. Method: tasks of 500 us, so many that their number alone would let the injector wait
 // for 31 of them.
 TEST_CASE("A fiber from outside waits for a few long tasks, not for a number of switches",
-          "[sched][fairness]") {
+          "[sched][fairness][exact]") {
   const Watchdog watchdog;
   auto options = with_workers(1);
   options.global_interval = GENERATE(std::uint32_t{0}, std::uint32_t{61}, std::uint32_t{65536});
@@ -101,20 +102,30 @@ TEST_CASE("A fiber from outside waits for a few long tasks, not for a number of 
       }
     }));
   spin_until([&] { return tasks > 30; });
-  int most = 0;
-  for (int i = 0; i < 10; ++i) {
-    const int before = tasks;
-    const auto seen = spawn([&tasks] { return tasks.load(); }).join();
-    most = std::max(most, seen.value_or(1'000) - before);
-  }
+  // The thread has injected it before the fiber that waits for that gives the worker back.
+  const auto most = runtime.run([&] {
+    int so_far = 0;
+    for (int i = 0; i < 10; ++i) {
+      JoinHandle<int> injected;
+      std::thread outside([&] {
+        auto* before = ramie::sched::exchange_entered(&runtime.scheduler());
+        injected = spawn([&tasks] { return tasks.load(); });
+        (void)ramie::sched::exchange_entered(before);
+      });
+      outside.join();
+      const int before = tasks;
+      so_far = std::max(so_far, injected.join().value_or(1'000) - before);
+    }
+    return so_far;
+  });
   stop = true;
   for (auto& one : busy) CHECK(one.join().has_value());
-  CHECK(most <= 8);
+  CHECK(most.value_or(1'000) <= 8);
 }
 
 // Goal: D.16. Method: a pinned fiber yields until the fiber that it has spawned, or woken, has run.
 TEST_CASE("What a yielding fiber spawns or wakes runs after a few of its yields, pinned or not",
-          "[sched][fairness]") {
+          "[sched][fairness][exact]") {
   const Watchdog watchdog;
   auto options = with_workers(1);
   options.lifo = GENERATE(std::uint32_t{0}, std::uint32_t{1}, std::uint32_t{3}, std::uint32_t{64});
