@@ -7,6 +7,7 @@
 
 #include <sys/mman.h>
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <mutex>
@@ -185,7 +186,7 @@ Stack* StackPool::take(std::size_t size, int& error) noexcept {
 
 // The error alone ("Cannot allocate memory") does not say which limit was reached.
 void StackPool::explain_failure(int error) noexcept {
-  static constinit base::Atomic<bool> has_explained{false};
+  static constinit std::atomic<bool> has_explained{false};  // no part of a protocol
   if (error != -ENOMEM || has_explained.exchange(true, base::kRelaxed)) return;
   const std::int64_t guarded = protected_.load(base::kRelaxed);
   if (guarded > 0 && guarded >= protect_limit_) {

@@ -52,11 +52,6 @@ class Worker {
   Fiber* take_block() noexcept;
   void give_block_back(Fiber& fiber) noexcept;
   void count_fruitless() noexcept { metrics_.fruitless.add(); }
-  // The fiber that runs yields at its next wait.
-  void end_budget(Fiber& fiber) noexcept {
-    units_left_ = 0;
-    fiber.budget.store(1, base::kRelaxed);
-  }
   // For the fiber that runs, whose chunk of budget is spent: gives it the next one, unless its
   // budget or its slice is over.
   bool extend_budget(Fiber& fiber) noexcept { return !is_slice_over() && give_chunk(fiber); }

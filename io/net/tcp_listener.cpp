@@ -9,7 +9,7 @@
 #include "sched/base/mutex.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/current.hpp"
-#include "sched/worker.hpp"
+#include "sched/wait.hpp"
 
 #include <ramie/net.hpp>
 #include <ramie/time.hpp>
@@ -99,8 +99,9 @@ void report_shortage(int error) noexcept {
   base::warn("accept: %s; the listener pauses and goes on", base::sys::describe_error(-error));
 }
 
-// Several fibers that accept from one listener take turns. There may be more connections: the next
-// fiber in the line is woken, and all that stand in accept() run before our next accept().
+// Several fibers that accept from one listener take turns: those that stand in accept() go first.
+// With the first yield the driver tells them of new connections, with the second they run. Whoever
+// has accepted wakes the next in the line, since there may be more connections.
 class Turn {
  public:
   explicit Turn(io::ScheduledIo& io) noexcept
@@ -112,11 +113,13 @@ class Turn {
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
-  void pass_on() noexcept {
-    (void)io_.pass_on(io::Interest::readable);
+  void let_others_go_first() const noexcept {
     sched::Fiber* fiber = takers_.load(base::kRelaxed) > 1 ? sched::current_fiber() : nullptr;
-    if (fiber != nullptr) fiber->worker.load(base::kRelaxed)->end_budget(*fiber);
+    if (fiber == nullptr) return;
+    sched::yield_fiber(*fiber);
+    sched::yield_fiber(*fiber);
   }
+  void pass_on() noexcept { (void)io_.pass_on(io::Interest::readable); }
 
  private:
   // How many are in accept(), by listener. Two listeners that share a count yield more often.
@@ -226,10 +229,15 @@ Result<TcpListener> TcpListener::open(const SocketAddr& address, const ListenOpt
 }
 
 Result<Accepted> TcpListener::accept() noexcept {
-  if (fd_ < 0) return failure(std::make_error_code(std::errc::bad_file_descriptor));
+  const auto not_open = [] {
+    return failure(std::make_error_code(std::errc::bad_file_descriptor));
+  };
+  if (fd_ < 0) return not_open();
+  Turn turn(*registration_.shared());
+  turn.let_others_go_first();
+  if (fd_ < 0) return not_open();  // closed meanwhile
   const io::Operation accepting{*registration_.shared(), io::Direction::read,
                                 sched::WaitKind::accept, io::ScheduledIo::Sharing::in_turn};
-  Turn turn(*registration_.shared());
   unsigned skipped = 0;
   for (unsigned failures = 0;;) {
     sockaddr_storage raw{};

@@ -1,6 +1,7 @@
 // What outlives a runtime says so, and frees itself; what ends with it leaves nothing behind.
 #include "tests/support/builder.hpp"
 #include "tests/support/endless_io.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -150,10 +151,13 @@ TEST_CASE("The longest and the shortest durations mean what they say", "[runtime
     return good && !ended && ended.error() == ramie::errc::timed_out;
   });
   CHECK(is_right);
-  auto slow = runtime.spawn([] {
+  std::atomic<bool> has_begun{false};
+  auto slow = runtime.spawn([&has_begun] {
+    has_begun = true;
     const ramie::Shield shield;
     (void)ramie::sleep_for(20ms);
   });
+  REQUIRE(ramie_test::comes_true([&] { return has_begun.load(); }));
   CHECK(runtime.shutdown(hours::max()).empty());
   CHECK(slow.join().has_value());
 }

@@ -202,7 +202,7 @@ TEST_CASE("B21 a detached fiber's exception is reported with name, and the proce
   CHECK(end.exit_status == 0);
   CHECK(end.says("'lost one'"));
   CHECK(end.says("what it said"));
-  CHECK(end.says("not a std::exception"));
+  CHECK(end.says("no std::exception"));
   CHECK(end.says("dropped handle"));
 }
 

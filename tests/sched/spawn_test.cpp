@@ -1,5 +1,6 @@
 // Fibers from birth to join: each runs once, wherever it was started, and its end reaches who
 // waits.
+#include "tests/support/fault_plan.hpp"
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/scope.hpp>
@@ -23,6 +24,7 @@ using namespace std::chrono_literals;
 using ramie::errc;
 using ramie::JoinHandle;
 using ramie::spawn;
+using ramie_test::PlannedFaults;
 using ramie_test::SchedRuntime;
 using ramie_test::spin_until;
 using ramie_test::Watchdog;
@@ -281,9 +283,13 @@ TEST_CASE("A fiber without a stack: join says so, and its closure may wait in it
   {
     SchedRuntime runtime(1);
     mutex.lock();
-    auto handle = spawn({.stack_size = std::size_t{1} << 50},
-                        [held = Locks(mutex, destroyed)] { return held.mutex != nullptr; });
-    std::this_thread::sleep_for(2ms);
+    auto handle = [&] {
+      const PlannedFaults faults("mmap 1.. ENOMEM");
+      auto refused = spawn({.stack_size = std::size_t{1} << 20},
+                           [held = Locks(mutex, destroyed)] { return held.mutex != nullptr; });
+      spin_until([&] { return faults.all_hits() > 0; });
+      return refused;
+    }();
     mutex.unlock();
     const auto joined = handle.join();
     CHECK(joined.error() == std::errc::not_enough_memory);
