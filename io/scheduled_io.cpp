@@ -14,10 +14,6 @@ namespace io {
 namespace {
 // x86-64 user addresses fit into 47 bits; the upper 16 of a token are the generation.
 constexpr unsigned kGenerationShift = 48;
-// In a waiter's amount, above the readiness that it waits for: whether it stands in the line, and
-// its number there.
-constexpr std::uint64_t kInTurn = std::uint64_t{1} << 16;
-constexpr unsigned kNumberShift = 32;
 constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kGenerationShift) - 1;
 }  // namespace
 
@@ -42,7 +38,7 @@ ScheduledIo* ScheduledIo::from_token(std::uint64_t token, std::uint16_t& generat
 
 void ScheduledIo::publish(IoState::Bits ready, sched::WakeList& wakes) noexcept {
   if (!RAMIE_MUTANT(278)) state_.publish(ready);
-  take_waiters(ready, wakes, Turn::first_in_line);
+  take_waiters(ready, wakes);
   if (RAMIE_MUTANT(278)) state_.publish(ready);
 }
 
@@ -50,7 +46,7 @@ void ScheduledIo::shut_down() noexcept {
   state_.shut_down();
   sched::WakeList wakes;
   if (RAMIE_MUTANT(280)) return;
-  take_waiters(IoState::kReadyMask, wakes, RAMIE_MUTANT(503) ? Turn::first_in_line : Turn::all);
+  take_waiters(IoState::kReadyMask, wakes);
   // The read stays linked until it has ended: its descriptor must not be closed before.
   const std::lock_guard lock(mutex_);
   if (ring_read_ != nullptr) ring_read_->give_up(*ring_read_);
@@ -60,7 +56,7 @@ void ScheduledIo::go() noexcept {
   state_.go();
   sched::WakeList wakes;
   if (RAMIE_MUTANT(274)) return;
-  take_waiters(IoState::kReadyMask, wakes, RAMIE_MUTANT(504) ? Turn::first_in_line : Turn::all);
+  take_waiters(IoState::kReadyMask, wakes);
   const std::lock_guard lock(mutex_);  // the slot's next owner finds none
   if (RingRead* read = std::exchange(ring_read_, nullptr)) read->give_up(*read);
 }
@@ -91,46 +87,15 @@ void ScheduledIo::end(RingRead& read) noexcept {
   if (ring_read_ == &read) ring_read_ = nullptr;
 }
 
-// What is published after our look wakes somebody itself.
-bool ScheduledIo::pass_on(Interest interest) noexcept {
-  const IoState::Bits mask = IoState::waited_for(interest);
-  if ((state_.load().ready() & mask) == 0) return false;
-  sched::WakeList wakes;  // fires at our end
-  const std::lock_guard lock(mutex_);
-  return take_first_in_line(mask, wakes);
-}
-
-void ScheduledIo::take_waiters(IoState::Bits ready, sched::WakeList& wakes, Turn turn) noexcept {
+void ScheduledIo::take_waiters(IoState::Bits ready, sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   for (sched::Waiter* waiter = waiters_.front(); waiter != nullptr;) {
     sched::Waiter* following = waiters_.next(*waiter);
-    const bool waits_in_line = turn == Turn::first_in_line && (waiter->amount & kInTurn) != 0;
-    if ((waiter->amount & ready) != 0 && !waits_in_line) {
+    if ((waiter->amount & ready) != 0) {
       waiters_.erase(*waiter);
       (void)wakes.claim(*waiter);
     }
     waiter = following;
-  }
-  if (turn == Turn::first_in_line) (void)take_first_in_line(ready, wakes);
-}
-
-// Under the mutex. One that a timer or a cancel has claimed takes nothing: its turn is the next
-// one's.
-bool ScheduledIo::take_first_in_line(IoState::Bits ready, sched::WakeList& wakes) noexcept {
-  const auto is_before = [](const sched::Waiter& a, const sched::Waiter& b) {
-    const auto number = [](const sched::Waiter& waiter) { return waiter.amount >> kNumberShift; };
-    return static_cast<std::int32_t>(number(a) - number(b)) < 0;  // numbers wrap
-  };
-  for (;;) {
-    sched::Waiter* first = nullptr;
-    for (sched::Waiter* waiter = waiters_.front(); waiter != nullptr;
-         waiter = waiters_.next(*waiter)) {
-      const bool is_ours = (waiter->amount & kInTurn) != 0 && (waiter->amount & ready) != 0;
-      if (is_ours && (first == nullptr || is_before(*waiter, *first))) first = waiter;
-    }
-    if (first == nullptr) return false;
-    waiters_.erase(*first);
-    if (wakes.claim(*first) || RAMIE_MUTANT(501)) return true;
   }
 }
 
@@ -141,16 +106,11 @@ bool ScheduledIo::has_waiter(IoState::Bits mask) noexcept {
 }
 
 Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind kind,
-                                            Sharing sharing, std::uint32_t& number) noexcept {
+                                            Sharing sharing) noexcept {
   const IoState::Bits mask = IoState::waited_for(interest);
   sched::Wait wait(kind, this);
   // A waiter that the end has woken may run when the slot has its next owner: GONE is off by then.
   const std::uint16_t own_generation = generation();
-  std::uint64_t amount = mask;
-  if (sharing == Sharing::in_turn) {
-    while (number == 0) number = last_number_.fetch_add(1, base::kRelaxed) + 1;
-    amount |= kInTurn | std::uint64_t{number} << kNumberShift;
-  }
   IoState::Snapshot now;
   const auto is_gone = [&] { return now.is_gone() || generation() != own_generation; };
   for (;;) {
@@ -162,7 +122,7 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
       is_taken = sharing == Sharing::one_waiter && has_waiter(mask);
       return is_taken;
     };
-    if (auto waited = wait.run(mutex_, waiters_, is_over, amount); !waited)
+    if (auto waited = wait.run(mutex_, waiters_, is_over, mask); !waited)
       return failure(waited.error());
     if (is_taken) return failure(errc::already_waiting);
     now = state_.load();

@@ -31,10 +31,7 @@ class Driver;
 
 class alignas(base::kCacheLine) ScheduledIo {
  public:
-  // One waiter a direction; any number, and each is woken; any number in a line, and what is
-  // published wakes the first. That one takes what it finds and calls pass_on(). If it finds
-  // nothing it clears readiness, keeps its number and waits again: it is still the first.
-  enum class Sharing : std::uint8_t { one_waiter, any, in_turn };
+  enum class Sharing : bool { one_waiter, any };  // one waiter a direction, or any number
 
   ScheduledIo() noexcept = default;
 
@@ -48,18 +45,9 @@ class alignas(base::kCacheLine) ScheduledIo {
   // The same; true: the read in the ring was given up, and closes `fd` when it has ended.
   bool leave(int fd) noexcept;
 
-  // Parks until something of `interest` is there, as far as the driver has heard. A caller that
-  // waits again clears first. `number`: in the line, of one operation; 0 takes a new one.
-  Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing,
-                                 std::uint32_t& number) noexcept;
-  Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind,
-                                 Sharing sharing) noexcept {
-    std::uint32_t number = 0;
-    return wait(interest, kind, sharing, number);
-  }
-  // By a waiter in turn that has found something: there may be more, for the next. True: it is
-  // woken.
-  bool pass_on(Interest interest) noexcept;
+  // Parks until something of `interest` is there, as far as the driver has heard. Whoever waits
+  // again clears first.
+  Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
 
   // For those who do not say what they saw: readiness that is remembered may have been used up by
   // anybody, or may still be there without a new edge. So the kernel is asked, unless we parked. An
@@ -101,9 +89,7 @@ class alignas(base::kCacheLine) ScheduledIo {
   ScheduledIo* next = nullptr;  // in the set's free or pending list
 
  private:
-  enum class Turn : bool { first_in_line, all };
-  void take_waiters(IoState::Bits ready, sched::WakeList& wakes, Turn turn) noexcept;
-  bool take_first_in_line(IoState::Bits ready, sched::WakeList& wakes) noexcept;
+  void take_waiters(IoState::Bits ready, sched::WakeList& wakes) noexcept;
   bool has_waiter(IoState::Bits mask) noexcept;
 
   IoState state_;
@@ -113,7 +99,6 @@ class alignas(base::kCacheLine) ScheduledIo {
   RingRead* ring_read_ = nullptr;
   base::Atomic<bool> reads_by_ring_{false};
   base::Atomic<bool> is_drained_{false};
-  base::Atomic<std::uint32_t> last_number_{0};
   Driver* driver_ = nullptr;
 };
 

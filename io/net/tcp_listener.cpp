@@ -8,8 +8,6 @@
 #include "sched/base/clock.hpp"
 #include "sched/base/mutex.hpp"
 #include "sched/base/sys.hpp"
-#include "sched/current.hpp"
-#include "sched/wait.hpp"
 
 #include <ramie/net.hpp>
 #include <ramie/time.hpp>
@@ -98,36 +96,6 @@ void report_shortage(int error) noexcept {
     return;
   base::warn("accept: %s; the listener pauses and goes on", base::sys::describe_error(-error));
 }
-
-// Several fibers that accept from one listener take turns: those that stand in accept() go first.
-// With the first yield the driver tells them of new connections, with the second they run. Whoever
-// has accepted wakes the next in the line, since there may be more connections.
-class Turn {
- public:
-  explicit Turn(io::ScheduledIo& io) noexcept
-      : io_(io),
-        takers_(counts[reinterpret_cast<std::uintptr_t>(&io) / sizeof io % counts.size()]) {
-    takers_.fetch_add(1, base::kRelaxed);
-  }
-  ~Turn() { takers_.fetch_sub(1, base::kRelaxed); }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
-  void let_others_go_first() const noexcept {
-    sched::Fiber* fiber = takers_.load(base::kRelaxed) > 1 ? sched::current_fiber() : nullptr;
-    if (fiber == nullptr) return;
-    sched::yield_fiber(*fiber);
-    sched::yield_fiber(*fiber);
-  }
-  void pass_on() noexcept { (void)io_.pass_on(io::Interest::readable); }
-
- private:
-  // How many are in accept(), by listener. Two listeners that share a count yield more often.
-  static inline constinit std::array<base::Atomic<std::uint32_t>, 64> counts{};
-
-  io::ScheduledIo& io_;
-  base::Atomic<std::uint32_t>& takers_;
-};
 
 bool is_shortage(const std::error_code& code) noexcept {
   return code == std::errc::not_enough_memory || code == std::errc::no_space_on_device;
@@ -229,15 +197,9 @@ Result<TcpListener> TcpListener::open(const SocketAddr& address, const ListenOpt
 }
 
 Result<Accepted> TcpListener::accept() noexcept {
-  const auto not_open = [] {
-    return failure(std::make_error_code(std::errc::bad_file_descriptor));
-  };
-  if (fd_ < 0) return not_open();
-  Turn turn(*registration_.shared());
-  turn.let_others_go_first();
-  if (fd_ < 0) return not_open();  // closed meanwhile
+  if (fd_ < 0) return failure(std::make_error_code(std::errc::bad_file_descriptor));
   const io::Operation accepting{*registration_.shared(), io::Direction::read,
-                                sched::WaitKind::accept, io::ScheduledIo::Sharing::in_turn};
+                                sched::WaitKind::accept, io::ScheduledIo::Sharing::any};
   unsigned skipped = 0;
   for (unsigned failures = 0;;) {
     sockaddr_storage raw{};
@@ -253,7 +215,6 @@ Result<Accepted> TcpListener::accept() noexcept {
       return 0;  // looked at below, outside the readiness loop
     };
     auto fd = run_operation(accepting, 0, io::Short::proves_nothing, call);
-    turn.pass_on();
     if (!fd) return failure(fd.error());
     if (error == 0) {
       auto stream = TcpStream::from_fd(static_cast<int>(*fd));

@@ -157,34 +157,6 @@ TEST_CASE("accept: any number of fibers, and no connection is left lying") {
   }
 }
 
-// Goal: H.46. Method: one worker, three fibers that do nothing but accept; connections come one
-// after the other, or all at once.
-TEST_CASE("accept: several fibers take turns, whether connections come singly or at once") {
-  constexpr int kConnections = 30;
-  const bool at_once = GENERATE(false, true);
-  in_runtime(1, [at_once] {
-    auto listener = listen_somewhere();
-    const auto address = *listener.local_addr();
-    std::array<std::atomic<int>, 3> taken{};
-    const auto sum = [&taken] { return taken[0] + taken[1] + taken[2]; };
-    ramie::Scope scope;
-    for (auto& mine : taken)
-      (void)scope.spawn([&listener, &mine] {
-        while (listener.accept()) ++mine;
-      });
-    REQUIRE(until_parked(WaitKind::accept, taken.size()));
-    std::vector<TcpStream> streams;
-    for (int i = 0; i < kConnections; ++i) {
-      streams.push_back(ramie::or_throw(TcpStream::connect(address)));
-      if (!at_once) REQUIRE(eventually([&] { return sum() == i + 1; }));
-    }
-    REQUIRE(eventually([&] { return sum() == kConnections; }));
-    scope.cancel();
-    (void)scope.join();
-    for (const auto& one : taken) CHECK(one >= kConnections / 6);
-  });
-}
-
 TEST_CASE("accept: cancels and deadlines lose no connection") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
