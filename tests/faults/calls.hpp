@@ -106,7 +106,8 @@ inline std::vector<Call> file_calls() {
       {"preadv2", {EIO, ENOMEM}, reported},
       {"pwritev2", {EINTR}, absorbed},
       {"pwritev2", {EAGAIN}, either},
-      {"pwritev2", {EFBIG, EIO, ENOSPC, EPERM}, reported},
+      {"pwritev2", {ENOSYS, EPERM}, absorbed},  // a sandbox's: an older call does it
+      {"pwritev2", {EFBIG, EIO, ENOSPC}, reported},
       {"statx", {EINTR}, absorbed, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
       {"statx", {EACCES, EIO, ENOMEM}, reported, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
       {"statmount", {ENOSYS, EPERM}, absorbed},

@@ -369,6 +369,7 @@ void use_a_pipe(Findings& findings, const char* path) {
     if (reader && !is_written) reader->cancel();
     if (reader) (void)reader->join();
   }
+  ours = ramie::fs::File();  // what is left in the FIFO goes with its last end
   ours = ramie::fs::File::from_fd(::open(path, O_RDWR | O_CLOEXEC));  // somebody else's
   if (ours->is_open()) pass_on(findings, *ours);
   ours = ramie::fs::File();

@@ -129,9 +129,12 @@ std::string plan_of(const faults::Call& call, int error, unsigned n, const char*
   return plan;
 }
 
-// Few workers and many, one epoll or two, in turn; only some calls need the workers pinned.
+// Few workers and many, one epoll or two, in turn; only some calls need the workers pinned. A
+// stream is duplicated where its place in the one epoll is taken.
 faults::Scenario scenario_for(const faults::Call& call, unsigned n) {
-  return {.workers = 1 + n % 4, .shards = 1 + n % 2, .is_pinned = call.name.starts_with("sched_")};
+  return {.workers = 1 + n % 4,
+          .shards = call.name == "dup_stream" ? 1 : 1 + n % 2,
+          .is_pinned = call.name.starts_with("sched_")};
 }
 
 // From the nth call on for ever: what may last without being the end of the kernel. (Not accept,
