@@ -138,12 +138,14 @@ Result<TcpListener> TcpListener::bind(std::string_view address,
   try {
     auto found = lookup_host(address);
     if (!found) return failure(found.error());
-    std::ranges::stable_partition(*found, [](const SocketAddr& one) { return !one.is_ipv6(); });
     std::error_code first;
-    for (const SocketAddr& one : *found) {
-      auto listener = bind(one, options);
-      if (listener) return listener;
-      if (!first) first = listener.error();
+    for (const bool is_ipv6 : {false, true}) {
+      for (const SocketAddr& one : *found) {
+        if (one.is_ipv6() != is_ipv6) continue;
+        auto listener = bind(one, options);
+        if (listener) return listener;
+        if (!first) first = listener.error();
+      }
     }
     return failure(first);
   } catch (const std::bad_alloc&) {
