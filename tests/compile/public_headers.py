@@ -46,14 +46,15 @@ class PublicHeaders(unittest.TestCase):
 
     def test_an_older_standard_is_one_sentence(self):
         sentence = "Ramie needs C++23: compile with -std=c++23, as pkg-config --cflags ramie says"
-        for standard in ("c++17", "c++20"):
-            for header in HEADERS:
-                text = compile_errors("", header, standard)
-                errors = [line for line in text.splitlines() if "error:" in line]
-                self.assertEqual(len(errors), 2, text)
-                self.assertIn(sentence, errors[0])
-                self.assertIn("fatal error: ", errors[1])
-                self.assertIn("compile with -std=c++23", errors[1])
+        tries = [(header, standard) for standard in ("c++17", "c++20") for header in HEADERS]
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            texts = pool.map(lambda one: compile_errors("", *one), tries)
+        for (header, standard), text in zip(tries, texts):
+            errors = [line for line in text.splitlines() if "error:" in line]
+            self.assertEqual(len(errors), 2, f"{header} with {standard}: {text}")
+            self.assertIn(sentence, errors[0])
+            self.assertIn("fatal error: ", errors[1])
+            self.assertIn("compile with -std=c++23", errors[1])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 // Durations as parameters: any std::chrono duration, none of which wraps round on its way in.
 #pragma once
 
+#include <ramie/api.hpp>
+
 #include <chrono>
 
 namespace ramie {
