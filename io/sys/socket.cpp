@@ -169,7 +169,14 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
 [[gnu::noinline]] Bytes interface_index(const char* name) noexcept {
   if (int planned = base::inject("if_nametoindex"); planned != 0) return planned;
   const unsigned index = ::if_nametoindex(name);
-  return index == 0 ? outcome(-1) : Bytes{index};
+  if (index != 0) return Bytes{index};
+  const Bytes error = outcome(-1);
+  if (error != -ENOENT) return error;
+  // glibc found no socket to ask with, and does not say why.
+  const Bytes probe = outcome(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (probe < 0) return probe;
+  (void)::close(static_cast<int>(probe));
+  return error;
 }
 
 [[gnu::noinline]] int open_null() noexcept {

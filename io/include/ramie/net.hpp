@@ -27,7 +27,7 @@ class SocketAddr {
   /// number: numbers only, no look-up.
   /// Returns  the address.
   /// Errors   missing_port, invalid_port and invalid_address, which are invalid_argument;
-  ///          unknown_interface.
+  ///          unknown_interface; too_many_files_open, ... if no socket can be had to ask for it.
   /// Blocks   never.
   /// Threads  any.
   /// Cancel   not a wait.
