@@ -101,7 +101,9 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
                              struct statx& result) noexcept {
   if (int planned = base::inject("statx"); planned != 0) return planned;
   const Count rc = outcome(::statx(at, path, flags, mask, &result));
-  if (!is_denied(rc)) return rc;
+  // Where the kernel has no statx, glibc does it by itself, but does not know this flag.
+  const bool is_unknown_flag = rc == -EINVAL && (flags & AT_STATX_DONT_SYNC) != 0;
+  if (!is_denied(rc) && !is_unknown_flag) return rc;
   struct stat older{};
   if (::fstatat(at, path, &older, flags & ~AT_STATX_DONT_SYNC) != 0) return outcome(-1);
   result = from_older(older);

@@ -64,6 +64,17 @@ class KeepBack {
   bool was_pending_ = false;
 };
 
+// By a sandbox that denies the newer calls, write(2) may be allowed: then fewer bytes.
+Count write_parts(int fd, std::span<const iovec> parts, int flags) noexcept {
+  const auto count = static_cast<int>(parts.size());
+  if (flags != 0) return outcome(::pwritev2(fd, parts.data(), count, kHere, flags));
+  if (count > 1) {
+    const Count rc = outcome(::writev(fd, parts.data(), count));
+    if (rc != -EPERM && rc != -ENOSYS) return rc;
+  }
+  return outcome(::write(fd, parts.front().iov_base, parts.front().iov_len));
+}
+
 }  // namespace
 
 [[gnu::noinline]] Count kind(int fd, std::uint64_t& size) noexcept {
@@ -89,14 +100,12 @@ class KeepBack {
     first.iov_len = asked;
     parts = std::span(&first, 1);
   }
-  const auto count = static_cast<int>(parts.size());
   if (has_no_signal.load(base::kRelaxed)) {
-    const Count rc = outcome(::pwritev2(fd, parts.data(), count, kHere, flags | kNoSignal));
+    const Count rc = write_parts(fd, parts, flags | kNoSignal);
     if (!is_unknown(rc)) return rc;
   }
   KeepBack signal;
-  const Count older = outcome(flags == 0 ? ::writev(fd, parts.data(), count)
-                                         : ::pwritev2(fd, parts.data(), count, kHere, flags));
+  const Count older = write_parts(fd, parts, flags);
   if (older == -EPIPE) signal.take();
   if (!is_unknown(older)) has_no_signal.store(false, base::kRelaxed);
   return older;
