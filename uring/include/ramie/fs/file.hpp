@@ -269,8 +269,8 @@ class File {
   /// want of it; extends the file if it ends before.
   /// Returns  success.
   /// Errors   no_space_on_device, operation_not_supported (by the file system, or a sandbox),
-  ///          invalid_argument
-  ///          (no bytes); else as set_len().
+  ///          operation_not_permitted (the file's attributes, or a sandbox), invalid_argument (no
+  ///          bytes); else as set_len().
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, several at a time.
   /// Cancel   safe: may be retried.

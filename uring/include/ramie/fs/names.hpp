@@ -24,7 +24,7 @@ namespace fs {
 /// Cancel   safe: on a cancel's error nothing was renamed.
 [[nodiscard]] RAMIE_API Result<void> rename(PathRef from, PathRef to);
 /// The same, but replaces nothing: file_exists if something has the name `to`; invalid_argument
-/// where the file system cannot promise that.
+/// where the file system or the kernel cannot promise that.
 [[nodiscard]] RAMIE_API Result<void> rename_no_replace(PathRef from, PathRef to);
 
 /// Removes a name that is not a directory's; a symbolic link, not what it leads to. The file itself
