@@ -90,7 +90,7 @@ inline std::vector<Call> file_calls() {
       {"flock", {EINTR}, absorbed},
       {"flock", {EAGAIN}, either},  // lock() asks again
       {"flock", {EBADF, ENOLCK}, reported},
-      {"fstat", {EPERM}, absorbed},  // then it is taken for a file
+      {"fstat", {EPERM}, absorbed},  // lseek() tells a pipe from a file
       {"fsync", {EIO, ENOSPC}, reported},
       {"ftruncate", {EINTR}, absorbed},
       {"ftruncate", {EIO, EFBIG, EPERM}, reported},
@@ -106,7 +106,7 @@ inline std::vector<Call> file_calls() {
       {"preadv2", {EIO, ENOMEM}, reported},
       {"pwritev2", {EINTR}, absorbed},
       {"pwritev2", {EAGAIN}, either},
-      {"pwritev2", {ENOSYS, EPERM}, absorbed},  // a sandbox's: an older call does it
+      {"pwritev2", {ENOSYS, EPERM}, either},  // where it need not wait, it is asked again
       {"pwritev2", {EFBIG, EIO, ENOSPC}, reported},
       {"statx", {EINTR}, absorbed, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
       {"statx", {EACCES, EIO, ENOMEM}, reported, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
