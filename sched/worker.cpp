@@ -25,7 +25,7 @@ namespace sched {
 namespace {
 constexpr std::size_t kBlockCache = 64;
 constexpr std::uint64_t kIdBlock = 256;
-}
+}  // namespace
 
 Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
     : scheduler_(scheduler),
@@ -73,7 +73,8 @@ void Worker::run() noexcept {
 }
 
 void Worker::step() noexcept {
-  if (is_copy_) [[unlikely]] refuse_copy();  // a hook of ours has forked
+  if (is_copy_) [[unlikely]]
+    refuse_copy();  // a hook of ours has forked
   Fiber* fiber = chaos_.is_on() ? next_in_chaos() : next();
   if (fiber == nullptr) fiber = steal();
   if (fiber == nullptr) {
@@ -93,7 +94,8 @@ void Worker::step() noexcept {
 //              after a slice of time (about 100 us)
 //   pinned     every fourth pick, or the next after an injected one
 //   LIFO slot  of the other picks all but one in `lifo` + 1
-//   queue      of the other picks one in `lifo` + 1, and after a slice of time
+//   queue      of the other picks one in `lifo` + 1, and after a slice of time if the slot has had a
+//              turn since the queue's last one: each run may take longer than a slice
 //   driver     is looked at before every `event_interval`th pick, before a fiber that yielded runs
 //              again, and after a slice of time
 Fiber* Worker::next() noexcept {
@@ -111,7 +113,7 @@ Fiber* Worker::next() noexcept {
 
 void Worker::look_at_time() noexcept {
   const bool is_late = pace_.look_before_run();
-  if (is_late) lifo_streak_ = scheduler_.options_.lifo;
+  if (is_late && lifo_streak_ != 0) lifo_streak_ = scheduler_.options_.lifo;
   if (pace_.is_late(polled_at_)) polls_in_ = 1;
   is_injector_late_ = pace_.is_late(injected_at_);
 }
@@ -334,7 +336,8 @@ void Worker::run_one(Fiber& fiber) noexcept {
   switch_in(context_, fiber.context, *fiber.stack);
   *running_ = nullptr;
   runs_.store(nullptr, base::kRelaxed);
-  if (is_copy_) [[unlikely]] refuse_copy();
+  if (is_copy_) [[unlikely]]
+    refuse_copy();
   chaos_.stumble();
   switch (fiber.leaving.load(base::kRelaxed)) {  // F1: only now may anybody else run it
     case Leaving::parking:

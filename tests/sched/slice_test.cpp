@@ -123,6 +123,46 @@ TEST_CASE("A fiber from outside waits for a few long tasks, not for a number of 
   CHECK(most.value_or(1'000) <= 8);
 }
 
+// Goal: the LIFO slot has its turn although each run takes longer than a slice. Method: a fiber wakes
+// another after a long task; nothing short runs between that and the next look at the time.
+TEST_CASE("A fiber that was woken waits for a few long tasks, however many fibers run such tasks",
+          "[sched][fairness][exact]") {
+  const Watchdog watchdog;
+  auto options = with_workers(1);
+  options.lifo = GENERATE(std::uint32_t{0}, std::uint32_t{1}, std::uint32_t{3}, std::uint32_t{64});
+  SchedRuntime runtime(options);
+  constexpr int kBusy = 4;
+  constexpr int kMost = 400;
+  ramie::sync::Notify go;
+  int tasks = 0;  // one worker
+  int woken_at = -1;
+  int ran_at = -1;
+  auto waiter = spawn([&] {
+    (void)go.wait();
+    ran_at = tasks;
+  });
+  (void)runtime.run([&] {
+    const auto work = [&](bool wakes) {
+      for (int i = 0; ran_at < 0 && tasks < kMost; ++i) {
+        const auto end = std::chrono::steady_clock::now() + 500us;
+        (void)compute_until([&] { return std::chrono::steady_clock::now() > end; });
+        ++tasks;
+        if (wakes && i == 3) {
+          woken_at = tasks;
+          go.notify_one();
+        }
+        ramie::yield_now();
+      }
+    };
+    std::vector<JoinHandle<void>> busy;
+    for (int i = 0; i < kBusy; ++i) busy.push_back(spawn([&work, i] { work(i == 0); }));
+    for (auto& one : busy) (void)one.join();
+  });
+  CHECK(waiter.join().has_value());
+  REQUIRE(woken_at > 0);
+  CHECK(ran_at - woken_at <= (options.lifo == 0 ? kBusy : 2));
+}
+
 // Goal: D.16. Method: a pinned fiber yields until the fiber that it has spawned, or woken, has run.
 TEST_CASE("What a yielding fiber spawns or wakes runs after a few of its yields, pinned or not",
           "[sched][fairness][exact]") {
