@@ -49,13 +49,17 @@ Result<std::size_t> run_operation(const Operation& operation, std::size_t size, 
       const sys::Bytes n = call(asked);
       if (n >= 0) {
         const auto count = static_cast<std::size_t>(n);
+        if (count == 0 && size != 0) sched::note_fruitless();
         if (count != 0 && count < asked && on_short == Short::clears &&
             ((seen.ready() & (IoState::kPriority | IoState::kError)) == 0 || RAMIE_MUTANT(410)))
           state.clear(operation.direction, side, seen);
         return count;
       }
       if (n == -EINTR) continue;
-      if (n != -EAGAIN) return failure(system_error(n));
+      if (n != -EAGAIN) {
+        sched::note_fruitless();
+        return failure(system_error(n));
+      }
       state.clear(operation.direction, IoState::noted_for(interest), seen);
     }
     auto ready = operation.io.wait(interest, operation.kind, operation.sharing);
