@@ -94,8 +94,8 @@ void Worker::step() noexcept {
 //              after a slice of time (about 100 us)
 //   pinned     every fourth pick, or the next after an injected one
 //   LIFO slot  of the other picks all but one in `lifo` + 1
-//   queue      of the other picks one in `lifo` + 1, and after a slice of time if the slot has had a
-//              turn since the queue's last one: each run may take longer than a slice
+//   queue      of the other picks one in `lifo` + 1, and after a slice of time if the slot has had
+//              a turn since the queue's last one: each run may take longer than a slice
 //   driver     is looked at before every `event_interval`th pick, before a fiber that yielded runs
 //              again, and after a slice of time
 Fiber* Worker::next() noexcept {

@@ -123,8 +123,8 @@ TEST_CASE("A fiber from outside waits for a few long tasks, not for a number of 
   CHECK(most.value_or(1'000) <= 8);
 }
 
-// Goal: the LIFO slot has its turn although each run takes longer than a slice. Method: a fiber wakes
-// another after a long task; nothing short runs between that and the next look at the time.
+// Goal: the LIFO slot has its turn although each run takes longer than a slice. Method: a fiber
+// wakes another after a long task; nothing short runs between that and the next look at the time.
 TEST_CASE("A fiber that was woken waits for a few long tasks, however many fibers run such tasks",
           "[sched][fairness][exact]") {
   const Watchdog watchdog;
