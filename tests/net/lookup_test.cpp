@@ -78,6 +78,22 @@ void ask(ramie::Scope& scope, int count, std::atomic<int>& gave_up) {
 
 }  // namespace
 
+// A resolver that is quick could answer before the deadline is looked at: this one hangs.
+TEST_CASE("lookup_host: a deadline ends the wait, not the runtime") {
+  const Watchdog watchdog;
+  HangingResolver resolver;
+  Runtime runtime = make_runtime(1);
+  std::error_code none, some;
+  runtime.block_on([&] {
+    const auto at_once = ramie::timeout(0ms, [] { return lookup_host("slow.example:80"); });
+    if (!at_once) none = at_once.error();
+    const auto later = ramie::timeout(20ms, [] { return lookup_host("slow.example:80"); });
+    if (!later) some = later.error();
+  });
+  CHECK(none == errc::timed_out);
+  CHECK(some == errc::timed_out);
+}
+
 TEST_CASE("lookup_host: what nobody waits for any more, and has not begun, is not made") {
   const Watchdog watchdog;
   HangingResolver resolver;
