@@ -3,6 +3,7 @@
 // arrive.
 #pragma once
 
+#include "sched/base/annotate.hpp"
 #include "sched/base/random.hpp"
 #include "sched/base/thread.hpp"
 #include "sched/chaos.hpp"
@@ -54,8 +55,12 @@ class Worker {
   void count_fruitless() noexcept { metrics_.fruitless.add(); }
   // For the fiber that runs, whose chunk of budget is spent: gives it the next one, unless its
   // budget or its slice is over.
-  bool extend_budget(Fiber& fiber) noexcept { return !is_slice_over() && give_chunk(fiber); }
+  bool extend_budget(Fiber& fiber) noexcept {
+    const base::TsanInternal internal;  // the worker's own data, from one fiber after another
+    return !is_slice_over() && give_chunk(fiber);
+  }
   bool is_slice_over() noexcept {
+    const base::TsanInternal internal;
     if (!pace_.look_inside_run()) return false;
     pace_.hurry();
     return true;
