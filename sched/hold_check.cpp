@@ -86,6 +86,7 @@ bool may_be_in_handler() noexcept {
   if (::pthread_sigmask(SIG_SETMASK, nullptr, &now) != 0) return false;
   std::uint64_t blocked = 0;
   std::memcpy(&blocked, &now, sizeof blocked);  // the kernel's part of it
+  const base::TsanInternal internal;  // the thread's own, for one fiber after another
   Holds& holds = thread_holds();
   if (holds.has_blocked) return blocked != holds.blocked;
   holds.has_blocked = !is_in_signal_handler();

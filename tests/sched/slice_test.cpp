@@ -134,12 +134,12 @@ TEST_CASE("A fiber that was woken waits for a few long tasks, however many fiber
   constexpr int kBusy = 4;
   constexpr int kMost = 400;
   ramie::sync::Notify go;
-  int tasks = 0;  // one worker
-  int woken_at = -1;
-  int ran_at = -1;
+  std::atomic<int> tasks{0};
+  std::atomic<int> woken_at{-1};
+  std::atomic<int> ran_at{-1};
   auto waiter = spawn([&] {
     (void)go.wait();
-    ran_at = tasks;
+    ran_at = tasks.load();
   });
   (void)runtime.run([&] {
     const auto work = [&](bool wakes) {
@@ -148,7 +148,7 @@ TEST_CASE("A fiber that was woken waits for a few long tasks, however many fiber
         (void)compute_until([&] { return std::chrono::steady_clock::now() > end; });
         ++tasks;
         if (wakes && i == 3) {
-          woken_at = tasks;
+          woken_at = tasks.load();
           go.notify_one();
         }
         ramie::yield_now();
