@@ -227,10 +227,14 @@ TEST_CASE("Scope: cancel() ends every child, now and later", "[sched][scope]") {
   const auto good = runtime.run([] {
     std::atomic<int> canceled{0};
     std::atomic<int> ran{0};
+    std::atomic<int> begun{0};
     Scope scope;
     for (int i = 0; i < 40; ++i)
-      (void)scope.spawn([&] { canceled += long_sleep().error() == errc::canceled; });
-    (void)ramie::sleep_for(1ms);
+      (void)scope.spawn([&] {
+        ++begun;
+        canceled += long_sleep().error() == errc::canceled;
+      });
+    while (begun < 40) ramie::yield_now();
     scope.cancel();
     scope.cancel();
     for (int i = 0; i < 5; ++i) (void)scope.spawn([&ran] { ++ran; });
