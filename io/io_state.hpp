@@ -40,7 +40,7 @@ class IoState {
                         kPriority = Ready::kPriority, kError = Ready::kError;
   // Of an ERR that waiters of this kind have not heard yet; see ScheduledIo::wait_for_level().
   static constexpr Bits kReadNews = 64, kWriteNews = 128, kErrorNews = 256;
-  static constexpr Bits kPriorityClosed = 512;  // the end, for who waits for urgent data
+  static constexpr Bits kPriorityClosed = 512;  // the end, for waits for urgent data
   static constexpr Bits kReadyMask = 1023;
   static constexpr Bits kReadSide =
       kReadable | kReadClosed | kPriority | kError | kReadNews | kErrorNews | kPriorityClosed;

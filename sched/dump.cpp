@@ -61,7 +61,7 @@ struct Member {
   std::uint32_t mutex_mark = 0;  // of a Mutex that it waits for: on whose stack it was taken
 };
 
-// A fiber's stack, as far as it is known: who holds a Mutex is found by it.
+// A fiber's stack, as far as it is known: it tells which fiber holds a Mutex.
 struct StackOf {
   std::uint32_t low;  // marks of a Mutex
   std::uint32_t size;
