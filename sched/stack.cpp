@@ -56,6 +56,11 @@ struct StackPool::Slab {
   std::size_t bytes;
   std::size_t used;
   Slab* next;
+
+  // Where the place of that number begins, with its guard; the last one's end is the slab's.
+  std::byte* place(std::size_t number, std::size_t stride) const noexcept {
+    return base + kMoat + number * stride;
+  }
 };
 
 bool Stack::guards(const void* address) const noexcept {
@@ -77,7 +82,7 @@ StackPool::~StackPool() {
     Slab* slab = slabs_;
     slabs_ = slab->next;
     for (std::size_t i = 0; i < slab->used; ++i) {
-      const std::byte* low = slab->base + i * stride() + kGuard;
+      const std::byte* low = slab->place(i, stride()) + kGuard;
       base::lsan_root_end(low, options_.size - kRecord);
     }
     (void)sys::unmap(slab->base, slab->bytes);
@@ -129,9 +134,10 @@ Stack* StackPool::place(const std::byte* mapping, std::byte* low, std::size_t si
 
 // The next unused place of the newest slab. The mutex is held.
 Stack* StackPool::carve(int& error) noexcept {
-  if (slabs_ == nullptr || (slabs_->used + 1) * stride() > slabs_->bytes) {
+  if (slabs_ == nullptr ||
+      slabs_->place(slabs_->used + 1, stride()) > slabs_->base + slabs_->bytes) {
     const std::size_t most = std::clamp<std::size_t>(kSlabBytes / stride(), 1, kStacksPerSlab);
-    const std::size_t bytes = stride() * std::min(most, next_slab_);
+    const std::size_t bytes = kMoat + stride() * std::min(most, next_slab_);
     auto* base = static_cast<std::byte*>(sys::map(bytes, error));
     if (base == nullptr) return nullptr;
     (void)sys::advise(base, bytes,
@@ -145,7 +151,7 @@ Stack* StackPool::carve(int& error) noexcept {
     slabs_ = slab;
     next_slab_ = std::min(next_slab_ * 2, kStacksPerSlab);
   }
-  std::byte* low = slabs_->base + slabs_->used * stride();
+  std::byte* low = slabs_->place(slabs_->used, stride());
   Stack* stack = place(slabs_->base, low, options_.size, true, error);
   if (stack != nullptr) ++slabs_->used;
   return stack;

@@ -1,16 +1,18 @@
 // Fiber stacks: address space in slabs, a guard under each, LIFO caches so that the hottest stack
 // is taken first.
 //
-//   slab:  |  guard  | stack 0 ........ Stack |  guard  | stack 1 ........ Stack | ...
-//             1 MiB    grows downwards   ^-- this record, in the top page: no memory of its own
+//   slab:  |  moat  |  guard  | stack 0 ....... Stack |  guard  | stack 1 ....... Stack | ...
+//            3 MiB     1 MiB    grows downwards  ^-- this record, in the top page: no memory of
+//                                                    its own
 //
 // The guard has two parts. The upper 64 KiB fault: code that probes its stack
 // (-fstack-clash-protection) and deep recursion stop there. Code without probes touches only the
 // far end of a large frame, and steps over 64 KiB (measured: 300 KiB). It lands in the lower part,
-// where nothing is and nobody is hurt: memory that goes back with the stack's own. Where the fiber
-// parks with such a frame it is stopped (is_overrun_at()). If all of it faulted, 256 entries of
-// page table a stack would have to be written: four times as much time (34 us instead of 8 on a
-// busy machine). This costs address space and 2 KiB of page tables.
+// where nothing is and nobody is hurt: memory that goes back with the stack's own. A larger frame
+// reaches another stack of the slab, or the moat below the slab's last one, but no other memory of
+// the program. Where a fiber parks with such a frame it is stopped (is_overrun_at()). If all of the
+// guard faulted, 256 entries of page table a stack would have to be written: four times as much
+// time (34 us instead of 8 on a busy machine). This costs address space and 2 KiB of page tables.
 //
 // The guard is installed by MADV_GUARD_INSTALL (Linux 6.13): no VMA is split, a million guarded
 // stacks are possible. Where that is impossible (an older kernel, a sandbox, memory locked by
@@ -66,7 +68,7 @@ class Stack {
 
   std::size_t size_;    // usable bytes below the record
   std::size_t guard_;   // bytes of guard below them
-  std::size_t reach_;   // bytes below them that are the pool's: guards and other stacks
+  std::size_t reach_;   // bytes below them that are the pool's: guards, other stacks, the moat
   std::size_t colour_;  // the first frame starts this much lower: tops must not share cache sets
   base::Plain<Stack*> next_ = nullptr;
   bool pooled_;         // false: an odd size, unmapped when given back
@@ -87,6 +89,7 @@ class StackPool {
  public:
   static constexpr std::size_t kGuard = std::size_t{1} << 20;
   static constexpr std::size_t kFaulting = std::size_t{64} << 10;  // its upper part
+  static constexpr std::size_t kMoat = std::size_t{3} << 20;       // below a slab
   static constexpr std::size_t kLeastSize = 16 * 1024;
   static constexpr std::size_t kMostSize = std::size_t{1} << 30;
 

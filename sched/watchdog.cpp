@@ -291,7 +291,7 @@ void Watchdog::look_for_deadlock() {
       "deadlock: all fibers wait for each other, and no timer, descriptor, signal or thread of "
       "this process can wake them; each is in the dump above";
   if (what == OnDeadlock::abort) base::fatal("%s", kText);
-  print(std::string("ramie: ") + kText + "\n");
+  print(fmt::format("ramie: {}\n", kText));
 }
 
 bool Watchdog::are_all_as_seen() const noexcept {

@@ -5,7 +5,6 @@
 //
 // Cases with the tag [uring] need io_uring, which many containers and administrators deny: they
 // are skipped there, and counted (see support/skip.hpp).
-#define CATCH_CONFIG_NO_POSIX_SIGNALS
 #define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 

@@ -1,6 +1,7 @@
 // See redirect.hpp.
 #include "sched/base/redirect.hpp"
 
+#include "sched/base/modules.hpp"
 #include "sched/base/sys.hpp"
 
 #include <elf.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 #include <cstdint>
 #include <cstring>
+#include <mutex>
 
 namespace ramie {
 inline namespace v0 {
@@ -64,6 +66,7 @@ bool is_left_alone(const char* path) noexcept {
 }
 
 bool write_slot(const Object& object, std::uintptr_t slot, void* to) noexcept {
+  if (__atomic_load_n(reinterpret_cast<void**>(slot), __ATOMIC_ACQUIRE) == to) return true;
   const bool is_guarded =
       slot >= object.read_only && slot < object.read_only + object.read_only_size;
   const auto page_size = static_cast<std::uintptr_t>(::getpagesize());
@@ -105,6 +108,7 @@ int visit(dl_phdr_info* info, std::size_t, void* argument) noexcept {
 
 std::size_t redirect_calls(std::span<const Redirection> all) noexcept {
   Walk walk{all};
+  const std::lock_guard lock(modules);
   (void)::dl_iterate_phdr(&visit, &walk);
   return walk.changed;
 }

@@ -2,11 +2,14 @@
 // knows exported functions only.
 #include "sched/base/symbols.hpp"
 
+#include "sched/base/modules.hpp"
+
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -154,6 +157,7 @@ std::vector<Place> from_debug_information(std::uintptr_t address) {
   Found found;
   std::vector<Place>& places = found.places;
   if (state == nullptr) return {};
+  const std::lock_guard lock(modules);
   (void)backtrace_pcinfo(state, address, &add_line, &ignore, &found);
   // The line table has no name for code from an assembler, the symbol table may have one.
   if (places.empty() || places.back().function.empty()) {

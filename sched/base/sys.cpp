@@ -83,7 +83,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
 }
 
 [[gnu::noinline]] int protect_data(void* address, std::size_t bytes, bool is_writable) noexcept {
-  if (int planned = inject("mprotect"); planned != 0) return planned;
+  if (int planned = inject("mprotect_data"); planned != 0) return planned;
   const int protection = is_writable ? PROT_READ | PROT_WRITE : PROT_READ;
   return ::mprotect(address, bytes, protection) < 0 ? last_error() : 0;
 }

@@ -262,11 +262,15 @@ TEST_CASE("scope(): children end before the caller's locals", "[words][scope]") 
     });
   }),
                     "of a child");
+  std::atomic<bool> has_begun{false};
   bool was_canceled = false;
   CHECK_THROWS_WITH(runtime.block_on([&] {
     ramie::scope([&](ramie::Scope& scope) {
-      (void)scope.spawn([&] { was_canceled = !ramie::sleep_for(1h); });
-      ramie::yield_now();
+      (void)scope.spawn([&] {
+        has_begun = true;
+        was_canceled = !ramie::sleep_for(1h);
+      });
+      while (!has_begun) ramie::yield_now();
       throw std::runtime_error("of the function");
     });
   }),

@@ -131,6 +131,7 @@ inline constexpr std::string_view kMayFail[] = {
     "mkdirat",
     "mmap",
     "mprotect",
+    "mprotect_data",
     "munmap",
     "poll",
     "poll_stream",

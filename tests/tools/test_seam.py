@@ -18,7 +18,7 @@ RAW = re.compile(r"(?<![\w>:])::(\w+)\s*\(|(?<![\w:>.])(std::fopen)\s*\(")
 CANNOT_FAIL = {"clock_gettime", "strerrordesc_np", "pthread_self", "sigfillset", "pthread_sigmask",
                "sigemptyset", "sigaddset", "sigismember", "sigpending", "sigtimedwait"}
 # Tested on their own: memory_test, promises_test, matrix.py. (tgkill: the watchdog's samples.)
-NOT_SWEPT = {"write", "sigaction", "tgkill"}
+NOT_SWEPT = {"write", "sigaction", "tgkill", "mprotect_data"}
 
 
 def files():

@@ -1,0 +1,26 @@
+// What most files of the library include, read once by the compiler: meson puts it before each of
+// them. They include what they need all the same; the build `asan` goes without this file and
+// proves it.
+#if !defined(RAMIE_PCH_STD_HPP)  // GCC warns of `once` here
+#define RAMIE_PCH_STD_HPP
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#endif
