@@ -96,7 +96,8 @@ Count write_parts(int fd, std::span<const iovec> parts, int flags) noexcept {
   size = 0;
   const Count known = stat_kind(fd, size);
   if (known >= 0) return known;
-  const Count position = outcome(::lseek(fd, 0, SEEK_CUR));
+  Count position = base::inject("lseek");
+  if (position == 0) position = outcome(::lseek(fd, 0, SEEK_CUR));
   if (position == -ESPIPE) return S_IFIFO;
   return position < 0 ? known : S_IFREG;
 }
