@@ -58,6 +58,8 @@ void Driver::survive(int error) noexcept {
         "the runtime's epoll failed (%s): was a descriptor closed, or overwritten by dup2, "
         "that is not its owner's?",
         reason);
+  if (error == -EPERM || error == -ENOSYS)
+    base::fatal("a sandbox denies epoll_wait and epoll_pwait (%s): allow one of them", reason);
   if (!std::exchange(has_failed_, true))
     base::warn("the driver's epoll failed (%s): this runtime asks again each millisecond", reason);
   const std::uint32_t nobody = 0;
@@ -106,8 +108,7 @@ Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
 }
 
 // Under the lock that whoever closes the descriptor takes before.
-Result<void> Driver::listen_to_reads(ScheduledIo& io, std::uint16_t generation,
-                                     int fd) noexcept {
+Result<void> Driver::listen_to_reads(ScheduledIo& io, std::uint16_t generation, int fd) noexcept {
   const std::lock_guard lock(io.mutex());
   if (!io.is_still(generation)) return failure(errc::canceled);
   const int error = poller_.modify(fd, Interest::readable | Interest::writable, io.token());

@@ -5,9 +5,11 @@
 #include "signal/pipe.hpp"
 
 #include "io/sys/event_fd.hpp"
+#include "io/sys/outcome.hpp"
 #include "sched/base/atomic.hpp"
 #include "sched/base/mutex.hpp"
 #include "sched/base/sys.hpp"
+#include "sched/fork.hpp"
 #include "sched/watchdog.hpp"
 
 #include <unistd.h>
@@ -34,8 +36,9 @@ struct Slot {
 constinit std::array<Slot, kMaxBells> slots;
 constinit base::Atomic<std::size_t> used_slots{0};  // those above have never had a bell
 constinit base::Atomic<SignalSet> pending{0};
-constinit base::Atomic<pid_t> owner{0};      // the process that installed the handlers
-constinit base::Atomic<int> dump_number{0};  // 0: none
+constinit base::Atomic<pid_t> owner{0};                 // the process that installed the handlers
+constinit base::Atomic<std::uint32_t> owner_number{0};  // the same, as fork() counts
+constinit base::Atomic<int> dump_number{0};             // 0: none
 constinit base::Atomic<bool> is_shutdown_armed{false};
 constinit base::Atomic<bool> has_shutdown_come{false};
 const struct sigaction kDefaultAction{};  // SIG_DFL, no flags; not on the handler's stack
@@ -67,6 +70,14 @@ const SignalSet ignored_by_parent = find_ignored();
 
 bool is_shutdown_kind(int number) noexcept { return number == SIGINT || number == SIGTERM; }
 
+// A sandbox may deny getpid(), at once or later: then a child of _Fork() or clone() is not told
+// from its parent.
+bool is_owner() noexcept {
+  const pid_t self = ::getpid();
+  if (self > 0) return owner.load(base::kRelaxed) == self;
+  return owner_number.load(base::kRelaxed) == sched::fork_number();
+}
+
 void restore_default(int number) noexcept { (void)::sigaction(number, &kDefaultAction, nullptr); }
 
 void restore_shutdown_kinds() noexcept {
@@ -84,16 +95,16 @@ void ring_slot(Slot& slot) noexcept {
   slot.ringing.fetch_sub(1, base::kSeqCst);
 }
 
-// The signal is blocked until we return, so raise() strikes only then.
+// The signal is blocked until we return, so it strikes only then.
 [[gnu::noinline]] void act_by_default(int number) noexcept {
   const bool is_dump = number == dump_number.load(base::kRelaxed);
   if (is_dump && (ignored_by_parent & bit_of(number)) != 0) return;
   restore_default(number);
-  (void)::raise(number);
+  (void)base::sys::interrupt(base::sys::thread_id(), number);
 }
 
 void on_signal(int number) noexcept {
-  if (owner.load(base::kRelaxed) != ::getpid()) {  // S3
+  if (!is_owner()) {  // S3
     act_by_default(number);
     return;
   }
@@ -119,8 +130,8 @@ bool is_ours(int number) noexcept {
 
 // Under the lock. In a forked child: nothing of the parent's is ours (S3).
 void adopt_process() noexcept {
-  const pid_t self = ::getpid();
-  if (owner.load(base::kRelaxed) == self) return;
+  const bool is_known = owner.load(base::kRelaxed) != 0;
+  if (is_known && is_owner()) return;
   for (int number = 1; number <= kMaxSignal; ++number)
     if ((installed & bit_of(number)) != 0 && is_ours(number)) restore_default(number);
   installed = 0;
@@ -132,23 +143,25 @@ void adopt_process() noexcept {
   pending.store(0, base::kRelaxed);
   is_shutdown_armed.store(false, base::kRelaxed);
   has_shutdown_come.store(false, base::kRelaxed);
-  owner.store(self, base::kSeqCst);
+  owner_number.store(sched::fork_number(), base::kRelaxed);
+  owner.store(::getpid(), base::kSeqCst);
 }
 
-// Under the lock.
-bool install_locked(int number) noexcept {
-  if ((installed & bit_of(number)) != 0) return true;
+// Under the lock. 0 or -errno.
+int install_locked(int number) noexcept {
+  if ((installed & bit_of(number)) != 0) return 0;
   struct sigaction action{};
   action.sa_handler = &on_signal;
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   (void)::sigemptyset(&action.sa_mask);
-  if (base::inject("sigaction") != 0) return false;
-  if (::sigaction(number, &action, nullptr) != 0) return false;  // EINVAL is all it can say
+  if (const int planned = base::inject("sigaction"); planned != 0) return planned;
+  const int error = io::sys::outcome_of(::sigaction(number, &action, nullptr));
+  if (error != 0) return error;
   installed |= bit_of(number);
   // S7: each runtime that hears its bell lets the signal in.
   for (const Slot& slot : slots)
     if (const int bell = slot.bell.load(base::kRelaxed); bell != kNoBell) io::sys::ring(bell);
-  return true;
+  return 0;
 }
 
 sigset_t set_of(SignalSet signals) noexcept {
@@ -174,8 +187,9 @@ Result<void> install(int number) noexcept {
   const std::lock_guard lock(mutex);
   adopt_process();
   if (number == dump_number.load(base::kRelaxed)) dump_number.store(0, base::kRelaxed);
-  if (install_locked(number)) return {};
-  return failure(std::make_error_code(std::errc::invalid_argument));
+  const int error = install_locked(number);
+  if (error != 0) return failure(std::error_code(-error, std::system_category()));
+  return {};
 }
 
 bool install_dump(int number) noexcept {
@@ -192,7 +206,7 @@ bool install_dump(int number) noexcept {
   if (present.sa_handler != SIG_DFL && !is_inherited) return false;
   dump_number.store(number, base::kRelaxed);
   installed &= ~bit_of(number);  // the handler gave the default action back, or somebody did
-  if (install_locked(number)) return true;
+  if (install_locked(number) == 0) return true;
   dump_number.store(0, base::kRelaxed);
   return false;
 }
@@ -254,7 +268,7 @@ Bell::~Bell() {
   int ours = fd_.get();
   Slot& slot = slots[slot_];
   if (!slot.bell.compare_exchange_strong(ours, kNoBell, base::kSeqCst)) return;  // our parent's
-  if (owner.load(base::kRelaxed) != ::getpid()) return;  // a count of its handlers never ends here
+  if (!is_owner()) return;  // a count of its handlers never ends here
   while (slot.ringing.load(base::kSeqCst) != 0) std::this_thread::yield();
 }
 

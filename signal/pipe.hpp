@@ -41,7 +41,8 @@ namespace pipe {
 
 inline constexpr std::size_t kMaxBells = 1024;
 
-// `number` is within 1..kMaxSignal. Errors: invalid_argument if the kernel or libc refuses it.
+// `number` is within 1..kMaxSignal. Errors: invalid_argument if the kernel or libc refuses it,
+// what a sandbox says that denies sigaction.
 Result<void> install(int number) noexcept;
 // From now on the first SIGINT or SIGTERM is the shutdown; it gives both their default action back.
 void arm_shutdown() noexcept;

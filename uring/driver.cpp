@@ -109,8 +109,11 @@ Driver::~Driver() {
 
 Result<Site*> Driver::check_and_init(sched::Worker& worker) noexcept {
   Home& home = homes_[worker.index()];
-  if (Site* site = home.site.load(base::kRelaxed)) [[likely]]
+  if (Site* site = home.site.load(base::kRelaxed)) [[likely]] {
+    if (const int denial = site->denial(); denial != 0) [[unlikely]]
+      return refuse(denial);
     return site;
+  }
   if (!is_on_) return failure(errc::unsupported);
   if (const int error = process_refusal(); error != 0)
     return failure(error == EOPNOTSUPP ? make_error_code(errc::unsupported) : code_of(error));
@@ -129,6 +132,12 @@ Result<Site*> Driver::check_and_init(sched::Worker& worker) noexcept {
   const bool is_ours = made.error().category() != std::system_category();
   refusal.store(is_ours ? EOPNOTSUPP : made.error().value(), base::kRelaxed);
   return made;
+}
+
+Result<Site*> Driver::refuse(int error) noexcept {
+  say_refused(code_of(error));
+  refusal.store(error, base::kRelaxed);
+  return failure(code_of(error));
 }
 
 Result<Site*> Driver::make_site(sched::Worker& worker) noexcept {

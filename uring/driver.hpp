@@ -4,6 +4,9 @@
 //                                         \--> refused, for this process (EPERM, ENOSYS, ...: one
 //                                              line says why) or for a second (ENOMEM, EMFILE)
 //
+//   a ring     io_uring_enter is denied by a sandbox that the program has entered meanwhile -->
+//              refused, for this process; what is in the kernel ends there (U10)
+//
 // A fiber submits to the ring of the worker that it runs on now, and the completion comes back to
 // that worker. No ring is kept over a suspension, except for the cancel of what is in it.
 //
@@ -54,6 +57,7 @@ class Driver final : public io::Extension {
   };
 
   Result<Site*> make_site(sched::Worker& worker) noexcept;
+  static Result<Site*> refuse(int error) noexcept;
 
   const RingOptions options_;
   const bool is_on_;

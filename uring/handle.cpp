@@ -95,7 +95,9 @@ Result<Completion> detail::submit(const Entry& entry) noexcept {
   Op op;
   op.entry = entry;
   auto completion = handle->run(op);
-  if (!completion && completion.error() == errc::unsupported)
+  const bool is_refused =
+      completion ? completion->result == -ECANCELED : completion.error() == errc::unsupported;
+  if (is_refused)
     if (auto usable = check(); !usable) return failure(usable.error());
   if (!completion) return completion;
   if (completion->result < 0) return failure(system_error(completion->result));

@@ -37,7 +37,7 @@ struct Step {
 constexpr Step kSteps[] = {
     {RingMode::cooperative, kAlways | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN |
                                 IORING_SETUP_TASKRUN_FLAG},  // 5.19
-    {RingMode::plain, kAlways | IORING_SETUP_SUBMIT_ALL},  // 5.18
+    {RingMode::plain, kAlways | IORING_SETUP_SUBMIT_ALL},    // 5.18
     {RingMode::plain, kAlways},
 };
 
@@ -135,6 +135,19 @@ bool Ring::push(const Entry& entry) noexcept {
   io_uring_cqe* first = nullptr;
   const int rc = ::io_uring_submit_and_wait_timeout(&parts_->ring, &first, 1, at_most, nullptr);
   return rc < 0 ? rc : 0;
+}
+
+// The kernel reads the queue only when it is entered. liburing may have published the entry.
+bool Ring::take_back(std::uint64_t& tag) noexcept {
+  io_uring_sq& queue = parts_->ring.sq;
+  if (::io_uring_sq_ready(&parts_->ring) == 0) return false;
+  const unsigned tail = --queue.sqe_tail;
+  tag = queue.sqes[tail & *queue.kring_mask].user_data;
+  if (queue.sqe_head - tail == 1) {
+    queue.sqe_head = tail;
+    io_uring_smp_store_release(queue.ktail, tail);
+  }
+  return true;
 }
 
 bool Ring::needs_enter() const noexcept {

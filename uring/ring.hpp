@@ -73,6 +73,8 @@ class Ring {
   int submit() noexcept;
   // The same, and sleeps until something has completed, at most `max_wait` (negative: for ever).
   int wait(base::Nanos max_wait) noexcept;
+  // Of what was pushed and not given the last one, which is given no more: its tag.
+  [[nodiscard]] bool take_back(std::uint64_t& tag) noexcept;
   // Has submit() something to do: entries to give, completions to run or to bring in?
   bool needs_enter() const noexcept;
   // Or take() something to give?

@@ -47,6 +47,11 @@ bool is_put_off(int error) noexcept {
          error == -ETIME || error == -ENOMEM;
 }
 
+// By a sandbox that the program has entered meanwhile.
+bool has_denied(int error) noexcept {
+  return error == -EPERM || error == -EACCES || error == -ENOSYS;
+}
+
 }  // namespace
 
 std::uint64_t Site::tag_of(Kind kind, std::size_t slot, std::uint32_t generation) noexcept {
@@ -132,28 +137,63 @@ void Site::admit_queued() noexcept {
 }
 
 bool Site::push(const Entry& entry) noexcept {
+  if (denial() != 0) return false;
   return ring_->push(entry) || (survive(submit()), ring_->push(entry));
 }
 
 int Site::submit() noexcept {
+  if (const int error = denial(); error != 0 && !RAMIE_MUTANT(485)) return -error;
   metrics_.enters.add();
   return ring_->submit();
+}
+
+int Site::enter_and_wait(base::Nanos max_wait) noexcept {
+  if (const int error = denial(); error != 0 && !RAMIE_MUTANT(486)) return -error;
+  metrics_.enters.add();
+  return ring_->wait(max_wait);
 }
 
 // Without its ring a worker cannot know what the kernel still writes to.
 void Site::survive(int error) noexcept {
   if (error == 0) return;
-  if (error == -EPERM || error == -EACCES || error == -ENOSYS)
-    base::fatal(
-        "io_uring_enter is denied (%s) to a worker that has operations in the kernel: enter a "
-        "sandbox before the first file operation, or set RAMIE_FS=pool and RAMIE_IO=epoll",
-        base::sys::describe_error(-error));
+  if (has_denied(error)) {
+    denial_.store(-error, base::kRelaxed);
+    return;
+  }
   if (!is_put_off(error))
     base::fatal(
         "the io_uring of a worker failed (%s): was a descriptor closed, or overwritten by "
         "dup2, that is not its owner's?",
         base::sys::describe_error(-error));
   if (error != -ETIME && error != -EINTR) metrics_.retries.add();
+}
+
+// U10. A cancel that could not be sent stays undone: its operation ends soon.
+void Site::leave_kernel(sched::WakeList& wakes) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t tag = 0;
+  while (!RAMIE_MUTANT(487) && ring_->take_back(tag))
+    if (Op* op = find(tag)) {
+      free_slot(*op);
+      give_up(*op, wakes);
+    }
+  for (base::List<Op>* line : {&urgent_, &queued_})
+    while (Op* op = line->front()) {
+      if (RAMIE_MUTANT(488)) break;
+      give_up(*op, wakes);
+    }
+  for (const Slot& slot : slots_)
+    if (slot.op != nullptr && !slot.op->is_brief)
+      base::fatal(
+          "io_uring_enter is denied (%s) to a worker that has an operation in the kernel which "
+          "waits for somebody and can no longer be cancelled: enter a sandbox before the first "
+          "one, or set RAMIE_FS=pool and RAMIE_IO=epoll",
+          base::sys::describe_error(denial()));
+}
+
+void Site::give_up(Op& op, sched::WakeList& wakes) noexcept {
+  op.result = -ECANCELED;
+  complete(op, wakes);
 }
 
 // --- cancels -------------------------------------------------------------------------------------
@@ -199,8 +239,7 @@ void Site::push_waiting(sched::WakeList& wakes) noexcept {
     cancels_.splice_back(repeats_);
   while (Op* op = cancels_.front()) {
     if (op->state == Op::State::queued && !RAMIE_MUTANT(350)) {
-      op->result = -ECANCELED;
-      complete(*op, wakes);
+      give_up(*op, wakes);
       continue;
     }
     Entry entry;
@@ -238,6 +277,7 @@ void Site::take_completions(sched::WakeList& wakes) noexcept {
     }
     if (has_more) survive(submit());
   }
+  if (denial() != 0 && !RAMIE_MUTANT(484)) leave_kernel(wakes);
 }
 
 // Under the mutex, as all below.
@@ -277,13 +317,17 @@ void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
   const bool is_last = (event.flags & Ring::kMore) == 0;
   if (op->take_result != nullptr && !(is_last && RAMIE_MUTANT(405))) settle_one(*op, wakes);
   if (!is_last && !RAMIE_MUTANT(366)) return;
-  const auto index = static_cast<std::uint32_t>(op->tag >> kSlotShift);
+  free_slot(*op);
+  complete(*op, wakes);
+}
+
+void Site::free_slot(Op& op) noexcept {
+  const auto index = static_cast<std::uint32_t>(op.tag >> kSlotShift);
   Slot& slot = slots_[index];
   slot.op = nullptr;
   if (!RAMIE_MUTANT(365)) ++slot.generation;
   slot.next_free = std::exchange(first_free_, index + 1);
-  if (op->is_brief && !RAMIE_MUTANT(368)) --brief_;
-  complete(*op, wakes);
+  if (op.is_brief && !RAMIE_MUTANT(368)) --brief_;
 }
 
 // One of many results.
@@ -322,12 +366,11 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
     is_bell_armed_ = RAMIE_MUTANT(375) ||
                      push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
   const bool is_deaf = !is_bell_armed_ || (poll_fd >= 0 && !arm(poll_fd));
-  metrics_.enters.add();
   if (RAMIE_MUTANT(472)) ring_mutex_.unlock();
-  const int error = ring_->wait(bound(max_wait, is_deaf));
+  const int error = enter_and_wait(bound(max_wait, is_deaf));
   if (RAMIE_MUTANT(472)) ring_mutex_.lock();
   survive(error);
-  is_put_off_ = is_put_off(error) && error != -ETIME && error != -EINTR;
+  is_put_off_ = denial() != 0 || (is_put_off(error) && error != -ETIME && error != -EINTR);
   if (!is_put_off_) return;
   const base::Atomic<std::uint32_t> nobody{0};
   (void)base::sys::futex_wait(&nobody, 0, kNap);  // no spin

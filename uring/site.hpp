@@ -28,6 +28,9 @@
 //    comes before that goes there behind it.
 // U9 A visitor never waits for the ring, so it never waits for an owner that sleeps there; and
 //    the owner never sleeps through a bell that another has taken out of the ring.
+// U10 When a sandbox has denied it, nobody enters the ring again. What the kernel has ends there by
+//    itself, and is looked for in between; what it has not taken ends with -ECANCELED, so that the
+//    caller goes another way. A wait for somebody could not be cancelled: it ends the program.
 #pragma once
 
 #include "io/sys/fd.hpp"
@@ -55,15 +58,15 @@ namespace uring {
 
 struct SiteMetrics {
   sched::Counter started;
-  sched::Counter completed;      // final completions of operations
-  sched::Counter files;          // of the started: file operations
-  sched::Counter cancels;        // sent
-  sched::Counter cancels_late;   // of these: the operation was not found
-  sched::Counter queued;         // had to wait for room
-  sched::Counter stale;          // completions that nobody awaited
-  sched::Counter enters;         // system calls, to hand over or to sleep
-  sched::Counter retries;        // of these: put off by the kernel
-  sched::Counter visits;         // fibers that another worker took out of here
+  sched::Counter completed;     // final completions of operations
+  sched::Counter files;         // of the started: file operations
+  sched::Counter cancels;       // sent
+  sched::Counter cancels_late;  // of these: the operation was not found
+  sched::Counter queued;        // had to wait for room
+  sched::Counter stale;         // completions that nobody awaited
+  sched::Counter enters;        // system calls, to hand over or to sleep
+  sched::Counter retries;       // of these: put off by the kernel
+  sched::Counter visits;        // fibers that another worker took out of here
 };
 
 class Site final : public sched::ParkSite {
@@ -101,6 +104,8 @@ class Site final : public sched::ParkSite {
   void visit(sched::FiberList& out) noexcept override;
 
   const Ring& ring() const noexcept { return *ring_; }
+  // 0, or the errno with which io_uring_enter was denied: nothing more is started here.
+  int denial() const noexcept { return denial_.load(base::kRelaxed); }
   const SiteMetrics& metrics() const noexcept { return metrics_; }
   std::uint32_t live() const noexcept { return live_.load(base::kRelaxed); }
 
@@ -125,7 +130,11 @@ class Site final : public sched::ParkSite {
   void push_waiting(sched::WakeList& wakes) noexcept;
   bool push(const Entry& entry) noexcept;
   int submit() noexcept;
+  int enter_and_wait(base::Nanos max_wait) noexcept;
   void survive(int error) noexcept;
+  void leave_kernel(sched::WakeList& wakes) noexcept;
+  void give_up(Op& op, sched::WakeList& wakes) noexcept;
+  void free_slot(Op& op) noexcept;
   void take_completions(sched::WakeList& wakes) noexcept;
   void settle(const Event& event, sched::WakeList& wakes) noexcept;
   void settle_op(const Event& event, sched::WakeList& wakes) noexcept;
@@ -159,8 +168,9 @@ class Site final : public sched::ParkSite {
   base::List<Op> cancels_;  // to be sent
   base::List<Op> repeats_;  // to be sent again, at `repeat_at_`
   base::Instant repeat_at_{};
-  sched::FiberList woken_;  // by park(), for reap(): the owner's
+  sched::FiberList woken_;               // by park(), for reap(): the owner's
   base::Atomic<std::uint32_t> live_{0};  // started and not DONE
+  base::Atomic<int> denial_{0};          // written under `ring_mutex_`
   SiteMetrics metrics_;
 };
 

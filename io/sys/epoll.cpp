@@ -46,27 +46,31 @@ std::uint16_t ready_of(std::uint32_t events) noexcept {
 
 int or_error(int rc) noexcept { return rc < 0 ? -errno : rc; }
 
+bool is_denied(int rc) noexcept { return rc == -ENOSYS || rc == -EPERM; }  // by a sandbox
+
+// A sandbox may know only one of the two: other architectures have no epoll_wait.
+int wait_millis(int epoll, epoll_event* events, int capacity, int millis) noexcept {
+  if (int planned = base::inject("epoll_wait"); planned != 0) return planned;
+  const int n = or_error(::epoll_wait(epoll, events, capacity, millis));
+  return is_denied(n) ? or_error(::epoll_pwait(epoll, events, capacity, millis, nullptr)) : n;
+}
+
 [[gnu::noinline]] int raw_wait(int epoll, epoll_event* events, int capacity, base::Nanos max_wait,
                                bool& has_pwait2) noexcept {
-  if (max_wait.count() <= 0) {
-    if (int planned = base::inject("epoll_wait"); planned != 0) return planned;
-    const int n = ::epoll_wait(epoll, events, capacity, max_wait.count() == 0 ? 0 : -1);
-    return or_error(n);
-  }
+  if (max_wait.count() <= 0)
+    return wait_millis(epoll, events, capacity, max_wait.count() == 0 ? 0 : -1);
   if (has_pwait2) {
     timespec limit{};
     limit.tv_sec = max_wait.count() / 1'000'000'000;
     limit.tv_nsec = max_wait.count() % 1'000'000'000;
     int n = base::inject("epoll_pwait2");
     if (n == 0) n = or_error(::epoll_pwait2(epoll, events, capacity, &limit, nullptr));
-    if (n != -ENOSYS && n != -EPERM) return n;  // EPERM: an old seccomp profile
+    if (!is_denied(n)) return n;
     has_pwait2 = false;
   }
-  if (int planned = base::inject("epoll_wait"); planned != 0) return planned;
   const auto millis = std::chrono::ceil<std::chrono::milliseconds>(max_wait).count();
-  const int n = ::epoll_wait(epoll, events, capacity,
-                             static_cast<int>(std::min<std::int64_t>(millis, INT_MAX)));
-  return or_error(n);
+  return wait_millis(epoll, events, capacity,
+                     static_cast<int>(std::min<std::int64_t>(millis, INT_MAX)));
 }
 
 [[gnu::noinline]] int create_epoll() noexcept {

@@ -2,6 +2,7 @@
 #include "sched/base/sys.hpp"
 
 #include "sched/base/annotate.hpp"
+#include "sched/base/assert.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -49,7 +50,10 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
     at_most = &limit;
   }
   const long rc = ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, at_most, nullptr, 0);
-  return rc < 0 ? last_error() : 0;
+  if (rc >= 0) return 0;
+  const int error = last_error();
+  if (error == -EPERM || error == -ENOSYS) fatal("a sandbox denies futex: no thread can sleep");
+  return error;
 }
 
 [[gnu::noinline]] void futex_wake(const void* word, int count) noexcept {
@@ -97,7 +101,10 @@ const char* describe_error(int error) noexcept {
 
 [[gnu::noinline]] int interrupt(int thread_id, int signal) noexcept {
   if (int planned = inject("tgkill"); planned != 0) return planned;
-  return ::syscall(SYS_tgkill, ::getpid(), thread_id, signal) < 0 ? last_error() : 0;
+  const pid_t self = ::getpid();
+  const long rc = self > 0 ? ::syscall(SYS_tgkill, self, thread_id, signal)
+                           : ::syscall(SYS_tkill, thread_id, signal);  // a sandbox denies getpid
+  return rc < 0 ? last_error() : 0;
 }
 
 [[gnu::noinline]] RAMIE_NO_TSAN void futex_wake_from_handler(const void* word) noexcept {

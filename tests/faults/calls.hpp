@@ -12,6 +12,7 @@ enum class Answer {
   reported,  // some call of the library says this very error
   absorbed,  // nothing is heard: retried, or done in another way, or it was only for comfort
   either,    // as the call's use has it; then others may hear of a connection that ended
+  reported_if_it_lasts,  // once: either; another way is tried, by the same call
 };
 
 struct Call {
@@ -106,7 +107,7 @@ inline std::vector<Call> file_calls() {
       {"preadv2", {EIO, ENOMEM}, reported},
       {"pwritev2", {EINTR}, absorbed},
       {"pwritev2", {EAGAIN}, either},
-      {"pwritev2", {ENOSYS, EPERM}, either},  // where it need not wait, it is asked again
+      {"pwritev2", {ENOSYS, EPERM}, reported_if_it_lasts},  // so that it may wait
       {"pwritev2", {EFBIG, EIO, ENOSPC}, reported},
       {"statx", {EINTR}, absorbed, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
       {"statx", {EACCES, EIO, ENOMEM}, reported, "openat2 1.. ENOSYS; statx_known 1.. EIO"},

@@ -65,6 +65,7 @@ std::vector<std::string> late;
 
 int confined(int count, char** arguments) {
   faults::Scenario scenario;
+  scenario.writes_to_nobody = true;
   std::string plan;
   bool only_accepts = false;
   for (int i = 1; i < count; ++i) {

@@ -212,7 +212,8 @@ void sockets(Findings& findings, std::size_t clients) {
 
 // --- the rest ------------------------------------------------------------------------------------
 
-void hear_a_signal(Findings& findings) {
+void hear_a_signal(Findings& findings, pid_t self) {
+  if (self <= 0) return findings.wrong("who are we?", self);
   auto usr1 = ramie::signal::Signal::open(ramie::signal::Kind::user1());
   if (!is_good(findings, "Signal::open", usr1)) return;
   auto listening = start(findings, "spawn a listener for signals", [&] {
@@ -220,7 +221,7 @@ void hear_a_signal(Findings& findings) {
             within(findings, "Signal::recv hangs", [&] { return usr1->recv(); }));
   });
   ramie::yield_now();
-  (void)::kill(::getpid(), SIGUSR1);
+  (void)::kill(self, SIGUSR1);
   join(findings, "join the listener for signals", listening);
 }
 
@@ -377,6 +378,17 @@ void use_a_pipe(Findings& findings, const char* path) {
   if (!lonely && lonely.error() != ramie::errc::timed_out) findings.said("open", lonely.error());
 }
 
+void write_to_nobody(Findings& findings) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return;
+  ::close(ends[0]);
+  auto file = ramie::fs::File::from_fd(ends[1]);
+  const auto written = file.write(std::array{std::byte{6}});
+  if (written) findings.wrong("a pipe without a reader took something");
+  else if (written.error() != std::errc::broken_pipe)
+    findings.said("File::write to nobody", written.error());
+}
+
 void use_files(Findings& findings) {
   Folder folder;
   if (!folder.is_there) return;
@@ -440,10 +452,13 @@ void live(const Scenario& scenario, Findings& findings) noexcept {
     scenario.once_started();
   }
   part(findings, "sockets", [&] { sockets(findings, scenario.clients); });
-  if (scenario.is_process_wide) part(findings, "signals", [&] { hear_a_signal(findings); });
+  if (scenario.is_process_wide)
+    part(findings, "signals", [&] { hear_a_signal(findings, scenario.self); });
   part(findings, "timers", [&] { sleep_and_time_out(findings); });
   part(findings, "blocking", [&] { block(findings, scenario.looks_names_up); });
   part(findings, "files", [&] { use_files(findings); });
+  if (scenario.writes_to_nobody)
+    part(findings, "a pipe without a reader", [&] { write_to_nobody(findings); });
   part(findings, "directories", [&] { Directories(findings).use(); });
   part(findings, "crowd", [&] { gather_a_crowd(findings, scenario.crowd); });
   part(findings, "channel", [&] { talk(findings); });

@@ -6,6 +6,7 @@
 
 #include "tests/faults/findings.hpp"
 
+#include <unistd.h>
 #include <cstddef>
 #include <string>
 
@@ -23,7 +24,9 @@ struct Scenario {
   bool is_process_wide = true;  // signals
   bool is_pinned = false;       // workers, to CPUs
   bool looks_names_up = true;
+  bool writes_to_nobody = false;     // to a pipe without a reader: an error, and no SIGPIPE
   void (*once_started)() = nullptr;  // in a fiber, when files have been used
+  pid_t self = ::getpid();           // of before it may be denied: kill(-1) strikes everybody
 };
 
 // Returns when nothing of it is left but what `findings` calls wrong.

@@ -48,8 +48,22 @@ bool Uring::push(const Entry& entry) {
   return true;
 }
 
+bool Uring::take_back(std::uint64_t& tag) {
+  user_ = 1;
+  if (submissions_.empty()) return false;
+  tag = submissions_.back().user_data;
+  submissions_.pop_back();
+  return true;
+}
+
+bool Uring::is_denied() {
+  check(!is_denied_, "U10: it is entered again");
+  return is_denied_ = may(rules_.denials);
+}
+
 int Uring::enter() {
   user_ = 1;
+  if (is_denied()) return -EPERM;
   const int error = take_submissions();
   touch_all();
   if (error == 0) make_progress();
@@ -59,6 +73,7 @@ int Uring::enter() {
 
 int Uring::enter_and_wait(std::int64_t max_wait) {
   user_ = 1;
+  if (is_denied()) return -EPERM;
   const bool is_partial = submissions_.size() > 1;
   int result = take_submissions();
   touch_all();
@@ -79,6 +94,7 @@ std::size_t Uring::take(std::span<Cqe> events) {
   user_ = 1;
   const bool is_visited = sched::current_worker() == &Loop::current().elsewhere();
   if (rules_.is_free && is_visited) pass_time();
+  if (is_denied_ && std::exchange(is_looked_for_, true)) pass_time();  // not at the first look
   std::size_t count = 0;
   for (; count < events.size() && !completions_.empty(); ++count) {
     events[count] = completions_.front();
@@ -309,12 +325,13 @@ int Ring::submit() noexcept { return parts_->kernel.enter(); }
 int Ring::wait(base::Nanos max_wait) noexcept {
   return parts_->kernel.enter_and_wait(max_wait.count());
 }
+bool Ring::take_back(std::uint64_t& tag) noexcept { return parts_->kernel.take_back(tag); }
 bool Ring::needs_enter() const noexcept { return parts_->kernel.needs_enter(); }
 bool Ring::has_news() const noexcept { return parts_->kernel.has_news(); }
 std::size_t Ring::take(std::span<Event> events) noexcept { return parts_->kernel.take(events); }
 std::size_t Ring::completions() const noexcept { return parts_->kernel.completions(); }
 
-// ---- driver.cpp, where nothing is refused
+// ---- driver.cpp, where nothing is refused but what was denied later
 
 bool is_denied(std::uint8_t) noexcept { return false; }
 
@@ -327,7 +344,10 @@ Driver::~Driver() {
 
 Result<Site*> Driver::check_and_init(sched::Worker& worker) noexcept {
   Home& home = homes_[worker.index()];
-  if (Site* site = home.site.load(base::kRelaxed)) return site;
+  if (Site* site = home.site.load(base::kRelaxed)) {
+    if (site->denial() != 0) return failure(errc::unsupported);
+    return site;
+  }
   auto made = make_site(worker);
   home.site.store(*made, base::kRelease);
   worker.set_park_site(*made);

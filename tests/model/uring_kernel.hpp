@@ -36,6 +36,7 @@ class Uring {
     std::size_t completions = 8;  // and for completions
     int put_offs = 0;             // enters that may say EAGAIN
     int interrupts = 0;           // waits that may say EINTR
+    int denials = 0;              // enters that may be the first that is denied, for good
     int parts = 0;                // enters that may take only the first
     int misses = 0;               // cancels that may pass by the operation
     int bell_ends = 0;            // completions of the bell that may be its last
@@ -67,6 +68,7 @@ class Uring {
 
   // --- uring::Ring
   [[nodiscard]] bool push(const uring::Entry& entry);
+  [[nodiscard]] bool take_back(std::uint64_t& tag);
   int enter();
   int enter_and_wait(std::int64_t max_wait);
   [[nodiscard]] bool needs_enter() const;
@@ -88,6 +90,7 @@ class Uring {
   };
 
   [[nodiscard]] bool may(int& budget) { return budget > 0 && choose(2) == 1 && budget-- > 0; }
+  [[nodiscard]] bool is_denied();
   int take_submissions();
   void start(const uring::Entry& entry);
   void arm(const uring::Entry& entry);
@@ -120,6 +123,7 @@ class Uring {
   std::vector<std::uint64_t> ghosts_;
   std::uint64_t taken_ghosts_ = 0;
   int given_ = 0;
+  bool is_denied_ = false, is_looked_for_ = false;
   std::vector<const Cell<int>*> taken_;
   std::vector<End> ends_;
 };

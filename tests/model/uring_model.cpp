@@ -183,6 +183,33 @@ TEST_CASE("Uring model: who is cancelled in line never reaches the kernel, and a
       {384, "who is woken before the sleep is forgotten"}}, {.preemptions = 1});
 }
 
+// A wait for somebody would end the program.
+TEST_CASE("Uring model: once the ring is denied what it has ends, and the rest goes another way") {
+  check_model("uring: denied", [] {
+    Rig rig({stays, stays}, {.completions = 2, .denials = 1});
+    const auto operate = [&rig] {
+      auto frame = rig.make_frame(kRead);
+      const auto result = rig.handle->run(frame->op);
+      const int end = rig.kernel.end_of(frame->memory);
+      if (result) check(result->result == (end == 0 ? -ECANCELED : kData), "not what happened");
+      else check(result.error() == ramie::errc::unsupported && end == 0, "it failed");
+    };
+    FiberThread first([&] {
+      rig.may_batch = choose(2) == 0;
+      operate();
+      operate();
+    }, &rig.loop);
+    FiberThread second(operate, &rig.loop);
+    rig.loop.run();
+    first.join();
+    second.join();
+  }, {{484, "what is not in the kernel waits there"},
+      {485, "it is entered again, to submit"},
+      {486, "it is entered again, to sleep"},
+      {487, "what was pushed and not taken waits for ever"},
+      {488, "what waited for room waits for ever"}}, {.preemptions = 1});
+}
+
 TEST_CASE("Uring model: a completion that nobody awaits is counted, and not followed") {
   check_model("uring: stale completions", [] {
     Rig rig({stays}, {.ghosts = 1});

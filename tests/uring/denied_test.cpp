@@ -19,7 +19,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <span>
 #include <string>
+#include <vector>
 
 using namespace std::chrono_literals;
 using ramie::errc;
@@ -166,6 +171,72 @@ TEST_CASE("uring: io_uring_enter is denied although io_uring_setup is not: files
     CHECK(lines_of(end.messages) == 1);
     CHECK(end.says("io_uring is off"));
   }
+}
+
+TEST_CASE(
+    "uring: io_uring_enter is denied later: operations in flight end, then the pool does files",
+    "[uring]") {
+  for (const std::string error : {"EPERM", "EACCES", "ENOSYS"}) {
+    const auto end = run_in_child([&] {
+      auto runtime = ramie::or_throw(automatic(2).build());
+      const auto folder = ramie::or_throw(ramie::fs::TempDir::create());
+      std::atomic<bool> is_denied{false};
+      runtime.block_on([&] {
+        std::vector<ramie::JoinHandle<int>> users;
+        std::atomic<int> rounds{0};
+        for (int i = 0; i < 16; ++i)
+          users.push_back(ramie::spawn([&, i] {
+            const std::string path = folder.path() + "/" + std::to_string(i);
+            for (int last = 0; last < 20; last += is_denied ? 1 : 0, ++rounds) {
+              const std::string text = std::to_string(rounds) + std::string(5000, 'x');
+              auto file = ramie::fs::OpenOptions().read().write().create().truncate().open(path);
+              if (!file || !file->write_all(std::as_bytes(std::span(text)))) return 1;
+              if (!file->sync_data() || !file->close()) return 2;
+              if (ramie::fs::read_to_string(path) != Result<std::string>(text)) return 3;
+            }
+            return 0;
+          }));
+        while (rounds < 100) (void)ramie::sleep_for(1ms);
+        if (runtime.metrics().rings == 0) ::_exit(1);
+        faults::deny("io_uring_enter=" + error, faults::Whom::all_threads);
+        is_denied = true;
+        for (auto& user : users)
+          if (user.join() != Result<int>(0)) ::_exit(2);
+        const auto done =
+            ramie::uring::submit([](ramie::uring::Entry& entry) { entry.opcode = IORING_OP_NOP; });
+        const int number = faults::detail::number_of_errno(error);
+        if (error_of(done) != std::error_code(number, std::system_category())) ::_exit(3);
+      });
+    });
+    CAPTURE(error, end.messages);
+    CHECK(end.exit_status == 0);
+    CHECK(lines_of(end.messages) == 1);
+    CHECK(end.says("io_uring is off"));
+  }
+}
+
+TEST_CASE("uring: io_uring_enter is denied to one that waits for somebody: a message ends it",
+          "[uring]") {
+  const auto end = run_in_child([] {
+    auto runtime = ramie::or_throw(automatic(1).build());
+    runtime.block_on([] {
+      std::array<int, 2> ends{};
+      if (::pipe2(ends.data(), O_CLOEXEC) != 0) ::_exit(1);
+      auto reader = ramie::spawn([&] {
+        return ramie::uring::submit([&](ramie::uring::Entry& entry) {
+          entry.opcode = IORING_OP_POLL_ADD;
+          entry.fd = ends[0];
+          entry.operation_flags = 1;  // POLLIN
+        });
+      });
+      (void)ramie::sleep_for(5ms);
+      faults::deny("io_uring_enter=EPERM", faults::Whom::all_threads);
+      reader.cancel();
+      (void)reader.join();
+    });
+  });
+  CHECK(end.signal == SIGABRT);
+  CHECK(end.says("waits for somebody and can no longer be cancelled"));
 }
 
 TEST_CASE("uring: the kernel's restart codes are an interruption to everybody", "[uring]") {

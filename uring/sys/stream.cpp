@@ -34,32 +34,37 @@ bool is_unknown(Count rc) noexcept {
 }
 
 // The thread's SIGPIPE is kept back meanwhile. One that comes is this write's: the kernel sends it
-// to the thread that writes. One that was there before stays.
+// to the thread that writes. One that was there before stays. Where a sandbox does not let us take
+// it, it stays, too, and blocked: let through it would end the program.
 class KeepBack {
  public:
   KeepBack() noexcept {
     ::sigemptyset(&pipe_);
     ::sigaddset(&pipe_, SIGPIPE);
-    (void)::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+    error_ = ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+    if (error_ != 0) return;
     was_blocked_ = ::sigismember(&before_, SIGPIPE) == 1;
     sigset_t pending;
     if (was_blocked_ && ::sigpending(&pending) == 0)
       was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
   }
   ~KeepBack() {
-    if (!was_blocked_) (void)::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    if (error_ == 0 && !was_blocked_) (void)::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
   KeepBack(const KeepBack&) = delete;
   KeepBack& operator=(const KeepBack&) = delete;
 
+  // 0, or why SIGPIPE could not be kept back.
+  int error() const noexcept { return error_; }
   void take() noexcept {
     constexpr timespec kNow{};
-    if (!was_pending_) (void)::sigtimedwait(&pipe_, nullptr, &kNow);
+    if (!was_pending_ && ::sigtimedwait(&pipe_, nullptr, &kNow) < 0) was_blocked_ = true;
   }
 
  private:
   sigset_t pipe_;
   sigset_t before_;
+  int error_ = 0;
   bool was_blocked_ = false;
   bool was_pending_ = false;
 };
@@ -96,7 +101,8 @@ Count write_parts(int fd, std::span<const iovec> parts, int flags) noexcept {
   size = 0;
   const Count known = stat_kind(fd, size);
   if (known >= 0) return known;
-  const Count position = outcome(::lseek(fd, 0, SEEK_CUR));
+  Count position = base::inject("lseek");
+  if (position == 0) position = outcome(::lseek(fd, 0, SEEK_CUR));
   if (position == -ESPIPE) return S_IFIFO;
   return position < 0 ? known : S_IFREG;
 }
@@ -114,6 +120,7 @@ Count write_parts(int fd, std::span<const iovec> parts, int flags) noexcept {
     if (!is_unknown(rc)) return rc;
   }
   KeepBack signal;
+  if (signal.error() != 0) return -signal.error();
   const Count older = write_parts(fd, parts, flags);
   if (older == -EPIPE) signal.take();
   if (!is_unknown(older)) has_no_signal.store(false, base::kRelaxed);

@@ -48,7 +48,7 @@ class Signal {
   /// Returns  the listener; it belongs to the current runtime.
   /// Errors   invalid_argument: a number below 1 or above SIGRTMAX, one that libc keeps for itself,
   ///          or KILL, STOP, ILL, FPE, SEGV, BUS; no_runtime; unsupported in a runtime without
-  ///          signals (Builder::process_wide).
+  ///          signals (Builder::process_wide); what a sandbox says that denies sigaction.
   /// Blocks   never.
   /// Threads  any that runs fibers or has entered a runtime.
   /// Cancel   not a wait.
