@@ -15,6 +15,7 @@
     cpus=1       the first CPU that this process may use
     stdin=none   descriptor 0 is closed; stdout=none: descriptor 1 is a pipe without a reader
     sigpipe=ignored    nice=N    umask=0NN    home=none    NAME=value (in the environment)
+    background   SIGINT and SIGQUIT are ignored, as for what a script starts with &
 
 Status 77: this machine denies what a condition needs. `--check` in the place of `-- COMMAND...`
 only says so.
@@ -141,6 +142,9 @@ def change_process(condition):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(value)])
     elif name == "sigpipe":
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    elif name == "background":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGQUIT, signal.SIG_IGN)
     elif name == "nice":
         os.nice(int(value))
     elif name == "umask":

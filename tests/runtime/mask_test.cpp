@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
 using namespace std::chrono_literals;
@@ -153,6 +154,7 @@ TEST_CASE("Dump: SIGQUIT that the parent ignored prints one, as in a script's ba
           "[runtime][mask]") {
   const auto end = run_in_child([] {
     ::signal(SIGQUIT, SIG_IGN);
+    ::setenv("RAMIE_TEST_INHERITS", "signals", 1);
     ::execl("/proc/self/exe", "inherited", "Inherited: a dump is asked for", nullptr);
     ::_exit(99);
   });

@@ -36,6 +36,7 @@ class Place(unittest.TestCase):
         ignored = "awk '/SigIgn/ { print substr($2, 13) }' /proc/self/status"
         self.assertEqual(self.say(command=ignored), "0000")
         self.assertEqual(self.say("sigpipe=ignored", command=ignored), "1000")
+        self.assertEqual(self.say("background", command=ignored), "0006")
 
     def test_the_user_has_no_privileges(self):
         self.assertNotEqual(self.say("user", command="id -u"), "0")
