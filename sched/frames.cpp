@@ -73,7 +73,7 @@ bool is_call_helper(const Line& line) noexcept {
 }
 
 // Of the library, or of C++'s: nothing that the user wrote.
-bool is_foreign(const base::Place& place) noexcept {
+bool is_foreign(const base::Place& place) {
   const Line line{&place, base::shorten(place.function)};
   return is_plumbing(line) || is_call_helper(line) || line.name.starts_with("ramie::") ||
          line.name.starts_with("std::") || place.file.find("include/ramie/") != std::string::npos ||

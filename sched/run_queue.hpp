@@ -89,11 +89,11 @@ class RunQueue {
   // --- thieves -----------------------------------------------------------------------------------
 
   // Moves half of the elements, at least one and at most `limit`, into `thief`, the calling
-  // worker's own queue.
+  // worker's own queue; if that is more than half full, only the one that is returned.
   // Returns one of them (not in `thief`'s queue), or null.
   T* steal_into(RunQueue& thief, std::uint32_t limit = kHalf) {
     const std::uint32_t to = thief.tail_.load(base::kRelaxed);
-    if (to - steal_of(thief.head_.load(base::kAcquire)) > kHalf) return nullptr;
+    if (to - steal_of(thief.head_.load(base::kAcquire)) > kHalf) limit = 1;
     std::uint32_t first = 0;
     const std::uint32_t n = claim_half(limit, first);
     if (n == 0) return nullptr;

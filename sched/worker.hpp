@@ -118,7 +118,8 @@ class Worker {
   bool spin(Shard& shard, FiberList& out) noexcept;
   base::Nanos look_at_other_shards(base::Nanos bound, FiberList& out) noexcept;
   void release_baton(Shard& shard, FiberList& out) noexcept;
-  void visit_sites(FiberList& out) noexcept;
+  void visit_others(FiberList& out) noexcept;
+  void take_from(Worker& stuck, FiberList& out) noexcept;
   bool has_inflight() const noexcept;
 
   void look_at_clock() noexcept {

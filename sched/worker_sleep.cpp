@@ -38,7 +38,7 @@ void Worker::poll() noexcept {
     release_baton(*shard, out);
   }
   if (ParkSite* site = site_.load(base::kRelaxed)) site->reap(out);
-  visit_sites(out);
+  visit_others(out);
   submit_batch(out);
 }
 
@@ -67,7 +67,7 @@ bool Worker::may_sleep() noexcept {
 
 void Worker::come_back() noexcept {
   was_idle_ = true;
-  if (!scheduler_.idle_.retract(index_)) is_searching_ = true;  // a waker counted us
+  if (!scheduler_.idle_.retract(index_)) is_searching_ = true;           // a waker counted us
   if (scheduler_.watchdog_ != nullptr) scheduler_.watchdog_->on_work();  // ORDER(watchdog-1)
 }
 
@@ -91,7 +91,7 @@ void Worker::sleep() noexcept {
     was_notified = sleep_in_driver(*shard, bound, out);
   else was_notified = sleep_on_futex(bound);
   look_at_clock();
-  visit_sites(out);
+  visit_others(out);
   metrics_.unparks.add();
   if (was_notified) metrics_.notified.add();
   end_watch(was_notified || !out.is_empty());
@@ -160,8 +160,7 @@ void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
   // P4: whoever sleeps on a futex could have the baton now. One wake a busy spell: it becomes the
   // watcher. (If a producer chose us, stop_searching() does it.)
   base::fence(base::kSeqCst);
-  const bool is_busy =
-      !out.is_empty() || (!is_searching_ && inbox_size_.load(base::kSeqCst) != 0);
+  const bool is_busy = !out.is_empty() || (!is_searching_ && inbox_size_.load(base::kSeqCst) != 0);
   if (is_busy && scheduler_.lacks_watcher()) scheduler_.notify_one();
 }
 
@@ -192,19 +191,34 @@ bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
   return was_notified;
 }
 
-// P5: what is in the site of a worker that has run one and the same fiber since our last look, one
-// watch ago, does not wait for it.
-void Worker::visit_sites(FiberList& out) noexcept {
+// P5: what is in the site, the queue and the LIFO slot of a worker that has run one and the same
+// fiber since our last look, one watch ago, does not wait for it.
+void Worker::visit_others(FiberList& out) noexcept {
   const std::int64_t watch = scheduler_.options_.watch.count();
   const std::int64_t now = clock_.load(base::kRelaxed);
   if (watch == 0 || scheduler_.workers() == 1 || now - visited_at_ < watch) return;
   visited_at_ = now;
   for (std::size_t i = 0; i < scheduler_.workers(); ++i) {
     Worker& other = scheduler_.worker(i);
-    if (&other == this || !other.has_inflight()) continue;
+    if (&other == this) continue;
     const std::uint32_t tick = other.published_tick_.load(base::kRelaxed);
     if (std::exchange(visit_ticks_[i], tick) != tick) continue;
-    other.site_.load(base::kAcquire)->visit(out);
+    if (other.has_inflight()) other.site_.load(base::kAcquire)->visit(out);
+    take_from(other, out);
+  }
+}
+
+// What waits behind a fiber that keeps its worker. Idle workers steal it, but nobody may be idle.
+void Worker::take_from(Worker& stuck, FiberList& out) noexcept {
+  Fiber* const one = stuck.queue_.is_empty() ? nullptr : stuck.queue_.steal_into(queue_);
+  Fiber* const newest = stuck.lifo_.load(base::kRelaxed) == nullptr
+                            ? nullptr
+                            : stuck.lifo_.exchange(nullptr, base::kAcqRel);
+  for (Fiber* fiber : {one, newest}) {
+    if (fiber == nullptr) continue;
+    metrics_.steals.add();
+    metrics_.stolen.add();
+    out.push_back(*fiber);
   }
 }
 

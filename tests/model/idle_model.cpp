@@ -151,7 +151,7 @@ struct Crew {
     return false;
   }
 
-  void visit_sites(std::size_t visitor) {
+  void visit_others(std::size_t visitor) {
     for (std::size_t id = 0; id < workers && !is_mutant(kVisitsNobody); ++id)
       if (id != visitor && members[id].in_site.exchange(0, Order::acq_rel) != 0) visited.signal();
   }
@@ -205,7 +205,7 @@ struct Crew {
     } else {
       sleep_on_futex(id);
     }
-    if (gives_up) visit_sites(id);
+    if (gives_up) visit_others(id);
     if (std::exchange(me.is_watcher, false) && !is_mutant(kWatchKept)) {
       --watchers;
       idle.stop_watching();

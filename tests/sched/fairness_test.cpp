@@ -129,6 +129,37 @@ TEST_CASE("P4 a computing fiber does not hide who has yielded before it", "[sche
   }
 }
 
+// Idle workers steal what waits behind a fiber that computes; here no worker is ever idle.
+TEST_CASE("P5 a busy worker takes what waits behind a computing fiber", "[sched][fairness]") {
+  const Watchdog watchdog;
+  const int size = GENERATE(4, 600);  // the other's queue has room, or is more than half full
+  SchedRuntime runtime(2);
+  const auto seen = runtime.run([size] {
+    std::atomic<bool> is_over{false};
+    std::vector<JoinHandle<void>> crowd;
+    for (int i = 0; i < size; ++i)
+      crowd.push_back(spawn([&] {
+        while (!is_over) ramie::yield_now();
+      }));
+    int in_time = 0;
+    for (int round = 0; round < 10; ++round) {
+      auto computing = spawn({.pinned = true}, [] {
+        std::atomic<int> ran{0};
+        std::array<JoinHandle<void>, 3> children;  // the last of them is in the LIFO slot
+        for (auto& child : children) child = spawn([&] { ++ran; });
+        const bool is_in_time = compute_until([&] { return ran == 3; });
+        for (auto& child : children) (void)child.join();
+        return is_in_time;
+      });
+      in_time += ramie::or_throw(computing.join()) ? 1 : 0;
+    }
+    is_over = true;
+    for (auto& one : crowd) (void)one.join();
+    return in_time;
+  });
+  CHECK(seen == 10);
+}
+
 TEST_CASE("P4 a computing fiber holds up nobody's timer", "[sched][fairness]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
