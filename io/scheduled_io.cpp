@@ -47,6 +47,7 @@ void ScheduledIo::shut_down() noexcept {
   sched::WakeList wakes;
   if (RAMIE_MUTANT(280)) return;
   take_waiters(IoState::kReadyMask, wakes);
+  if (!RAMIE_MUTANT(415)) permit_.close();  // a fiber that is left behind gives it to nobody
   // The read stays linked until it has ended: its descriptor must not be closed before.
   const std::lock_guard lock(mutex_);
   if (ring_read_ != nullptr) ring_read_->give_up(*ring_read_);
@@ -130,6 +131,17 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
     if (now.is_shut_down()) return failure(errc::shutting_down);
     if ((now.ready() & mask) != 0) return now;
   }
+}
+
+Result<void> ScheduledIo::take_permit(sched::WaitKind kind) noexcept {
+  const std::uint16_t own_generation = generation();
+  sched::Wait wait(kind, this);
+  if (auto entered = wait.enter(); !entered) return entered;
+  if (auto taken = permit_.acquire(wait, 1); !taken)
+    return failure(taken.error() == errc::closed ? errc::shutting_down : taken.error());
+  if (is_still(own_generation)) return {};
+  release_permit();
+  return failure(errc::canceled);
 }
 
 namespace {

@@ -20,6 +20,7 @@
 #include "sched/wait.hpp"
 
 #include <ramie/io.hpp>
+#include <ramie/sync/semaphore.hpp>
 
 #include <cstdint>
 
@@ -48,6 +49,15 @@ class alignas(base::kCacheLine) ScheduledIo {
   // Parks until something of `interest` is there, as far as the driver has heard. Whoever waits
   // again clears first.
   Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
+
+  // Several fibers take from one descriptor one at a time (accept): the fiber that has the permit
+  // tries and waits, the others stand in line for it. A fiber that comes again stands behind the
+  // others. So they share a burst, and an event wakes one of them.
+  // When the registration has ended, each of them gets the permit in the end, and returns
+  // `canceled`. The slot may have its next owner by then; the fibers of that owner wait until the
+  // last one has left.
+  Result<void> take_permit(sched::WaitKind kind) noexcept;
+  void release_permit() noexcept { permit_.release(); }
 
   // For those who do not say what they saw: readiness that is remembered may have been used up by
   // anybody, or may still be there without a new edge. So the kernel is asked, unless we parked. An
@@ -100,6 +110,7 @@ class alignas(base::kCacheLine) ScheduledIo {
   base::Atomic<bool> reads_by_ring_{false};
   base::Atomic<bool> is_drained_{false};
   Driver* driver_ = nullptr;
+  sync::Semaphore permit_{1};
 };
 
 }  // namespace io

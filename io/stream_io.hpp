@@ -31,17 +31,16 @@ inline std::error_code system_error(std::int64_t negative_errno) noexcept {
 
 enum class Short : bool { proves_nothing, clears };
 
+// For a caller that has entered the wait: no other fiber runs between that and the first try.
 // `call(asked)` asks for `asked` bytes, `size` or fewer (it lowers the number), and returns a count
 // or -errno. What a count below that means for the readiness: `on_short`.
 template <class Call>
-Result<std::size_t> run_operation(const Operation& operation, std::size_t size, Short on_short,
-                                  Call&& call) noexcept {
+Result<std::size_t> run_entered(const Operation& operation, std::size_t size, Short on_short,
+                                Call&& call) noexcept {
   const bool is_read = operation.direction == Direction::read;
   const Interest interest = is_read ? Interest::readable : Interest::writable;
   const IoState::Bits side = is_read ? IoState::kReadable : IoState::kWritable;
   const IoState::Bits mask = IoState::waited_for(interest);
-  if (auto entered = sched::Wait(operation.kind, &operation.io).enter(); !entered)
-    return failure(entered.error());
   IoState& state = operation.io.state();
   for (IoState::Snapshot seen = state.load();;) {
     if ((seen.ready() & mask) != 0 || seen.is_unknown(operation.direction)) {
@@ -66,6 +65,15 @@ Result<std::size_t> run_operation(const Operation& operation, std::size_t size, 
     if (!ready) return failure(ready.error());
     seen = *ready;
   }
+}
+
+// The same for all others.
+template <class Call>
+Result<std::size_t> run_operation(const Operation& operation, std::size_t size, Short on_short,
+                                  Call&& call) noexcept {
+  if (auto entered = sched::Wait(operation.kind, &operation.io).enter(); !entered)
+    return failure(entered.error());
+  return run_entered(operation, size, on_short, call);
 }
 
 }  // namespace io

@@ -43,6 +43,10 @@ Semaphore::Taken Semaphore::take_or_queue(std::uint64_t n, bool stands_first) no
 Result<void> Semaphore::acquire(std::uint64_t n) noexcept {
   sched::Wait wait(sched::WaitKind::semaphore, this);
   if (auto entered = wait.enter(); !entered) return entered;
+  return acquire(wait, n);
+}
+
+Result<void> Semaphore::acquire(sched::Wait& wait, std::uint64_t n) noexcept {
   Taken taken = take(n);
   if (taken == Taken::no || taken == Taken::line) {
     bool has_stood = false;  // asked again after that: we were first, and have been passed over

@@ -5,6 +5,11 @@
 
 namespace ramie {
 inline namespace v0 {
+
+namespace sched {
+class Wait;
+}
+
 namespace sync {
 
 /// First come, first served: while a request for many permits waits, smaller ones behind it wait
@@ -27,6 +32,8 @@ class Semaphore {
   /// Threads  any.
   /// Cancel   safe: may be retried, at the end of the line.
   [[nodiscard]] RAMIE_API Result<void> acquire(std::uint64_t n = 1) noexcept;
+  /// For the library's own waits, which have entered and are not called `semaphore`.
+  [[nodiscard]] Result<void> acquire(sched::Wait& wait, std::uint64_t n) noexcept;
 
   /// Takes `n` permits if they are there and nobody stands in line.
   /// Returns  whether they are the caller's; false also when closed.

@@ -1,0 +1,136 @@
+// Goal: fibers that take from one descriptor one at a time (accept): one edge may stand for several
+// units, and yet nothing is left lying while one of them waits; each end reaches all of them.
+// Method: the shipped permit, and the shipped loop under it, against a kernel that tells each
+// change once.
+#include "tests/model/poller.hpp"
+#include "tests/model/stage.hpp"
+
+#include "io/driver.hpp"
+#include "io/stream_io.hpp"
+
+#include <catch2/catch.hpp>
+#include <cerrno>
+
+using namespace ramie::model;
+using ramie::errc;
+using ramie::io::Direction;
+using ramie::io::Driver;
+using ramie::io::Interest;
+using ramie::io::IoState;
+using ramie::io::ScheduledIo;
+using ramie::sched::WaitKind;
+
+namespace {
+
+constexpr int kKeepsPermit = 416;
+constexpr int kKeepsPermitOnError = 417;
+
+struct Listener {
+  Kernel kernel;
+  Driver::Owner driver = *Driver::create();
+  ScheduledIo& io = **driver->add_source(1, Interest::readable);
+  Atomic<int> pending{0};  // the kernel's: connections that wait
+
+  ~Listener() { (void)driver->deregister_source(io, 1); }
+
+  void deliver(int count) {
+    pending.fetch_add(count, Order::acq_rel);
+    ramie::sched::WakeList wakes;
+    io.publish(IoState::kReadable, wakes);
+  }
+
+  // As TcpListener::accept() does.
+  std::error_code accept() {
+    if (auto taken = io.take_permit(WaitKind::accept); !taken) return taken.error();
+    const ramie::io::Operation accepting{io, Direction::read, WaitKind::accept,
+                                         ScheduledIo::Sharing::any};
+    // Only the fiber that has the permit looks here.
+    const auto call = [this](std::size_t&) -> ramie::io::sys::Bytes {
+      if (pending.load(Order::acquire) == 0) return -EAGAIN;
+      pending.fetch_sub(1, Order::acq_rel);
+      return 0;
+    };
+    const auto done = run_entered(accepting, 0, ramie::io::Short::proves_nothing, call);
+    if (!is_mutant(kKeepsPermit) && (done || !is_mutant(kKeepsPermitOnError))) io.release_permit();
+    return done ? std::error_code() : done.error();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Acceptors model: one edge for two connections reaches two fibers, one after the other") {
+  check_model("acceptors: two fibers, one edge",
+              [] {
+                Listener listener;
+                FiberThread one([&] { check(!listener.accept(), "nobody ends it"); });
+                FiberThread two([&] { check(!listener.accept(), "nobody ends it"); });
+                listener.deliver(2);
+              },
+              {{kKeepsPermit, "a fiber that has taken a connection keeps the permit"},
+               {277, "readiness is not read again under the lock"},
+               {281, "a clear ignores the tick"}},
+              {.preemptions = 2});
+}
+
+TEST_CASE("Acceptors model: a fiber whose wait for a connection is cancelled gives the permit on") {
+  check_model(
+      "acceptors: the first is cancelled",
+      [] {
+        Listener listener;
+        FiberThread first([&] { check(listener.accept() == errc::canceled, "another end"); });
+        first.until_waits();
+        FiberThread second([&] { check(!listener.accept(), "nobody ends it"); });
+        first.cancel();
+        listener.deliver(1);
+      },
+      {{kKeepsPermitOnError, "a fiber whose wait fails keeps the permit"}}, {.preemptions = 2});
+}
+
+TEST_CASE("Acceptors model: a fiber that is cancelled in the line is passed over") {
+  check_model(
+      "acceptors: the next is cancelled",
+      [] {
+        Listener listener;
+        const PlainThread self;
+        check(listener.io.take_permit(WaitKind::accept).has_value(), "the first");
+        FiberThread next([&] { check(listener.accept() == errc::canceled, "another end"); });
+        next.until_waits();
+        FiberThread last([&] { check(!listener.accept(), "nobody ends it"); });
+        next.cancel();
+        listener.io.release_permit();
+        listener.deliver(1);
+      },
+      {{104, "a waiter whose cancel was faster counts as served"},
+       {123, "who leaves the line does not serve those behind it"}},
+      {.preemptions = 2});
+}
+
+TEST_CASE("Acceptors model: the end of the registration reaches the whole line") {
+  check_model("acceptors: deregistered",
+              [] {
+                Listener listener;
+                FiberThread one([&] { check(listener.accept() == errc::canceled, "another end"); });
+                FiberThread two([&] { check(listener.accept() == errc::canceled, "another end"); });
+                listener.io.go();
+                one.join();
+                two.join();
+              },
+              {{274, "the end takes no waiters"},
+               {kKeepsPermitOnError, "a fiber whose wait fails keeps the permit"}},
+              {.preemptions = 2});
+}
+
+// The fiber that has the permit was left behind: here, it is a thread that never comes back.
+TEST_CASE("Acceptors model: a shutdown ends the line although nobody gives the permit back") {
+  check_model(
+      "acceptors: shutdown",
+      [] {
+        Listener listener;
+        const PlainThread self;
+        check(listener.io.take_permit(WaitKind::accept).has_value(), "the first");
+        FiberThread fiber([&] { check(listener.accept() == errc::shutting_down, "another end"); });
+        listener.io.shut_down();
+        fiber.join();
+      },
+      {{415, "a shutdown does not close the line"}}, {.preemptions = 2});
+}
