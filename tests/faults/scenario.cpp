@@ -85,6 +85,12 @@ void join(Findings& findings, const char* where,
   if (handle) is_good(findings, where, handle->join());
 }
 
+// One that may have been cancelled before it began.
+void join_cancelled(Findings& findings, const char* where, ramie::JoinHandle<void>& handle) {
+  if (auto ended = handle.join(); !ended && ended.error() != ramie::errc::task_canceled)
+    findings.said(where, ended.error());
+}
+
 // --- sockets -------------------------------------------------------------------------------------
 
 constexpr std::size_t kMessage = 64;
@@ -184,8 +190,7 @@ void cancel_a_reader(Findings& findings, const SocketAddr& address) {
   if (!reader) return;
   for (int i = 0; i < 3; ++i) ramie::yield_now();
   reader->cancel();
-  if (auto ended = reader->join(); !ended && ended.error() != ramie::errc::task_canceled)
-    findings.said("join a cancelled reader", ended.error());
+  join_cancelled(findings, "join a cancelled reader", *reader);
 }
 
 void sockets(Findings& findings, std::size_t clients) {
@@ -368,7 +373,7 @@ void use_a_pipe(Findings& findings, const char* path) {
     (void)ramie::sleep_for(1ms);
     const bool is_written = is_good(findings, "File::write", ours->write(std::array{std::byte{}}));
     if (reader && !is_written) reader->cancel();
-    if (reader) (void)reader->join();
+    if (reader) join_cancelled(findings, "join a pipe's reader", *reader);
   }
   ours = ramie::fs::File();  // what is left in the FIFO goes with its last end
   ours = ramie::fs::File::from_fd(::open(path, O_RDWR | O_CLOEXEC));  // somebody else's

@@ -165,6 +165,18 @@ TEST_CASE("Faults: the scenario alone is told nothing") {
   }
 }
 
+// FAULT_PLAN="mprotect 15 EACCES; madvise 1.. EINVAL" fault_tests "Alone: one plan*"
+TEST_CASE("Alone: one plan, whose first fault must be reported, a hundred times", "[.]") {
+  faults::open_reserve();
+  const char* plan = std::getenv("FAULT_PLAN");
+  if (plan == nullptr) return;
+  for (unsigned i = 0; i < 100; ++i) {
+    const Run run = run_with(plan, Answer::reported, {.workers = 1 + i % 4, .shards = 1 + i % 2});
+    UNSCOPED_INFO(run.complaint);
+    CHECK(run.complaint.empty());
+  }
+}
+
 TEST_CASE("Faults: the nth call of every system call fails, with every error that it may have") {
   faults::open_reserve();
   const bool has_ring = uring_error() == 0;
