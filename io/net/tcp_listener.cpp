@@ -198,10 +198,28 @@ Result<TcpListener> TcpListener::open(const SocketAddr& address, const ListenOpt
   return TcpListener(std::move(*registration), fd.release());
 }
 
+// If the listener ends while we wait, only `shared` is left.
 Result<Accepted> TcpListener::accept() noexcept {
   if (fd_ < 0) return failure(std::make_error_code(std::errc::bad_file_descriptor));
-  const io::Operation accepting{*registration_.shared(), io::Direction::read,
-                                sched::WaitKind::accept, io::ScheduledIo::Sharing::any};
+  io::ScheduledIo& shared = *registration_.shared();
+  if (auto taken = shared.take_permit(sched::WaitKind::accept); !taken)
+    return failure(taken.error());
+  auto accepted = accept_alone(shared);
+  shared.release_permit();
+  return accepted;
+}
+
+// The caller has entered the wait.
+Result<Accepted> TcpListener::accept_alone(io::ScheduledIo& shared) noexcept {
+  const io::Operation accepting{shared, io::Direction::read, sched::WaitKind::accept,
+                                io::ScheduledIo::Sharing::any};
+  const std::uint16_t generation = shared.generation();
+  // Other fibers may have run, and ended the listener.
+  const auto enter_again = [&]() -> Result<void> {
+    if (auto entered = sched::Wait(accepting.kind, &shared).enter(); !entered) return entered;
+    if (!shared.is_still(generation)) return failure(errc::canceled);
+    return {};
+  };
   unsigned skipped = 0;
   for (unsigned failures = 0;;) {
     sockaddr_storage raw{};
@@ -216,24 +234,22 @@ Result<Accepted> TcpListener::accept() noexcept {
       error = rc;
       return 0;  // looked at below, outside the readiness loop
     };
-    auto fd = run_operation(accepting, 0, io::Short::proves_nothing, call);
+    auto fd = run_entered(accepting, 0, io::Short::proves_nothing, call);
     if (!fd) return failure(fd.error());
     if (error == 0) {
       auto stream = TcpStream::from_fd(static_cast<int>(*fd));
-      if (!stream && !is_shortage(stream.error())) return failure(stream.error());
-      if (!stream) {  // the kernel watches no more descriptors, or there is no memory
-        if (auto survived = survive(-ENOMEM, failures++); !survived)
-          return failure(survived.error());
-        continue;
-      }
-      return Accepted{std::move(*stream), SocketAddr::from_raw(&raw, size)};
+      if (stream) return Accepted{std::move(*stream), SocketAddr::from_raw(&raw, size)};
+      if (!is_shortage(stream.error())) return failure(stream.error());
+      error = -ENOMEM;  // the kernel watches no more descriptors, or there is no memory
     }
     const bool is_skipped = concerns_one_connection(error);
-    if (is_skipped && ++skipped % kSkipsInARow != 0) continue;
-    // So many: it is no connection's trouble. A sandbox that refuses the call, a network that is
-    // down: with a pause it can last.
-    if (!is_skipped && !lacks_resources(error)) return failure(system_error(error));
-    if (auto survived = survive(error, failures++); !survived) return failure(survived.error());
+    // So many in a row: it is no connection's trouble. A sandbox that refuses the call, a network
+    // that is down: with a pause it can last.
+    if (!is_skipped || ++skipped % kSkipsInARow == 0) {
+      if (!is_skipped && !lacks_resources(error)) return failure(system_error(error));
+      if (auto survived = survive(error, failures++); !survived) return failure(survived.error());
+    }
+    if (auto entered = enter_again(); !entered) return failure(entered.error());
   }
 }
 

@@ -244,7 +244,8 @@ class TcpListener {
   /// Returns  the connection and its peer.
   /// Errors   canceled, timed_out, shutting_down; errors of the socket itself.
   /// Blocks   this fiber.
-  /// Threads  any number of fibers may accept.
+  /// Threads  any number of fibers may accept: they take turns, first come, first served. The next
+  ///          connection is for the one whose turn it is, even if others would run sooner.
   /// Cancel   safe: no connection is lost.
   [[nodiscard]] RAMIE_API Result<Accepted> accept() noexcept;
 
@@ -258,6 +259,7 @@ class TcpListener {
                                   bool both_families) noexcept;
   static Result<TcpListener> bind_any(std::uint16_t port, const ListenOptions& options) noexcept;
   void close() noexcept;
+  Result<Accepted> accept_alone(io::ScheduledIo& shared) noexcept;
   Result<void> survive(int error, unsigned failures) noexcept;
 
   io::Registration registration_;

@@ -1,0 +1,330 @@
+// Several fibers that accept from one listener: they share what comes, and each way to leave the
+// line lets the others go on.
+#include "sched/wait.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/in_runtime.hpp"
+#include "tests/support/tcp_pair.hpp"
+
+#include <ramie/cancel.hpp>
+#include <ramie/scope.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace ramie_test;
+using ramie::errc;
+using ramie::net::SocketAddr;
+using ramie::net::TcpListener;
+using ramie::sched::WaitKind;
+
+constexpr int kConnections = 30;
+constexpr std::size_t kAcceptors = 3;
+
+TcpListener listen_somewhere() { return ramie::or_throw(TcpListener::bind("127.0.0.1:0")); }
+
+std::vector<RawSocket> connect_many(const SocketAddr& address, int n) {
+  std::vector<RawSocket> clients;
+  for (int i = 0; i < n; ++i) clients.push_back(RawSocket::connect(address));
+  return clients;
+}
+
+// Fibers that do nothing but accept, and how many connections each has taken.
+class Acceptors {
+ public:
+  // Each stands in line before the next one starts.
+  Acceptors(TcpListener& listener, std::size_t n) : taken_(n), ends_(n) {
+    for (std::size_t i = 0; i < n; ++i) {
+      fibers_.push_back(ramie::spawn([this, &listener, i] {
+        for (;;) {
+          const auto accepted = listener.accept();
+          if (!accepted) return void(ends_[i] = accepted.error());
+          ++taken_[i];
+        }
+      }));
+      REQUIRE(until_parked(WaitKind::accept, i + 1));
+    }
+  }
+  ~Acceptors() { stop(); }
+  Acceptors(const Acceptors&) = delete;
+  Acceptors& operator=(const Acceptors&) = delete;
+
+  void cancel(std::size_t i) { fibers_[i].cancel(); }
+  // Each one's last error.
+  std::vector<std::error_code> ends() {
+    join();
+    return ends_;
+  }
+  void stop() {
+    for (auto& fiber : fibers_) fiber.cancel();
+    join();
+  }
+  int taken(std::size_t i) const { return taken_[i]; }
+  int taken() const {
+    int sum = 0;
+    for (const auto& one : taken_) sum += one;
+    return sum;
+  }
+  bool until_taken(int n) const {
+    return eventually([this, n] { return taken() == n; });
+  }
+
+ private:
+  void join() {
+    for (auto& fiber : fibers_) (void)fiber.join();
+    fibers_.clear();
+  }
+
+  std::vector<std::atomic<int>> taken_;
+  std::vector<std::error_code> ends_;
+  std::vector<ramie::JoinHandle<void>> fibers_;
+};
+
+}  // namespace
+
+// Goal: H.46. Method: one worker, whose root fiber connects: one after the other, or all while it
+// keeps the worker.
+TEST_CASE("accept: several fibers share the connections, which come singly or at once", "[exact]") {
+  const bool at_once = GENERATE(false, true);
+  CAPTURE(at_once);
+  in_runtime(1, [at_once] {
+    auto listener = listen_somewhere();
+    const auto address = *listener.local_addr();
+    Acceptors acceptors(listener, kAcceptors);
+    std::vector<RawSocket> clients;
+    if (at_once) clients = connect_many(address, kConnections);
+    for (int i = 0; i < kConnections && !at_once; ++i) {
+      clients.push_back(RawSocket::connect(address));
+      REQUIRE(acceptors.until_taken(i + 1));
+    }
+    REQUIRE(acceptors.until_taken(kConnections));
+    for (std::size_t i = 0; i < kAcceptors; ++i) CHECK(acceptors.taken(i) >= 5);
+  });
+}
+
+TEST_CASE("accept: fibers that begin when the connections are there share them, too", "[exact]") {
+  in_runtime(1, [] {
+    auto listener = listen_somewhere();
+    const auto clients = connect_many(*listener.local_addr(), kConnections);
+    std::array<std::atomic<int>, kAcceptors> taken{};
+    ramie::Scope scope;
+    for (auto& mine : taken)
+      scope.spawn([&listener, &mine] {
+        while (listener.accept()) ++mine;
+      });
+    CHECK(eventually([&] { return taken[0] + taken[1] + taken[2] == kConnections; }));
+    scope.cancel();
+    (void)scope.join();
+    for (const auto& mine : taken) CHECK(mine >= 5);
+  });
+}
+
+TEST_CASE("accept: with more workers each fiber has its turn, and no connection is lost") {
+  for (const std::size_t workers : {2UL, 4UL}) {
+    in_runtime(workers, [] {
+      auto listener = listen_somewhere();
+      Acceptors acceptors(listener, kAcceptors);
+      const auto clients = connect_many(*listener.local_addr(), kConnections);
+      REQUIRE(acceptors.until_taken(kConnections));
+      for (std::size_t i = 0; i < kAcceptors; ++i) CHECK(acceptors.taken(i) >= 1);
+    });
+  }
+}
+
+TEST_CASE("accept: one connection runs one of the fibers that wait for it", "[exact]") {
+  in_runtime(1, [] {
+    auto listener = listen_somewhere();
+    Acceptors acceptors(listener, 40);
+    const auto before = ramie::runtime::Handle::current().metrics().switches;
+    const auto client = connect_many(*listener.local_addr(), 1);
+    ramie::yield_now();
+    ramie::yield_now();
+    ramie::yield_now();
+    CHECK(acceptors.taken() == 1);
+    // The first, the second (it waits for the next connection now), and this fiber three times.
+    CHECK(ramie::runtime::Handle::current().metrics().switches - before <= 5);
+  });
+}
+
+TEST_CASE("accept: a fiber that is cancelled in the line leaves it, and the others go on") {
+  for (const std::size_t workers : kWorkerCounts) {
+    for (std::size_t leaver = 0; leaver < 4; ++leaver) {  // 0 waits for connections, 3 is the last
+      CAPTURE(workers, leaver);
+      in_runtime(workers, [leaver] {
+        auto listener = listen_somewhere();
+        Acceptors acceptors(listener, 4);
+        acceptors.cancel(leaver);
+        REQUIRE(until_parked(WaitKind::accept, 3));
+        const auto clients = connect_many(*listener.local_addr(), kConnections);
+        REQUIRE(acceptors.until_taken(kConnections));
+        for (std::size_t i = 0; i < 4; ++i) CHECK((acceptors.taken(i) > 0) == (i != leaver));
+        acceptors.stop();
+        for (const auto& end : acceptors.ends()) CHECK(end == errc::canceled);
+      });
+    }
+  }
+}
+
+TEST_CASE("accept: deadlines in the line pass, and lose no connection") {
+  for (const std::size_t workers : kWorkerCounts) {
+    in_runtime(workers, [] {
+      constexpr int kClients = 300;
+      auto listener = listen_somewhere();
+      std::atomic<int> accepted{0};
+      std::atomic<int> late{0};
+      std::atomic<int> wrong{0};
+      ramie::Scope scope;
+      for (int i = 0; i < 5; ++i)
+        scope.spawn([&, i] {
+          for (int round = i; accepted < kClients; ++round) {
+            const auto one = ramie::timeout(std::chrono::microseconds(round % 7 * 20),
+                                            [&] { return listener.accept(); });
+            if (one) ++accepted;
+            else if (one.error() == errc::timed_out) ++late;
+            else ++wrong;
+          }
+        });
+      std::vector<RawSocket> clients;
+      for (int i = 0; i < kClients; ++i) {
+        clients.push_back(RawSocket::connect(*listener.local_addr()));
+        if (i % 5 == 0) (void)ramie::sleep_for(50us);
+      }
+      CHECK(scope.join().has_value());
+      CHECK(accepted == kClients);
+      CHECK(late > 0);
+      CHECK(wrong == 0);
+    });
+  }
+}
+
+TEST_CASE("accept: the end of the listener ends the whole line with canceled") {
+  for (const std::size_t workers : kWorkerCounts) {
+    for (int round = 0; round < 20; ++round) {
+      in_runtime(workers, [] {
+        std::optional<TcpListener> listener(listen_somewhere());
+        Acceptors acceptors(*listener, 5);
+        listener.reset();
+        auto next = listen_somewhere();
+        for (const auto& end : acceptors.ends()) CHECK(end == errc::canceled);
+        // The next listener has their place in the driver sooner or later, and a line of its own.
+        for (int i = 0; i < 3; ++i) {
+          const auto client = connect_many(*next.local_addr(), 1);
+          CHECK(next.accept().has_value());
+          next = listen_somewhere();
+        }
+      });
+    }
+  }
+}
+
+// Method: one worker; the root fiber ends the listener before or after those that the connections
+// woke have run. What is still in line then must not look at the listener.
+TEST_CASE("accept: the end of the listener beside connections that wait ends the line") {
+  for (int yields = 0; yields < 6; ++yields) {
+    CAPTURE(yields);
+    in_runtime(1, [yields] {
+      std::optional<TcpListener> listener(listen_somewhere());
+      Acceptors acceptors(*listener, 5);
+      const auto clients = connect_many(*listener->local_addr(), 3);
+      for (int i = 0; i < yields; ++i) ramie::yield_now();
+      CHECK(parked(WaitKind::accept) <= 5);  // the race detector learns that they came before us
+      listener.reset();
+      CHECK(acceptors.taken() <= 3);
+      for (const auto& end : acceptors.ends()) CHECK(end == errc::canceled);
+    });
+  }
+}
+
+TEST_CASE("accept: a shutdown ends the whole line with shutting_down") {
+  for (const std::size_t workers : kWorkerCounts) {
+    const Watchdog watchdog(std::chrono::seconds(60));
+    std::atomic<int> ended{0};
+    std::atomic<int> otherwise{0};
+    auto runtime = make_runtime(workers);
+    std::optional<TcpListener> listener;
+    runtime.block_on([&] {
+      listener = listen_somewhere();
+      for (int i = 0; i < 5; ++i)
+        ramie::spawn([&] {
+          const auto none = listener->accept();
+          ++(error_of(none) == errc::shutting_down ? ended : otherwise);
+        }).detach();
+      REQUIRE(until_parked(WaitKind::accept, 5));
+    });
+    CHECK(runtime.shutdown(5s).empty());
+    CHECK(ended == 5);
+    CHECK(otherwise == 0);
+  }
+}
+
+// A fiber accepts first; then two threads stand in line behind it.
+TEST_CASE("accept: plain threads stand in the same line, and a shutdown ends their waits") {
+  const Watchdog watchdog(std::chrono::seconds(60));
+  auto runtime = make_runtime(1);
+  std::optional<TcpListener> listener;
+  runtime.block_on([&] {
+    listener = listen_somewhere();
+    ramie::spawn([&] {
+      while (listener->accept()) {
+      }
+    }).detach();
+    REQUIRE(until_parked(WaitKind::accept, 1));
+  });
+  std::array<std::atomic<int>, 2> taken{};
+  std::array<std::error_code, 2> ends;
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < 2; ++i)
+    threads.emplace_back([&, i] {
+      const auto entered = runtime.handle().enter();
+      for (;;) {
+        const auto accepted = listener->accept();
+        if (!accepted) return void(ends[i] = accepted.error());
+        ++taken[i];
+      }
+    });
+  std::vector<RawSocket> clients;
+  while (taken[0] == 0 || taken[1] == 0) {  // until both have been the first once
+    clients.push_back(RawSocket::connect(*listener->local_addr()));
+    std::this_thread::sleep_for(1ms);
+  }
+  CHECK(runtime.shutdown(5s).empty());
+  for (auto& thread : threads) thread.join();
+  for (const auto& end : ends) CHECK(end == errc::shutting_down);
+}
+
+// Goal: a fiber that was left behind lets nobody in, and yet nobody waits for it. Method: the only
+// worker stands in another fiber while its runtime ends.
+TEST_CASE("accept: a plain thread in the line behind a fiber that is left behind comes back") {
+  const auto child = run_in_child([] {
+    auto runtime = make_runtime(1);
+    auto listener = runtime.block_on(listen_somewhere);
+    std::atomic<bool> is_held{false};
+    const bool waits = runtime.block_on([&] {
+      ramie::spawn([&] { (void)listener.accept(); }).detach();
+      if (!until_parked(WaitKind::accept, 1)) return false;
+      ramie::spawn([&] {
+        is_held = true;
+        for (;;) std::this_thread::sleep_for(1ms);
+      }).detach();
+      return true;
+    });
+    while (!is_held) std::this_thread::sleep_for(1ms);
+    std::error_code end;
+    std::thread thread([&] {
+      const auto entered = runtime.handle().enter();
+      end = error_of(listener.accept());
+    });
+    while (ramie::sched::parked_threads() == 0) std::this_thread::sleep_for(1ms);
+    const bool are_left = runtime.shutdown(50ms).size() == 2;
+    thread.join();
+    ::_exit(waits && are_left && end == errc::shutting_down ? 0 : 1);
+  });
+  INFO(child.messages);
+  CHECK(child.exit_status == 0);
+}
