@@ -233,6 +233,7 @@ TEST_CASE("accept: the end of the listener beside connections that wait ends the
       Acceptors acceptors(*listener, 5);
       const auto clients = connect_many(*listener->local_addr(), 3);
       for (int i = 0; i < yields; ++i) ramie::yield_now();
+      CHECK(parked(WaitKind::accept) <= 5);  // the race detector learns that they came before us
       listener.reset();
       CHECK(acceptors.taken() <= 3);
       for (const auto& end : acceptors.ends()) CHECK(end == errc::canceled);
