@@ -1,5 +1,6 @@
 // Fibers that never run for want of a stack: the destructors of their closures may wait all the
 // same, and no worker's loop waits with them.
+#include "sched/base/annotate.hpp"
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/sched_runtime.hpp"
 
@@ -86,13 +87,12 @@ TEST_CASE("The same while its runtime ends, with and without memory for another 
     spawn({.stack_size = kOdd}, [waits = Waits(seen)] {}).detach();
     has_spawned = true;
     while (!runtime.scheduler().is_shutting_down()) std::this_thread::yield();
-    std::this_thread::sleep_for(50ms);  // until the pool, too, is told
+    std::this_thread::sleep_for(50ms);                       // until the pool, too, is told
     while (!has_other && !seen.is_done) ramie::yield_now();  // and keeps its stack
   }).detach();
   spin_until([&] { return has_spawned.load(); });
-  const PlannedFaults faults(has_other
-                                 ? "mmap 1.. ENOMEM"
-                                 : "mmap 1.. ENOMEM; madvise 1.. ENOMEM; mprotect 1.. ENOMEM");
+  const PlannedFaults faults(
+      has_other ? "mmap 1.. ENOMEM" : "mmap 1.. ENOMEM; madvise 1.. ENOMEM; mprotect 1.. ENOMEM");
   std::thread unlocker([&] {
     spin_until([&] { return seen.is_waiting.load(); });
     seen.mutex.unlock();
@@ -100,5 +100,6 @@ TEST_CASE("The same while its runtime ends, with and without memory for another 
   CHECK(runtime.shut_down(20s).empty());
   unlocker.join();
   CHECK(seen.is_done);
-  if (!ramie_test::chaos_seed()) CHECK(seen.was_fiber == has_other);
+  // For the race detector no stack serves twice, so there is no other.
+  if (!ramie_test::chaos_seed()) CHECK(seen.was_fiber == (has_other && RAMIE_TSAN == 0));
 }
