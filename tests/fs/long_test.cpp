@@ -93,7 +93,7 @@ TEST_CASE("Long: other fibers of the worker run between the pieces of every long
   for (const Long& one : longs.all()) {
     in_runtime(1, [&] {
       std::atomic<bool> is_over{false};
-      int turns = 0;
+      std::atomic<int> turns{0};
       auto other = ramie::spawn([&] {
         while (!is_over.load()) {
           ++turns;
@@ -101,9 +101,9 @@ TEST_CASE("Long: other fibers of the worker run between the pieces of every long
         }
       });
       ramie::yield_now();
-      const int before = turns;
+      const int before = turns.load();
       const auto done = one.run();
-      const int during = turns - before;
+      const int during = turns.load() - before;
       is_over.store(true);
       CAPTURE(one.name);
       CHECK(other.join().has_value());

@@ -188,6 +188,10 @@ void live_and_end(std::size_t workers, const SocketAddr& full, bool is_hasty) {
   check(things.ended == parked, "%d of %d fibers ended", things.ended.load(), parked);
 }
 
+bool is_gone(const ramie::Result<void>& joined) {
+  return !joined && joined.error() == ramie::errc::runtime_gone;
+}
+
 // Runtimes that end while some of their fibers and jobs do not, asked from outside all the time:
 // nobody waits for ever, and the process goes on when the jobs end at last.
 void end_without_stragglers(std::size_t workers) {
@@ -210,10 +214,10 @@ void end_without_stragglers(std::size_t workers) {
   while (in != 4) ::usleep(50);
   std::atomic<int> gone{0};
   std::vector<std::thread> others;
-  others.emplace_back([&] { gone += parked.join().error() == ramie::errc::runtime_gone; });
-  others.emplace_back([&] { gone += jobs[0].join().error() == ramie::errc::runtime_gone; });
+  others.emplace_back([&] { gone += is_gone(parked.join()); });
+  others.emplace_back([&] { gone += is_gone(jobs[0].join()); });
   others.emplace_back([&gone, handle] {
-    while (handle.spawn([] {}).join().error() != ramie::errc::runtime_gone) (void)handle.metrics();
+    while (!is_gone(handle.spawn([] {}).join())) (void)handle.metrics();
     ++gone;
   });
   const auto stragglers = runtime.shutdown(std::chrono::milliseconds(workers - 1));
