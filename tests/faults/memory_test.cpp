@@ -10,8 +10,8 @@
 
 #include <ramie/scope.hpp>
 
-#include <catch2/catch.hpp>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -142,7 +142,8 @@ TEST_CASE("Scope: join() says that a child never ran for want of a stack, and ca
       const PlannedFaults faults("mmap 1.. ENOMEM");
       REQUIRE(scope.spawn(kOddStack, [&] { has_run = true; }));
       CHECK(error_of(scope.join()) == std::errc::not_enough_memory);
-      CHECK(faults.hits() == 1);
+      // For the race detector no stack serves twice: the closure's end asks for another one.
+      CHECK(faults.hits() == (RAMIE_TSAN != 0 ? 2 : 1));
     }
     CHECK_FALSE(has_run);
     CHECK(was_canceled);
