@@ -51,6 +51,25 @@ void skip_uring(Catch::Session& session, int error) {
   session.useConfigData(changed);
 }
 
+// TEST_SHARD=0/2: every other test case, from the first one on.
+void take_shard(Catch::Session& session) {
+  const char* shard = std::getenv("TEST_SHARD");
+  unsigned number = 0;
+  unsigned count = 0;
+  if (shard == nullptr || std::sscanf(shard, "%u/%u", &number, &count) != 2 || count == 0) return;
+  auto changed = session.configData();
+  if (changed.testsOrTags.empty()) changed.testsOrTags.emplace_back("~[.]");
+  session.useConfigData(changed);
+  const auto& config = session.config();
+  const auto& all = Catch::getAllTestCasesSorted(config);
+  const auto wanted = Catch::filterTests(all, config.testSpec(), config);
+  std::string names;
+  for (std::size_t i = number; i < wanted.size(); i += count)
+    names += '"' + std::string(wanted[i].getTestCaseInfo().name) + "\",";
+  changed.testsOrTags = {names};
+  session.useConfigData(changed);
+}
+
 // What a script starts with & ignores these; the tests begin as on a terminal, but for the one that
 // looks at just that.
 void listen_to_the_terminal(char** arguments) {
@@ -68,5 +87,6 @@ int main(int count, char** arguments) {
   if (const int wrong = session.applyCommandLine(count, arguments); wrong != 0) return wrong;
   const int error = ramie_test::uring_error();
   if (error != 0 && !session.configData().listTests) skip_uring(session, error);
+  if (!session.configData().listTests) take_shard(session);
   return session.run();
 }
