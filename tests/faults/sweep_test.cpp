@@ -150,7 +150,7 @@ bool may_last(const faults::Call& call, int error) {
 
 // Made only where there is io_uring.
 bool is_of_rings(const faults::Call& call) {
-  return call.name == "io_uring_enter" || call.name == "fcntl_set";
+  return call.name == "io_uring_enter" || call.name == "fcntl_set" || call.name == "uring_op";
 }
 
 }  // namespace
