@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <chrono>
@@ -80,9 +81,8 @@ int confined(int count, char** arguments) {
     else if (word == "pin") scenario.is_pinned = true;
     else if (word == "no-names") scenario.looks_names_up = false;
     else if (word == "accept") only_accepts = true;
-    else if (word == "lock" && ::mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
-      throw std::runtime_error("mlockall was refused");
-    else if (word != "lock") throw std::invalid_argument("what is '" + std::string(word) + "'?");
+    else if (word == "lock") lock_all_memory();
+    else throw std::invalid_argument("what is '" + std::string(word) + "'?");
   }
   if (!late.empty())
     scenario.once_started = [] {
@@ -95,6 +95,14 @@ int confined(int count, char** arguments) {
     faults::run(scenario, *findings);
   }
   return tell(*findings);
+}
+
+// Only root may lock more than the limit, and a runtime maps more than the usual 8 MiB.
+void lock_all_memory() {
+  rlimit limit{};
+  const bool is_small = ::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < (1U << 30U);
+  if ((is_small && ::geteuid() != 0) || ::mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+    throw std::runtime_error("mlockall was refused");
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -94,10 +95,12 @@ using Keep = bool (*)(Signal&);
 
 // Runs `operate` in a fiber, and `keep` on the worker that this fiber began on, from the moment
 // when it waits. `happen` is called by a plain thread meanwhile. Returns whether the fiber ended
-// before `keep` gave up.
+// before `keep` gave up. The fiber may begin on another worker: then all of it again, from
+// `prepare` on.
 bool ends_beside_here(Keep keep, const std::function<void()>& operate,
-                      const std::function<void()>& happen) {
+                      const std::function<void()>& happen, const std::function<void()>& prepare) {
   for (int i = 0; i < 1000; ++i) {
+    prepare();
     Signal ended;
     std::atomic<int> home{-1};
     auto fiber = ramie::spawn([&] {
@@ -121,9 +124,10 @@ bool ends_beside_here(Keep keep, const std::function<void()>& operate,
 
 // Pinned: else an idle worker takes the fiber that is to keep this one.
 bool ends_beside(
-    Keep keep, const std::function<void()>& operate, const std::function<void()>& happen = [] {}) {
+    Keep keep, const std::function<void()>& operate, const std::function<void()>& happen = [] {},
+    const std::function<void()>& prepare = [] {}) {
   const auto ends = ramie::spawn({.pinned = true}, [&] {
-                      return ends_beside_here(keep, operate, happen);
+                      return ends_beside_here(keep, operate, happen, prepare);
                     }).join();
   return ends.has_value() && *ends;
 }
@@ -202,14 +206,14 @@ TEST_CASE("A cancel and a deadline reach the kernel although a fiber keeps the w
             ramie::timeout(20ms, [&] { return read_from(pipe.ends[0], buffer.data(), 1); }));
       }));
       CHECK(why == errc::timed_out);
-      ramie::CancellationToken token;
+      std::optional<ramie::CancellationToken> token;
       CHECK(ends_beside(
           keep,
           [&] {
             why = error_of(
-                ramie::until(token, [&] { return read_from(pipe.ends[0], buffer.data(), 1); }));
+                ramie::until(*token, [&] { return read_from(pipe.ends[0], buffer.data(), 1); }));
           },
-          [&] { token.cancel(); }));
+          [&] { token->cancel(); }, [&] { token.emplace(); }));
       CHECK(why == errc::canceled);
     });
   }
