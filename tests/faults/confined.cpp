@@ -64,6 +64,14 @@ int accept_for_a_second() {
 
 std::vector<std::string> late;
 
+// Only root may lock more than the limit, and a runtime maps more than the usual 8 MiB.
+void lock_all_memory() {
+  rlimit limit{};
+  const bool is_small = ::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < (1U << 30U);
+  if ((is_small && ::geteuid() != 0) || ::mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+    throw std::runtime_error("mlockall was refused");
+}
+
 int confined(int count, char** arguments) {
   faults::Scenario scenario;
   scenario.writes_to_nobody = true;
@@ -95,14 +103,6 @@ int confined(int count, char** arguments) {
     faults::run(scenario, *findings);
   }
   return tell(*findings);
-}
-
-// Only root may lock more than the limit, and a runtime maps more than the usual 8 MiB.
-void lock_all_memory() {
-  rlimit limit{};
-  const bool is_small = ::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < (1U << 30U);
-  if ((is_small && ::geteuid() != 0) || ::mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
-    throw std::runtime_error("mlockall was refused");
 }
 
 }  // namespace
