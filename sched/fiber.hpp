@@ -90,7 +90,8 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   base::Atomic<Worker*> worker{
       nullptr};  // that runs it now; read by the fiber after each resume, never kept
   FiberContext context;
-  Stack* stack = nullptr;  // attached at the first run, detached at the end
+  Stack* stack = nullptr;        // attached at the first run, detached at the end
+  std::uintptr_t stack_low = 0;  // its lower end: each switch looks, and the record lies far away
   std::size_t stack_size = 0;
   base::Atomic<Leaving> leaving{Leaving::parking};
   base::Atomic<std::uint32_t> budget{0};

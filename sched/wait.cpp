@@ -44,8 +44,10 @@ constinit std::atomic<std::size_t> threads_in_waits{0};  // a figure, no part of
 }
 
 // Out of the fiber and, some time later, back in; perhaps on another thread.
-void leave(Fiber& fiber, Leaving leaving) noexcept {
-  if (!base::kIsModel && fiber.stack->is_overrun_at(__builtin_frame_address(0))) [[unlikely]]
+[[gnu::always_inline]] inline void leave(Fiber& fiber, Leaving leaving) noexcept {
+  const void* frame = __builtin_frame_address(0);
+  if (!base::kIsModel && reinterpret_cast<std::uintptr_t>(frame) < fiber.stack_low &&
+      fiber.stack->is_overrun_at(frame)) [[unlikely]]
     refuse_overrun(fiber);
 #if !defined(RAMIE_MODEL)
   if (HoldCheck::is_on()) [[unlikely]]

@@ -81,7 +81,7 @@ void Worker::step() noexcept {
     park();
     return;
   }
-  stop_searching();
+  if (gave_up_watch_ || was_idle_ || is_searching_) stop_searching();
   run_one(*fiber);
 }
 
@@ -382,6 +382,7 @@ bool Worker::attach_stack(Fiber& fiber) noexcept {
     set_current_worker(this);
     return false;
   }
+  fiber.stack_low = reinterpret_cast<std::uintptr_t>(fiber.stack->low());
   fiber.context.prepare(*fiber.stack, &fiber_main, &fiber);
   return true;
 }

@@ -230,7 +230,7 @@ TEST_CASE("F04 a fiber that waits with a frame beyond its guard stops the progra
     (void)spawn({.name = "the wide one"}, [yields, kibibytes] {
       return step_over(kibibytes << 10, [yields] {
         if (yields) ramie::yield_now();
-        else (void)ramie::sleep_for(1us);
+        else (void)ramie::sleep_for(5ms);  // long enough to be waited for
       });
     }).join();
   });
