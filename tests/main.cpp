@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -51,6 +52,16 @@ void skip_uring(Catch::Session& session, int error) {
   session.useConfigData(changed);
 }
 
+// As a filter that means just this name.
+std::string escaped(std::string_view name) {
+  std::string result;
+  for (const char c : name) {
+    if (c == ',' || c == '[' || c == '*' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result;
+}
+
 // TEST_SHARD=0/2: every other test case, from the first one on.
 void take_shard(Catch::Session& session) {
   const char* shard = std::getenv("TEST_SHARD");
@@ -60,14 +71,18 @@ void take_shard(Catch::Session& session) {
   auto changed = session.configData();
   if (changed.testsOrTags.empty()) changed.testsOrTags.emplace_back("~[.]");
   session.useConfigData(changed);
-  const auto& config = session.config();
-  const auto& all = Catch::getAllTestCasesSorted(config);
-  const auto wanted = Catch::filterTests(all, config.testSpec(), config);
+  const auto& all = Catch::getAllTestCasesSorted(session.config());
+  const auto wanted = Catch::filterTests(all, session.config().testSpec(), session.config());
   std::string names;
-  for (std::size_t i = number; i < wanted.size(); i += count)
-    names += '"' + std::string(wanted[i].getTestCaseInfo().name) + "\",";
+  std::size_t chosen = 0;
+  for (std::size_t i = number; i < wanted.size(); i += count, ++chosen)
+    names += (chosen == 0 ? "" : ",") + escaped(wanted[i].getTestCaseInfo().name);
   changed.testsOrTags = {names};
   session.useConfigData(changed);
+  const auto found = Catch::filterTests(all, session.config().testSpec(), session.config());
+  if (found.size() == chosen) return;
+  (void)std::fprintf(stderr, "TEST_SHARD: %zu of %zu cases are found\n", found.size(), chosen);
+  std::exit(1);
 }
 
 // What a script starts with & ignores these; the tests begin as on a terminal, but for the one that
