@@ -198,13 +198,7 @@ Fiber* Worker::steal() noexcept {
   for (std::size_t i = 0; i < workers; ++i) {
     Worker& victim = scheduler_.worker((start + i) % workers);
     if (&victim == this) continue;
-    const std::uint32_t before = queue_.size();
-    if (Fiber* fiber = victim.queue_.steal_into(queue_, limit)) {
-      metrics_.steals.add();
-      const std::uint32_t now = queue_.size();
-      metrics_.stolen.add(now > before ? now - before + 1 : 1);  // others may steal from us, too
-      return fiber;
-    }
+    if (Fiber* fiber = steal_from(victim, limit)) return fiber;
   }
   if (Fiber* fiber = take_injected()) return fiber;
   if (!may_take_lifo) return nullptr;
@@ -220,12 +214,7 @@ Fiber* Worker::steal_aged_lifo(Worker& victim) noexcept {
   if (&victim == this || victim.lifo_.load(base::kRelaxed) == nullptr) return nullptr;
   const std::uint32_t tick = victim.published_tick_.load(base::kRelaxed);
   if (std::exchange(seen_ticks_[victim.index_], tick) != tick) return nullptr;
-  Fiber* fiber = victim.lifo_.exchange(nullptr, base::kAcqRel);
-  if (fiber != nullptr) {
-    metrics_.steals.add();
-    metrics_.stolen.add();
-  }
-  return fiber;
+  return steal_lifo_from(victim);
 }
 
 // Before we run a fiber: who was the last searcher, or the watcher, hands the role on.

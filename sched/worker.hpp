@@ -120,6 +120,24 @@ class Worker {
   void release_baton(Shard& shard, FiberList& out) noexcept;
   void visit_others(FiberList& out) noexcept;
   void take_from(Worker& stuck, FiberList& out) noexcept;
+  // One to run now; up to `limit` more come into our queue.
+  Fiber* steal_from(Worker& victim, std::uint32_t limit) noexcept {
+    const std::uint32_t before = queue_.size();
+    Fiber* fiber = victim.queue_.steal_into(queue_, limit);
+    if (fiber == nullptr) return nullptr;
+    metrics_.steals.add();
+    const std::uint32_t now = queue_.size();
+    metrics_.stolen.add(now > before ? now - before + 1 : 1);  // others may steal from us, too
+    return fiber;
+  }
+  Fiber* steal_lifo_from(Worker& victim) noexcept {
+    if (victim.lifo_.load(base::kRelaxed) == nullptr) return nullptr;
+    Fiber* fiber = victim.lifo_.exchange(nullptr, base::kAcqRel);
+    if (fiber == nullptr) return nullptr;
+    metrics_.steals.add();
+    metrics_.stolen.add();
+    return fiber;
+  }
   bool has_inflight() const noexcept;
 
   void look_at_clock() noexcept {
@@ -168,7 +186,7 @@ class Worker {
   bool watch_expired_ = false;  // we woke because the bound ran out
   bool was_idle_ = false;       // we have run nothing since we last announced ourselves
   std::uint32_t quiet_watches_ = 0;
-  std::int64_t visited_at_ = 0;  // our clock at our last look at the sites of others
+  std::int64_t visited_at_ = 0;      // our clock at our last look at the sites of others
   std::uint64_t seen_activity_ = 0;  // of the others, when we last went to sleep
   StackCache stacks_;
   FiberList blocks_;                       // unused control blocks

@@ -210,16 +210,9 @@ void Worker::visit_others(FiberList& out) noexcept {
 
 // What waits behind a fiber that keeps its worker. Idle workers steal it, but nobody may be idle.
 void Worker::take_from(Worker& stuck, FiberList& out) noexcept {
-  Fiber* const one = stuck.queue_.is_empty() ? nullptr : stuck.queue_.steal_into(queue_);
-  Fiber* const newest = stuck.lifo_.load(base::kRelaxed) == nullptr
-                            ? nullptr
-                            : stuck.lifo_.exchange(nullptr, base::kAcqRel);
-  for (Fiber* fiber : {one, newest}) {
-    if (fiber == nullptr) continue;
-    metrics_.steals.add();
-    metrics_.stolen.add();
-    out.push_back(*fiber);
-  }
+  if (!stuck.queue_.is_empty())
+    if (Fiber* fiber = steal_from(stuck, Queue::kHalf)) out.push_back(*fiber);
+  if (Fiber* fiber = steal_lifo_from(stuck)) out.push_back(*fiber);
 }
 
 bool Worker::has_inflight() const noexcept {

@@ -3,6 +3,7 @@
 
 #include "io/io_state.hpp"
 #include "io/sys/event_fd.hpp"
+#include "io/sys/outcome.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/fork.hpp"
 
@@ -45,8 +46,6 @@ std::uint16_t ready_of(std::uint32_t events) noexcept {
 }
 
 int or_error(int rc) noexcept { return rc < 0 ? -errno : rc; }
-
-bool is_denied(int rc) noexcept { return rc == -ENOSYS || rc == -EPERM; }  // by a sandbox
 
 // A sandbox may know only one of the two: other architectures have no epoll_wait.
 int wait_millis(int epoll, epoll_event* events, int capacity, int millis) noexcept {

@@ -1,6 +1,7 @@
 // See event_fd.hpp.
 #include "io/sys/event_fd.hpp"
 
+#include "io/sys/outcome.hpp"
 #include "sched/base/annotate.hpp"
 #include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
@@ -25,8 +26,6 @@ namespace sys {
 namespace {
 
 constexpr int kRingTries = 100;
-
-bool is_denied(int rc) noexcept { return rc == -EPERM || rc == -ENOSYS; }  // by a sandbox
 
 // Hidden from the race detector: every fiber of a thread has that thread's errno.
 RAMIE_NO_TSAN int add_one(int fd) noexcept {
