@@ -2,8 +2,9 @@
 """Counts test cases: reads what test programs printed, prints one line "N passed, N failed", and
 ", N skipped" after it where some were.
 
-    tally.py build/x/meson-logs/testlog.json      a run of `meson test`: one JSON object per line
-    tally.py --text FILE STATUS                   the output of one program and its exit status
+    tally.py LOG [NOTES]         LOG: build/x/meson-logs/testlog.json of a run of `meson test`, one
+                                 JSON object per line; what failed is added to the file NOTES
+    tally.py --text FILE STATUS  the output of one program and its exit status
 
 Catch2 and unittest programs are counted by their own summaries. A program that says nothing we
 know counts as one test; one that died, ran out of time or failed without naming a case counts one
@@ -18,6 +19,9 @@ CATCH_SOME = re.compile(r"^test cases:(.*)$", re.M)
 OWN = re.compile(r"^(\d+) passed, (\d+) failed(?:, \d+ skipped)?$", re.M)
 SKIPPED = re.compile(r"^skipped: (.+) \| (.+)$", re.M)
 CATCH_NONE = re.compile(r"^No tests ran", re.M)
+CASE = re.compile(r"^-{70,}\n(.+?)\n(?:.*\n)*?-{70,}\n", re.M)
+FAILED = re.compile(r"^\S+:\d+: FAILED:$", re.M)
+EXCERPT = 12  # lines
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)(?: \((.*)\))?", re.M)
 
 
@@ -70,7 +74,19 @@ def count(text, succeeded):
     return passed, failed, skipped
 
 
-def tally_log(path):
+def excerpts(text):
+    """What failed in the output of one program: each failed assertion of Catch2 with the name of its
+    case; else the last lines, because a program that died said last what it said of its end."""
+    lines = []
+    text = text.replace("\r\n", "\n")
+    for match in FAILED.finditer(text):
+        if case := last(CASE, text[:match.start()]):
+            lines.append(case.group(1))
+        lines += text[match.start():].splitlines()[:EXCERPT]
+    return lines or [line for line in text.splitlines() if line.strip()][-2 * EXCERPT:]
+
+
+def tally_log(path, notes):
     """Sums a meson testlog.json, naming on the way what failed and what was skipped, and why."""
     total = [0, 0, 0]
     with open(path, encoding="utf-8", errors="replace") as log:
@@ -83,7 +99,11 @@ def tally_log(path):
                 numbers = count(text, run["result"] in ("OK", "EXPECTEDFAIL"))
             total = [a + b for a, b in zip(total, numbers)]
             if numbers[1]:
-                print(f"{run['name']}: {numbers[1]} failed ({run['result']})", file=sys.stderr)
+                heading = f"{run['name']}: {numbers[1]} failed ({run['result']})"
+                print(heading, file=sys.stderr)
+                if notes:
+                    with open(notes, "a", encoding="utf-8") as file:
+                        file.write("\n  ".join([heading, *excerpts(text)]) + "\n")
             for name, reason in reasons(text).items():
                 print(f"{run['name']}: skipped: {name}: {reason}", file=sys.stderr)
     return tuple(total)
@@ -95,7 +115,7 @@ def main(arguments):
             text = file.read()
         passed, failed, skipped = count(text, arguments[2] == "0")
     else:
-        passed, failed, skipped = tally_log(arguments[0])
+        passed, failed, skipped = tally_log(arguments[0], (arguments + [None])[1])
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed else 0
 

@@ -69,7 +69,26 @@ class Log(unittest.TestCase):
             for name, result, text in runs:
                 log.write(json.dumps({"name": name, "result": result, "stdout": text}) + "\n")
             log.flush()
-            self.assertEqual(tally.tally_log(log.name), (6, 2, 1))
+            self.assertEqual(tally.tally_log(log.name, None), (6, 2, 1))
+
+    def test_a_failure_is_told_again(self):
+        line, dots = "-" * 79, "." * 79
+        case = f"{line}\nA: law\n  section\n{line}\na.cpp:1\n{dots}\n\n"
+        text = f"noise\n{case}a.cpp:7: FAILED:\n  CHECK( x == 1 )\nwith expansion:\n  2 == 1\n\n"
+        self.assertEqual(
+            tally.excerpts("first\n" + text + MIXED)[:4],
+            ["A: law", "a.cpp:7: FAILED:", "  CHECK( x == 1 )", "with expansion:"])
+        self.assertEqual(tally.excerpts("one\n\ntwo\n"), ["one", "two"])
+        with tempfile.TemporaryDirectory() as folder:
+            log, notes = os.path.join(folder, "log.json"), os.path.join(folder, "notes")
+            with open(log, "w", encoding="utf-8") as file:
+                for result, out in (("OK", PASSED), ("FAIL", text + MIXED), ("TIMEOUT", "")):
+                    file.write(json.dumps({"name": "p", "result": result, "stdout": out}) + "\n")
+            tally.tally_log(log, notes)
+            with open(notes, encoding="utf-8") as file:
+                told = file.read().splitlines()
+        self.assertEqual(told[:3], ["p: 1 failed (FAIL)", "  A: law", "  a.cpp:7: FAILED:"])
+        self.assertEqual(told[-1], "p: 1 failed (TIMEOUT)")
 
 
 if __name__ == "__main__":
