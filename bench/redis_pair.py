@@ -12,39 +12,21 @@ import io
 import os
 import pathlib
 import signal
-import socket
 import statistics
 import subprocess
 import sys
-import time
+
+from support import pairs
 
 TESTS = "ping,set,get,incr,lpush,lpop,mset"
 GOALS = {1: 0.7, 16: 0.6}
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until_open(port, process):
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"redis_pair: {process.args[0]} does not serve")
-            time.sleep(0.05)
-
-
 def start(command, port, **environment):
     process = subprocess.Popen(command, env={**os.environ, **environment},
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until_open(port, process)
+    pairs.wait_until_open(port, process)
     return process
 
 
@@ -74,7 +56,7 @@ def main():
     demo = ROOT / "build/release/tools/ramie"
     if not demo.exists():
         sys.exit("redis_pair: build first: ./dev build")
-    redis_port, ramie_port, http_port = free_port(), free_port(), free_port()
+    redis_port, ramie_port, http_port = (pairs.free_port() for _ in range(3))
     redis = start(["redis-server", "--port", str(redis_port), "--save", "", "--appendonly", "no"],
                   redis_port)
     ramie = start([demo, "demo", "--serve", "--port", str(ramie_port), "--http-port",

@@ -33,6 +33,7 @@ Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
       random_(seed),
       chaos_(scheduler.options().chaos, index),
       pace_(scheduler.options().slice),
+      budget_(scheduler.options().budget == 0 ? ~0U : scheduler.options().budget),
       stacks_(scheduler.stacks()),
       seen_ticks_() {}
 
@@ -103,9 +104,8 @@ Fiber* Worker::next() noexcept {
   if (pace_.is_look_due()) look_at_time();
   const bool is_yielders_turn = polls_at_ && queue_.has_come_to(*polls_at_);
   if (--polls_in_ == 0 || is_yielders_turn) poll();
-  ++since_injected_;
-  ++since_pinned_;
-  if (is_injectors_turn())
+  if (const std::int64_t waiting = scheduler_.injector_.size();
+      waiting > 0 && is_injectors_turn(waiting))
     if (Fiber* fiber = take_injected()) return fiber;
   if (Fiber* fiber = next_local()) return fiber;
   return take_injected();
@@ -115,6 +115,7 @@ void Worker::look_at_time() noexcept {
   const bool is_late = pace_.look_before_run();
   if (is_late && lifo_streak_ != 0) lifo_streak_ = scheduler_.options_.lifo;
   if (pace_.is_late(polled_at_)) polls_in_ = 1;
+  if (scheduler_.injector_.size() <= 0) injected_at_ = pace_.looked_at();
   is_injector_late_ = pace_.is_late(injected_at_);
 }
 
@@ -127,42 +128,36 @@ Fiber* Worker::next_in_chaos() noexcept {
 }
 
 // As often as the injector's share of the waiting fibers demands, but never twice in a row.
-bool Worker::is_injectors_turn() noexcept {
-  const std::int64_t waiting = scheduler_.injector_.size();
-  if (waiting <= 0) {
-    injected_at_ = pace_.looked_at();
-    is_injector_late_ = false;
-    return false;
-  }
-  if (since_injected_ < 2) return false;
+bool Worker::is_injectors_turn(std::int64_t waiting) const noexcept {
+  const std::uint32_t since_injected = tick_ - injected_tick_;
+  if (since_injected < 2) return false;
   if (is_injector_late_) return true;
   std::uint32_t every = scheduler_.options_.global_interval;
   if (every == 0) {
     const auto share = static_cast<std::uint64_t>(waiting) / scheduler_.workers() + 1;
     every = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(queue_.size() / share + 1, 2, 61));
   }
-  return since_injected_ >= every;
+  return since_injected >= every;
 }
 
 Fiber* Worker::take_injected() noexcept {
   Fiber* fiber = scheduler_.injector_.take(index_);
   if (fiber == nullptr) return nullptr;
   metrics_.injected.add();
-  since_injected_ = 0;
+  injected_tick_ = tick_;
   injected_at_ = pace_.looked_at();
   is_injector_late_ = false;
   return fiber;
 }
 
 bool Worker::is_inboxes_turn() const noexcept {
-  if (inbox_size_.load(base::kAcquire) == 0) return false;
-  return since_pinned_ >= kPinnedEvery ||
+  return tick_ - pinned_tick_ >= kPinnedEvery ||
          (queue_.is_empty() && lifo_.load(base::kRelaxed) == nullptr);
 }
 
 Fiber* Worker::next_local() noexcept {
-  if (is_inboxes_turn()) {
-    since_pinned_ = 0;
+  if (inbox_size_.load(base::kAcquire) != 0 && is_inboxes_turn()) {
+    pinned_tick_ = tick_;
     const std::lock_guard lock(inbox_mutex_);
     inbox_size_.fetch_sub(1, base::kRelaxed);
     return inbox_.pop_front();
@@ -315,8 +310,7 @@ void Worker::run_one(Fiber& fiber) noexcept {
     fiber.skip_body = (fiber.word.cancel_bits() & (FiberWord::kCancel | FiberWord::kShutdown)) != 0;
     if (!attach_stack(fiber)) return;
   }
-  const std::uint32_t budget = chaos_.is_on() ? 1 + chaos_.below(4) : scheduler_.options_.budget;
-  units_left_ = budget == 0 ? ~0U : budget;
+  units_left_ = chaos_.is_on() ? 1 + chaos_.below(4) : budget_;
   (void)give_chunk(fiber);
   metrics_.runs.add();
   *running_ = &fiber;

@@ -80,9 +80,9 @@ class Worker {
   int thread_id() const noexcept { return thread_id_.load(base::kRelaxed); }
   // Its thread is in a forked child now (fork.hpp).
   void become_copy() noexcept;
-  // Else a handler would run on a fiber's stack, which may have no room for it.
   // Its thread runs no fiber any more.
   bool has_stopped() const noexcept { return has_stopped_.load(base::kAcquire); }
+  // Else a handler would run on a fiber's stack, which may have no room for it.
   bool has_signal_stack() const noexcept { return has_signal_stack_.load(base::kRelaxed); }
 
  private:
@@ -97,7 +97,7 @@ class Worker {
   Fiber* next() noexcept;
   Fiber* next_in_chaos() noexcept;
   void look_at_time() noexcept;
-  bool is_injectors_turn() noexcept;
+  bool is_injectors_turn(std::int64_t waiting) const noexcept;
   Fiber* take_injected() noexcept;
   bool is_inboxes_turn() const noexcept;
   Fiber* next_local() noexcept;
@@ -169,11 +169,12 @@ class Worker {
   std::uint64_t end_of_ids_ = 0;
   std::uint32_t tick_ = 0;
   Pace pace_;
+  std::uint32_t budget_ = 0;      // of each run
   std::uint32_t units_left_ = 0;  // of the running fiber's budget, behind its chunk
   // Picks, and the cycle counter: see next().
   std::uint32_t polls_in_ = 1;
-  std::uint32_t since_injected_ = 0;
-  std::uint32_t since_pinned_ = 0;
+  std::uint32_t injected_tick_ = 0;  // of the last that was taken
+  std::uint32_t pinned_tick_ = 0;
   std::uint32_t lifo_streak_ = 0;
   std::uint64_t polled_at_ = 0;
   std::uint64_t injected_at_ = 0;

@@ -4,6 +4,7 @@
     models   deeper bounds, and random and PCT walks with fresh seeds
     chaos    the unit tests with RAMIE_CHAOS, one fresh seed after the other
     faults   every call, errno and position up to the 50th; every allocation
+    stress   the stress programs at full size: a million connections, 10,000 runtimes
 
 in turn, until the time is over; each part ends what it has begun. The first failure ends it, with
 the seed and what to run. The figures are printed, and with --write put into PAGE between
@@ -24,6 +25,7 @@ SWEEP = re.compile(r"^fault sweep: (\d+) runs", re.M)
 ALLOCATIONS = re.compile(r"^allocation sweep: (\d+) failed", re.M)
 UNIT = ("sched_tests", "sync_tests", "io_tests", "fs_tests", "fs_dir_tests", "uring_tests",
         "signal_tests", "runtime_tests")
+STRESS = ("stress_parked", "stress_connections", "stress_lifecycles", "stress_fairness")
 FIGURES = re.compile(r"(<!-- figures: begin -->\n).*?(<!-- figures: end -->)", re.S)
 
 
@@ -37,7 +39,7 @@ class Proof:
         self.end = time.monotonic() + seconds
         self.random = random.SystemRandom()
         self.sums = dict.fromkeys(("models", "executions", "killed", "planted", "seeds", "cases",
-                                   "assertions", "faults", "allocations"), 0)
+                                   "assertions", "faults", "allocations", "stress"), 0)
 
     def run(self, program, *arguments, **environment):
         told = " ".join(f"{name}={value}" for name, value in environment.items())
@@ -78,11 +80,16 @@ class Proof:
         text = self.run("alloc_tests")
         self.sums["allocations"] += sum(map(int, ALLOCATIONS.findall(text)))
 
+    def stress(self):
+        for program in STRESS:
+            self.run(program, STRESS_LONG="1")
+        self.sums["stress"] += len(STRESS)
+
     def go(self):
         done = 0
         self.mutants()
         while done == 0 or time.monotonic() < self.end:
-            for part in (self.faults, self.chaos, self.models, *(self.chaos,) * 7):
+            for part in (self.faults, self.chaos, self.models, self.stress, *(self.chaos,) * 7):
                 part()
                 done += 1
                 print(f"{part.__name__}: {self.sums}", file=sys.stderr, flush=True)
@@ -96,7 +103,8 @@ class Proof:
                 ("seeds of chaos", f"{s['seeds']}: {s['cases']:,} test cases, "
                                    f"{s['assertions']:,} assertions"),
                 ("faults in system calls", f"{s['faults']:,} runs"),
-                ("failed allocations", f"{s['allocations']:,}")]
+                ("failed allocations", f"{s['allocations']:,}"),
+                ("stress programs at full size", f"{s['stress']}")]
         lines = [f"Run of {time.strftime('%Y-%m-%d')}, commit {commit}, Linux "
                  f"{platform.release()}, {os.cpu_count()} CPUs. No failure.", "",
                  "| what | how much |", "|---|---|"]

@@ -75,8 +75,9 @@ def count(text, succeeded):
 
 
 def excerpts(text):
-    """What failed in the output of one program: each failed assertion of Catch2 with the name of its
-    case; else the last lines, because a program that died said last what it said of its end."""
+    """What failed in the output of one program: each failed assertion of Catch2 with the name of
+    its case; else the last lines, because a program that died said last what it said of its
+    end."""
     lines = []
     text = text.replace("\r\n", "\n")
     for match in FAILED.finditer(text):

@@ -21,34 +21,34 @@ C_HEADERS = "#include <signal.h>\n#include <time.h>\n#include <sys/select.h>\n"
 COMPILER = ["c++"]
 
 
-def compile_errors(before, header, standard="c++23"):
-    """What the compiler says about a program that includes `header` twice, after `before`."""
-    program = f"{before}#include <{header}>\n#include <{header}>\nint main() {{}}\n"
+def include_of(header):
+    return f"#include <{header}>\n"
+
+
+def compile_errors(headers, standard="c++23"):
+    """What the compiler says about a program of these includes."""
+    program = "".join(headers) + "int main() {}\n"
     run = subprocess.run([*COMPILER, f"-std={standard}", *FLAGS], input=program, check=False,
                          capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
-    return f"<{header}>:\n{run.stderr}" if run.returncode else ""
+    return f"{headers[-1]}{run.stderr}" if run.returncode else ""
 
 
 class PublicHeaders(unittest.TestCase):
-    def check_all(self, before):
+    def test_each_compiles_alone_and_twice(self):
         self.assertTrue(HEADERS, "no public header found")
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            errors = pool.map(lambda header: compile_errors(before, header), HEADERS)
-        faults = "\n".join(filter(None, errors))
-        if faults:
-            self.fail(faults)
+            errors = pool.map(lambda header: compile_errors([include_of(header)] * 2), HEADERS)
+        self.assertEqual("", "\n".join(filter(None, errors)))
 
-    def test_each_compiles_alone(self):
-        self.check_all("")
-
-    def test_each_compiles_after_the_c_headers_of_the_same_names(self):
-        self.check_all(C_HEADERS)
+    def test_all_compile_after_the_c_headers_of_the_same_names(self):
+        self.assertEqual("", compile_errors([C_HEADERS, *map(include_of, HEADERS)]))
 
     def test_an_older_standard_is_one_sentence(self):
         sentence = "Ramie needs C++23: compile with -std=c++23, as pkg-config --cflags ramie says"
         tries = [(header, standard) for standard in ("c++17", "c++20") for header in HEADERS]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            texts = pool.map(lambda one: compile_errors("", *one), tries)
+            texts = pool.map(
+                lambda one: compile_errors([include_of(one[0])], one[1]), tries)
         for (header, standard), text in zip(tries, texts):
             errors = [line for line in text.splitlines() if "error:" in line]
             self.assertEqual(len(errors), 2, f"{header} with {standard}: {text}")

@@ -3,6 +3,7 @@
 #include "tests/support/fault.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/skip.hpp"
+#include "tests/support/socket_pair.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <fcntl.h>
@@ -27,6 +28,7 @@ using ramie::io::Interest;
 using ramie::io::IoState;
 using ramie::io::ScheduledIo;
 using ramie_test::Fault;
+using ramie_test::SocketPair;
 using ramie_test::Watchdog;
 
 constexpr Interest kBoth = Interest::readable | Interest::writable;
@@ -38,16 +40,6 @@ void turn(Driver& driver, Nanos max_wait = Nanos(0)) {
   driver.turn(max_wait, out);
   REQUIRE(out.is_empty());
 }
-
-struct SocketPair {
-  SocketPair() { REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds.data()) == 0); }
-  ~SocketPair() {
-    for (const int fd : fds)
-      if (fd >= 0) ::close(fd);
-  }
-  void send(std::size_t from) { REQUIRE(::write(fds[from], "x", 1) == 1); }
-  std::array<int, 2> fds{};
-};
 
 std::uint64_t stale(const Driver& driver) { return driver.metrics().stale.load(); }
 

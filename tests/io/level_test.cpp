@@ -2,6 +2,7 @@
 // when nothing is, and never spins. Method: descriptors that the test reads behind our back.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/socket_pair.hpp"
 #include "tests/support/tcp_pair.hpp"
 
 #include <ramie/cancel.hpp>
@@ -29,12 +30,7 @@ using ramie::io::Registration;
 
 constexpr Interest kBoth = Interest::readable | Interest::writable;
 
-struct Pair {
-  Pair() { REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds.data()) == 0); }
-  ~Pair() {
-    for (const int fd : fds)
-      if (fd >= 0) ::close(fd);
-  }
+struct Pair : SocketPair {
   void send(std::string_view text) const {
     REQUIRE(::send(fds[1], text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
   }
@@ -43,7 +39,6 @@ struct Pair {
     std::string text(size, '\0');
     return ::recv(fds[0], text.data(), size, MSG_DONTWAIT);
   }
-  std::array<int, 2> fds{};
 };
 
 // Does the wait end within a moment?

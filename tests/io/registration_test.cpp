@@ -2,6 +2,7 @@
 // those who wait.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/socket_pair.hpp"
 
 #include <ramie/io.hpp>
 #include <ramie/scope.hpp>
@@ -26,14 +27,6 @@ using ramie::io::Registration;
 using ramie::sched::WaitKind;
 
 constexpr Interest kBoth = Interest::readable | Interest::writable;
-
-struct SocketPair {
-  SocketPair() { REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds.data()) == 0); }
-  ~SocketPair() {
-    for (const int fd : fds) ::close(fd);
-  }
-  std::array<int, 2> fds{};
-};
 
 }  // namespace
 

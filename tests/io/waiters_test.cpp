@@ -1,5 +1,6 @@
 // Many fibers at one descriptor: who is woken, by what, and how often.
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/socket_pair.hpp"
 #include "tests/support/tcp_pair.hpp"
 
 #include <ramie/cancel.hpp>
@@ -26,14 +27,6 @@ using ramie::io::Registration;
 using ramie::sched::WaitKind;
 
 constexpr Interest kBoth = Interest::readable | Interest::writable;
-
-struct SocketPair {
-  SocketPair() { REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds.data()) == 0); }
-  ~SocketPair() {
-    for (const int fd : fds) ::close(fd);
-  }
-  std::array<int, 2> fds{};
-};
 
 // Fills the send buffer of a socket.
 void fill(int fd) {

@@ -114,11 +114,15 @@ TEST_CASE("block_on gives values, Results, references of captured things, and ex
 TEST_CASE("block_on ends when its function has returned; detached fibers are ended, not lost",
           "[runtime]") {
   const Watchdog watchdog;
+  std::atomic<int> begun{0};
   std::atomic<int> ended{0};
-  ramie::block_on([&ended] {
+  ramie::block_on([&] {
     for (int i = 0; i < 10; ++i)
-      spawn([&ended] { ended += ramie::sleep_for(1h).error() == errc::shutting_down; }).detach();
-    (void)ramie::sleep_for(2ms);
+      spawn([&] {
+        ++begun;
+        ended += ramie::sleep_for(1h).error() == errc::shutting_down;
+      }).detach();
+    while (begun < 10) (void)ramie::sleep_for(1ms);
   });
   CHECK(ended == 10);
 }

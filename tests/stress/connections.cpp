@@ -67,7 +67,7 @@ std::size_t churn(std::size_t count) {
 
 int main() {
   const std::size_t rounds = 10;
-  const std::size_t each = scaled(kCountsMemory ? 3'000 : 500, 100'000);
+  const std::size_t each = scaled(kCountsMemory ? 10'000 : 500, 100'000);
   must_end_within(is_long() ? 900s : 120s);
   const auto runtime = make_runtime(2);
   runtime.block_on([] { check(churn(1000) == 1000, "the warm-up lost connections"); });

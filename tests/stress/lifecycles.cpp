@@ -234,7 +234,7 @@ void end_without_stragglers(std::size_t workers) {
 
 int main() {
   must_end_within(is_long() ? 900s : 200s);
-  const std::size_t cycles = scaled(kCountsMemory ? 300 : 60, 10'000);
+  const std::size_t cycles = scaled(kCountsMemory ? 1'000 : 60, 10'000);
   const FullListener full;
   for (std::size_t i = 0; i < 30; ++i) live_and_end(i % 4 + 1, full.address(), i % 3 == 0);
   const std::size_t descriptors = ramie_test::open_descriptors();

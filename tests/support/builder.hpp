@@ -37,6 +37,14 @@ inline ramie::runtime::Builder quiet_builder(std::size_t workers) {
   return builder;
 }
 
+// Whatever RAMIE_IO and RAMIE_FS say.
+inline ramie::runtime::Builder automatic_builder(std::size_t workers) {
+  auto builder = quiet_builder(workers);
+  builder.io(ramie::runtime::IoBackend::automatic);
+  builder.files(ramie::runtime::FileBackend::automatic);
+  return builder;
+}
+
 inline ramie::runtime::Runtime make_runtime(std::size_t workers) {
   return ramie::or_throw(quiet_builder(workers).build());
 }

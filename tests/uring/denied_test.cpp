@@ -6,6 +6,7 @@
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/places.hpp"
+#include "tests/support/text.hpp"
 #include "uring/fs/calls.hpp"
 #include "uring/ring.hpp"
 
@@ -31,10 +32,9 @@ using ramie::errc;
 using ramie::Result;
 using ramie::fs::Calls;
 using ramie::fs::Count;
-using ramie::runtime::FileBackend;
-using ramie::runtime::IoBackend;
+using ramie_test::automatic_builder;
+using ramie_test::count;
 using ramie_test::error_of;
-using ramie_test::quiet_builder;
 using ramie_test::run_in_child;
 
 namespace {
@@ -47,16 +47,6 @@ Result<Count> perform(Call&& call) {
     if (n < 0) return ramie::failure(calls.code(n));
     return n;
   });
-}
-
-ramie::runtime::Builder automatic(std::size_t workers) {
-  auto builder = quiet_builder(workers);
-  builder.io(IoBackend::automatic).files(FileBackend::automatic);
-  return builder;
-}
-
-std::size_t lines_of(const std::string& text) {
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
 // Does submit() say this errno?
@@ -75,7 +65,7 @@ TEST_CASE(
     "[uring]") {
   for (const std::string error : {"EACCES", "EPERM"}) {
     const auto end = run_in_child([&] {
-      auto runtime = ramie::or_throw(automatic(1).build());
+      auto runtime = ramie::or_throw(automatic_builder(1).build());
       runtime.block_on([&] {
         if (!ramie::uring::has_opcode(IORING_OP_NOP)) ::_exit(1);
         const ramie_test::PlannedFaults denied("uring_op 1.. " + error);
@@ -89,14 +79,14 @@ TEST_CASE(
     });
     CAPTURE(error, end.messages);
     CHECK(end.exit_status == 0);
-    CHECK(lines_of(end.messages) == 1);
+    CHECK(count(end.messages, "\n") == 1);
     CHECK(end.says("io_uring's operation 0 is denied"));
   }
 }
 
 TEST_CASE("uring: an error that the system call gives, too, is the file's, and denies no opcode",
           "[uring]") {
-  ramie_test::in_runtime_of(automatic(1), [] {
+  ramie_test::in_runtime_of(automatic_builder(1), [] {
     const ramie_test::PlannedFaults refused("uring_op 1.. EACCES");
     for (int i = 0; i < 3; ++i)
       CHECK(error_of(perform([]() -> Count { return -EACCES; })) == std::errc::permission_denied);
@@ -107,7 +97,7 @@ TEST_CASE("uring: an error that the system call gives, too, is the file's, and d
 
 TEST_CASE("uring: every operation of files is denied, and files work all the same", "[uring]") {
   const auto end = run_in_child([] {
-    auto runtime = ramie::or_throw(automatic(2).build());
+    auto runtime = ramie::or_throw(automatic_builder(2).build());
     const ramie_test::PlannedFaults denied("uring_op 1.. EPERM");
     runtime.block_on([] {
       auto folder = ramie::or_throw(ramie::fs::TempDir::create());
@@ -132,14 +122,14 @@ TEST_CASE("uring: every operation of files is denied, and files work all the sam
 TEST_CASE(
     "uring: what io_uring gives up for want of a thread is done by the pool: nobody cancelled",
     "[uring]") {
-  ramie_test::in_runtime_of(automatic(1), [] {
+  ramie_test::in_runtime_of(automatic_builder(1), [] {
     const ramie_test::PlannedFaults no_thread("uring_op 1.. ECANCELED");
     CHECK(perform([]() -> Count { return 7; }) == Result<Count>(7));
     CHECK(no_thread.all_hits() == 1);
     CHECK(ramie::uring::has_opcode(IORING_OP_NOP));
   });
   const auto end = run_in_child([] {
-    auto runtime = ramie::or_throw(automatic(1).build());
+    auto runtime = ramie::or_throw(automatic_builder(1).build());
     const std::string path = ramie_test::kDisk + "/ramie-nproc-" + std::to_string(::getpid());
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     ::unlink(path.c_str());
@@ -163,7 +153,7 @@ TEST_CASE("uring: io_uring_enter is denied although io_uring_setup is not: files
   for (const std::string error : {"EPERM", "EACCES", "ENOSYS"}) {
     const auto end = run_in_child([&] {
       faults::deny("io_uring_enter=" + error);
-      auto runtime = ramie::or_throw(automatic(2).build());
+      auto runtime = ramie::or_throw(automatic_builder(2).build());
       runtime.block_on([&] {
         if (ramie::or_throw(ramie::fs::read_to_string("/proc/self/comm")).empty()) ::_exit(1);
         ramie::or_throw(ramie::fs::metadata("/proc/self/task"));
@@ -173,7 +163,7 @@ TEST_CASE("uring: io_uring_enter is denied although io_uring_setup is not: files
     });
     CAPTURE(error, end.messages);
     CHECK(end.exit_status == 0);
-    CHECK(lines_of(end.messages) == 1);
+    CHECK(count(end.messages, "\n") == 1);
     CHECK(end.says("io_uring is off"));
   }
 }
@@ -183,7 +173,7 @@ TEST_CASE(
     "[uring]") {
   for (const std::string error : {"EPERM", "EACCES", "ENOSYS"}) {
     const auto end = run_in_child([&] {
-      auto runtime = ramie::or_throw(automatic(2).build());
+      auto runtime = ramie::or_throw(automatic_builder(2).build());
       const auto folder = ramie::or_throw(ramie::fs::TempDir::create());
       std::atomic<bool> is_denied{false};
       runtime.block_on([&] {
@@ -212,7 +202,7 @@ TEST_CASE(
     });
     CAPTURE(error, end.messages);
     CHECK(end.exit_status == 0);
-    CHECK(lines_of(end.messages) == 1);
+    CHECK(count(end.messages, "\n") == 1);
     CHECK(end.says("io_uring is off"));
   }
 }
@@ -220,7 +210,7 @@ TEST_CASE(
 TEST_CASE("uring: io_uring_enter is denied to one that waits for somebody: a message ends it",
           "[uring]") {
   const auto end = run_in_child([] {
-    auto runtime = ramie::or_throw(automatic(1).build());
+    auto runtime = ramie::or_throw(automatic_builder(1).build());
     runtime.block_on([] {
       std::array<int, 2> ends{};
       if (::pipe2(ends.data(), O_CLOEXEC) != 0) ::_exit(1);
@@ -252,7 +242,7 @@ TEST_CASE("uring: a cancel or deadline of an open that stands in the kernel is t
           "[uring]") {
   const std::string path = ramie_test::kDisk + "/ramie-fifo-" + std::to_string(::getpid());
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
-  ramie_test::in_runtime_of(automatic(1), [&] {
+  ramie_test::in_runtime_of(automatic_builder(1), [&] {
     const auto open_it = [&] {
       return ramie::uring::submit([&](ramie::uring::Entry& entry) {
         entry.opcode = IORING_OP_OPENAT;

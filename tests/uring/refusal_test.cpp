@@ -5,6 +5,7 @@
 #include "tests/support/child.hpp"
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/text.hpp"
 
 #include <ramie/ramie.hpp>
 #include <ramie/uring.hpp>
@@ -23,7 +24,8 @@ using ramie::fs::Calls;
 using ramie::fs::Count;
 using ramie::runtime::FileBackend;
 using ramie::runtime::IoBackend;
-using ramie_test::quiet_builder;
+using ramie_test::automatic_builder;
+using ramie_test::count;
 using ramie_test::run_in_child;
 
 namespace {
@@ -47,19 +49,8 @@ Result<Count> read_a_file() {
   });
 }
 
-// Whatever the environment says.
-ramie::runtime::Builder automatic(std::size_t workers) {
-  auto builder = quiet_builder(workers);
-  builder.io(IoBackend::automatic).files(FileBackend::automatic);
-  return builder;
-}
-
 constexpr const char* kErrnos[] = {"EPERM",  "EACCES", "ENOSYS", "EINVAL",
                                    "ENOMEM", "EMFILE", "ENFILE"};
-
-std::size_t lines_of(const std::string& text) {
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-}
 
 }  // namespace
 
@@ -69,7 +60,7 @@ TEST_CASE("uring: denied by any errno, files work, one line says why, a metric s
     CAPTURE(error);
     const auto end = run_in_child([&] {
       faults::deny("io_uring_setup=" + error);
-      auto runtime = ramie::or_throw(automatic(2).build());
+      auto runtime = ramie::or_throw(automatic_builder(2).build());
       const bool is_right = runtime.block_on([&] {
         for (int i = 0; i < 3; ++i)
           if (!read_a_file() || *read_a_file() <= 0) return false;
@@ -83,7 +74,7 @@ TEST_CASE("uring: denied by any errno, files work, one line says why, a metric s
     });
     CAPTURE(end.messages);
     CHECK(end.exit_status == 0);
-    CHECK(lines_of(end.messages) == 1);
+    CHECK(count(end.messages, "\n") == 1);
     CHECK(end.says("io_uring is off"));
     CHECK(end.says(" for now ") ==
           (error == "ENOMEM" || error == "EMFILE" || error == "ENFILE"));
@@ -93,8 +84,8 @@ TEST_CASE("uring: denied by any errno, files work, one line says why, a metric s
 TEST_CASE("uring: where it was demanded and is denied no runtime is built", "[uring]") {
   const auto end = run_in_child([] {
     faults::deny("io_uring_setup=EPERM");
-    auto sockets = automatic(1).io(IoBackend::uring).build();
-    auto files = automatic(1).files(FileBackend::uring).build();
+    auto sockets = automatic_builder(1).io(IoBackend::uring).build();
+    auto files = automatic_builder(1).files(FileBackend::uring).build();
     const std::error_code wanted(EPERM, std::system_category());
     if (sockets || sockets.error() != wanted || files || files.error() != wanted) ::_exit(1);
   });
@@ -108,7 +99,7 @@ TEST_CASE("uring: turned off, nobody asks the kernel", "[uring]") {
   const auto end = run_in_child([] {
     faults::deny("io_uring_setup=EPERM");
     for (const bool by_io : {true, false}) {
-      auto builder = automatic(1);
+      auto builder = automatic_builder(1);
       if (by_io) builder.io(IoBackend::epoll);
       else builder.files(FileBackend::pool);
       auto runtime = ramie::or_throw(builder.build());
@@ -124,7 +115,7 @@ TEST_CASE("uring: turned off, nobody asks the kernel", "[uring]") {
 }
 
 TEST_CASE("uring: files by the ring where it is there", "[uring]") {
-  ramie_test::in_runtime_of(automatic(1), [] {
+  ramie_test::in_runtime_of(automatic_builder(1), [] {
     REQUIRE(read_a_file().has_value());
     const auto figures = ramie::runtime::Handle::current().metrics();
     CHECK(figures.fs_uring == 1);
@@ -137,7 +128,7 @@ TEST_CASE("uring: a call whose opcode is missing is a job of the pool, and other
           "[uring]") {
   const auto end = run_in_child([] {
     faults::deny("io_uring_register=EPERM");
-    auto runtime = ramie::or_throw(automatic(1).build());
+    auto runtime = ramie::or_throw(automatic_builder(1).build());
     runtime.block_on([&] {
       if (!read_a_file() || *read_a_file() <= 0) ::_exit(1);
       const auto figures = runtime.metrics();
@@ -156,7 +147,7 @@ TEST_CASE("uring: a call whose opcode is missing is a job of the pool, and other
 }
 
 TEST_CASE("uring: without memory for a ring of the wanted size there is a smaller one", "[uring]") {
-  auto builder = automatic(1);
+  auto builder = automatic_builder(1);
   builder.uring_entries(256);
   const ramie_test::PlannedFaults faults("io_uring_setup 1 ENOMEM; io_uring_setup 2 ENOMEM");
   ramie_test::in_runtime_of(std::move(builder), [&] {

@@ -160,7 +160,8 @@ bool is_fifo(Calls& calls, const char* path) {
 Result<Opened> open(Calls& calls, const char* path, int flags, unsigned mode) {
   flags |= O_CLOEXEC;
   const bool is_nobodys = (flags & (O_NONBLOCK | O_PATH | O_DIRECTORY)) != 0;
-  const bool must_not_wait = calls.is_for_fiber() && !is_nobodys;
+  const bool is_new = (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0;
+  const bool must_not_wait = calls.is_for_fiber() && !is_nobodys && !is_new;
   const int access = flags & O_ACCMODE;
   Opened opened;
   Count fd = open_once(calls, path, must_not_wait ? flags | O_NONBLOCK : flags, mode);
@@ -175,7 +176,8 @@ Result<Opened> open(Calls& calls, const char* path, int flags, unsigned mode) {
   }
   if (fd < 0) return failure(calls.code(fd));
   opened.fd.reset(static_cast<int>(fd));
-  const Count kind = (flags & O_PATH) != 0 ? S_IFREG : sys::kind(opened.fd.get(), opened.size);
+  const bool is_known = (flags & O_PATH) != 0 || is_new;
+  const Count kind = is_known ? S_IFREG : sys::kind(opened.fd.get(), opened.size);
   opened.kind = kind < 0 ? S_IFREG : static_cast<unsigned>(kind);
   if (opened.kind == S_IFBLK && is_nonblocking) {  // to drives without a medium it means something
     opened.fd.reset();

@@ -393,8 +393,10 @@ template <class F, class... Args>
 /// Cancel   not a wait that a cancel ends.
 RAMIE_API void yield_now() noexcept;
 
-/// Spends one unit of this fiber's budget (RAMIE_BUDGET); yields when it is spent. For loops that
-/// never wait.
+/// Spends one unit of this fiber's budget (RAMIE_BUDGET); yields when that is spent, or when the
+/// fiber has run for about 100 us. For loops that never wait.
+/// Returns  nothing; a cancel does not refuse it.
+/// Blocks   this fiber while others run; on a plain thread it does nothing.
 RAMIE_API void consume_budget() noexcept;
 
 /// This fiber.
