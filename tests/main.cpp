@@ -62,12 +62,13 @@ std::string escaped(std::string_view name) {
   return result;
 }
 
-// TEST_SHARD=0/2: every other test case, from the first one on.
+// TEST_SHARD=0/2: every other test case, from the first one on; not in programs that a test starts.
 void take_shard(Catch::Session& session) {
   const char* shard = std::getenv("TEST_SHARD");
   unsigned number = 0;
   unsigned count = 0;
   if (shard == nullptr || std::sscanf(shard, "%u/%u", &number, &count) != 2 || count == 0) return;
+  (void)::unsetenv("TEST_SHARD");
   auto changed = session.configData();
   if (changed.testsOrTags.empty()) changed.testsOrTags.emplace_back("~[.]");
   session.useConfigData(changed);

@@ -80,10 +80,11 @@ def excerpts(text):
     end."""
     lines = []
     text = text.replace("\r\n", "\n")
-    for match in FAILED.finditer(text):
-        if case := last(CASE, text[:match.start()]):
+    starts = [match.start() for match in FAILED.finditer(text)]
+    for start, end in zip(starts, starts[1:] + [len(text)]):
+        if case := last(CASE, text[:start]):
             lines.append(case.group(1))
-        lines += text[match.start():].splitlines()[:EXCERPT]
+        lines += text[start:end].split("\n----")[0].rstrip().splitlines()[:EXCERPT]
     return lines or [line for line in text.splitlines() if line.strip()][-2 * EXCERPT:]
 
 

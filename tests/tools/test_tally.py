@@ -74,11 +74,12 @@ class Log(unittest.TestCase):
     def test_a_failure_is_told_again(self):
         line, dots = "-" * 79, "." * 79
         case = f"{line}\nA: law\n  section\n{line}\na.cpp:1\n{dots}\n\n"
-        text = f"noise\n{case}a.cpp:7: FAILED:\n  CHECK( x == 1 )\nwith expansion:\n  2 == 1\n\n"
+        text = f"{case}a.cpp:7: FAILED:\n  CHECK( x == 1 )\nwith expansion:\n  2 == 1\n\n"
         self.assertEqual(
             tally.excerpts("first\n" + text + MIXED)[:4],
             ["A: law", "a.cpp:7: FAILED:", "  CHECK( x == 1 )", "with expansion:"])
         self.assertEqual(tally.excerpts("one\n\ntwo\n"), ["one", "two"])
+        self.assertEqual(len(tally.excerpts(text + text)), 2 * len(tally.excerpts(text)))
         with tempfile.TemporaryDirectory() as folder:
             log, notes = os.path.join(folder, "log.json"), os.path.join(folder, "notes")
             with open(log, "w", encoding="utf-8") as file:
