@@ -114,12 +114,6 @@ void compute(const std::atomic<bool>& stop) {
   }
 }
 
-void compute_for(std::chrono::milliseconds time) {
-  const auto end = std::chrono::steady_clock::now() + time;
-  while (std::chrono::steady_clock::now() < end) {
-  }
-}
-
 }  // namespace
 
 TEST_CASE("Memory: every allocation fails once, and the scenario says so and ends") {
@@ -197,21 +191,28 @@ TEST_CASE("Memory: the watchdog says that it has none for a report, and reports 
     auto builder = quiet_builder(1);
     auto runtime = ramie::or_throw(builder.process_wide(true).stall(20ms).build());
     std::atomic<int> step{0};
+    std::atomic<bool> stop{false};
     auto hog = runtime.spawn([&] {
       step = 1;
       while (step == 1) {
       }
       ramie::yield_now();
-      compute_for(200ms);
+      compute(stop);
     });
     while (step != 1) std::this_thread::sleep_for(1ms);
+    // A report is counted before it is made: when the next one is counted, it has been made.
+    const auto reports_one = [&runtime] {
+      const auto before = runtime.metrics().stalls;
+      return comes_true([&] { return runtime.metrics().stalls >= before + 2; });
+    };
     Memory::begin(Memory::kEach);
-    const auto until = std::chrono::steady_clock::now() + 200ms;
-    while (std::chrono::steady_clock::now() < until) {
-    }
+    const bool is_without_memory = reports_one();
     (void)Memory::end();
     step = 2;
+    const bool is_with_memory = reports_one();
+    stop = true;
     (void)hog.join();
+    if (!is_without_memory || !is_with_memory) ::_exit(2);
     { auto handle = std::move(hog); }
     if (!comes_true([&] { return blocks_in_use(runtime) == 0; })) ::_exit(1);
   });

@@ -167,7 +167,7 @@ TEST_CASE("A cancel ends the wait for the position, not a job that has it; data 
   in_runtime_on_pool(2, [&] {
     File file = ramie::or_throw(File::open(folder / "file"));
     const ramie::CancellationToken token;
-    const PlannedFaults slow("preadv2 1 delay=300ms");
+    const PlannedFaults slow("preadv2 1 delay=600ms");
     auto first = ramie::spawn([&] {
       return ramie::until(token, [&]() -> ramie::Result<std::string> {
         std::string room(kSize, '\0');
@@ -178,7 +178,8 @@ TEST_CASE("A cancel ends the wait for the position, not a job that has it; data 
                (error_of(next) == errc::canceled ? " then canceled" : " then not");
       });
     });
-    REQUIRE(until_parked(WaitKind::join, 1));  // for its job
+    REQUIRE(until_parked(WaitKind::join, 1));               // for its job
+    REQUIRE(eventually([&] { return slow.calls() > 0; }));  // which has begun
     std::string room(1, '\0');
     CHECK(error_of(ramie::timeout(5ms, [&] { return file.read(writable_bytes(room)); })) ==
           errc::timed_out);
@@ -226,7 +227,7 @@ TEST_CASE("A cancel ends a long sequence between two of its calls") {
     CHECK(slow.calls(1) < 20);
     auto file = ramie::or_throw(File::open(folder / "file"));
     std::vector<std::byte> content;
-    CHECK(error_of(ramie::timeout(200ms, [&] { return file.read_to_end(content); })) ==
+    CHECK(error_of(ramie::timeout(500ms, [&] { return file.read_to_end(content); })) ==
           errc::timed_out);
     CHECK(content.size() == *file.position());
     CHECK_FALSE(content.empty());
@@ -237,9 +238,13 @@ TEST_CASE("A cancel during an open loses no descriptor: the file wins") {
   const Folder folder;
   put(folder / "file", "content");
   in_runtime_on_pool(1, [&] {
-    const PlannedFaults slow("openat 1.. delay=20ms");
-    const auto file = ramie::timeout(5ms, [&] { return File::open(folder / "file"); });
-    CHECK(file.has_value());
+    const PlannedFaults slow("openat 1.. delay=50ms; openat2 1.. EAGAIN");  // no cache of names
+    const ramie::CancellationToken token;
+    auto opening = ramie::spawn(
+        [&] { return ramie::until(token, [&] { return File::open(folder / "file"); }); });
+    REQUIRE(eventually([&] { return slow.calls() > 0; }));  // else it would not begin
+    token.cancel();
+    CHECK(opening.join().has_value());
   });
 }
 

@@ -194,7 +194,7 @@ TEST_CASE("copy: a cancel ends it between two pieces") {
       // The job waits for the cancel to arrive: the fiber tells it so by its flag.
       const AtCall canceling("copy_file_range", 2, [&] {
         stop.cancel();
-        std::this_thread::sleep_for(50ms);
+        std::this_thread::sleep_for(300ms);
         return 0;
       });
       CHECK(error_of(ramie::until(stop, [&] {
@@ -215,12 +215,14 @@ TEST_CASE("copy: a deadline ends it, and leaves a part") {
   in_runtime(1, [] {
     const Scratch scratch(kMemory);
     scratch.write("from");
+    scratch.write("to", "");  // it may end before the copy begins
     stdfs::resize_file(scratch.path("from"), 100 * kMiB);
-    const AtCall slow("copy_file_range", 2, [] {
-      std::this_thread::sleep_for(100ms);
+    const auto deadline = std::chrono::steady_clock::now() + 50ms;
+    const AtCall slow("copy_file_range", 2, [deadline] {
+      std::this_thread::sleep_until(deadline + 300ms);
       return 0;
     });
-    CHECK(error_of(ramie::timeout(20ms, [&] {
+    CHECK(error_of(ramie::timeout_at(deadline, [&] {
             return fs::copy(scratch.path("from"), scratch.path("to"));
           })) == errc::timed_out);
     CHECK(stdfs::file_size(scratch.path("to")) < 90 * kMiB);

@@ -272,7 +272,7 @@ TEST_CASE("remove_dir_all: a cancel ends it between two removals") {
       // The job waits for the cancel to arrive: the fiber tells it so by its flag.
       const AtCall canceling("unlinkat", 100, [&] {
         stop.cancel();
-        std::this_thread::sleep_for(50ms);
+        std::this_thread::sleep_for(300ms);
         return 0;
       });
       const auto removed =

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <array>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -55,7 +56,7 @@ int serve_with_few_descriptors(int to_parent) {
     if (in_vain > 100) return kTooEager;
     held.clear();
     for (;;) {
-      auto accepted = ramie::timeout(1500ms, [&] { return listener->accept(); });
+      auto accepted = ramie::timeout(3s, [&] { return listener->accept(); });
       if (!accepted) return kGood;
       (void)accepted->stream.write_all(bytes("ok"));
     }
@@ -103,12 +104,13 @@ TEST_CASE("A process without descriptors accepts rarely, and recovers") {
   std::uint16_t port = 0;
   REQUIRE(::read(child.port_pipe, &port, sizeof port) == sizeof port);
   ::close(child.port_pipe);
+  const auto begin = std::chrono::steady_clock::now();  // of its shortage, or a little later
   auto address = *SocketAddr::parse("127.0.0.1:0");
   address.set_port(port);
   {
     std::vector<RawSocket> clients;
     for (std::size_t i = 0; i < kConnections; ++i) clients.push_back(RawSocket::connect(address));
-    std::this_thread::sleep_for(kShortage + 200ms);
+    std::this_thread::sleep_until(begin + kShortage + 200ms);
     RawSocket latecomer = RawSocket::connect(address);
     CHECK(latecomer.receive(2) == "ok");
     std::size_t closed = 0;

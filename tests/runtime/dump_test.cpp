@@ -130,6 +130,7 @@ TEST_CASE("Dump: tells the descriptor, the joined fiber, the job, and what has n
     std::atomic<bool> stop{false};
     auto job = ramie::spawn_blocking([&] { return dump_test::burn(stop); });
     REQUIRE(ramie_test::until_parked(ramie::sched::WaitKind::accept, 1));
+    REQUIRE(ramie_test::until_parked(ramie::sched::WaitKind::join, 1));
     auto fresh = spawn({.name = "fresh"}, [] {});
     const std::string text = ramie::runtime::Handle::current().dump();
     stop = true;

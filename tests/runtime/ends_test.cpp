@@ -384,7 +384,7 @@ TEST_CASE("Ends: drain() names who does not end, and RAMIE_DRAIN_TIMEOUT bounds 
           "[runtime][ends]") {
   const auto end = run_in_child([] {
     auto builder = quiet_builder(2);
-    builder.drain_timeout(1500ms);
+    builder.drain_timeout(3s);  // the first line about it comes after one
     auto runtime = ramie::or_throw(builder.build());
     const Handle handle = runtime.handle();
     std::atomic<int> in{0};
@@ -420,7 +420,7 @@ TEST_CASE("Ends: a drain in another fiber, and one that succeeds late, are bound
           "[runtime][ends]") {
   const auto end = run_in_child([] {
     auto builder = quiet_builder(1);
-    builder.drain_timeout(100ms);
+    builder.drain_timeout(500ms);
     auto runtime = ramie::or_throw(builder.build());
     std::atomic<int> in{0};
     const auto ended = error_of_block_on(runtime.handle(), [&] {

@@ -96,13 +96,20 @@ TEST_CASE("A JoinHandle outlives its runtime: value, error and exception are sti
   JoinHandle<int> thrown;
   JoinHandle<void> canceled;
   JoinHandle<int> dropped;
+  std::atomic<bool> has_begun{false};
   {
     Runtime runtime = make_runtime(2);
     value = runtime.spawn([] { return std::string(1000, 'v'); });
     thrown = runtime.spawn([]() -> int { throw 9; });
-    canceled = runtime.spawn([] { (void)ramie::sleep_for(1h); });
+    canceled = runtime.spawn([&has_begun] {
+      has_begun = true;
+      (void)ramie::sleep_for(1h);
+    });
     dropped = runtime.spawn([] { return 1; });
-    runtime.block_on([] { (void)ramie::sleep_for(2ms); });
+    runtime.block_on([&] {
+      while (!has_begun || !value.is_finished() || !thrown.is_finished())
+        (void)ramie::sleep_for(1ms);
+    });
   }
   CHECK(value.is_finished());
   CHECK(value.join()->size() == 1000);

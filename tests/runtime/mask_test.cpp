@@ -3,6 +3,7 @@
 #include "sched/base/annotate.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/overheard.hpp"
 
 #include <ramie/ramie.hpp>
 
@@ -20,6 +21,7 @@ using ramie::runtime::DumpSignal;
 using ramie::runtime::Runtime;
 using ramie::signal::Kind;
 using ramie::signal::Signal;
+using ramie_test::Overheard;
 using ramie_test::run_in_child;
 
 namespace {
@@ -121,16 +123,19 @@ TEST_CASE("A runtime that is not process-wide leaves every mask alone", "[runtim
 
 namespace {
 
-// Raises SIGQUIT and waits: whoever reads our stderr sees the dump, or nothing.
-void ask_for_dump() {
+// Raises SIGQUIT and waits until the dump has come, or two seconds if none is to come.
+void ask_for_dump(bool is_to_come) {
+  const Overheard heard;
   Builder builder = ramie_test::quiet_builder(2);
   builder.process_wide(true).dump_signal(DumpSignal::quit);
   const Runtime runtime = ramie::or_throw(builder.build());
-  runtime.block_on([] {
+  runtime.block_on([&] {
     auto fiber = ramie::spawn({.name = "seen in the dump"}, [] { (void)ramie::sleep_for(1h); });
     (void)ramie::sleep_for(20ms);
     ::kill(::getpid(), SIGQUIT);
-    (void)ramie::sleep_for(2s);
+    const auto end = std::chrono::steady_clock::now() + (is_to_come ? 10s : 2s);
+    while (!heard.says("seen in the dump") && std::chrono::steady_clock::now() < end)
+      (void)ramie::sleep_for(10ms);
     fiber.cancel();
     (void)fiber.join();
   });
@@ -141,14 +146,14 @@ void ask_for_dump() {
 TEST_CASE("Dump: SIGQUIT that was blocked at the start prints one", "[runtime][mask]") {
   const auto end = run_in_child([] {
     block_all();
-    ask_for_dump();
+    ask_for_dump(true);
   });
   CHECK(end.exit_status == 0);
   CHECK(end.says("seen in the dump"));
 }
 
 // Not for the list: the program that a script has started with `&`.
-TEST_CASE("Inherited: a dump is asked for", "[.]") { ask_for_dump(); }
+TEST_CASE("Inherited: a dump is asked for", "[.]") { ask_for_dump(true); }
 
 TEST_CASE("Dump: SIGQUIT that the parent ignored prints one, as in a script's background",
           "[runtime][mask]") {
@@ -165,7 +170,7 @@ TEST_CASE("Dump: SIGQUIT that the parent ignored prints one, as in a script's ba
 TEST_CASE("Dump: SIGQUIT that the program itself ignores stays ignored", "[runtime][mask]") {
   const auto end = run_in_child([] {
     ::signal(SIGQUIT, SIG_IGN);
-    ask_for_dump();
+    ask_for_dump(false);
   });
   CHECK(end.exit_status == 0);
   CHECK_FALSE(end.says("seen in the dump"));

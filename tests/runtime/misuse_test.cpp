@@ -106,9 +106,13 @@ TEST_CASE("An exception that nobody joins is reported with name and site; abort 
   const Watchdog watchdog;
   const auto reported = run_in_child([] {
     Runtime runtime = ramie::or_throw(quiet_builder(2).build());
-    runtime.block_on([] {
-      spawn({.name = "loose"}, [] { throw std::runtime_error("end"); }).detach();
-      (void)ramie::sleep_for(5ms);
+    std::atomic<bool> has_begun{false};
+    runtime.block_on([&] {
+      spawn({.name = "loose"}, [&] {
+        has_begun = true;
+        throw std::runtime_error("end");
+      }).detach();
+      while (!has_begun) (void)ramie::sleep_for(1ms);
     });
   });
   CHECK(reported.exit_status == 0);
@@ -119,7 +123,7 @@ TEST_CASE("An exception that nobody joins is reported with name and site; abort 
     Runtime runtime = ramie::or_throw(quiet_builder(2).abort_on_unhandled(true).build());
     runtime.block_on([] {
       spawn([] { throw std::runtime_error("end"); }).detach();
-      (void)ramie::sleep_for(1s);
+      (void)ramie::sleep_for(1h);
     });
   });
   CHECK(aborted.signal == SIGABRT);

@@ -1,5 +1,6 @@
 // Runtime, Builder, Handle: what a program sees of block_on and of several runtimes.
 #include "tests/support/builder.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <ramie/ramie.hpp>
@@ -21,6 +22,7 @@ using ramie::spawn;
 using ramie::runtime::Builder;
 using ramie::runtime::Handle;
 using ramie::runtime::Runtime;
+using ramie_test::comes_true;
 using ramie_test::make_runtime;
 using ramie_test::quiet_builder;
 using ramie_test::Watchdog;
@@ -245,9 +247,16 @@ TEST_CASE("B49 a runtime in a thread_local ends with its thread", "[runtime]") {
   std::atomic<int> ended{0};
   std::thread thread([&ended] {
     thread_local Runtime runtime = make_runtime(2);
-    runtime.spawn([&ended] { ended += ramie::sleep_for(1h).error() == errc::shutting_down; })
+    std::atomic<bool> has_begun{false};
+    runtime
+        .spawn([&] {
+          has_begun = true;
+          ended += ramie::sleep_for(1h).error() == errc::shutting_down;
+        })
         .detach();
-    runtime.block_on([] { (void)ramie::sleep_for(1ms); });
+    runtime.block_on([&has_begun] {
+      while (!has_begun) (void)ramie::sleep_for(1ms);
+    });
   });
   thread.join();
   CHECK(ended == 1);
@@ -282,8 +291,12 @@ TEST_CASE("Metrics balance: each spawn has its end, each park its unpark", "[run
     auto client = ramie::net::TcpStream::connect(*listener->local_addr());
     auto server = listener->accept();
   });
-  std::this_thread::sleep_for(30ms);
-  const auto metrics = runtime.metrics();
+  // The workers go to sleep, and who was joined counts itself, a moment later.
+  ramie::runtime::Metrics metrics;
+  CHECK(comes_true([&] {
+    metrics = runtime.metrics();
+    return metrics.finished == 101 && metrics.parks == metrics.unparks + 2;
+  }));
   CHECK(metrics.workers == 2);
   CHECK(metrics.spawned == 101);
   CHECK(metrics.finished == 101);
@@ -298,10 +311,17 @@ TEST_CASE("Metrics balance: each spawn has its end, each park its unpark", "[run
 
 TEST_CASE("A Runtime is moved; the old one is ended by assignment", "[runtime]") {
   const Watchdog watchdog;
+  std::atomic<bool> has_begun{false};
   std::atomic<bool> ended{false};
   Runtime one = make_runtime(1);
-  one.spawn([&ended] { ended = !ramie::sleep_for(1h); }).detach();
-  one.block_on([] { ramie::yield_now(); });
+  one.spawn([&] {
+       has_begun = true;
+       ended = !ramie::sleep_for(1h);
+     })
+      .detach();
+  one.block_on([&has_begun] {
+    while (!has_begun) ramie::yield_now();
+  });
   Runtime two = make_runtime(2);
   one = std::move(two);
   CHECK(ended);

@@ -102,15 +102,17 @@ TEST_CASE("Watchdog: a fiber that passes through waits of which none waits is na
     const auto end = run_in_child([i] {
       auto runtime = watched(100ms);
       std::atomic<bool> stop{false};
+      std::atomic<bool> has_begun{false};
       std::array<ramie::JoinHandle<void>, 3> busy{
           runtime.spawn([&] { spin_test::work_with_lock(stop); }),
           runtime.spawn([&] { spin_test::work_with_channel(stop); }),
           runtime.spawn([&] { spin_test::work_with_stream(stop); })};
       auto spinner = runtime.spawn([&] {
         ramie::current::set_name("spinner");
+        has_begun = true;
         kSpins[i](stop);
       });
-      std::this_thread::sleep_for(10ms);
+      while (!has_begun) std::this_thread::sleep_for(1ms);
       if (i == 0) spinner.cancel();
       while (runtime.metrics().spins == 0) std::this_thread::sleep_for(5ms);
       std::this_thread::sleep_for(500ms);  // it goes on, and is not named again

@@ -4,6 +4,7 @@
 #include "sched/fiber.hpp"
 #include "sched/wait.hpp"
 #include "sched/worker.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/net.hpp>
@@ -129,12 +130,18 @@ TEST_CASE("ParkSite: a worker with operations in flight sleeps there, and comple
   const auto workers = GENERATE(std::size_t{1}, std::size_t{2});
   Rings rings;
   SchedRuntime runtime(ramie_test::with_workers(workers), rings.prepare());
+  const auto parks = [&rings] {
+    int sum = 0;
+    for (auto& ring : rings.all) sum += ring->parks;
+    return sum;
+  };
   for (int round = 0; round < 20; ++round) {
     auto fiber = spawn({.pinned = true}, [&] {
       rings.here().operate();
       return 1;
     });
-    std::this_thread::sleep_for(500us);
+    if (round == 0) REQUIRE(ramie_test::comes_true([&] { return parks() > 0; }));
+    else std::this_thread::sleep_for(500us);
     spin_until([&] {
       for (auto& ring : rings.all)
         if (ring->complete()) return true;
@@ -142,9 +149,6 @@ TEST_CASE("ParkSite: a worker with operations in flight sleeps there, and comple
     });
     REQUIRE(fiber.join() == 1);
   }
-  int parks = 0;
-  for (auto& ring : rings.all) parks += ring->parks;
-  CHECK(parks > 0);
 }
 
 TEST_CASE("ParkSite: new work wakes a worker that sleeps there", "[sched][park]") {

@@ -1,6 +1,7 @@
 // The end of a scheduler: every wait ends, every fiber runs to its end, who does not is named.
 #include "tests/support/child.hpp"
 #include "tests/support/endless_io.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/scope.hpp>
@@ -22,6 +23,10 @@ using ramie::errc;
 using ramie::JoinHandle;
 using ramie::Result;
 using ramie::spawn;
+using ramie::sched::Fiber;
+using ramie::sched::FiberWord;
+using ramie::sched::Scheduler;
+using ramie_test::comes_true;
 using ramie_test::SchedRuntime;
 using ramie_test::spin_until;
 using ramie_test::Watchdog;
@@ -29,6 +34,24 @@ using ramie_test::Watchdog;
 namespace {
 
 bool is(const std::error_code& code, errc expected) { return code == expected; }
+
+template <class Predicate>
+int count_fibers(Scheduler& scheduler, Predicate&& predicate) {
+  int n = 0;
+  scheduler.for_each_fiber([&](Fiber& fiber) { n += predicate(fiber) ? 1 : 0; });
+  return n;
+}
+
+int told_of_shutdown(Scheduler& scheduler) {
+  return count_fibers(scheduler, [](Fiber& fiber) {
+    return (fiber.word.cancel_bits() & FiberWord::kShutdown) != 0;
+  });
+}
+
+int parked(Scheduler& scheduler) {
+  return count_fibers(scheduler,
+                      [](Fiber& fiber) { return fiber.word.state() == FiberWord::kParked; });
+}
 
 // One fiber for each kind of wait; each ends with the error of its wait.
 class EveryWait {
@@ -143,13 +166,14 @@ TEST_CASE("Shutdown: fibers that never ran do not run, their closures are destro
     });
     spin_until([&] { return is_in.load(); });
     for (int i = 0; i < 1000; ++i) handles.push_back(spawn([&ran, counted] { ++ran; }));
+    bool are_all_told = false;
     std::thread later([&] {
-      spin_until([&] { return runtime.scheduler().is_shutting_down(); });
-      std::this_thread::sleep_for(20ms);  // let step 1 reach all of them
+      are_all_told = comes_true([&] { return told_of_shutdown(runtime.scheduler()) == 1001; });
       go = true;
     });
     CHECK(runtime.shut_down(20s).empty());
     later.join();
+    CHECK(are_all_told);
     CHECK(runtime.scheduler().live() == 0);
     CHECK(runtime.scheduler().stacks().taken() == 0);
   }
@@ -167,7 +191,8 @@ TEST_CASE("Shutdown ends every kind of wait with shutting_down", "[sched][shutdo
     every.wait_for_time_and_fibers();
     every.wait_for_sync();
     every.wait_for_io();
-    spin_until([&] { return every.all_in(); });
+    // All of them wait, and two children; who has opened a socket may have waited for that before.
+    spin_until([&] { return every.all_in() && parked(runtime.scheduler()) == 18; });
     std::this_thread::sleep_for(20ms);
   }
   REQUIRE(every.waits().size() == 16);
@@ -235,7 +260,7 @@ TEST_CASE("Shutdown names who does not end in time, leaks it, and the process go
       });
       spin_until([&] { return in == 3; });
       std::string all;
-      for (const std::string& line : runtime.shut_down(100ms)) all += line + "\n";
+      for (const std::string& line : runtime.shut_down(1s)) all += line + "\n";
       good &= all.find("'stubborn': running") != std::string::npos;
       good &= all.find("'shielded': sleep") != std::string::npos;
       good &= all.find("obedient") == std::string::npos;

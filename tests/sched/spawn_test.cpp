@@ -302,8 +302,9 @@ TEST_CASE("B26 a join that was cancelled can be repeated, and loses nothing", "[
   const Watchdog watchdog;
   SchedRuntime runtime(2);
   const auto result = runtime.run([] {
-    auto slow = spawn([] {
-      (void)ramie::sleep_for(20ms);
+    const ramie::CancellationToken may_end;
+    auto slow = spawn([may_end] {
+      (void)may_end.wait();
       return 9;
     });
     int refused = 0;
@@ -311,6 +312,7 @@ TEST_CASE("B26 a join that was cancelled can be repeated, and loses nothing", "[
       const auto joined = ramie::timeout(1ms, [&] { return slow.join(); });
       refused += !joined && joined.error() == errc::timed_out;
     }
+    may_end.cancel();
     return std::pair(refused, slow.join().value_or(0));
   });
   REQUIRE(result.has_value());

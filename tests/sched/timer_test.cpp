@@ -69,13 +69,21 @@ TEST_CASE("B75 far deadlines neither wrap nor end early", "[sched][time]") {
   SchedRuntime runtime(2);
   using Hours = std::chrono::duration<long double, std::ratio<3600>>;
   std::vector<JoinHandle<ramie::Result<void>>> sleepers;
-  sleepers.push_back(spawn([] { return ramie::sleep_for(24h * 365 * 2); }));
-  sleepers.push_back(spawn([] { return ramie::sleep_for(24h * 14); }));
-  sleepers.push_back(spawn([] { return ramie::sleep_for(std::chrono::hours::max()); }));
-  sleepers.push_back(spawn([] { return ramie::sleep_for(std::chrono::nanoseconds::max()); }));
-  sleepers.push_back(spawn([] { return ramie::sleep_for(Hours(1e300L)); }));
-  sleepers.push_back(spawn([] { return ramie::sleep_until(Clock::time_point::max()); }));
-  sleepers.push_back(spawn([] { return ramie::sleep_until(Clock::time_point::max() - 1ns); }));
+  std::atomic<std::size_t> in{0};
+  const auto start = [&](auto sleep) {
+    sleepers.push_back(spawn([&in, sleep] {
+      ++in;
+      return sleep();
+    }));
+  };
+  start([] { return ramie::sleep_for(24h * 365 * 2); });
+  start([] { return ramie::sleep_for(24h * 14); });
+  start([] { return ramie::sleep_for(std::chrono::hours::max()); });
+  start([] { return ramie::sleep_for(std::chrono::nanoseconds::max()); });
+  start([] { return ramie::sleep_for(Hours(1e300L)); });
+  start([] { return ramie::sleep_until(Clock::time_point::max()); });
+  start([] { return ramie::sleep_until(Clock::time_point::max() - 1ns); });
+  spin_until([&] { return in == sleepers.size(); });
   // A near timer beside them is not held up.
   CHECK(spawn([] { return ramie::sleep_for(20ms); }).join().has_value());
   for (auto& sleeper : sleepers) {
@@ -192,7 +200,8 @@ TEST_CASE("B77 a sleeper on an idle runtime is woken by an earlier timer of anot
   const auto workers = GENERATE(std::size_t{1}, std::size_t{2});
   SchedRuntime runtime(workers);
   auto late = spawn([] { return ramie::sleep_for(1h); });
-  std::this_thread::sleep_for(5ms);
+  spin_until([&] { return runtime.scheduler().timers().size() == 1; });
+  std::this_thread::sleep_for(5ms);  // the workers go to sleep
   for (int i = 0; i < 20; ++i) CHECK(spawn([] { return ramie::sleep_for(2ms); }).join());
   late.cancel();
   CHECK(late.join().error() == errc::canceled);

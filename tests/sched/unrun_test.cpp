@@ -87,7 +87,7 @@ TEST_CASE("The same while its runtime ends, with and without memory for another 
     spawn({.stack_size = kOdd}, [waits = Waits(seen)] {}).detach();
     has_spawned = true;
     while (!runtime.scheduler().is_shutting_down()) std::this_thread::yield();
-    std::this_thread::sleep_for(50ms);                       // until the pool, too, is told
+    std::this_thread::sleep_for(300ms);                      // until the pool, too, is told
     while (!has_other && !seen.is_done) ramie::yield_now();  // and keeps its stack
   }).detach();
   spin_until([&] { return has_spawned.load(); });

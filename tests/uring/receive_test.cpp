@@ -48,6 +48,8 @@ Ends connected() {
   return {std::move(near), std::move(far.stream)};
 }
 
+std::uint64_t started() { return ramie::runtime::Handle::current().metrics().uring_started; }
+
 std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
 }  // namespace
@@ -91,14 +93,16 @@ TEST_CASE("Receive by ring: close() ends the reader, and the kernel eats no byte
         const int twin = ::dup(ends.near.fd());  // keeps the connection
         auto stream = std::make_unique<TcpStream>(std::move(ends.near));
         std::array<std::byte, 16> buffer{};
+        const std::uint64_t before = started();
         auto reader = ramie::spawn([&buffer, &it = *stream] { return it.read(buffer); });
-        (void)ramie::sleep_for(1ms);
+        while (started() == before) (void)ramie::sleep_for(100us);
         *stream = TcpStream();
         const auto n = reader.join();
         CHECK((!n && n.error() == errc::canceled));
         CHECK(ends.far.write_all(bytes("next")).has_value());
         char text[8] = {};
-        (void)ramie::sleep_for(1ms);
+        pollfd there{twin, POLLIN, 0};
+        CHECK(::poll(&there, 1, 10'000) == 1);
         CHECK(::recv(twin, text, sizeof text, MSG_DONTWAIT) == 4);
         ::close(twin);
       }
@@ -114,9 +118,6 @@ TEST_CASE("Receive by ring: a number that is reused at once is not read from by 
       for (int i = 0; i < 200; ++i) {
         Ends ends = connected();
         std::array<std::byte, 16> buffer{};
-        const auto started = [] {
-          return ramie::runtime::Handle::current().metrics().uring_started;
-        };
         const std::uint64_t before = started();
         auto reader = ramie::spawn([&] { return ends.near.read(buffer); });
         // Who calls a stream that another thread closes meanwhile is on its own.
@@ -152,16 +153,13 @@ TEST_CASE("Receive by ring: many go to the kernel by one call", "[uring][exact]"
     const auto metrics = [] { return ramie::runtime::Handle::current().metrics(); };
     (void)ramie::sleep_for(2ms);
     const auto before = metrics();
-    std::thread peer([&ends] {
+    for (int i = 0; i < 10; ++i) {  // nobody answers before all have been asked: we have the worker
       char byte = 0;
-      for (int i = 0; i < 10; ++i) {
-        for (Ends& one : ends) (void)::send(one.far.fd(), "x", 1, 0);
-        for (Ends& one : ends)
-          while (::recv(one.far.fd(), &byte, 1, 0) != 1) std::this_thread::yield();
-      }
-    });
+      for (Ends& one : ends) (void)::send(one.far.fd(), "x", 1, 0);
+      for (Ends& one : ends)
+        while (::recv(one.far.fd(), &byte, 1, MSG_DONTWAIT) != 1) ramie::yield_now();
+    }
     for (auto& echo : echoes) CHECK(echo.join() == true);
-    peer.join();
     const auto after = metrics();
     CHECK(after.uring_completed - before.uring_completed >= 10 * kConnections);
     CHECK(after.uring_enters - before.uring_enters < 10 * kConnections / 2);
@@ -177,9 +175,8 @@ TEST_CASE("Receive by ring: an error that stays, but is no news for a reader, do
     REQUIRE(::setsockopt(ends.near.fd(), SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on) == 0);
     REQUIRE(::send(ends.near.fd(), "x", 1, MSG_ZEROCOPY) == 1);
     pollfd told{ends.near.fd(), 0, 0};
-    REQUIRE(::poll(&told, 1, 1000) == 1);
+    REQUIRE(::poll(&told, 1, 10'000) == 1);
     REQUIRE(told.revents == POLLERR);
-    const auto started = [] { return ramie::runtime::Handle::current().metrics().uring_started; };
     const std::uint64_t before = started();
     std::array<std::byte, 16> buffer{};
     const auto n = ramie::timeout(50ms, [&] { return ends.near.peek(buffer); });
@@ -197,8 +194,9 @@ TEST_CASE("Receive by ring: a second reader is told, vectored reads and peeks wa
     Ends ends = connected();
     std::array<std::byte, 16> one{};
     std::array<std::byte, 16> two{};
+    const std::uint64_t before = started();
     auto reader = ramie::spawn([&] { return ends.near.read(one); });
-    (void)ramie::sleep_for(2ms);
+    while (started() == before) (void)ramie::sleep_for(100us);
     const auto second = ends.near.read(two);
     CHECK((!second && second.error() == errc::already_waiting));
     CHECK(ends.far.write_all(bytes("1")).has_value());
