@@ -165,7 +165,7 @@ TEST_CASE("Registration: its end is seen, although its slot has the next owner a
     REQUIRE(until_parked(WaitKind::io, others.size()));
     REQUIRE(registration.deregister().has_value());
     for (auto& one : waiting) {
-      const auto seen = ramie::timeout(2s, [&] { return one.join(); });
+      const auto seen = ramie::timeout(20s, [&] { return one.join(); });
       CHECK(error_of(seen) == errc::canceled);
       one.cancel();
     }

@@ -1,4 +1,5 @@
 // Many fibers at one descriptor: who is woken, by what, and how often.
+#include "tests/support/eventually.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/socket_pair.hpp"
 #include "tests/support/tcp_pair.hpp"
@@ -189,12 +190,13 @@ TEST_CASE("B64 data for a fiber on an idle runtime costs one turn and one wake",
     auto reader = ramie::spawn([&] { return pair.stream.read(buffer); });
     REQUIRE(until_parked(WaitKind::readable, 1));
     // The root fiber blocks its worker here, as foreign code would: the other one must serve.
-    std::this_thread::sleep_for(20ms);
-    const auto before = ramie::runtime::Handle::current().metrics();
+    const auto metrics = [] { return ramie::runtime::Handle::current().metrics(); };
+    REQUIRE(comes_true([&] { return metrics().parks == metrics().unparks + 1; }));
+    std::this_thread::sleep_for(20ms);  // it falls asleep
+    const auto before = metrics();
     REQUIRE(pair.peer.send("x"));
-    for (int i = 0; i < 2000 && !reader.is_finished(); ++i) std::this_thread::sleep_for(100us);
-    REQUIRE(reader.is_finished());
-    const auto after = ramie::runtime::Handle::current().metrics();
+    REQUIRE(comes_true([&] { return reader.is_finished(); }));
+    const auto after = metrics();
     CHECK(after.io_ready - before.io_ready == 1);
     CHECK(after.switches - before.switches <= 2);
     CHECK(after.polls - before.polls <= 3 + (after.watches - before.watches));

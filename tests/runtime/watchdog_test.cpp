@@ -64,10 +64,6 @@ Runtime watched(std::chrono::milliseconds stall, Deadlock what = Deadlock::off) 
   return ramie::or_throw(builder.build());
 }
 
-}  // namespace
-
-namespace {
-
 // Ends with 2 if the watchdog woke a worker, too: it takes a thread that gets no CPU for a lost
 // wake-up.
 ramie_test::ChildEnd hog_until_named_twice() {

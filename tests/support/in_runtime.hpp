@@ -59,10 +59,10 @@ std::error_code error_of(const ramie::Result<T>& result) {
   return result ? std::error_code() : result.error();
 }
 
-// Polls until `condition()` holds, at most five seconds.
+// Polls until `condition()` holds, at most twenty seconds.
 template <class Condition>
 bool eventually(Condition&& condition) {
-  const auto end = std::chrono::steady_clock::now() + 5s;
+  const auto end = std::chrono::steady_clock::now() + 20s;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) return false;
     (void)ramie::sleep_for(200us);

@@ -55,7 +55,7 @@ class RawSocket {
                              static_cast<socklen_t>(peer.raw_size()));
     // With a time limit on its sends the kernel does not resume it after a signal; it goes on.
     pollfd open{made.fd_, POLLOUT, 0};
-    const bool goes_on = rc != 0 && errno == EINTR && ::poll(&open, 1, 5000) == 1;
+    const bool goes_on = rc != 0 && errno == EINTR && ::poll(&open, 1, 20'000) == 1;
     if (rc != 0 && !goes_on)
       throw std::system_error(errno, std::system_category(), "connect");
     return made;
