@@ -74,6 +74,7 @@ void take_shard(Catch::Session& session) {
   session.useConfigData(changed);
   const auto& all = Catch::getAllTestCasesSorted(session.config());
   const auto wanted = Catch::filterTests(all, session.config().testSpec(), session.config());
+  if (wanted.empty()) return;
   std::string names;
   std::size_t chosen = 0;
   for (std::size_t i = number; i < wanted.size(); i += count, ++chosen)

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <array>
 #include <catch2/catch.hpp>
@@ -245,6 +246,20 @@ TEST_CASE("A cancel during an open loses no descriptor: the file wins") {
     REQUIRE(eventually([&] { return slow.calls() > 0; }));  // else it would not begin
     token.cancel();
     CHECK(opening.join().has_value());
+  });
+}
+
+// Method: the call fails after the deadline, and is followed by a look at what stands in its way.
+TEST_CASE("A cancel between two calls of one operation is told, not the error of the first") {
+  const Folder folder;
+  REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
+  REQUIRE(::mkdir((folder / "dir").c_str(), 0700) == 0);
+  in_runtime_on_pool(1, [&] {
+    const PlannedFaults slow("openat 1.. delay=200ms; mkdirat 1.. delay=200ms");
+    const auto within = [](auto&& call) { return error_of(ramie::timeout(30ms, call)); };
+    CHECK(within([&] { return OpenOptions().write().open(folder / "fifo"); }) == errc::timed_out);
+    CHECK(within([&] { return fs::write(folder / "fifo", "x"); }) == errc::timed_out);
+    CHECK(within([&] { return fs::create_dir_all(folder / "dir"); }) == errc::timed_out);
   });
 }
 

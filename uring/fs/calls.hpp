@@ -86,6 +86,11 @@ class Calls {
     return -ECANCELED;
   }
 
+  // A cancel or deadline has ended a call. What an earlier one said is not the answer then.
+  bool is_ended() const noexcept {
+    return ended_ || (stop_ != nullptr && stop_->load(base::kRelaxed));
+  }
+
   // Would perform() make one of `opcode` an operation of the ring?
   bool uses_ring(std::uint8_t opcode) const noexcept {
     return place_ == Place::ring && has(opcode);

@@ -29,6 +29,7 @@ Result<void> made(Calls& calls, Count rc, const char* path) {
   if (rc != -ECANCELED && rc != -ENOENT) {
     const auto data = stat(calls, AT_FDCWD, path, 0);
     if (data && data->is_directory()) return {};
+    if (!data && calls.is_ended()) rc = -ECANCELED;
   }
   return failure(calls.code(rc));
 }

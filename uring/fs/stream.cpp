@@ -148,9 +148,14 @@ Count open_once(Calls& calls, const char* path, int flags, unsigned mode) {
       [&] { return sys::open(AT_FDCWD, path, flags, mode); });
 }
 
-bool is_fifo(Calls& calls, const char* path) {
+// Why an open for writing says that nothing reads: a FIFO, or what else it may be.
+Result<Opened> without_reader(Calls& calls, const char* path) {
   const auto data = stat(calls, AT_FDCWD, path, 0);
-  return data && data->type == FileType::fifo;
+  if (!data && calls.is_ended()) return failure(calls.code(-ECANCELED));
+  if (!data || data->type != FileType::fifo) return failure(calls.code(-ENXIO));
+  Opened opened;
+  opened.lacks_reader = true;
+  return opened;
 }
 
 }  // namespace
@@ -165,10 +170,7 @@ Result<Opened> open(Calls& calls, const char* path, int flags, unsigned mode) {
   const int access = flags & O_ACCMODE;
   Opened opened;
   Count fd = open_once(calls, path, must_not_wait ? flags | O_NONBLOCK : flags, mode);
-  if (fd == -ENXIO && must_not_wait && access == O_WRONLY && is_fifo(calls, path)) {
-    opened.lacks_reader = true;
-    return opened;
-  }
+  if (fd == -ENXIO && must_not_wait && access == O_WRONLY) return without_reader(calls, path);
   bool is_nonblocking = must_not_wait;
   if (fd == -EAGAIN && must_not_wait) {  // a lease: its holder gives it back, within seconds
     fd = open_once(calls, path, flags, mode);
