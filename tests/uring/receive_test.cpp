@@ -151,7 +151,7 @@ TEST_CASE("Receive by ring: many go to the kernel by one call", "[uring][exact]"
         return true;
       }));
     const auto metrics = [] { return ramie::runtime::Handle::current().metrics(); };
-    REQUIRE(eventually([&] { return metrics().uring_started >= kConnections; }));
+    REQUIRE(ramie_test::eventually([&] { return metrics().uring_started >= kConnections; }));
     const auto before = metrics();
     for (int i = 0; i < 10; ++i) {  // nobody answers before all have been asked: we have the worker
       char byte = 0;
