@@ -1,7 +1,7 @@
 // Several fibers that accept from one listener: they share what comes, and each way to leave the
 // line lets the others go on.
-#include "sched/wait.hpp"
 #include "sched/base/annotate.hpp"
+#include "sched/wait.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
