@@ -15,6 +15,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,7 +45,9 @@ class Scratch {
   }
   std::string read(std::string_view name) const {
     std::ifstream file(path(name), std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::ostringstream text;
+    text << file.rdbuf();
+    return std::move(text).str();
   }
   std::string make_dir(std::string_view name) const {
     stdfs::create_directories(path(name));

@@ -68,21 +68,24 @@ TEST_CASE("Mutex: a waiter is overtaken during one wake-up at most", "[sync][exa
   bool is_overtaken = false;
   bool is_handed_over = false;
   Log log;
+  const auto until_waiter_parks = [&] {
+    while (parked(runtime, WaitKind::mutex) != 1) ramie::yield_now();
+  };
   auto owner = ramie::spawn([&] {
     mutex.lock();
     auto waiter = ramie::spawn([&] {
       const std::lock_guard lock(mutex);
       log.add(1);
     });
-    ramie::yield_now();  // the waiter is in line
+    until_waiter_parks();
     for (int i = 0; i < 10; ++i) {
       mutex.unlock();
       is_overtaken = mutex.try_lock();
     }
-    ramie::yield_now();  // it tries, and goes back to the front
+    until_waiter_parks();  // it has tried, and is back at the front
     mutex.unlock();
     is_handed_over = !mutex.try_lock();
-    mutex.lock();
+    if (is_handed_over) mutex.lock();
     log.add(2);
     mutex.unlock();
     (void)waiter.join();
