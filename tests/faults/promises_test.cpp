@@ -55,6 +55,9 @@ TEST_CASE("accept: without descriptors and without clients it waits, and says no
       auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
       const auto address = *listener.local_addr();
       const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      // UBSan needs descriptors to see a new type: that of the error below.
+      if (error_of(ramie::timeout(1ms, [&] { return listener.accept(); })) != errc::timed_out)
+        return 8;
       const rlimit none{3, 4096};  // no descriptor more
       if (::setrlimit(RLIMIT_NOFILE, &none) != 0) return 1;
       const PlannedFaults counter("accept4 4000000000 EIO");

@@ -36,6 +36,18 @@ std::vector<RawSocket> connect_many(const SocketAddr& address, int n) {
   return clients;
 }
 
+// Is there a fiber, but for this one, that can run since it yielded?
+bool have_yielded() {
+  bool is_found = false;
+  ramie::sched::current_scheduler()->for_each_fiber([&](ramie::sched::Fiber& fiber) {
+    is_found = is_found || (&fiber != ramie::sched::current_fiber() && !fiber.has_ended() &&
+                            fiber.word.state() != ramie::sched::FiberWord::kParked &&
+                            fiber.leaving.load(ramie::base::kRelaxed) ==
+                                ramie::sched::Leaving::yielding);
+  });
+  return is_found;
+}
+
 // Fibers that do nothing but accept, and how many connections each has taken.
 class Acceptors {
  public:
@@ -124,7 +136,7 @@ TEST_CASE("accept: fibers that begin when the connections are there share them, 
     CHECK(eventually([&] { return taken[0] + taken[1] + taken[2] == kMany; }));
     scope.cancel();
     (void)scope.join();
-    for (const auto& mine : taken) CHECK(mine >= 5);
+    for (const auto& mine : taken) CHECK(mine >= kMany / 6);
   });
 }
 
@@ -227,18 +239,19 @@ TEST_CASE("accept: the end of the listener ends the whole line with canceled") {
 }
 
 // Method: one worker; the root fiber ends the listener before or after those that the connections
-// woke have run. What is still in line then must not look at the listener. (That a fiber has come
-// to a yield inside accept() before we go on, the race detector does not know: there they have not
-// run.)
+// woke have run. What is still in line then must not look at the listener.
 TEST_CASE("accept: the end of the listener beside connections that wait ends the line") {
-  for (int yields = 0; yields < (RAMIE_TSAN != 0 ? 1 : 6); ++yields) {
+  for (int yields = 0; yields < 6; ++yields) {
     CAPTURE(yields);
     in_runtime(1, [yields] {
       std::optional<TcpListener> listener(listen_somewhere());
       Acceptors acceptors(*listener, 5);
       const auto clients = connect_many(*listener->local_addr(), 3);
       for (int i = 0; i < yields; ++i) ramie::yield_now();
-      CHECK(parked(WaitKind::accept) <= 5);  // the race detector learns that they came before us
+      // The race detector learns that they came before us; of one that has yielded it does not, so
+      // that goes on first, until it waits.
+      while (RAMIE_TSAN != 0 && have_yielded()) ramie::yield_now();
+      CHECK(parked(WaitKind::accept) <= 5);
       listener.reset();
       CHECK(acceptors.taken() <= 3);
       for (const auto& end : acceptors.ends()) CHECK(end == errc::canceled);

@@ -291,7 +291,7 @@ TEST_CASE("Metrics balance: each spawn has its end, each park its unpark", "[run
     auto client = ramie::net::TcpStream::connect(*listener->local_addr());
     auto server = listener->accept();
   });
-  // The workers go to sleep, and who was joined counts itself, a moment later.
+  // A moment later the last fiber is counted, and the workers sleep.
   ramie::runtime::Metrics metrics;
   CHECK(comes_true([&] {
     metrics = runtime.metrics();

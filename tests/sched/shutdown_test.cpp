@@ -191,7 +191,7 @@ TEST_CASE("Shutdown ends every kind of wait with shutting_down", "[sched][shutdo
     every.wait_for_time_and_fibers();
     every.wait_for_sync();
     every.wait_for_io();
-    // All of them wait, and two children; who has opened a socket may have waited for that before.
+    // 16 waits and two children. `all_in` alone is too early: opening a socket is a wait, too.
     spin_until([&] { return every.all_in() && parked(runtime.scheduler()) == 18; });
     std::this_thread::sleep_for(20ms);
   }
