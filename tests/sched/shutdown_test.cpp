@@ -71,9 +71,15 @@ class EveryWait {
       return child.join();
     });
     start([] {
+      ramie::sync::Semaphore is_joined(0);
       ramie::Scope scope;
-      (void)scope.spawn([] { return ramie::sleep_for(1h); });
-      return scope.join();
+      (void)scope.spawn([&is_joined] {  // it must not end first: the join would succeed
+        const ramie::Shield shield;
+        (void)is_joined.acquire();
+      });
+      auto joined = scope.join();
+      is_joined.release();
+      return joined;
     });
   }
   void wait_for_sync() {
