@@ -1,6 +1,7 @@
 // See driver.hpp.
 #include "io/driver.hpp"
 
+#include "io/sys/outcome.hpp"
 #include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
 
@@ -12,10 +13,6 @@ inline namespace v0 {
 namespace io {
 
 namespace {
-
-std::error_code system_error(int negative_errno) noexcept {
-  return {-negative_errno, std::system_category()};
-}
 
 void count(base::Atomic<std::uint64_t>& counter, std::uint64_t n = 1) noexcept {
   counter.fetch_add(n, base::kRelaxed);
@@ -35,7 +32,6 @@ Result<Driver::Owner> Driver::create() noexcept {
 
 void Driver::turn(base::Nanos max_wait, sched::FiberList& out) noexcept {
   if (!RAMIE_MUTANT(273)) registrations_.release_pending();
-  for (std::size_t i = 1; i <= extension_count_; ++i) extensions_[i]->before_wait();
   const int error = poller_.wait(max_wait, events_);
   if (RAMIE_MUTANT(273)) registrations_.release_pending();
   if (error != 0) survive(error);
@@ -93,9 +89,8 @@ void Driver::shut_down(sched::FiberList&) noexcept {
 }
 
 Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
-  auto io = registrations_.allocate(*this);
+  auto io = registrations_.allocate(*this, fd);
   if (!io) return io;
-  (*io)->descriptor.store(fd, base::kRelaxed);
   // Outside the set's lock: the kernel takes its time.
   if (const int error = poller_.add(fd, interest, (*io)->token()); error != 0) {
     registrations_.remove(**io);
@@ -107,31 +102,13 @@ Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
   return io;
 }
 
-// Under the lock that whoever closes the descriptor takes before.
-Result<void> Driver::listen_to_reads(ScheduledIo& io, std::uint16_t generation, int fd) noexcept {
-  const std::lock_guard lock(io.mutex());
-  if (!io.is_still(generation)) return failure(errc::canceled);
-  const int error = poller_.modify(fd, Interest::readable | Interest::writable, io.token());
-  if (error != 0) return failure(system_error(error));
-  io.set_reads_by_ring(false);
-  return {};
-}
-
-// The bookkeeping happens even if the kernel knows the descriptor no longer (it was closed first).
-Result<void> Driver::deregister_source(ScheduledIo& io, int fd) noexcept {
+// The bookkeeping happens even if the kernel no longer knows the descriptor (it was closed first).
+Result<void> Driver::deregister_source(ScheduledIo& io) noexcept {
   if (poller_.is_parents()) return {};  // sched/fork.hpp
-  const int error = poller_.remove(fd);
+  const int error = poller_.remove(io.fd());
   forget(io);
   if (error != 0 && error != -ENOENT && error != -EBADF) return failure(system_error(error));
   return {};
-}
-
-bool Driver::leave_source(ScheduledIo& io, int fd) noexcept {
-  if (poller_.is_parents()) return false;
-  (void)poller_.remove(fd);  // before anybody can close it
-  const bool is_left = io.leave(fd);
-  forget(io);
-  return is_left;
 }
 
 void Driver::forget(ScheduledIo& io) noexcept {
@@ -147,17 +124,12 @@ void Driver::drop_reference() noexcept {
   if (references_.fetch_sub(1, order) == 1) delete this;
 }
 
-void Driver::add_extension(Extension& extension) noexcept {
-  RAMIE_CHECK(extension_count_ < kMaxExtensions, "too many driver extensions");
-  extensions_[++extension_count_] = &extension;
-}
-
 Result<void> Driver::add_extension(Extension& extension, int fd) noexcept {
-  add_extension(extension);
-  const int error = poller_.add(fd, Interest::readable, extension_count_);
-  if (error == 0) return {};
-  --extension_count_;
-  return failure(system_error(error));
+  RAMIE_CHECK(extension_count_ < kMaxExtensions, "too many driver extensions");
+  const int error = poller_.add(fd, Interest::readable, extension_count_ + 1);
+  if (error != 0) return failure(system_error(error));
+  extensions_[++extension_count_] = &extension;
+  return {};
 }
 
 }  // namespace io

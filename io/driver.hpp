@@ -1,8 +1,7 @@
 // A shard of the reactor: one epoll, one eventfd, one set of registrations. Whoever holds the
 // shard's baton takes turns.
 //
-//   turn:  release pending registrations (I5) -> extensions.before_wait -> wait -> publish the
-//   whole batch
+//     turn:  release pending registrations (I5) -> wait -> publish the whole batch
 //
 // Tokens: 0 the eventfd, 1..15 extensions, everything else a ScheduledIo with its generation. The
 // driver collects the fibers that its events make runnable; one place in the worker queues them.
@@ -45,14 +44,9 @@ class Driver final : public sched::Driver {
   int poll_fd() const noexcept override { return poller_.fd(); }
   void shut_down(sched::FiberList& out) noexcept override;
   Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;
-  // Readiness to read is reported from now on, for one that was registered for writing only.
-  Result<void> listen_to_reads(ScheduledIo& io, std::uint16_t generation, int fd) noexcept;
-  Result<void> deregister_source(ScheduledIo& io, int fd) noexcept;
-  // The same; true: `fd` is closed by the read that waits in a ring, when that has ended.
-  bool leave_source(ScheduledIo& io, int fd) noexcept;
+  Result<void> deregister_source(ScheduledIo& io) noexcept;
   // Before the workers start: `extension` hears when `fd` is readable.
   Result<void> add_extension(Extension& extension, int fd) noexcept;
-  void add_extension(Extension& extension) noexcept;  // without a descriptor
 
   const DriverMetrics& metrics() const noexcept { return metrics_; }
 

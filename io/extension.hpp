@@ -11,8 +11,6 @@ class Extension {
  public:
   virtual ~Extension() = default;
 
-  // Before each wait for events; must be short.
-  virtual void before_wait() noexcept {}
   // The descriptor is readable: drain it, it may be edge-triggered. Fibers that can go on are
   // added to `wakes`.
   virtual void on_ready(sched::WakeList& wakes) noexcept = 0;

@@ -20,7 +20,7 @@ std::string describe_wait(sched::WaitKind kind, const void* object) {
     default: return {};
   }
   const auto& io = *static_cast<const ScheduledIo*>(object);
-  return "descriptor " + std::to_string(io.descriptor.load(base::kRelaxed));
+  return "descriptor " + std::to_string(io.fd());
 }
 
 Result<std::unique_ptr<Handle>> Handle::create(std::size_t shards) noexcept {
@@ -48,16 +48,12 @@ Result<ScheduledIo*> Handle::add_source(int fd, Interest interest) noexcept {
   return drivers_[shard]->add_source(fd, interest);
 }
 
-Result<void> Handle::deregister_source(ScheduledIo& io, int fd) noexcept {
-  return io.driver().deregister_source(io, fd);
+Result<void> Handle::deregister_source(ScheduledIo& io) noexcept {
+  return io.driver().deregister_source(io);
 }
 
 Result<void> Handle::add_extension(Extension& extension, int fd) noexcept {
   return drivers_.front()->add_extension(extension, fd);
-}
-
-void Handle::add_extension(Extension& extension) noexcept {
-  drivers_.front()->add_extension(extension);
 }
 
 void Handle::unpark() noexcept {

@@ -23,14 +23,10 @@ class Handle {
   static Handle* current() noexcept;
 
   Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;
-  static Result<void> deregister_source(ScheduledIo& io, int fd) noexcept;
+  static Result<void> deregister_source(ScheduledIo& io) noexcept;
   Result<void> add_extension(Extension& extension, int fd) noexcept;
-  void add_extension(Extension& extension) noexcept;  // without a descriptor
   void unpark() noexcept;
   void shut_down() noexcept;
-  // Before the workers start; null: streams wait for readiness.
-  void set_ring_reads(const RingReads* reads) noexcept { ring_reads_ = reads; }
-  const RingReads* ring_reads() const noexcept { return ring_reads_; }
 
   std::size_t shards() const noexcept { return drivers_.size(); }
   Driver& driver(std::size_t shard) noexcept { return *drivers_[shard]; }
@@ -41,7 +37,6 @@ class Handle {
 
   std::vector<Driver::Owner> drivers_;
   base::Atomic<std::uint32_t> next_{0};
-  const RingReads* ring_reads_ = nullptr;
 };
 
 }  // namespace io

@@ -1,6 +1,6 @@
 // One descriptor's readiness, in one word.
 //
-//   bit 63..38 write tick | 37..12 read tick | 11 SHUTDOWN | 10 GONE | 9..6 ours | 5..0 Ready
+//     bit 63..38 write tick | 37..12 read tick | 11 SHUTDOWN | 10 GONE | 9..6 ours | 5..0 Ready
 //
 // A tick counts the driver's reports for its direction. A fiber that got EAGAIN clears readiness
 // only with the tick that it read before its call, so an edge that arrived in between survives:
@@ -15,8 +15,8 @@
 // I1 publish() comes before the waiters' lock. I3 GONE and SHUTDOWN are sticky: every transition
 //   carries them. I4 clear() needs the tick.
 //
-// Writers: publish() the driver, clear() fibers, shut_down() the runtime, go() the owner, reset()
-// the owner of an unused one. All but reset are read-modify-write.
+// Writers: publish() by the driver, clear() by fibers, shut_down() by the runtime, close() by the
+// owner, reset() by the owner of an unused slot. All but reset() are read-modify-write.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -62,6 +62,13 @@ class IoState {
     if (has(interest, Interest::error)) bits |= kErrorNews;
     return static_cast<Bits>(bits);
   }
+  // What a call for `interest` uses up.
+  static constexpr Bits moved_by(Interest interest) noexcept {
+    unsigned bits = 0;
+    if (has(interest, Interest::readable)) bits |= kReadable;
+    if (has(interest, Interest::writable)) bits |= kWritable;
+    return static_cast<Bits>(bits);
+  }
   // All that EAGAIN disproves.
   static constexpr Bits noted_for(Interest interest) noexcept {
     return static_cast<Bits>(waited_for(interest) | news_for(interest));
@@ -77,8 +84,12 @@ class IoState {
       const unsigned shift = direction == Direction::read ? kReadTickShift : kWriteTickShift;
       return static_cast<std::uint32_t>(word >> shift) & kTickMask;
     }
-    // Nobody has reported anything yet for this direction.
-    bool is_unknown(Direction direction) const noexcept { return tick(direction) == 0; }
+    // Something of `interest` is there, or the driver has not reported yet.
+    bool may_be_ready(Interest interest) const noexcept {
+      const Bits mask = waited_for(interest);
+      return (ready() & mask) != 0 || ((mask & kReadSide) != 0 && tick(Direction::read) == 0) ||
+             ((mask & kWriteSide) != 0 && tick(Direction::write) == 0);
+    }
   };
 
   Snapshot load() const noexcept { return {word_.load(base::kAcquire)}; }
@@ -114,7 +125,7 @@ class IoState {
   }
 
   void shut_down() noexcept { word_.fetch_or(kShutdown, base::kAcqRel); }
-  void go() noexcept { word_.fetch_or(kGone, base::kAcqRel); }
+  void close() noexcept { word_.fetch_or(kGone, base::kAcqRel); }
   void reset() noexcept { word_.store(0, base::kRelease); }
 
  private:

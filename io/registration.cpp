@@ -1,6 +1,6 @@
 // The library's side of Registration, and names for Ready.
 #include "io/handle.hpp"
-#include "io/scheduled_io.hpp"
+#include "io/operation.hpp"
 #include "sched/current.hpp"
 
 #include <ramie/io.hpp>
@@ -26,20 +26,15 @@ Result<Registration> Registration::create(int fd, Interest interest) noexcept {
   if (handle == nullptr) return failure(errc::no_runtime);
   auto shared = handle->add_source(fd, interest);
   if (!shared) return failure(shared.error());
-  return Registration(*shared, fd);
+  return Registration(*shared);
 }
 
 Result<void> Registration::deregister() noexcept {
   if (shared_ == nullptr) return {};
-  return Handle::deregister_source(*std::exchange(shared_, nullptr), std::exchange(fd_, -1));
+  return Handle::deregister_source(*std::exchange(shared_, nullptr));
 }
 
-bool Registration::leave() noexcept {
-  if (shared_ == nullptr) return false;
-  ScheduledIo& shared = *std::exchange(shared_, nullptr);
-  const int fd = std::exchange(fd_, -1);
-  return shared.driver().leave_source(shared, fd);
-}
+int Registration::fd() const noexcept { return shared_ == nullptr ? -1 : shared_->fd(); }
 
 Result<Ready> Registration::readiness(Interest interest) noexcept {
   auto taken = guard(interest);
@@ -48,22 +43,25 @@ Result<Ready> Registration::readiness(Interest interest) noexcept {
 }
 
 Result<ReadyGuard> Registration::guard(Interest interest) noexcept {
-  if (shared_ == nullptr) return failure(std::make_error_code(std::errc::bad_file_descriptor));
+  if (shared_ == nullptr) return not_open();
   ScheduledIo& shared = *shared_;
-  auto level = shared.wait_for_level(fd_, interest, sched::WaitKind::io, ScheduledIo::Sharing::any);
+  auto level = shared.wait_for_level(interest, sched::WaitKind::io, ScheduledIo::Sharing::any);
   if (!level) return failure(level.error());
   return ReadyGuard(shared, level->seen.word, interest, level->ready);
 }
 
-Result<void> Registration::wait(Interest interest) noexcept {
-  auto seen = shared_->wait(interest, sched::WaitKind::io, ScheduledIo::Sharing::any);
-  if (!seen) return failure(seen.error());
+// The user's operation may throw.
+Result<void> Registration::repeat(Interest interest, bool (*is_done)(void* context),
+                                  void* context) {
+  if (shared_ == nullptr) return not_open();
+  const Operation operation{.io = *shared_,
+                            .interest = interest,
+                            .kind = sched::WaitKind::io,
+                            .sharing = ScheduledIo::Sharing::any,
+                            .start = Start::with_call};
+  const auto call = [&](std::size_t&) -> Bytes { return is_done(context) ? 0 : -EAGAIN; };
+  if (auto done = run(operation, 0, call); !done) return failure(done.error());
   return {};
-}
-
-Result<void> Registration::enter() noexcept {
-  if (shared_ == nullptr) return failure(std::make_error_code(std::errc::bad_file_descriptor));
-  return sched::Wait(sched::WaitKind::io, shared_).enter();
 }
 
 std::uint64_t Registration::snapshot() const noexcept { return shared_->state().load().word; }

@@ -8,7 +8,7 @@ namespace ramie {
 inline namespace v0 {
 namespace io {
 
-Result<ScheduledIo*> RegistrationSet::allocate(Driver& driver) noexcept {
+Result<ScheduledIo*> RegistrationSet::allocate(Driver& driver, int fd) noexcept {
   const std::lock_guard lock(mutex_);
   if (is_shut_down_ && !RAMIE_MUTANT(279)) return failure(errc::shutting_down);
   if (unused_ == nullptr) {
@@ -25,19 +25,19 @@ Result<ScheduledIo*> RegistrationSet::allocate(Driver& driver) noexcept {
   }
   ScheduledIo* io = unused_;
   unused_ = io->next;
-  io->open(driver);
+  io->open(driver, fd);
   return io;
 }
 
 bool RegistrationSet::deregister(ScheduledIo& io) noexcept {
-  if (!RAMIE_MUTANT(275)) io.go();
+  if (!RAMIE_MUTANT(275)) io.close();
   if (RAMIE_MUTANT(271)) return remove(io), false;
   std::unique_lock lock(mutex_);
   io.next = pending_;
   pending_ = &io;
   const std::size_t before = pending_size_.fetch_add(1, base::kRelaxed);
   lock.unlock();
-  if (RAMIE_MUTANT(275)) io.go();
+  if (RAMIE_MUTANT(275)) io.close();
   return before + 1 == kNotifyAfter;
 }
 

@@ -20,7 +20,7 @@ class RegistrationSet {
   RegistrationSet() = default;
 
   // Errors: shutting_down, not_enough_memory.
-  Result<ScheduledIo*> allocate(Driver& driver) noexcept;
+  Result<ScheduledIo*> allocate(Driver& driver, int fd) noexcept;
   // True: many wait for their release; the driver should take a turn soon.
   [[nodiscard]] bool deregister(ScheduledIo& io) noexcept;
   // Gives one back that never was registered with the kernel.

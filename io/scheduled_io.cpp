@@ -17,13 +17,12 @@ constexpr unsigned kGenerationShift = 48;
 constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kGenerationShift) - 1;
 }  // namespace
 
-void ScheduledIo::open(Driver& driver) noexcept {
+void ScheduledIo::open(Driver& driver, int fd) noexcept {
   driver_ = &driver;
-  // First the generation: who sees the new state sees that it is another registration's.
+  fd_.store(fd, base::kRelaxed);
+  // The generation comes before the state: a reader that sees the new state sees it too.
   const int step = RAMIE_MUTANT(272) ? 0 : 1;
   generation_.store(static_cast<std::uint16_t>(generation() + step), base::kRelaxed);
-  set_reads_by_ring(false);
-  set_drained(false);
   state_.reset();
 }
 
@@ -47,45 +46,14 @@ void ScheduledIo::shut_down() noexcept {
   sched::WakeList wakes;
   if (RAMIE_MUTANT(280)) return;
   take_waiters(IoState::kReadyMask, wakes);
-  if (!RAMIE_MUTANT(415)) permit_.close();  // a fiber that is left behind gives it to nobody
-  // The read stays linked until it has ended: its descriptor must not be closed before.
-  const std::lock_guard lock(mutex_);
-  if (ring_read_ != nullptr) ring_read_->give_up(*ring_read_);
+  if (!RAMIE_MUTANT(415)) permit_.close();  // a fiber that is left behind never gives it back
 }
 
-void ScheduledIo::go() noexcept {
-  state_.go();
+void ScheduledIo::close() noexcept {
+  state_.close();
   sched::WakeList wakes;
   if (RAMIE_MUTANT(274)) return;
   take_waiters(IoState::kReadyMask, wakes);
-  const std::lock_guard lock(mutex_);  // the slot's next owner finds none
-  if (RingRead* read = std::exchange(ring_read_, nullptr)) read->give_up(*read);
-}
-
-bool ScheduledIo::leave(int fd) noexcept {
-  if (!RAMIE_MUTANT(403)) state_.go();
-  const std::lock_guard lock(mutex_);
-  RingRead* read = std::exchange(ring_read_, nullptr);
-  if (read == nullptr) return false;
-  if (!RAMIE_MUTANT(402)) read->descriptor = fd;
-  read->give_up(*read);
-  return !RAMIE_MUTANT(401);
-}
-
-Result<void> ScheduledIo::begin(RingRead& read, std::uint16_t generation) noexcept {
-  const std::lock_guard lock(mutex_);
-  if (!is_still(RAMIE_MUTANT(406) ? this->generation() : generation))
-    return failure(errc::canceled);
-  if (state_.load().is_shut_down()) return failure(errc::shutting_down);
-  if (ring_read_ != nullptr) return failure(errc::already_waiting);
-  ring_read_ = &read;
-  return {};
-}
-
-// The slot may have its next owner by now.
-void ScheduledIo::end(RingRead& read) noexcept {
-  const std::lock_guard lock(mutex_);
-  if (ring_read_ == &read) ring_read_ = nullptr;
 }
 
 void ScheduledIo::take_waiters(IoState::Bits ready, sched::WakeList& wakes) noexcept {
@@ -106,11 +74,10 @@ bool ScheduledIo::has_waiter(IoState::Bits mask) noexcept {
   return false;
 }
 
-Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind kind,
+Result<IoState::Snapshot> ScheduledIo::wait(sched::Wait& wait, Interest interest,
                                             Sharing sharing) noexcept {
   const IoState::Bits mask = IoState::waited_for(interest);
-  sched::Wait wait(kind, this);
-  // A waiter that the end has woken may run when the slot has its next owner: GONE is off by then.
+  // A waiter that close() has woken may run after the slot is reused, when GONE is clear again.
   const std::uint16_t own_generation = generation();
   IoState::Snapshot now;
   const auto is_gone = [&] { return now.is_gone() || generation() != own_generation; };
@@ -123,7 +90,7 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
       is_taken = sharing == Sharing::one_waiter && has_waiter(mask);
       return is_taken;
     };
-    if (auto waited = wait.run(mutex_, waiters_, is_over, mask); !waited)
+    if (auto waited = wait.run_entered(mutex_, waiters_, is_over, mask); !waited)
       return failure(waited.error());
     if (is_taken) return failure(errc::already_waiting);
     now = state_.load();
@@ -133,10 +100,15 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
   }
 }
 
-Result<void> ScheduledIo::take_permit(sched::WaitKind kind) noexcept {
-  const std::uint16_t own_generation = generation();
+Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind kind,
+                                            Sharing sharing) noexcept {
   sched::Wait wait(kind, this);
-  if (auto entered = wait.enter(); !entered) return entered;
+  if (auto entered = wait.enter(); !entered) return failure(entered.error());
+  return this->wait(wait, interest, sharing);
+}
+
+Result<void> ScheduledIo::take_permit(sched::Wait& wait) noexcept {
+  const std::uint16_t own_generation = generation();
   if (auto taken = permit_.acquire(wait, 1); !taken)
     return failure(taken.error() == errc::closed ? errc::shutting_down : taken.error());
   if (is_still(own_generation)) return {};
@@ -152,20 +124,22 @@ Ready as_ready(IoState::Bits bits, Interest interest) noexcept {
 }
 }  // namespace
 
-Result<ScheduledIo::Level> ScheduledIo::wait_for_level(int fd, Interest interest,
-                                                       sched::WaitKind kind,
+Result<ScheduledIo::Level> ScheduledIo::wait_for_level(Interest interest, sched::WaitKind kind,
                                                        Sharing sharing) noexcept {
   const IoState::Bits mask = IoState::waited_for(interest);
+  const int fd = this->fd();
+  sched::Wait wait(kind, this);
+  if (auto entered = wait.enter(); !entered) return failure(entered.error());
   for (;;) {
     const bool is_remembered = (state_.load().ready() & mask) != 0;
-    const auto seen = wait(interest, kind, sharing);
+    const auto seen = this->wait(wait, interest, sharing);
     if (!seen) return failure(seen.error());
     const auto heard = static_cast<IoState::Bits>(seen->ready() & mask);
     const bool is_news = (seen->ready() & IoState::news_for(interest)) != 0;
     const bool must_ask = is_remembered && !RAMIE_MUTANT(411);
     const int level = must_ask ? sys::level_of(fd, interest) : heard;
     if (level == -EBADF) return failure(std::make_error_code(std::errc::bad_file_descriptor));
-    // It cannot be asked: what we remember may be true.
+    // If the kernel cannot be asked, what we remember may be true.
     const unsigned there = level < 0 ? heard : static_cast<unsigned>(level) & mask;
     const auto ready = static_cast<IoState::Bits>(is_news ? there | heard : there);
     const bool is_there = ready != 0 && !(RAMIE_MUTANT(413) && is_remembered);

@@ -1,7 +1,7 @@
 // See state.hpp: start order, stop order, and the sum of all counters.
 #include "runtime/state.hpp"
 
-#include "io/sys/socket.hpp"
+#include "io/sys/fd.hpp"
 #include "runtime/cpus.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/blocking/pool.hpp"
@@ -10,7 +10,6 @@
 #include "sched/hold_check.hpp"
 #include "sched/overflow.hpp"
 #include "signal/pipe.hpp"
-#include "uring/receive.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -169,10 +168,9 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
   const uring::HandleOptions uring_options = uring_options_of(config);
   if (auto checked = check_uring(config, uring_options.ring); !checked)
     return failure(checked.error());
-  auto uring = uring::Handle::create(*state->io_, options.workers, uring_options);
+  auto uring = uring::Handle::create(options.workers, uring_options);
   if (!uring) return failure(uring.error());
   state->uring_ = std::move(*uring);
-  if (config.io == IoBackend::uring) state->io_->set_ring_reads(&uring::ring_reads());
   options.on_fibers_ended = [&ending = *state] {
     if (ending.signals_ != nullptr) ending.signals_->shut_down();
     ending.io_->shut_down();

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Checks who includes whom: layers.py [root] prints `file:line: rule: message`, exits 1 if any.
 
-    runtime                    may include everything below
-    signal     uring           driver extensions; they never see each other
+    runtime                          may include everything below
+    runtime/net    runtime/fs        what programs call; of each other they see public headers only
+    signal         uring             the driver's extensions; they never see each other
     io
-    sched                      sched/base sees only itself, std, libc and fmt
+    sched                            sched/base sees only itself, std, libc and fmt
     (tools, tests, bench and docs/examples include anything; nothing includes them)
 
 A quoted path is found beside the file or from the root; <ramie/x.hpp> belongs to the folder whose
@@ -16,7 +17,8 @@ import sys
 
 import sources
 
-LEVEL = {"sched": 0, "io": 1, "signal": 2, "uring": 2, "runtime": 3}
+LEVEL = {"sched": 0, "io": 1, "signal": 2, "uring": 2, "runtime/net": 3, "runtime/fs": 3,
+         "runtime": 4}
 
 # What the bottom of the bottom may take from the public headers: vocabulary without behaviour.
 BASE_MAY_INCLUDE = {"ramie/api.hpp", "ramie/error.hpp", "ramie/result.hpp"}
@@ -59,15 +61,25 @@ def check_base(included, target):
     return None
 
 
-def check_layer(folder, target):
-    """The message if a file of `folder` may not include the file `target`."""
-    other = target.split("/")[0]
+def layer_of(path):
+    """The layer of a file: its folder, or a part of runtime/; what it owns of the public headers
+    is in it, too."""
+    inner = re.sub(r"^runtime/include/ramie/", "runtime/", path)
+    part = re.match(r"runtime/(?:net|fs)(?=[/.])", inner)
+    return part.group() if part else path.split("/")[0]
+
+
+def check_layer(path, target):
+    """The message if the file `path` may not include the file `target`."""
+    layer, other = layer_of(path), layer_of(target)
     if other not in LEVEL:
-        return f"{folder} includes {target}: nothing in the library includes {other}/"
-    if other != folder and LEVEL[other] == LEVEL[folder]:
-        return f"{folder} includes {target}: {folder} and {other} never see each other"
-    if LEVEL[other] > LEVEL[folder]:
-        return f"{folder} includes {target}: {other} is above {folder}"
+        return f"{layer} includes {target}: nothing in the library includes {other}/"
+    if other != layer and LEVEL[other] == LEVEL[layer]:
+        if other.startswith("runtime/") and "/include/" in target:
+            return None
+        return f"{layer} includes {target}: {layer} and {other} never see each other"
+    if LEVEL[other] > LEVEL[layer]:
+        return f"{layer} includes {target}: {other} is above {layer}"
     return None
 
 
@@ -81,7 +93,6 @@ def check_public(included, quoted):
 
 
 def check_file(path, text, files, public):
-    folder = path.split("/")[0]
     for line, included, quoted in sources.includes(text):
         target = owner_of(path, included, quoted, files, public)
         if MODEL_SEAM.match(f"{path} -> {included}"):
@@ -89,7 +100,7 @@ def check_file(path, text, files, public):
         if target is None and (quoted or included.startswith("ramie/")):
             yield path, line, "unknown", f"{included} is nowhere in this repository"
             continue
-        messages = [("layer", check_layer(folder, target) if target else None)]
+        messages = [("layer", check_layer(path, target) if target else None)]
         if path.startswith("sched/base/"):
             messages.append(("base", check_base(included, target)))
         if "/include/ramie/" in path:

@@ -22,6 +22,9 @@ UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
 
 SCRIPTS = ("dev", ".ci/run")
 
+# Where the library calls the kernel.
+SYSTEM_CALLS = ("sched/base/sys.", "io/sys/", "runtime/net/sys/", "runtime/fs/sys/")
+
 # rule, what it looks for in code and includes, who may have it (path prefixes), the way out.
 OWNERS = [
     ("boost", r"\bboost::|<boost/|\b(?:make|jump|ontop)_fcontext\b", ("sched/context.",),
@@ -41,8 +44,8 @@ OWNERS = [
     ("sanitizer", r"<sanitizer/|<valgrind/|\b__(?:sanitizer|asan|tsan|lsan)_\w+|\bVALGRIND_\w+",
      ("sched/context.", "sched/base/annotate.hpp", "sched/detectors."),
      "annotations are in sched/base/annotate.hpp"),
-    ("errno", r"\berrno\b|<errno\.h>", ("sched/base/sys.", "io/sys/", "uring/sys/"),
-     "call the function of sched/base/sys, io/sys or uring/sys, which returns -errno"),
+    ("errno", r"\berrno\b|<errno\.h>", SYSTEM_CALLS,
+     "call the function of sched/base/sys or of a sys/ folder, which returns -errno"),
     ("syscall", r"(?<![\w:.>])(?:::)?syscall\s*\("
      r"|(?<![\w>])::(?:accept4?|bind|close|connect|dup[23]?|epoll_\w+|eventfd"
      r"|fallocate|fchmod|fcntl|fdatasync|flock|fsync|ftruncate|futimens|getsockopt|ioctl|listen"
@@ -50,8 +53,8 @@ OWNERS = [
      r"|poll|ppoll|preadv?2?|pwritev?2?|readv?|recv(?:from|m?msg)?|select"
      r"|send(?:file|to|m?msg)?|setsockopt|shutdown|signalfd|socket(?:pair)?"
      r"|statx|timerfd_\w+|writev?)\s*\(",
-     ("sched/base/sys.", "io/sys/", "uring/sys/"),
-     "call the function of sched/base/sys, io/sys or uring/sys"),
+     SYSTEM_CALLS,
+     "call the function of sched/base/sys or of a sys/ folder"),
     ("sigaction", r"\bsigaction\b|(?<![\w>])(?:::|std::)signal\s*\(",
      ("signal/pipe.", "sched/overflow.", "sched/probe."), "handlers are installed by signal/pipe"),
 ]

@@ -5,7 +5,7 @@
 //                                              line says why) or for a second (ENOMEM, EMFILE)
 //
 //   a ring     io_uring_enter is denied by a sandbox that the program has entered meanwhile -->
-//              refused, for this process; what is in the kernel ends there (U10)
+//              refused, for this process; what is in the kernel ends there (U9)
 //
 // A fiber submits to the ring of the worker that it runs on now, and the completion comes back to
 // that worker. No ring is kept over a suspension, except for the cancel of what is in it.
@@ -14,7 +14,6 @@
 // under the lock, and a completion must be run by the thread that submitted it).
 #pragma once
 
-#include "io/extension.hpp"
 #include "sched/base/clock.hpp"
 #include "uring/site.hpp"
 
@@ -28,17 +27,13 @@ namespace ramie {
 inline namespace v0 {
 namespace uring {
 
-class Driver final : public io::Extension {
+class Driver {
  public:
   Driver(std::size_t workers, const RingOptions& options, bool is_on);
-  ~Driver() override;
+  ~Driver();
 
   // On a fiber: its worker's ring.
   Result<Site*> check_and_init(sched::Worker& worker) noexcept;
-
-  // --- io::Extension: it has no descriptor of its own
-  void on_ready(sched::WakeList&) noexcept override {}
-  void shut_down() noexcept override {}
 
   // --- any thread, a moment's truth
   std::size_t workers() const noexcept { return homes_.size(); }

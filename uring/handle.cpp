@@ -1,7 +1,7 @@
 // See handle.hpp.
 #include "uring/handle.hpp"
 
-#include "io/handle.hpp"
+#include "io/sys/outcome.hpp"
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
 
@@ -16,10 +16,6 @@ namespace {
 
 constexpr std::uint8_t kAsync = 1U << 4U;  // IOSQE_ASYNC
 
-std::error_code system_error(std::int32_t negative_errno) noexcept {
-  return {-negative_errno, std::system_category()};
-}
-
 // What the kernel says of an operation that it gave up because we asked it to.
 bool is_given_up(std::int32_t result) noexcept {
   return (result == -ECANCELED || result == -EINTR) && !RAMIE_MUTANT(394);
@@ -27,11 +23,10 @@ bool is_given_up(std::int32_t result) noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<Handle>> Handle::create(io::Handle& io, std::size_t workers,
+Result<std::unique_ptr<Handle>> Handle::create(std::size_t workers,
                                                const HandleOptions& options) noexcept {
   try {
     auto driver = std::make_unique<Driver>(workers, options.ring, options.is_on);
-    io.add_extension(*driver);
     return std::unique_ptr<Handle>(new Handle(std::move(driver), options.has_files));
   } catch (const std::bad_alloc&) {
     return failure(std::make_error_code(std::errc::not_enough_memory));
@@ -100,7 +95,7 @@ Result<Completion> detail::submit(const Entry& entry) noexcept {
   if (is_refused)
     if (auto usable = check(); !usable) return failure(usable.error());
   if (!completion) return completion;
-  if (completion->result < 0) return failure(system_error(completion->result));
+  if (completion->result < 0) return failure(io::system_error(completion->result));
   return completion;
 }
 

@@ -1,4 +1,4 @@
-// The runtime's end of io_uring: made after io::Handle, destroyed before it.
+// The runtime's end of io_uring.
 //
 //   check_and_init -> Worker::set_park_site (the worker's ring becomes its place to sleep)
 //   run(op):  enter -> register_op -> await -- ended by a cancel? --> cancel_op -> await, shielded
@@ -12,10 +12,6 @@
 
 namespace ramie {
 inline namespace v0 {
-
-namespace io {
-class Handle;
-}
 
 namespace uring {
 
@@ -31,7 +27,7 @@ std::string describe_wait(const void* op);
 class Handle {
  public:
   // Errors: not_enough_memory.
-  static Result<std::unique_ptr<Handle>> create(io::Handle& io, std::size_t workers,
+  static Result<std::unique_ptr<Handle>> create(std::size_t workers,
                                                 const HandleOptions& options) noexcept;
 
   // That of the fiber's own runtime, whose workers have the rings; null outside fibers.

@@ -33,7 +33,6 @@ struct Op : base::Link {  // the Link: among those that wait for room, or for th
   // For operations with several results: takes each, under the Site's mutex; true: that's enough,
   // it shall end.
   bool (*take_result)(Op&, std::int32_t result) noexcept = nullptr;
-  bool may_batch = false;  // goes to the kernel with others: when its worker looks, or sleeps
   bool is_brief = false;  // ends by itself: may be kept out of the kernel while others are in it
   base::Plain<bool> wants_cancel = false;
   base::Plain<State> state = State::idle;

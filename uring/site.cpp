@@ -86,10 +86,8 @@ void Site::start(Op& op) noexcept {
     metrics_.started.add();
     if (op.is_brief) metrics_.files.add();
     admit_or_queue(op);
-    if (!op.may_batch) {  // else park(), reap() or visit() submits
-      survive(submit());
-      take_completions(wakes);
-    }
+    survive(submit());
+    take_completions(wakes);
   }
   owner_.ensure_watcher();
 }
@@ -168,7 +166,7 @@ void Site::survive(int error) noexcept {
   if (error != -ETIME && error != -EINTR) metrics_.retries.add();
 }
 
-// U10. A cancel that could not be sent stays undone: its operation ends soon.
+// U9. A cancel that could not be sent stays undone: its operation ends soon.
 void Site::leave_kernel(sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   std::uint64_t tag = 0;
@@ -201,7 +199,7 @@ void Site::give_up(Op& op, sched::WakeList& wakes) noexcept {
 void Site::cancel(Op& op) noexcept {
   const base::TsanInternal internal;
   if (!is_here() && !RAMIE_MUTANT(356)) {
-    cancel_later(op);
+    if (want_cancel(op) && !RAMIE_MUTANT(355)) owner_.unpark();
     return;
   }
   if (!want_cancel(op)) return;
@@ -215,10 +213,6 @@ void Site::cancel(Op& op) noexcept {
 bool Site::is_done(const Op& op) noexcept {
   const std::lock_guard lock(mutex_);
   return op.state == Op::State::done;
-}
-
-void Site::cancel_later(Op& op) noexcept {
-  if (want_cancel(op) && !RAMIE_MUTANT(355)) owner_.unpark();
 }
 
 // Into the inbox, unless it is DONE or there already.
@@ -426,7 +420,7 @@ void Site::reap(sched::FiberList& out) noexcept {
   if (has_inflight() || ring_->has_news()) sweep(out);
 }
 
-// U9. The owner sleeps with the lock, so whoever comes while it is here goes away.
+// U8. The owner sleeps with the lock, so whoever comes while it is here goes away.
 void Site::visit(sched::FiberList& out) noexcept {
   std::unique_lock ring_lock(ring_mutex_, std::defer_lock);
   if (RAMIE_MUTANT(473)) ring_lock.lock();

@@ -24,11 +24,9 @@
 //    have passed each other.
 // U5 DONE is set, and the waiter claimed, under the mutex: that is our last touch of an Op.
 // U7 While a worker sleeps here with the baton of a shard, that very shard is polled in the ring.
-// U8 What may be batched goes to the kernel when the owner next looks or sleeps; a cancel that
-//    comes before that goes there behind it.
-// U9 A visitor never waits for the ring, so it never waits for an owner that sleeps there; and
+// U8 A visitor never waits for the ring, so it never waits for an owner that sleeps there; and
 //    the owner never sleeps through a bell that another has taken out of the ring.
-// U10 When a sandbox has denied it, nobody enters the ring again. What the kernel has ends there by
+// U9 When a sandbox has denied it, nobody enters the ring again. What the kernel has ends there by
 //    itself, and is looked for in between; what it has not taken ends with -ECANCELED, so that the
 //    caller goes another way. A wait for somebody could not be cancelled: it ends the program.
 #pragma once
@@ -92,8 +90,6 @@ class Site final : public sched::ParkSite {
   base::Mutex& mutex() noexcept { return mutex_; }
   // Asks for its end; await() it all the same: only the owner makes it DONE.
   void cancel(Op& op) noexcept;
-  // The same for who holds a lock: the owner asks when it comes by.
-  void cancel_later(Op& op) noexcept;
 
   // --- sched::ParkSite
   bool has_inflight() const noexcept override { return live_.load(base::kSeqCst) != 0; }

@@ -129,14 +129,6 @@ int Poller::add(int fd, Interest interest, std::uint64_t token) noexcept {
   return control(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
-int Poller::modify(int fd, Interest interest, std::uint64_t token) noexcept {
-  if (is_parents()) return -ENODEV;
-  epoll_event event{};
-  event.events = flags_of(interest);
-  event.data.u64 = token;
-  return control(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
-}
-
 int Poller::remove(int fd) noexcept { return control(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 int Poller::wait(base::Nanos max_wait, std::vector<Event>& events) noexcept {

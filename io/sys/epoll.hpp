@@ -35,7 +35,6 @@ class Poller {
 
   // Edge-triggered, once for the descriptor's life. 0 or -errno.
   int add(int fd, Interest interest, std::uint64_t token) noexcept;
-  int modify(int fd, Interest interest, std::uint64_t token) noexcept;
   int remove(int fd) noexcept;
   // We are a copy in a forked child: a change would be one of the parent's.
   bool is_parents() const noexcept;

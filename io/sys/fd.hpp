@@ -1,4 +1,4 @@
-// Owns a descriptor.
+// Descriptors: closing them, owning them.
 #pragma once
 
 #include <utility>
@@ -9,6 +9,8 @@ namespace io {
 namespace sys {
 
 void close(int fd) noexcept;
+// Opens /dev/null in the place of each standard descriptor that is closed.
+void fill_standard_descriptors() noexcept;
 
 class UniqueFd {
  public:

@@ -1,20 +1,49 @@
-// For calls that another folder makes and whose errno it may not read.
+// What a system call returned, as the library passes it on: a count, or -errno.
 #pragma once
 
+#include "sched/base/annotate.hpp"
+
+#include <ramie/result.hpp>
+
 #include <cerrno>
+#include <cstdint>
+#include <system_error>
 
 namespace ramie {
 inline namespace v0 {
 namespace io {
+
+using Bytes = std::int64_t;  // a count, or -errno
+
 namespace sys {
 
-// What a call has just returned, or -errno if that is negative.
+// Of the call just made, in the function that made it: a fiber may change threads elsewhere, and
+// errno with them. The race detector must not see that either.
+RAMIE_NO_TSAN inline std::int64_t outcome(std::int64_t rc) noexcept { return rc < 0 ? -errno : rc; }
+
+// The same for callers in folders that may not read errno.
 int outcome_of(int rc) noexcept;
 
 // -EPERM or -ENOSYS, of a call that has no such error of its own: a sandbox denies it.
 constexpr bool is_denied(int rc) noexcept { return rc == -EPERM || rc == -ENOSYS; }
 
 }  // namespace sys
+
+inline std::error_code system_error(std::int64_t negative_errno) noexcept {
+  return {static_cast<int>(-negative_errno), std::system_category()};
+}
+
+// Of a call that returns 0 or -errno.
+inline Result<void> result_of(std::int64_t rc) noexcept {
+  if (rc < 0) return failure(system_error(rc));
+  return {};
+}
+
+// The error of an operation on an object that has no descriptor, or no longer has one.
+inline std::unexpected<std::error_code> not_open() noexcept {
+  return failure(std::make_error_code(std::errc::bad_file_descriptor));
+}
+
 }  // namespace io
 }  // namespace v0
 }  // namespace ramie

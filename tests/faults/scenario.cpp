@@ -3,7 +3,7 @@
 
 #include "tests/faults/directories.hpp"
 #include "uring/driver.hpp"
-#include "uring/sys/mount.hpp"
+#include "runtime/fs/sys/mount.hpp"
 
 #include <ramie/ramie.hpp>
 

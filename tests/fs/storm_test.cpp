@@ -1,6 +1,6 @@
 // Opens, reads and cancels in masses, from one worker to 256: nothing is lost, nothing is left.
 #include "tests/fs/support.hpp"
-#include "uring/fs/calls.hpp"
+#include "runtime/fs/calls.hpp"
 
 #include <ramie/ramie.hpp>
 #include <ramie/uring.hpp>

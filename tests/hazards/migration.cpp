@@ -5,7 +5,7 @@
 #include "tests/hazards/alternate.hpp"
 
 #include "io/sys/event_fd.cpp"
-#include "io/sys/socket.cpp"
+#include "runtime/net/sys/socket.cpp"
 #include "sched/base/assert.cpp"
 #include "sched/base/sys.cpp"
 #include "sched/context.cpp"
@@ -23,6 +23,7 @@ namespace {
 
 namespace base = ramie::base;
 namespace io_sys = ramie::io::sys;
+namespace net_sys = ramie::net::sys;
 using namespace hazards;
 
 int sockets[2];
@@ -87,25 +88,25 @@ void retries() {
   std::size_t one = 1;
   bool is_right = true;
   for (int i = 0; i < 8; ++i) {
-    is_right = is_right && io_sys::receive(sockets[0], byte, one, false) == -EAGAIN;
+    is_right = is_right && net_sys::receive(sockets[0], byte, one, false) == -EAGAIN;
     hop();
   }
   report("ours", "receive", is_right);
   is_right = true;
   const std::array<std::span<std::byte>, 1> parts{byte};
   for (int i = 0; i < 8; ++i) {
-    is_right = is_right && io_sys::receive_vectored(sockets[0], parts, one) == -EAGAIN;
+    is_right = is_right && net_sys::receive_vectored(sockets[0], parts, one) == -EAGAIN;
     hop();
   }
   report("ours", "receive_vectored", is_right);
   is_right = true;
   for (int i = 0; i < 8; ++i) {
-    is_right = is_right && io_sys::send(-1, byte, one) == -EBADF &&
-               io_sys::tcp_socket(-1) == -EAFNOSUPPORT && io_sys::is_nonblocking(-1) == -EBADF;
+    is_right = is_right && net_sys::send(-1, byte, one) == -EBADF &&
+               net_sys::stream_socket(-1) == -EAFNOSUPPORT && net_sys::is_nonblocking(-1) == -EBADF;
     hop();
     std::size_t size = 0;
-    is_right = is_right && io_sys::accept(sockets[0], nullptr, size) == -EINVAL &&
-               io_sys::connect(-1, &size, 0) == -EBADF;
+    is_right = is_right && net_sys::accept(sockets[0], nullptr, size) == -EINVAL &&
+               net_sys::connect(-1, &size, 0) == -EBADF;
     hop();
   }
   report("ours", "send, socket, accept, connect, fcntl", is_right);

@@ -100,7 +100,7 @@ TEST_CASE("Driver: an event of an earlier generation is dropped") {
   // leaves it in the epoll with the old token.
   const int copy = ::dup(first.fds[0]);
   ::close(first.fds[0]);
-  CHECK(driver->deregister_source(*old, first.fds[0]).has_value());
+  CHECK(driver->deregister_source(*old).has_value());
   first.fds[0] = copy;
   turn(*driver);  // releases the slot
   auto* reused = ramie::or_throw(driver->add_source(second.fds[0], kBoth));
@@ -115,21 +115,21 @@ TEST_CASE("Driver: an event of an earlier generation is dropped") {
   second.send(1);
   turn(*driver);
   CHECK(reused->state().load().ready() == (IoState::kWritable | IoState::kReadable));
-  CHECK(driver->deregister_source(*reused, second.fds[0]).has_value());
+  CHECK(driver->deregister_source(*reused).has_value());
 }
 
 TEST_CASE("Driver: a slot is handed out again only after a turn") {
   auto driver = make_driver();
   SocketPair pair;
   auto* first = ramie::or_throw(driver->add_source(pair.fds[0], kBoth));
-  CHECK(driver->deregister_source(*first, pair.fds[0]).has_value());
+  CHECK(driver->deregister_source(*first).has_value());
   auto* second = ramie::or_throw(driver->add_source(pair.fds[0], kBoth));
   CHECK(second != first);
-  CHECK(driver->deregister_source(*second, pair.fds[0]).has_value());
+  CHECK(driver->deregister_source(*second).has_value());
   turn(*driver);
   auto* third = ramie::or_throw(driver->add_source(pair.fds[0], kBoth));
   CHECK((third == first || third == second));
-  CHECK(driver->deregister_source(*third, pair.fds[0]).has_value());
+  CHECK(driver->deregister_source(*third).has_value());
 }
 
 TEST_CASE("Driver: registrations that nobody releases ring the bell, once for each batch") {
@@ -140,7 +140,7 @@ TEST_CASE("Driver: registrations that nobody releases ring the bell, once for ea
     for (int i = 0; i < 16; ++i) {
       CHECK(driver->metrics().unparks.load() == static_cast<std::uint64_t>(round - 1));
       auto* io = ramie::or_throw(driver->add_source(pair.fds[0], kBoth));
-      CHECK(driver->deregister_source(*io, pair.fds[0]).has_value());
+      CHECK(driver->deregister_source(*io).has_value());
     }
     CHECK(driver->metrics().unparks.load() == static_cast<std::uint64_t>(round));
     turn(*driver);
@@ -157,7 +157,7 @@ TEST_CASE("B61 Driver: registrations that come and go reuse their slots") {
   for (std::size_t i = 0; i < rounds; ++i) {
     auto* io = ramie::or_throw(driver->add_source(pair.fds[0], kBoth));
     if (i < 64) seen.push_back(io);
-    REQUIRE(driver->deregister_source(*io, pair.fds[0]).has_value());
+    REQUIRE(driver->deregister_source(*io).has_value());
     if (i % 16 == 15) turn(*driver);
     if (i == rounds / 10) before = ramie_test::resident_bytes();
   }
@@ -184,7 +184,7 @@ TEST_CASE("Driver: a failed registration leaves nothing behind") {
   auto* io = ramie::or_throw(driver->add_source(pair.fds[0], kBoth));
   turn(*driver);
   CHECK(io->state().load().ready() == IoState::kWritable);
-  CHECK(driver->deregister_source(*io, pair.fds[0]).has_value());
+  CHECK(driver->deregister_source(*io).has_value());
 }
 
 TEST_CASE("Driver: more ready descriptors than one turn takes are served in the next ones") {
@@ -203,7 +203,7 @@ TEST_CASE("Driver: more ready descriptors than one turn takes are served in the 
   std::size_t ready = 0;
   for (std::size_t i = 0; i < kCount; ++i) {
     if (ios[i]->state().load().ready() == IoState::kReadable) ++ready;
-    CHECK(driver->deregister_source(*ios[i], fds[i]).has_value());
+    CHECK(driver->deregister_source(*ios[i]).has_value());
     ::close(fds[i]);
   }
   CHECK(ready == kCount);
@@ -221,7 +221,7 @@ TEST_CASE("Driver: an interrupted wait is a turn without events") {
   }
   turn(*driver);
   CHECK(io->state().load().ready() == IoState::kWritable);
-  CHECK(driver->deregister_source(*io, pair.fds[0]).has_value());
+  CHECK(driver->deregister_source(*io).has_value());
 }
 
 TEST_CASE("Poller: an interruption is no error, anything else is") {
@@ -254,7 +254,7 @@ TEST_CASE("Driver: it ends when the last registration is gone, not before") {
   auto* io = ramie::or_throw(driver->add_source(pair.fds[0], kBoth));
   driver.reset();
   CHECK(ramie_test::open_descriptors() == before + 4);  // the pair, the epoll, its bell
-  CHECK(raw->deregister_source(*io, pair.fds[0]).has_value());
+  CHECK(raw->deregister_source(*io).has_value());
   CHECK(ramie_test::open_descriptors() == before + 2);
 }
 

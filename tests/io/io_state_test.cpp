@@ -9,6 +9,7 @@
 namespace {
 
 using ramie::io::Direction;
+using ramie::io::Interest;
 using ramie::io::IoState;
 
 constexpr IoState::Bits kAllReady = IoState::kReadyMask;
@@ -47,11 +48,11 @@ TEST_CASE("IoState: a report steps only the ticks of the directions that it conc
   for (const Case& one : cases) {
     CAPTURE(int{one.ready});
     IoState state;
-    CHECK(state.load().is_unknown(Direction::read));
-    CHECK(state.load().is_unknown(Direction::write));
+    CHECK(state.load().may_be_ready(Interest::readable));
+    CHECK(state.load().may_be_ready(Interest::writable));
     state.publish(one.ready);
-    CHECK(state.load().is_unknown(Direction::read) != one.steps_read);
-    CHECK(state.load().is_unknown(Direction::write) != one.steps_write);
+    CHECK((state.load().tick(Direction::read) != 0) == one.steps_read);
+    CHECK((state.load().tick(Direction::write) != 0) == one.steps_write);
     CHECK(state.load().ready() == one.ready);
   }
 }
@@ -73,14 +74,14 @@ TEST_CASE("IoState: gone and shutdown stay through every transition, and no read
       +[](IoState& state) { state.clear(IoState::kReadSide, state.load()); },
       +[](IoState& state) { state.clear(IoState::kWriteSide, state.load()); },
       +[](IoState& state) { state.shut_down(); },
-      +[](IoState& state) { state.go(); },
+      +[](IoState& state) { state.close(); },
   };
   for (const auto first : transitions) {
     for (const auto second : transitions) {
       IoState state;
       state.publish(IoState::kReadClosed | IoState::kWriteClosed);
       state.shut_down();
-      state.go();
+      state.close();
       first(state);
       second(state);
       CHECK(state.load().is_shut_down());
@@ -92,7 +93,6 @@ TEST_CASE("IoState: gone and shutdown stay through every transition, and no read
 }
 
 TEST_CASE("IoState: the sides share no bit, and EAGAIN of one kind of waiter spares the others'") {
-  using ramie::io::Interest;
   CHECK((IoState::kReadSide & IoState::kWriteSide) == 0);
   CHECK((IoState::kReadSide | IoState::kWriteSide) == IoState::kReadyMask);
   unsigned together = 0;
@@ -110,7 +110,7 @@ TEST_CASE("IoState: a reset forgets everything") {
   IoState state;
   state.publish(kAllReady);
   state.shut_down();
-  state.go();
+  state.close();
   state.reset();
   CHECK(state.load().word == 0);
 }

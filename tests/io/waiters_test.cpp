@@ -183,7 +183,7 @@ TEST_CASE("Waiters that leave by a deadline are no longer there when the event c
   }
 }
 
-TEST_CASE("B64 data for a fiber on an idle runtime costs one turn and one wake", "[epoll]") {
+TEST_CASE("B64 data for a fiber on an idle runtime costs one turn and one wake", "[io]") {
   in_runtime(2, [] {
     RawPair pair = raw_pair();
     std::array<std::byte, 8> buffer;

@@ -6,14 +6,13 @@
 #include "tests/model/stage.hpp"
 
 #include "io/driver.hpp"
-#include "io/stream_io.hpp"
+#include "io/operation.hpp"
 
 #include <catch2/catch.hpp>
 #include <cerrno>
 
 using namespace ramie::model;
 using ramie::errc;
-using ramie::io::Direction;
 using ramie::io::Driver;
 using ramie::io::Interest;
 using ramie::io::IoState;
@@ -31,7 +30,7 @@ struct Listener {
   ScheduledIo& io = **driver->add_source(1, Interest::readable);
   Atomic<int> pending{0};  // the kernel's: connections that wait
 
-  ~Listener() { (void)driver->deregister_source(io, 1); }
+  ~Listener() { (void)driver->deregister_source(io); }
 
   void deliver(int count) {
     pending.fetch_add(count, Order::acq_rel);
@@ -41,16 +40,20 @@ struct Listener {
 
   // As TcpListener::accept() does.
   std::error_code accept() {
-    if (auto taken = io.take_permit(WaitKind::accept); !taken) return taken.error();
-    const ramie::io::Operation accepting{io, Direction::read, WaitKind::accept,
-                                         ScheduledIo::Sharing::any};
+    ramie::sched::Wait wait(WaitKind::accept, &io);
+    if (auto entered = wait.enter(); !entered) return entered.error();
+    if (auto taken = io.take_permit(wait); !taken) return taken.error();
+    const ramie::io::Operation accepting{.io = io,
+                                         .interest = Interest::readable,
+                                         .kind = WaitKind::accept,
+                                         .sharing = ScheduledIo::Sharing::any};
     // Only the fiber that has the permit looks here.
-    const auto call = [this](std::size_t&) -> ramie::io::sys::Bytes {
+    const auto call = [this](std::size_t&) -> ramie::io::Bytes {
       if (pending.load(Order::acquire) == 0) return -EAGAIN;
       pending.fetch_sub(1, Order::acq_rel);
       return 0;
     };
-    const auto done = run_entered(accepting, 0, ramie::io::Short::proves_nothing, call);
+    const auto done = run_entered(wait, accepting, 0, call);
     if (!is_mutant(kKeepsPermit) && (done || !is_mutant(kKeepsPermitOnError))) io.release_permit();
     return done ? std::error_code() : done.error();
   }
@@ -92,7 +95,8 @@ TEST_CASE("Acceptors model: a fiber that is cancelled in the line is passed over
       [] {
         Listener listener;
         const PlainThread self;
-        check(listener.io.take_permit(WaitKind::accept).has_value(), "the first");
+        ramie::sched::Wait wait(WaitKind::accept, &listener.io);
+        check(listener.io.take_permit(wait).has_value(), "the first");
         FiberThread next([&] { check(listener.accept() == errc::canceled, "another end"); });
         next.until_waits();
         FiberThread last([&] { check(!listener.accept(), "nobody ends it"); });
@@ -111,7 +115,7 @@ TEST_CASE("Acceptors model: the end of the registration reaches the whole line")
                 Listener listener;
                 FiberThread one([&] { check(listener.accept() == errc::canceled, "another end"); });
                 FiberThread two([&] { check(listener.accept() == errc::canceled, "another end"); });
-                listener.io.go();
+                listener.io.close();
                 one.join();
                 two.join();
               },
@@ -127,7 +131,8 @@ TEST_CASE("Acceptors model: a shutdown ends the line although nobody gives the p
       [] {
         Listener listener;
         const PlainThread self;
-        check(listener.io.take_permit(WaitKind::accept).has_value(), "the first");
+        ramie::sched::Wait wait(WaitKind::accept, &listener.io);
+        check(listener.io.take_permit(wait).has_value(), "the first");
         FiberThread fiber([&] { check(listener.accept() == errc::shutting_down, "another end"); });
         listener.io.shut_down();
         fiber.join();

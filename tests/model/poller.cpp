@@ -44,8 +44,6 @@ int Poller::add(int fd, Interest, std::uint64_t token) noexcept {
   return 0;
 }
 
-int Poller::modify(int, Interest, std::uint64_t) noexcept { return 0; }
-
 int Poller::remove(int fd) noexcept {
   const std::lock_guard lock(Kernel::current().mutex);
   Kernel::current().descriptors[fd] = {};

@@ -48,13 +48,13 @@ TEST_CASE("Registration model: an event of a batch in progress meets no other re
       turn(*driver);
       turn(*driver);
     });
-    Thread owner([&] { (void)driver->deregister_source(first, 1); });
+    Thread owner([&] { (void)driver->deregister_source(first); });
     ScheduledIo& second = **driver->add_source(2, Interest::readable);
     worker.join();
     owner.join();
     check(second.state().load().ready() == 0, "it got another registration's readiness");
     check(!second.state().load().is_gone(), "it got another registration's end");
-    (void)driver->deregister_source(second, 2);
+    (void)driver->deregister_source(second);
   }, {{271, "a deregistered slot is handed out at once"},
       {273, "the slots are released after the poll"},
       {275, "the end is marked after the slot is given back"}}, {.preemptions = 3});
@@ -71,11 +71,11 @@ TEST_CASE("Registration model: its end ends its wait, though the slot is reused"
     });
     fiber.until_waits();
     Thread worker([&] { turn(*driver); });
-    (void)driver->deregister_source(first, 1);
+    (void)driver->deregister_source(first);
     ScheduledIo& second = **driver->add_source(2, Interest::readable);
     worker.join();
     fiber.join();
-    (void)driver->deregister_source(second, 2);
+    (void)driver->deregister_source(second);
   }, {{272, "the generation stays"}, {274, "the end wakes nobody"}},
      {.preemptions = 2, .spurious = true});
 }
@@ -97,7 +97,7 @@ TEST_CASE("Registration model: readiness reaches the fiber that is about to wait
     kernel.make_ready(1, IoState::kReadable);
     turn(*driver);
     fiber.join();
-    (void)driver->deregister_source(io, 1);
+    (void)driver->deregister_source(io);
   }, {{277, "readiness is not read again under the lock (I6)"},
       {278, "the waiters are taken before readiness is published (I1)"}},
      {.preemptions = 2, .spurious = true});
@@ -112,7 +112,7 @@ TEST_CASE("Registration model: a shutdown ends the waits, and a socket may outli
     FiberThread fiber([&] {
       const auto ended = wait_readable(io);
       check(!ended && ended.error() == ramie::errc::shutting_down, "nothing else ends it");
-      (void)alive.deregister_source(io, 1);
+      (void)alive.deregister_source(io);
     });
     ramie::sched::FiberList out;
     driver->shut_down(out);
@@ -120,51 +120,4 @@ TEST_CASE("Registration model: a shutdown ends the waits, and a socket may outli
     driver.reset();
   }, {{276, "the driver's last reference is dropped with a relaxed exchange"},
       {279, "a shutdown does not refuse new registrations"}}, {.preemptions = 2});
-}
-
-// The numbers of descriptors are reused: one that is closed too early is somebody else's when the
-// kernel hears of the operation.
-TEST_CASE("Registration model: a descriptor is closed once, after its read in a ring has ended") {
-  check_model("registration: close against a read in a ring", [] {
-    struct Read : ramie::io::RingRead {
-      Atomic<bool> is_given_up{false};
-    };
-    Kernel kernel;
-    Driver::Owner driver = *Driver::create();
-    ScheduledIo& io = **driver->add_source(1, Interest::writable);
-    Atomic<int> reads{0}, closes{0};
-    const auto close = [&] {
-      check(reads.load(Order::acquire) == 0, "closed while the kernel may see it yet");
-      closes.fetch_add(1, Order::acq_rel);
-    };
-    const auto generation = io.generation();
-    const auto read = [&] {
-      Read one;
-      one.give_up = [](ramie::io::RingRead& other) noexcept {
-        static_cast<Read&>(other).is_given_up.store(true, Order::release);
-      };
-      if (!io.begin(one, generation)) return;
-      reads.fetch_add(1, Order::acq_rel);
-      if (choose(2) == 0)
-        while (!one.is_given_up.load(Order::acquire)) yield();
-      reads.fetch_sub(1, Order::acq_rel);
-      io.end(one);
-      check(one.descriptor <= 1, "it has the descriptor of the slot's next owner");
-      if (one.descriptor >= 0) close();
-    };
-    Thread reader([&] {
-      read();
-      read();
-    });
-    if (!driver->leave_source(io, 1)) close();
-    turn(*driver);
-    ScheduledIo& next = **driver->add_source(2, Interest::writable);
-    check(!driver->leave_source(next, 2), "the old reader reads from the slot's next owner");
-    reader.join();
-    check(closes.load(Order::relaxed) == 1, "not closed, or twice");
-  }, {{401, "who leaves it to the read closes it, too"},
-      {402, "it is left, but the read does not learn which"},
-      {403, "another read may begin meanwhile"},
-      {406, "a read begins although the slot is another's by now"},
-      {407, "the generation is looked at before the state"}}, {.preemptions = 3});
 }

@@ -6,7 +6,7 @@
 #include "tests/model/stage.hpp"
 
 #include "io/driver.hpp"
-#include "io/stream_io.hpp"
+#include "io/operation.hpp"
 
 #include <catch2/catch.hpp>
 #include <cerrno>
@@ -29,7 +29,7 @@ struct Io {
   ScheduledIo& io = **driver->add_source(1, Interest::readable | Interest::writable);
   Atomic<int> to_read{0}, to_write{0};  // the kernel's: what a call would find
 
-  ~Io() { (void)driver->deregister_source(io, 1); }
+  ~Io() { (void)driver->deregister_source(io); }
 
   static IoState::Bits bits_of(Direction direction) {
     return direction == Direction::read ? IoState::kReadable : IoState::kWritable;
@@ -136,7 +136,7 @@ struct Stream {
   Atomic<bool> has_ended{false};
   int calls = 0;
 
-  ramie::io::sys::Bytes receive(int limit) {
+  ramie::io::Bytes receive(int limit) {
     check(++calls <= limit, "the reader spins");
     // What came last is looked at first: as if in one step.
     const bool is_over = has_ended.load(Order::acquire);
@@ -149,9 +149,12 @@ struct Stream {
 
 // The shipped loop. Bytes, 0 at the end, or -1.
 int read(Io& io, Stream& stream, int limit) {
-  const ramie::io::Operation reading{io.io, Direction::read, ramie::sched::WaitKind::io};
-  const auto n = run_operation(reading, 4, ramie::io::Short::clears,
-                               [&](std::size_t&) { return stream.receive(limit); });
+  const ramie::io::Operation reading{.io = io.io,
+                                     .interest = Interest::readable,
+                                     .kind = ramie::sched::WaitKind::io,
+                                     .on_short = ramie::io::Short::clears};
+  const auto n =
+      ramie::io::run(reading, 4, [&](std::size_t&) { return stream.receive(limit); });
   return n ? static_cast<int>(*n) : -1;
 }
 
@@ -212,7 +215,7 @@ TEST_CASE("ScheduledIo model: readiness for other people's code neither spins no
           for (int taken = 0, rounds = 1; taken < 3; ++rounds) {
             check(rounds <= 5, "the reader spins");
             const auto level = io.io.wait_for_level(
-                1, Interest::readable, ramie::sched::WaitKind::io, ScheduledIo::Sharing::any);
+                Interest::readable, ramie::sched::WaitKind::io, ScheduledIo::Sharing::any);
             check(level.has_value() && level->ready.is_readable(), "nobody ends it");
             if (!add(0)) continue;  // somebody else took it, as far as we know
             (void)add(-1);

@@ -57,7 +57,7 @@ bool Uring::take_back(std::uint64_t& tag) {
 }
 
 bool Uring::is_denied() {
-  check(!is_denied_, "U10: it is entered again");
+  check(!is_denied_, "U9: it is entered again");
   return is_denied_ = may(rules_.denials);
 }
 

@@ -19,7 +19,6 @@ TEST_CASE("Uring model: an operation ends once, its data are there, its frame is
   check_model("uring: one operation", [] {
     Rig rig({moves}, {.put_offs = 1, .interrupts = 1});
     FiberThread fiber([&] {
-      rig.may_batch = choose(2) == 0;
       rig.operate(choose(2) == 0 ? kRead : kSend, true);
     }, &rig.loop);
     rig.loop.run();
@@ -54,40 +53,6 @@ TEST_CASE("Uring model: a cancel reaches the kernel from wherever the fiber went
       {394, "what was given up is a success"},
       {398, "unpark does not ring the bell"},
       {399, "an unpark that came before the sleep is forgotten"}}, {.preemptions = 2});
-}
-
-TEST_CASE("Uring model: another may cancel it, under a lock that both know") {
-  check_model("uring: cancelled by another", [] {
-    Rig rig({stays});
-    Mutex mutex;
-    uring::Site* site = nullptr;
-    Frame* theirs = nullptr;
-    bool is_given_up = false;
-    FiberThread fiber([&] {
-      auto frame = rig.make_frame(kRecv);
-      const auto result = rig.handle->run(frame->op, [&](uring::Site& in) {
-        const std::lock_guard lock(mutex);
-        site = &in;
-        theirs = frame.get();
-        if (is_given_up) in.cancel_later(frame->op);
-      });
-      {
-        const std::lock_guard lock(mutex);
-        site = nullptr;
-      }
-      const int end = rig.kernel.end_of(frame->memory);
-      check(result && result->result == end && end != 0, "not the kernel's result");
-    }, &rig.loop);
-    Thread other([&] {
-      const std::lock_guard lock(mutex);
-      is_given_up = true;
-      if (site != nullptr) site->cancel_later(theirs->op);
-    });
-    rig.loop.run();
-    fiber.join();
-    other.join();
-  }, {{355, "the owner is not woken"},
-      {385, "what is DONE is cancelled"}}, {.preemptions = 2});
 }
 
 TEST_CASE("Uring model: a cancel that passed its operation by is repeated") {
@@ -195,7 +160,6 @@ TEST_CASE("Uring model: once the ring is denied what it has ends, and the rest g
       else check(result.error() == ramie::errc::unsupported && end == 0, "it failed");
     };
     FiberThread first([&] {
-      rig.may_batch = choose(2) == 0;
       operate();
       operate();
     }, &rig.loop);
@@ -297,7 +261,7 @@ TEST_CASE("Uring model: who sleeps in its ring with the baton hears the shard") 
       {400, "nobody looks what it has"}}, {.preemptions = 1});
 }
 
-// As uring::Acceptor: it takes what comes, until it has enough or is left.
+// As net::Acceptor: it takes what comes, until it has enough or is left.
 TEST_CASE("Uring model: of an operation with several results none is lost, and its frame is free") {
   check_model("uring: several results", [] {
     Rig rig({moves});

@@ -4,7 +4,6 @@
 #include "tests/model/uring_kernel.hpp"
 #include "tests/model/worker.hpp"
 
-#include "io/handle.hpp"
 #include "sched/scheduler.hpp"
 #include "uring/handle.hpp"
 
@@ -57,7 +56,6 @@ struct Rig {
     frame->op.entry.opcode = code;
     frame->op.entry.address = reinterpret_cast<std::uintptr_t>(&frame->memory);
     frame->op.is_brief = code == kRead;
-    frame->op.may_batch = may_batch || code == kRecv;
     if (code == kSend) frame->memory = kData;
     if (code == kRead) asked.push_back(&frame->memory);
     return frame;
@@ -106,10 +104,8 @@ struct Rig {
   Stage stage;
   Uring kernel;
   Loop loop;
-  std::unique_ptr<ramie::io::Handle> io = *ramie::io::Handle::create(1);
-  std::unique_ptr<uring::Handle> handle = *uring::Handle::create(*io, 2, {});
+  std::unique_ptr<uring::Handle> handle = *uring::Handle::create(2, {});
   std::vector<const Cell<int>*> asked;
-  bool may_batch = false;
 };
 
 }  // namespace ramie::model

@@ -1,4 +1,4 @@
-// Goal: U9: an operation, and its cancel, do not wait for a fiber that keeps the owner of its ring:
+// Goal: U8: an operation, and its cancel, do not wait for a fiber that keeps the owner of its ring:
 // another worker uses the ring then. It waits for no owner, and takes no wake-up away from it.
 // Method: as uring_model.cpp, with a thread of the model that visits.
 #include "tests/model/uring_rig.hpp"
@@ -14,7 +14,6 @@ TEST_CASE("Uring model: while its owner is stuck in a fiber another worker takes
     Event has_ended;
     Atomic<bool> is_over{false};
     FiberThread fiber([&] {
-      rig.may_batch = choose(2) == 0;
       rig.operate(choose(2) == 0 ? kRead : kSend, true);
       is_over.store(true, Order::release);
       has_ended.signal();

@@ -40,10 +40,10 @@ std::vector<RawSocket> connect_many(const SocketAddr& address, int n) {
 bool have_yielded() {
   bool is_found = false;
   ramie::sched::current_scheduler()->for_each_fiber([&](ramie::sched::Fiber& fiber) {
-    is_found = is_found || (&fiber != ramie::sched::current_fiber() && !fiber.has_ended() &&
-                            fiber.word.state() != ramie::sched::FiberWord::kParked &&
-                            fiber.leaving.load(ramie::base::kRelaxed) ==
-                                ramie::sched::Leaving::yielding);
+    is_found =
+        is_found || (&fiber != ramie::sched::current_fiber() && !fiber.has_ended() &&
+                     fiber.word.state() != ramie::sched::FiberWord::kParked &&
+                     fiber.leaving.load(ramie::base::kRelaxed) == ramie::sched::Leaving::yielding);
   });
   return is_found;
 }

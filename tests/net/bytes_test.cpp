@@ -4,7 +4,7 @@
 #include "tests/support/tcp_pair.hpp"
 
 #include <ramie/fs.hpp>
-#include <ramie/uring.hpp>
+#include <ramie/net/uring.hpp>
 
 #include <array>
 #include <catch2/catch.hpp>
@@ -79,7 +79,7 @@ TEST_CASE("TcpStream: text goes in, and comes out into room for text") {
     const std::array<std::string_view, 3> parts{"one", "", "two"};
     CHECK(near.write_vectored(parts).value() == 6);
     CHECK(heard(6) == "onetwo");
-    CHECK(ramie::uring::send_zero_copy(near, "zero").value() == 4);
+    CHECK(ramie::net::send_zero_copy(near, "zero").value() == 4);
     std::string first(1, '\0'), second(8, '\0');
     const std::array<std::span<char>, 2> rooms{first, second};
     CHECK(far.read_vectored(rooms).value() == 4);

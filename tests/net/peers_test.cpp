@@ -75,7 +75,7 @@ TEST_CASE("A signal that interrupts a system call is never seen, whichever call 
   }
 }
 
-TEST_CASE("EAGAIN after readiness means waiting again, not an error", "[epoll]") {
+TEST_CASE("EAGAIN after readiness means waiting again, not an error", "[net]") {
   in_runtime(2, [] {
     RawPair pair = raw_pair();
     REQUIRE(pair.peer.send("first"));

@@ -15,9 +15,11 @@ import layers  # noqa: E402
 HOUSE = [
     "sched/base/atomic.hpp", "sched/worker.hpp", "sched/include/ramie/api.hpp",
     "sched/include/ramie/task.hpp", "io/driver.hpp", "io/sys/epoll.hpp",
-    "io/include/ramie/net.hpp", "signal/pipe.hpp", "signal/include/ramie/signal.hpp",
-    "uring/ring.hpp", "uring/include/ramie/uring.hpp", "runtime/config.hpp",
-    "runtime/include/ramie/ramie.hpp", "tests/support/mock.hpp", "tests/model/atomic.hpp",
+    "io/include/ramie/io.hpp", "signal/pipe.hpp", "signal/include/ramie/signal.hpp",
+    "uring/ring.hpp", "uring/include/ramie/uring.hpp",
+    "runtime/net/sys/socket.hpp", "runtime/include/ramie/net.hpp",
+    "runtime/include/ramie/net/addr.hpp", "runtime/fs/calls.hpp", "runtime/include/ramie/fs.hpp",
+    "runtime/config.hpp", "runtime/include/ramie/ramie.hpp", "tests/support/mock.hpp", "tests/model/atomic.hpp",
     "tools/demo/store.hpp", "bench/timing.hpp",
 ]
 
@@ -38,12 +40,14 @@ def check(path, *included):
 
 
 class Layers(unittest.TestCase):
-    ORDER = ["sched/worker.hpp", "io/driver.hpp", "signal/pipe.hpp", "runtime/config.hpp"]
-    PUBLIC = ["ramie/task.hpp", "ramie/net.hpp", "ramie/signal.hpp", "ramie/ramie.hpp"]
+    ORDER = ["sched/worker.hpp", "io/driver.hpp", "uring/ring.hpp", "runtime/net/sys/socket.hpp",
+             "runtime/config.hpp"]
+    PUBLIC = ["ramie/task.hpp", "ramie/io.hpp", "ramie/uring.hpp", "ramie/net.hpp",
+              "ramie/ramie.hpp"]
 
     def test_a_folder_includes_itself_and_lower_ones_only(self):
         for here, header in enumerate(self.ORDER):
-            path = header.split("/")[0] + "/subject.cpp"
+            path = layers.layer_of(header) + "/subject.cpp"
             for there in range(len(self.ORDER)):
                 expected = [] if there <= here else [(1, "layer")]
                 with self.subTest(path=path, included=self.ORDER[there]):
@@ -55,6 +59,18 @@ class Layers(unittest.TestCase):
         self.assertEqual(check("uring/a.cpp", '"signal/pipe.hpp"'), [(1, "layer")])
         self.assertEqual(check("uring/a.cpp", "<ramie/signal.hpp>"), [(1, "layer")])
         self.assertEqual(check("uring/a.cpp", '"io/driver.hpp"', '"sched/worker.hpp"'), [])
+
+    def test_net_and_fs_see_public_headers_of_each_other(self):
+        self.assertEqual(check("runtime/net/a.cpp", "<ramie/fs.hpp>", '"uring/ring.hpp"'), [])
+        self.assertEqual(check("runtime/fs/a.cpp", "<ramie/net/addr.hpp>"), [])
+        self.assertEqual(check("runtime/net/a.cpp", '"runtime/fs/calls.hpp"'), [(1, "layer")])
+        self.assertEqual(check("runtime/fs/a.cpp", '"runtime/net/sys/socket.hpp"'), [(1, "layer")])
+
+    def test_nothing_in_net_and_fs_sees_the_rest_of_runtime(self):
+        for path in ("runtime/net/a.cpp", "runtime/fs/sys/a.cpp",
+                     "runtime/include/ramie/net/a.hpp", "runtime/include/ramie/fs.hpp"):
+            self.assertEqual(check(path, "<ramie/ramie.hpp>"), [(1, "layer")])
+        self.assertEqual(check("runtime/net/a.cpp", '"runtime/config.hpp"'), [(1, "layer")])
 
     def test_nothing_in_the_library_includes_the_programs_around_it(self):
         for header in ("tests/support/mock.hpp", "tools/demo/store.hpp", "bench/timing.hpp"):

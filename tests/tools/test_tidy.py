@@ -139,9 +139,9 @@ class Owners(unittest.TestCase):
         ("sanitizer", "__tsan_release(p);", "sched/context.cpp"),
         ("sanitizer", "VALGRIND_STACK_REGISTER(a, b);", "sched/context.cpp"),
         ("errno", "int e = errno;", "sched/base/sys.cpp"),
-        ("errno", "int e = errno;", "io/sys/socket.cpp"),
+        ("errno", "int e = errno;", "runtime/net/sys/socket.cpp"),
         ("syscall", "auto r = syscall(SYS_futex, w);", "sched/base/sys.cpp"),
-        ("syscall", "auto n = ::read(fd, p, 1);", "io/sys/socket.cpp"),
+        ("syscall", "auto n = ::read(fd, p, 1);", "runtime/net/sys/socket.cpp"),
         ("sigaction", "struct sigaction action{};", "signal/pipe.cpp"),
         ("sigaction", "std::signal(2, handler);", "sched/overflow.cpp"),
     ]
@@ -167,7 +167,7 @@ class Owners(unittest.TestCase):
 
     def test_our_own_names_are_not_system_calls(self):
         text = "// X.\nvoid f() { sys::read(a); b.read(c); TcpStream::connect(d); close(e); }\n"
-        self.assertEqual(check("io/net/tcp.cpp", text), [])
+        self.assertEqual(check("runtime/net/tcp.cpp", text), [])
 
 
 class CommandLine(unittest.TestCase):

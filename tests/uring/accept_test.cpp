@@ -3,7 +3,7 @@
 #include "tests/support/skip.hpp"
 
 #include <ramie/ramie.hpp>
-#include <ramie/uring.hpp>
+#include <ramie/net/uring.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 using ramie::errc;
 using ramie::net::TcpListener;
 using ramie::net::TcpStream;
-using ramie::uring::Acceptor;
+using ramie::net::Acceptor;
 using ramie_test::error_of;
 using ramie_test::in_runtime;
 

@@ -5,6 +5,7 @@
 #include "tests/uring/support.hpp"
 
 #include <ramie/ramie.hpp>
+#include <ramie/net/uring.hpp>
 #include <ramie/uring.hpp>
 
 #include <catch2/catch.hpp>
@@ -271,7 +272,7 @@ TEST_CASE("Sockets by ring: data arrive although a fiber keeps the worker", "[ur
 TEST_CASE("Acceptor: a connection is taken although a fiber keeps the worker", "[uring]") {
   ramie_test::in_runtime(2, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
-    ramie::uring::Acceptor acceptor(listener);
+    ramie::net::Acceptor acceptor(listener);
     const int port = ramie::or_throw(listener.local_addr()).port();
     bool is_taken = false;
     CHECK(ends_beside(

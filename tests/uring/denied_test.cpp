@@ -7,7 +7,7 @@
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/places.hpp"
 #include "tests/support/text.hpp"
-#include "uring/fs/calls.hpp"
+#include "runtime/fs/calls.hpp"
 #include "uring/ring.hpp"
 
 #include <ramie/ramie.hpp>

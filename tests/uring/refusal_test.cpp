@@ -9,7 +9,7 @@
 
 #include <ramie/ramie.hpp>
 #include <ramie/uring.hpp>
-#include "uring/fs/calls.hpp"
+#include "runtime/fs/calls.hpp"
 
 #include <catch2/catch.hpp>
 

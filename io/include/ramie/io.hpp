@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -113,13 +114,11 @@ class [[nodiscard]] ReadyGuard {
 class Registration {
  public:
   Registration() noexcept = default;
-  Registration(Registration&& other) noexcept
-      : shared_(std::exchange(other.shared_, nullptr)), fd_(std::exchange(other.fd_, -1)) {}
+  Registration(Registration&& other) noexcept : shared_(std::exchange(other.shared_, nullptr)) {}
   Registration& operator=(Registration&& other) noexcept {
     if (this != &other) {
       (void)deregister();
       shared_ = std::exchange(other.shared_, nullptr);
-      fd_ = std::exchange(other.fd_, -1);
     }
     return *this;
   }
@@ -160,14 +159,15 @@ class Registration {
   /// Cancel   safe between two calls of `operation`.
   template <class F>
   [[nodiscard]] auto io(Interest interest, F&& operation) -> decltype(operation()) {
-    if (auto entered = enter(); !entered) return failure(entered.error());
-    for (;;) {
-      const std::uint64_t seen = snapshot();
-      auto outcome = operation();
-      if (outcome || !would_block(outcome.error())) return outcome;
-      clear(seen, interest);
-      if (auto waited = wait(interest); !waited) return failure(waited.error());
-    }
+    std::optional<decltype(operation())> outcome;
+    auto attempt = [&] {
+      outcome.emplace(operation());
+      return outcome->has_value() || !would_block(outcome->error());
+    };
+    using Attempt = decltype(attempt);
+    const auto is_done = [](void* context) { return (*static_cast<Attempt*>(context))(); };
+    if (auto done = repeat(interest, is_done, &attempt); !done) return failure(done.error());
+    return std::move(*outcome);
   }
 
   /// Calls `operation()` once if something of `interest` is there, as far as the driver has heard.
@@ -196,18 +196,15 @@ class Registration {
   RAMIE_API Result<void> deregister() noexcept;
 
   bool is_registered() const noexcept { return shared_ != nullptr; }
-  int fd() const noexcept { return fd_; }
-  /// For the library's own sockets.
-  ScheduledIo* shared() const noexcept { return shared_; }
-  /// deregister() for them; true: a read that waits in a ring closes the descriptor when it has
-  /// ended.
-  RAMIE_API bool leave() noexcept;
+  /// -1 if nothing is registered.
+  RAMIE_API int fd() const noexcept;
 
  private:
-  Registration(ScheduledIo* shared, int fd) noexcept : shared_(shared), fd_(fd) {}
+  friend class ScheduledIo;
+  explicit Registration(ScheduledIo* shared) noexcept : shared_(shared) {}
 
-  RAMIE_API Result<void> enter() noexcept;
-  RAMIE_API Result<void> wait(Interest interest) noexcept;
+  // Calls is_done(context) until it returns true; waits for `interest` in between.
+  RAMIE_API Result<void> repeat(Interest interest, bool (*is_done)(void* context), void* context);
   RAMIE_API std::uint64_t snapshot() const noexcept;
   RAMIE_API void clear(std::uint64_t seen, Interest interest) noexcept;
   RAMIE_API static bool has_any(std::uint64_t seen, Interest interest) noexcept;
@@ -216,7 +213,6 @@ class Registration {
   }
 
   ScheduledIo* shared_ = nullptr;
-  int fd_ = -1;
 };
 
 /// An object that has a descriptor, such as a library's connection, and the descriptor's tie to the

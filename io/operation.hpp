@@ -1,0 +1,89 @@
+// The loop of every operation on a descriptor: try the call, wait on EAGAIN, try again.
+//
+//     snapshot the tick -> call -> EAGAIN: clear readiness with that tick, wait -> call -> ...
+//
+// This is the only such loop in Ramie. net::Socket, fs::Watcher and Registration::io() use it.
+//
+// I7: A read or write of a byte stream that moved less than it asked for has emptied the socket or
+//   filled its buffer, so the loop clears readiness without a further call that would say EAGAIN.
+//   That saves 9 to 13 % of an echo server's throughput. Beside urgent data or an error a short
+//   count proves nothing, and it never disproves the end of the stream.
+#pragma once
+
+#include "io/scheduled_io.hpp"
+#include "io/sys/outcome.hpp"
+
+#include <cerrno>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+
+// What a count below the one that was asked for means.
+enum class Short : bool { proves_nothing, clears };
+
+// How the loop begins.
+enum class Start : std::uint8_t {
+  unless_not_ready,  // with the call, unless the driver has said "nothing there"
+  with_call,
+  with_wait
+};
+
+struct Operation {
+  ScheduledIo& io;
+  Interest interest;
+  sched::WaitKind kind;
+  ScheduledIo::Sharing sharing = ScheduledIo::Sharing::one_waiter;
+  Short on_short = Short::proves_nothing;
+  Start start = Start::unless_not_ready;
+};
+
+// Runs the loop for a caller that has called `wait.enter()`. No other fiber runs between that and
+// the first try. `call(asked)` asks for `asked` bytes, which is `size`, or less if the call lowers
+// it; it returns a count or -errno.
+template <class Call>
+Result<std::size_t> run_entered(sched::Wait& wait, const Operation& operation, std::size_t size,
+                                Call&& call) noexcept(noexcept(call(size))) {
+  const Interest interest = operation.interest;
+  IoState& state = operation.io.state();
+  IoState::Snapshot seen = state.load();
+  bool tries = operation.start == Start::with_call ||
+               (operation.start == Start::unless_not_ready && seen.may_be_ready(interest));
+  for (;;) {
+    if (tries) {
+      std::size_t asked = size;
+      const Bytes n = call(asked);
+      if (n >= 0) {
+        const auto count = static_cast<std::size_t>(n);
+        if (count == 0 && size != 0) sched::note_fruitless();
+        if (count != 0 && count < asked && operation.on_short == Short::clears &&
+            ((seen.ready() & (IoState::kPriority | IoState::kError)) == 0 || RAMIE_MUTANT(410)))
+          state.clear(IoState::moved_by(interest), seen);
+        return count;
+      }
+      if (n == -EINTR) continue;
+      if (n != -EAGAIN) {
+        sched::note_fruitless();
+        return failure(system_error(n));
+      }
+      state.clear(IoState::noted_for(interest), seen);
+    }
+    auto ready = operation.io.wait(wait, interest, operation.sharing);
+    if (!ready) return failure(ready.error());
+    seen = *ready;
+    tries = true;
+  }
+}
+
+// The same for a caller that has not entered the wait.
+template <class Call>
+Result<std::size_t> run(const Operation& operation, std::size_t size,
+                        Call&& call) noexcept(noexcept(call(size))) {
+  sched::Wait wait(operation.kind, &operation.io);
+  if (auto entered = wait.enter(); !entered) return failure(entered.error());
+  return run_entered(wait, operation, size, call);
+}
+
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,31 @@
+// See fd.hpp.
+#include "io/sys/fd.hpp"
+
+#include "io/sys/outcome.hpp"
+#include "sched/base/sys.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace ramie {
+inline namespace v0 {
+namespace io {
+namespace sys {
+
+[[gnu::noinline]] void close(int fd) noexcept {
+  (void)base::inject("close");  // an error may come late; the descriptor is gone all the same
+  (void)::close(fd);
+}
+
+// open() takes the lowest free number, so the loop ends at the first one that is not ours to fill.
+[[gnu::noinline]] void fill_standard_descriptors() noexcept {
+  for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
+    if (outcome(::fcntl(fd, F_GETFD)) != -EBADF) continue;
+    if (base::inject("open") != 0 || ::open("/dev/null", O_RDWR) < 0) return;
+  }
+}
+
+}  // namespace sys
+}  // namespace io
+}  // namespace v0
+}  // namespace ramie

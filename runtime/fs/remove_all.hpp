@@ -1,0 +1,16 @@
+// Removing a directory with all that is in it, as part of a sequence.
+#pragma once
+
+#include "runtime/fs/calls.hpp"
+
+#include <string>
+
+namespace ramie {
+inline namespace v0 {
+namespace fs {
+
+Result<void> remove_all(Calls& calls, std::string path);
+
+}  // namespace fs
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,26 @@
+// statx(2) as one call of a sequence.
+#pragma once
+
+#include "runtime/fs/calls.hpp"
+
+#include <ramie/fs/metadata.hpp>
+
+#include <cstdint>
+#include <optional>
+
+namespace ramie {
+inline namespace v0 {
+namespace fs {
+
+// `flags`: AT_SYMLINK_NOFOLLOW, or AT_EMPTY_PATH with an empty path for `at` itself.
+Result<Metadata> stat(Calls& calls, int at, const char* path, int flags);
+
+// In a fiber: of an open file, if nobody else has to be asked.
+std::optional<Metadata> known_metadata(int fd) noexcept;
+
+// How long an open file likely is: what the kernel knows without asking a server.
+Result<std::uint64_t> likely_size(Calls& calls, int fd);
+
+}  // namespace fs
+}  // namespace v0
+}  // namespace ramie

@@ -1,0 +1,195 @@
+// Socket::accept: takes connections in a way that survives a process without descriptors.
+#include <ramie/net/socket.hpp>
+
+#include "io/operation.hpp"
+#include "io/sys/fd.hpp"
+#include "runtime/net/reserve.hpp"
+#include "runtime/net/sys/socket.hpp"
+#include "sched/base/clock.hpp"
+#include "sched/base/mutex.hpp"
+#include "sched/base/sys.hpp"
+
+#include <ramie/time.hpp>
+
+#include <sys/socket.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+namespace ramie {
+inline namespace v0 {
+namespace net {
+
+namespace {
+
+using io::ScheduledIo;
+using io::system_error;
+
+constexpr std::chrono::milliseconds kFirstPause{5};
+constexpr std::chrono::milliseconds kLongestPause{1000};
+constexpr unsigned kSkipsInARow = 128;
+
+// The connection broke before we took it, or a firewall refused it: not the listener's trouble.
+bool concerns_one_connection(int error) noexcept {
+  switch (-error) {
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EINTR: return true;
+    default: return false;
+  }
+}
+
+// One descriptor that the whole process keeps for the moment when it has no other.
+class Reserve {
+ public:
+  void open() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (fd_ < 0) fd_ = sys::open_null();
+  }
+  // Takes one pending connection of `listener` with it and closes that: a clean end instead of
+  // silence.
+  void shed_one(int listener) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (fd_ < 0) fd_ = sys::open_null();  // somebody was quicker than we, last time
+    if (fd_ < 0) return;
+    io::sys::close(std::exchange(fd_, -1));
+    sockaddr_storage raw{};
+    std::size_t size = sizeof raw;
+    if (const int fd = sys::accept(listener, &raw, size); fd >= 0) io::sys::close(fd);
+    fd_ = sys::open_null();
+  }
+
+  void lock() noexcept { mutex_.lock(); }
+  void unlock() noexcept { mutex_.unlock(); }
+
+ private:
+  base::Mutex mutex_;
+  int fd_ = -1;
+};
+constinit Reserve reserve;
+
+[[maybe_unused]] const bool is_whole_in_children = [] {
+  const auto unlock = []() noexcept { reserve.unlock(); };
+  base::sys::around_forks([]() noexcept { reserve.lock(); }, unlock, unlock);
+  return true;
+}();
+
+// Says so at most once a second in the whole process.
+void report_shortage(int error) noexcept {
+  static constinit base::Atomic<std::int64_t> next_report{0};
+  const std::int64_t now = std::chrono::nanoseconds(base::now().time_since_epoch()).count();
+  std::int64_t due = next_report.load(base::kRelaxed);
+  if (now < due || !next_report.compare_exchange_strong(due, now + 1'000'000'000, base::kRelaxed))
+    return;
+  base::warn("accept: %s; the listener pauses and goes on", base::sys::describe_error(-error));
+}
+
+bool lacks_descriptors(int error) noexcept { return error == -EMFILE || error == -ENFILE; }
+
+bool lacks_resources(int error) noexcept {
+  return lacks_descriptors(error) || error == -ENOBUFS || error == -ENOMEM;
+}
+
+bool is_shortage(const std::error_code& code) noexcept {
+  return code == std::errc::not_enough_memory || code == std::errc::no_space_on_device;
+}
+
+// Lets time pass: a naive loop would try a million times in three seconds (measured), because the
+// pending connections keep the socket readable.
+Result<void> survive(int listener, int error, unsigned failures) noexcept {
+  if (lacks_descriptors(error)) reserve.shed_one(listener);
+  report_shortage(error);
+  return sleep_for(std::min(kFirstPause * (1U << std::min(failures, 8U)), kLongestPause));
+}
+
+}  // namespace
+
+// One fiber's turn: it has the permit. The listener may be closed while the fiber waits or yields;
+// then the slot may be another registration's, which `generation_` tells.
+class Socket::Turn {
+ public:
+  Turn(sched::Wait& wait, ScheduledIo& io) noexcept : wait_(wait), io_(io) {}
+
+  Result<Accepted> run() noexcept {
+    for (unsigned failures = 0;;) {
+      auto fd = take();
+      if (!fd) return failure(fd.error());
+      int error = error_;
+      if (error == 0) {
+        auto socket = adopt(*fd);
+        if (socket) return Accepted{std::move(*socket), SocketAddr::from_raw(&raw_, size_)};
+        if (!is_shortage(socket.error())) return failure(socket.error());
+        error = -ENOMEM;  // the kernel watches no more descriptors, or there is no memory
+      }
+      const bool is_skipped = concerns_one_connection(error);
+      // So many in a row are not the fault of one connection: a sandbox refuses the call, or a
+      // network is down. With a pause that can last.
+      if (!is_skipped || ++skipped_ % kSkipsInARow == 0) {
+        if (!is_skipped && !lacks_resources(error)) return failure(system_error(error));
+        if (auto survived = survive(listener_, error, failures++); !survived)
+          return failure(survived.error());
+      }
+      if (auto entered = wait_.enter(); !entered) return failure(entered.error());
+      if (!io_.is_still(generation_)) return failure(errc::canceled);
+    }
+  }
+
+ private:
+  // A descriptor; or 0, and why there is none in `error_`.
+  Result<int> take() noexcept {
+    const io::Operation accepting{.io = io_,
+                                  .interest = io::Interest::readable,
+                                  .kind = sched::WaitKind::accept,
+                                  .sharing = ScheduledIo::Sharing::any};
+    const auto call = [this](std::size_t&) noexcept -> io::Bytes {
+      error_ = 0;
+      size_ = sizeof raw_;
+      const int rc = sys::accept(listener_, &raw_, size_);
+      if (rc >= 0 || rc == -EAGAIN) return rc;
+      // The kernel takes a descriptor first and looks for a connection then.
+      if (lacks_descriptors(rc) && sys::is_readable(listener_) == 0) return -EAGAIN;
+      error_ = rc;
+      return 0;
+    };
+    auto fd = run_entered(wait_, accepting, 0, call);
+    if (!fd) return failure(fd.error());
+    return static_cast<int>(*fd);
+  }
+
+  sched::Wait& wait_;
+  ScheduledIo& io_;
+  const std::uint16_t generation_ = io_.generation();
+  const int listener_ = io_.fd();
+  sockaddr_storage raw_{};
+  std::size_t size_ = 0;
+  int error_ = 0;
+  unsigned skipped_ = 0;
+};
+
+void keep_reserve() noexcept { reserve.open(); }
+
+// If the socket is closed while we wait, only `io` is left.
+Result<Socket::Accepted> Socket::accept() noexcept {
+  if (!is_open()) return io::not_open();
+  ScheduledIo& io = ScheduledIo::of(registration_);
+  sched::Wait wait(sched::WaitKind::accept, &io);
+  if (auto entered = wait.enter(); !entered) return failure(entered.error());
+  if (auto taken = io.take_permit(wait); !taken) return failure(taken.error());
+  auto accepted = Turn(wait, io).run();
+  io.release_permit();
+  return accepted;
+}
+
+}  // namespace net
+}  // namespace v0
+}  // namespace ramie

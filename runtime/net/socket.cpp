@@ -1,0 +1,221 @@
+// Socket: every call on a socket is tried at once, and waits only on EAGAIN (io/operation.hpp).
+#include <ramie/net/socket.hpp>
+
+#include "io/handle.hpp"
+#include "io/operation.hpp"
+#include "io/sys/fd.hpp"
+#include "runtime/net/sys/socket.hpp"
+
+#include <sys/socket.h>
+#include <cerrno>
+#include <utility>
+
+namespace ramie {
+inline namespace v0 {
+namespace net {
+
+namespace {
+
+using io::Interest;
+using io::not_open;
+using io::Operation;
+using io::result_of;
+using io::ScheduledIo;
+using io::Short;
+using io::system_error;
+using sched::WaitKind;
+
+// How many bytes one vectored call moves at most. It takes only so many parts, and a read that
+// filled them was not short, however many more there are.
+template <class Parts>
+std::size_t total_size(const Parts& parts) noexcept {
+  std::size_t total = 0;
+  std::size_t taken = 0;
+  for (const auto& part : parts) {
+    if (part.empty()) continue;
+    if (++taken > sys::kMaxParts) break;
+    total += part.size();
+  }
+  return total;
+}
+
+Operation reading(const io::Registration& registration, Short on_short) noexcept {
+  return {.io = ScheduledIo::of(registration),
+          .interest = Interest::readable,
+          .kind = WaitKind::readable,
+          .on_short = on_short};
+}
+
+Operation writing(const io::Registration& registration, Short on_short) noexcept {
+  return {.io = ScheduledIo::of(registration),
+          .interest = Interest::writable,
+          .kind = WaitKind::writable,
+          .on_short = on_short};
+}
+
+template <class Call>
+Result<SocketAddr> address_by(Call&& call, int fd) noexcept {
+  sockaddr_storage raw{};
+  std::size_t size = sizeof raw;
+  if (const int rc = call(fd, &raw, size); rc < 0) return failure(system_error(rc));
+  return SocketAddr::from_raw(&raw, size);
+}
+
+}  // namespace
+
+Result<Socket> Socket::from_fd(int fd, Interest interest) noexcept {
+  io::sys::UniqueFd owned(fd);
+  const int mode = sys::is_nonblocking(fd);
+  if (mode < 0) return failure(system_error(mode));
+  if (mode == 0) return failure(std::make_error_code(std::errc::invalid_argument));
+  return adopt(owned.release(), interest);
+}
+
+Result<Socket> Socket::adopt(int fd, Interest interest) noexcept {
+  io::sys::UniqueFd owned(fd);
+  auto registration = io::Registration::create(fd, interest);
+  if (!registration) return failure(registration.error());
+  (void)owned.release();
+  return Socket(std::move(*registration));
+}
+
+Result<Socket> Socket::connect(const SocketAddr& peer) noexcept {
+  if (io::Handle::current() == nullptr) return failure(errc::no_runtime);
+  // A cancelled fiber sends nothing at all.
+  if (auto entered = sched::Wait(WaitKind::connect, nullptr).enter(); !entered)
+    return failure(entered.error());
+  io::sys::UniqueFd fd(sys::stream_socket(peer.is_ipv6() ? AF_INET6 : AF_INET));
+  if (!fd.is_open()) return failure(system_error(fd.get()));
+  int rc = -EINTR;
+  while (rc == -EINTR) rc = sys::connect(fd.get(), peer.raw(), peer.raw_size());
+  if (rc != 0 && rc != -EINPROGRESS && rc != -EALREADY) return failure(system_error(rc));
+  auto socket = adopt(fd.release());
+  if (!socket || rc == 0) return socket;
+  // The first report for a connecting socket may be a HUP from before the attempt. So only SO_ERROR
+  // and getpeername are believed.
+  Operation connecting = writing(socket->registration_, Short::proves_nothing);
+  connecting.kind = WaitKind::connect;
+  connecting.start = io::Start::with_wait;
+  std::error_code refused;
+  const auto is_connected = [&](std::size_t&) -> io::Bytes {
+    if ((refused = socket->take_error())) return 0;
+    const auto connected = socket->peer_addr();
+    if (!connected && connected.error() == std::errc::not_connected) return -EAGAIN;
+    // Any other error ends the attempt: a further wait would be for an edge that has come already.
+    if (!connected) refused = connected.error();
+    return 0;
+  };
+  if (auto done = io::run(connecting, 0, is_connected); !done) return failure(done.error());
+  if (refused) return failure(refused);
+  return socket;
+}
+
+Result<std::size_t> Socket::receive(std::span<std::byte> buffer) noexcept {
+  if (!is_open()) return not_open();
+  if (buffer.empty()) return std::size_t{0};
+  const Operation operation = reading(registration_, Short::clears);
+  const int fd = operation.io.fd();
+  return io::run(operation, buffer.size(), [&](std::size_t& asked) noexcept {
+    return sys::receive(fd, buffer, asked, false);
+  });
+}
+
+Result<std::size_t> Socket::receive_vectored(
+    std::span<const std::span<std::byte>> buffers) noexcept {
+  if (!is_open()) return not_open();
+  const std::size_t total = total_size(buffers);
+  if (total == 0) return std::size_t{0};
+  const Operation operation = reading(registration_, Short::clears);
+  const int fd = operation.io.fd();
+  return io::run(operation, total, [&](std::size_t& asked) noexcept {
+    return sys::receive_vectored(fd, buffers, asked);
+  });
+}
+
+Result<std::size_t> Socket::peek(std::span<std::byte> buffer) noexcept {
+  if (!is_open()) return not_open();
+  if (buffer.empty()) return std::size_t{0};
+  const Operation operation = reading(registration_, Short::proves_nothing);
+  const int fd = operation.io.fd();
+  return io::run(operation, buffer.size(), [&](std::size_t& asked) noexcept {
+    return sys::receive(fd, buffer, asked, true);
+  });
+}
+
+Result<std::size_t> Socket::send(std::span<const std::byte> data) noexcept {
+  if (!is_open()) return not_open();
+  if (data.empty()) return std::size_t{0};
+  const Operation operation = writing(registration_, Short::clears);
+  const int fd = operation.io.fd();
+  return io::run(operation, data.size(),
+                 [&](std::size_t& asked) noexcept { return sys::send(fd, data, asked); });
+}
+
+Result<std::size_t> Socket::send_vectored(
+    std::span<const std::span<const std::byte>> data) noexcept {
+  if (!is_open()) return not_open();
+  const std::size_t total = total_size(data);
+  if (total == 0) return std::size_t{0};
+  const Operation operation = writing(registration_, Short::proves_nothing);
+  const int fd = operation.io.fd();
+  return io::run(operation, total,
+                 [&](std::size_t& asked) noexcept { return sys::send_vectored(fd, data, asked); });
+}
+
+// The caller makes calls of its own and clears nothing, so remembered readiness is not believed.
+Result<void> Socket::wait_for(Interest interest) noexcept {
+  if (!is_open()) return not_open();
+  ScheduledIo& io = ScheduledIo::of(registration_);
+  const WaitKind kind = has(interest, Interest::readable) ? WaitKind::readable : WaitKind::writable;
+  auto level = io.wait_for_level(interest, kind, ScheduledIo::Sharing::one_waiter);
+  if (!level) return failure(level.error());
+  io.state().clear(io::IoState::news_for(interest), level->seen);
+  return {};
+}
+
+Result<void> Socket::shutdown(Shutdown how) noexcept {
+  const int mode = how == Shutdown::read ? SHUT_RD : how == Shutdown::write ? SHUT_WR : SHUT_RDWR;
+  const int rc = sys::shutdown(fd(), mode);
+  return rc == -ENOTCONN ? Result<void>{} : result_of(rc);
+}
+
+Result<SocketAddr> Socket::local_addr() const noexcept {
+  return address_by(sys::local_address, fd());
+}
+
+Result<SocketAddr> Socket::peer_addr() const noexcept {
+  return address_by(sys::peer_address, fd());
+}
+
+Result<void> Socket::set_option(int level, int name, int value) noexcept {
+  return set_option(level, name, std::as_bytes(std::span(&value, 1)));
+}
+
+Result<void> Socket::set_option(int level, int name, std::span<const std::byte> value) noexcept {
+  return result_of(sys::set_option(fd(), level, name, value.data(), value.size()));
+}
+
+Result<int> Socket::option(int level, int name) const noexcept {
+  int value = 0;
+  if (const int rc = sys::get_option(fd(), level, name, &value, sizeof value); rc < 0)
+    return failure(system_error(rc));
+  return value;
+}
+
+std::error_code Socket::take_error() noexcept {
+  const auto error = option(SOL_SOCKET, SO_ERROR);
+  return error ? std::error_code(*error, std::system_category()) : error.error();
+}
+
+int Socket::into_fd() noexcept {
+  const int fd = this->fd();
+  (void)registration_.deregister();
+  return fd;
+}
+
+// The registration ends before the number can be another descriptor's.
+void Socket::close_now() noexcept { io::sys::close(into_fd()); }
+
+}  // namespace net
+}  // namespace v0
+}  // namespace ramie

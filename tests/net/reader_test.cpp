@@ -1,0 +1,193 @@
+// A read that waits: what ends it, and what it leaves for the next one.
+#include "sched/base/annotate.hpp"
+#include "sched/current.hpp"
+#include "sched/scheduler.hpp"
+#include "tests/support/builder.hpp"
+#include "tests/support/skip.hpp"
+#include "tests/support/watchdog.hpp"
+
+#include <ramie/ramie.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <array>
+#include <memory>
+#include <string>
+#include <thread>
+
+using namespace std::chrono_literals;
+using ramie::errc;
+using ramie::net::TcpListener;
+using ramie::net::TcpStream;
+
+namespace {
+
+struct Ends {
+  TcpStream near;
+  TcpStream far;
+};
+
+Ends connected() {
+  auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
+  auto near = ramie::or_throw(TcpStream::connect(ramie::or_throw(listener.local_addr())));
+  auto far = ramie::or_throw(listener.accept());
+  return {std::move(near), std::move(far.stream)};
+}
+
+std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
+
+template <class F>
+void in_runtime(std::size_t workers, F&& function) {
+  const ramie_test::Watchdog watchdog(60s);
+  auto runtime = ramie_test::make_runtime(workers);
+  runtime.block_on(std::forward<F>(function));
+  CHECK(runtime.shutdown(10s).empty());
+}
+
+// Until a fiber is parked in a read. A call that begins while another thread closes the stream is
+// the caller's mistake.
+void until_one_reads() {
+  using ramie::sched::FiberWord;
+  for (bool reads = false; !reads; ramie::yield_now())
+    ramie::sched::current_scheduler()->for_each_fiber([&](ramie::sched::Fiber& fiber) {
+      reads = reads || (fiber.waits_for.load() == ramie::sched::WaitKind::readable &&
+                        fiber.word.state() == FiberWord::kParked);
+    });
+}
+
+std::uint64_t ready() { return ramie::runtime::Handle::current().metrics().io_ready; }
+
+}  // namespace
+
+TEST_CASE("A read that waits: a timeout leaves the next byte to the next reader", "[net]") {
+  in_runtime(1, [] {
+    Ends ends = connected();
+    std::array<std::byte, 16> buffer{};
+    for (int i = 0; i < 50; ++i) {
+      const auto n = ramie::timeout(200us, [&] { return ends.near.read(buffer); });
+      CHECK((!n && n.error() == errc::timed_out));
+      CHECK(ends.far.write_all(bytes("x")).has_value());
+      CHECK(*ends.near.read(buffer) == 1);
+    }
+  });
+}
+
+TEST_CASE("A read that waits: close() ends the reader, and nobody eats a byte of the peer's",
+          "[net]") {
+  if (RAMIE_TSAN != 0) RAMIE_SKIP("closes a reader under its feet: the race detector is right");
+  for (const std::size_t workers : {1U, 4U}) {
+    in_runtime(workers, [] {
+      for (int i = 0; i < 50; ++i) {
+        Ends ends = connected();
+        const int twin = ::dup(ends.near.fd());  // keeps the connection
+        auto stream = std::make_unique<TcpStream>(std::move(ends.near));
+        std::array<std::byte, 16> buffer{};
+        auto reader = ramie::spawn([&buffer, &it = *stream] { return it.read(buffer); });
+        until_one_reads();
+        *stream = TcpStream();
+        const auto n = reader.join();
+        CHECK((!n && n.error() == errc::canceled));
+        CHECK(ends.far.write_all(bytes("next")).has_value());
+        char text[8] = {};
+        pollfd there{twin, POLLIN, 0};
+        CHECK(::poll(&there, 1, 10'000) == 1);
+        CHECK(::recv(twin, text, sizeof text, MSG_DONTWAIT) == 4);
+        ::close(twin);
+      }
+    });
+  }
+}
+
+TEST_CASE("A read that waits: a number that is reused at once is not read from by the old reader",
+          "[net]") {
+  if (RAMIE_TSAN != 0) RAMIE_SKIP("closes a reader under its feet: the race detector is right");
+  for (const std::size_t workers : {1U, 4U}) {
+    in_runtime(workers, [] {
+      for (int i = 0; i < 200; ++i) {
+        Ends ends = connected();
+        std::array<std::byte, 16> buffer{};
+        auto reader = ramie::spawn([&] { return ends.near.read(buffer); });
+        until_one_reads();
+        for (int k = 0; k < i % 4; ++k) ramie::yield_now();
+        ends.near = TcpStream();
+        Ends others = connected();
+        CHECK(others.far.write_all(bytes("next")).has_value());
+        std::array<std::byte, 16> fresh{};
+        CHECK(others.near.read(fresh).value_or(0) == 4);
+        const auto n = reader.join();
+        CHECK((!n && n.error() == errc::canceled));
+      }
+    });
+  }
+}
+
+// A notification in the socket's error queue: poll says POLLERR until somebody takes it.
+TEST_CASE("A read that waits: an error that stays, but is no news for a reader, ends no peek",
+          "[net]") {
+  in_runtime(1, [] {
+    Ends ends = connected();
+    const int on = 1;
+    REQUIRE(::setsockopt(ends.near.fd(), SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on) == 0);
+    REQUIRE(::send(ends.near.fd(), "x", 1, MSG_ZEROCOPY) == 1);
+    pollfd told{ends.near.fd(), 0, 0};
+    REQUIRE(::poll(&told, 1, 10'000) == 1);
+    REQUIRE(told.revents == POLLERR);
+    const std::uint64_t before = ready();
+    std::array<std::byte, 16> buffer{};
+    const auto n = ramie::timeout(50ms, [&] { return ends.near.peek(buffer); });
+    CHECK((!n && n.error() == errc::timed_out));
+    CHECK(ready() - before < 10);
+    CHECK(ends.far.write_all(bytes("hello")).has_value());
+    CHECK(ramie::timeout(5s, [&] { return ends.near.peek(buffer); }).value_or(0) == 5);
+    CHECK(ends.near.read(buffer).value_or(0) == 5);
+  });
+}
+
+TEST_CASE("A read that waits: a second reader is told, vectored reads and peeks wait, too",
+          "[net]") {
+  in_runtime(2, [] {
+    Ends ends = connected();
+    std::array<std::byte, 16> one{};
+    std::array<std::byte, 16> two{};
+    auto reader = ramie::spawn([&] { return ends.near.read(one); });
+    until_one_reads();
+    const auto second = ends.near.read(two);
+    CHECK((!second && second.error() == errc::already_waiting));
+    CHECK(ends.far.write_all(bytes("1")).has_value());
+    CHECK(*reader.join() == 1);
+    auto writer = ramie::spawn([&] {
+      (void)ramie::sleep_for(2ms);
+      return ends.far.write_all(bytes("abcdef"));
+    });
+    CHECK(ends.near.readable().has_value());
+    CHECK(*ends.near.peek(two) == 6);
+    const std::array parts{std::span(one).first(2), std::span(two).first(8)};
+    CHECK(*ends.near.read_vectored(parts) == 6);
+    CHECK(writer.join().has_value());
+  });
+}
+
+TEST_CASE("A read that waits: a plain thread reads from a socket, and a fiber does after it",
+          "[net]") {
+  const ramie_test::Watchdog watchdog(60s);
+  auto runtime = ramie::or_throw(ramie_test::quiet_builder(1).build());
+  Ends ends = runtime.block_on([] { return connected(); });
+  std::array<std::byte, 16> buffer{};
+  std::thread thread([&] {
+    const auto entered = runtime.enter();
+    const auto n = ends.near.read(buffer);
+    if (!n || *n != 2) std::abort();
+  });
+  std::this_thread::sleep_for(2ms);
+  runtime.block_on([&] { CHECK(ends.far.write_all(bytes("ab")).has_value()); });
+  thread.join();
+  runtime.block_on([&] {
+    auto reader = ramie::spawn([&] { return ends.near.read(buffer); });
+    (void)ramie::sleep_for(1ms);
+    CHECK(ends.far.write_all(bytes("c")).has_value());
+    CHECK(*reader.join() == 1);
+  });
+}
