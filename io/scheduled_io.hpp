@@ -70,8 +70,8 @@ class alignas(base::kCacheLine) ScheduledIo {
 
   // For callers that make the calls themselves and do not say what they saw. Remembered readiness
   // may have been used up by anybody, or may still hold without a new edge, so the kernel is asked
-  // unless the fiber has parked. An ERR may stay whatever its waiters do (an error queue that nobody
-  // empties): each waiter hears of each ERR once, when the caller clears `news_for(interest)` with
+  // unless the fiber has parked. An ERR may stay whatever its waiters do (an error queue that
+  // nobody empties): they hear of each ERR once, when the caller clears `news_for(interest)` with
   // `seen`.
   struct Level {
     IoState::Snapshot seen;

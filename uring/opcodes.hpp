@@ -14,8 +14,7 @@ using Opcode = std::uint8_t;
 inline constexpr Opcode kPollAdd = 6;        // fd, operation_flags: POLL*, length: IORING_POLL_*
 inline constexpr Opcode kAccept = 13;        // fd, operation_flags: SOCK_*
 inline constexpr Opcode kAsyncCancel = 14;   // address: the user_data
-inline constexpr Opcode kReceive = 27;       // fd, address, length, operation_flags: MSG_*
-inline constexpr Opcode kSendZeroCopy = 47;  // as kReceive; since Linux 6.0
+inline constexpr Opcode kSendZeroCopy = 47;  // fd, address, length, operation_flags; since 6.0
 
 inline constexpr Opcode kReadv = 1;       // fd, offset, address: iovecs, length: how many
 inline constexpr Opcode kWritev = 2;      // as kReadv
@@ -34,7 +33,6 @@ inline constexpr Opcode kFtruncate = 55;  // fd, offset: bytes; since Linux 6.9
 
 inline constexpr std::uint32_t kPollMultishot = 1;    // length of kPollAdd
 inline constexpr std::uint16_t kAcceptMultishot = 1;  // priority of kAccept; since Linux 5.19
-inline constexpr std::uint16_t kPollFirst = 1;        // priority of kReceive: nothing is there yet
 inline constexpr std::uint32_t kFsyncDatasync = 1;    // operation_flags of kFsync
 
 // The entry's form of a pointer.

@@ -196,7 +196,7 @@ void apply(IoState& state, const std::string& name) {
   if (name.starts_with("clear r")) state.clear(Direction::read, kRead, seen);
   if (name == "clear w") state.clear(Direction::write, kWrite, seen);
   if (name == "shut_down") state.shut_down();
-  if (name == "go") state.go();
+  if (name == "go") state.close();
   if (name == "reset") state.reset();
 }
 
@@ -306,7 +306,7 @@ TEST_CASE("IoState: every transition in every state", "[sched][word]") {
       IoState state;
       for (const char letter : std::string(row.state)) {
         if (letter == '!') state.shut_down();
-        else if (letter == 'g') state.go();
+        else if (letter == 'g') state.close();
         else state.publish(bit_of(letter));
       }
       INFO(kIoTransitions[i] << " in '" << row.state << "'");

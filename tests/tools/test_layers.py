@@ -19,7 +19,8 @@ HOUSE = [
     "uring/ring.hpp", "uring/include/ramie/uring.hpp",
     "runtime/net/sys/socket.hpp", "runtime/include/ramie/net.hpp",
     "runtime/include/ramie/net/addr.hpp", "runtime/fs/calls.hpp", "runtime/include/ramie/fs.hpp",
-    "runtime/config.hpp", "runtime/include/ramie/ramie.hpp", "tests/support/mock.hpp", "tests/model/atomic.hpp",
+    "runtime/config.hpp", "runtime/include/ramie/ramie.hpp",
+    "tests/support/mock.hpp", "tests/model/atomic.hpp",
     "tools/demo/store.hpp", "bench/timing.hpp",
 ]
 
