@@ -53,14 +53,12 @@ CancelScope::~CancelScope() {
   fiber_->cancel.innermost = parent_;
   // What is outside may have ended while a shield hid it; what ended us says nothing about the
   // outside.
-  if (RAMIE_MUTANT(205) && is_shield_) return;
   if (is_shield_ || fiber_->word.cancel_bits() != 0) fiber_->cancel.refresh(*fiber_);
 }
 
 void CancelScope::fire(WakeList& wakes) noexcept {
-  if (!RAMIE_MUTANT(201)) fired_.store(true, base::kSeqCst);
+  fired_.store(true, base::kSeqCst);
   wakes.request(*fiber_, FiberWord::kScope);
-  if (RAMIE_MUTANT(201)) fired_.store(true, base::kSeqCst);
 }
 
 Result<void> CancelScope::verdict() const noexcept {
@@ -107,10 +105,8 @@ Result<void> CancelState::ask(Fiber& fiber) noexcept {
 
 // Clear, then look: whoever ends a scope marks it first and sets the bit afterwards.
 void CancelState::refresh(Fiber& fiber) noexcept {
-  const bool too_early = RAMIE_MUTANT(202) && find_reason(fiber, Marking::no);
   fiber.word.clear_scope();
-  const bool has_ended = RAMIE_MUTANT(202) ? too_early : !!find_reason(fiber, Marking::no);
-  if (has_ended) (void)fiber.word.request(FiberWord::kScope);
+  if (find_reason(fiber, Marking::no)) (void)fiber.word.request(FiberWord::kScope);
 }
 
 }  // namespace sched
@@ -125,17 +121,16 @@ TokenState::TokenState(TokenState* parent) noexcept : parent_(parent) {
   kind = Kind::child;
   if (parent_ == nullptr) return;
   parent_->retain();
-  if (!parent_->link(*this) && !RAMIE_MUTANT(208)) canceled_.store(true, base::kRelaxed);
+  if (!parent_->link(*this)) canceled_.store(true, base::kRelaxed);
 }
 
 // The last reference to the end of a chain drops the whole chain, which may be longer than a stack
 // is deep: a loop, as in cancel().
 void TokenState::release() noexcept {
-  const auto order = RAMIE_MUTANT(209) ? base::kRelaxed : base::kAcqRel;
   TokenState* state = this;
-  while (state != nullptr && state->references_.fetch_sub(1, order) == 1) {
+  while (state != nullptr && state->references_.fetch_sub(1, base::kAcqRel) == 1) {
     TokenState* parent = state->parent_;
-    if (parent != nullptr && !RAMIE_MUTANT(520)) parent->unlink(*state);
+    if (parent != nullptr) parent->unlink(*state);
     delete state;
     state = parent;
   }
@@ -143,7 +138,7 @@ void TokenState::release() noexcept {
 
 bool TokenState::try_retain() noexcept {
   std::uint32_t count = references_.load(base::kRelaxed);
-  while (count != 0 || RAMIE_MUTANT(207))
+  while (count != 0)
     if (references_.compare_exchange_weak(count, count + 1, base::kAcquire, base::kRelaxed))
       return true;
   return false;
@@ -151,7 +146,7 @@ bool TokenState::try_retain() noexcept {
 
 bool TokenState::link(TokenNode& node) noexcept {
   const std::lock_guard lock(mutex_);
-  if (canceled_.load(base::kRelaxed) && !RAMIE_MUTANT(203)) return false;
+  if (canceled_.load(base::kRelaxed)) return false;
   nodes_.push_back(node);
   return true;
 }
@@ -168,12 +163,11 @@ void TokenState::cancel_own(sched::WakeList& wakes, base::List<TokenNode>& child
     if (node->kind == TokenNode::Kind::scope) static_cast<sched::CancelScope*>(node)->fire(wakes);
     else if (static_cast<TokenState*>(node)->try_retain()) children.push_back(*node);
   }
-  while (sched::Waiter* waiter = waiters_.pop_front())
-    if (!RAMIE_MUTANT(210)) (void)wakes.claim(*waiter);
+  while (sched::Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);
 }
 
 void TokenState::cancel() noexcept {
-  if (!RAMIE_MUTANT(206)) retain();  // who is woken may drop the last token
+  retain();  // who is woken may drop the last token
   base::List<TokenNode> children;
   sched::WakeList wakes;
   cancel_own(wakes, children);
@@ -182,9 +176,9 @@ void TokenState::cancel() noexcept {
     auto* child = static_cast<TokenState*>(node);
     child->cancel_own(wakes, children);  // its own children go to the end of the list
     wakes.fire();
-    if (!RAMIE_MUTANT(521)) child->release();
+    child->release();
   }
-  if (!RAMIE_MUTANT(206)) release();
+  release();
 }
 
 Result<void> TokenState::wait() noexcept {

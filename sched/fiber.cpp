@@ -69,14 +69,7 @@ bool Fiber::try_retain() noexcept {
 }
 
 void Fiber::release() noexcept {
-  if (RAMIE_MUTANT(198)) {
-    const std::uint32_t left = references.load(base::kAcquire) - 1;
-    references.store(left, base::kRelease);
-    if (left == 0) scheduler->recycle(*this);
-    return;
-  }
-  const auto order = RAMIE_MUTANT(199) ? base::kRelaxed : base::kAcqRel;
-  if (references.fetch_sub(1, order) == 1) scheduler->recycle(*this);
+  if (references.fetch_sub(1, base::kAcqRel) == 1) scheduler->recycle(*this);
 }
 
 bool is_left_behind(const Waiter& waiter) noexcept {
@@ -88,7 +81,7 @@ bool is_left_behind(const Waiter& waiter) noexcept {
 void Fiber::leave_behind() noexcept {
   WakeList wakes;
   const std::uint8_t flags = join_flags.fetch_or(kLeftBehind, base::kAcqRel);
-  if ((flags & kJoiners) == 0 || RAMIE_MUTANT(434)) return;
+  if ((flags & kJoiners) == 0) return;
   const std::lock_guard lock(join_mutex);
   while (Waiter* joiner = joiners.pop_front()) (void)wakes.claim(*joiner);
 }
@@ -134,23 +127,21 @@ void leave_result(Fiber& fiber) noexcept {
   base::tsan_release(fiber.end_edge());
   base::tsan_release(fiber.scheduler);  // shut_down() comes after all of us
   if (!has_result(fiber) || !fiber.hand_over(Fiber::kLeft)) return;
-  if (!RAMIE_MUTANT(197)) drop_task_result(fiber);
+  drop_task_result(fiber);
 }
 
 void end_task(Fiber& fiber) noexcept {
   Scheduler& scheduler = *fiber.scheduler;
   ScopeCore* group = std::exchange(fiber.group, nullptr);
-  if (RAMIE_MUTANT(194)) fiber.release();
   WakeList wakes;
-  const auto order = RAMIE_MUTANT(192) ? base::kRelaxed : base::kAcqRel;
-  const std::uint8_t flags = fiber.join_flags.fetch_or(Fiber::kEnded, order);
-  if ((flags & Fiber::kJoiners) != 0 && !RAMIE_MUTANT(193)) {
+  const std::uint8_t flags = fiber.join_flags.fetch_or(Fiber::kEnded, base::kAcqRel);
+  if ((flags & Fiber::kJoiners) != 0) {
     const std::lock_guard lock(fiber.join_mutex);
     while (Waiter* joiner = fiber.joiners.pop_front()) (void)wakes.claim(*joiner);
   }
   wakes.fire();
   if (group != nullptr) group->child_ended(fiber);
-  if (!RAMIE_MUTANT(194)) fiber.release();
+  fiber.release();
   scheduler.on_ended();
 }
 
@@ -184,7 +175,7 @@ void WakeList::fire() noexcept {
     const void* futex = thread->word.futex();
     on_thread_started();
     thread->word.start();
-    if (!RAMIE_MUTANT(191)) base::sys::futex_wake(futex, 1);
+    base::sys::futex_wake(futex, 1);
   }
   if (fibers_.is_empty()) return;
   const base::TsanInternal internal;

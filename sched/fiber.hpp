@@ -149,12 +149,7 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   static constexpr std::uint8_t kLeft = 1;
   static constexpr std::uint8_t kUnwanted = 2;
   [[nodiscard]] bool hand_over(std::uint8_t flag) noexcept {
-    if (RAMIE_MUTANT(195)) {
-      const std::uint8_t old = result_flags.load(base::kAcquire);
-      result_flags.store(old | flag, base::kRelease);
-      return old != 0;
-    }
-    return result_flags.fetch_or(flag, RAMIE_MUTANT(196) ? base::kRelaxed : base::kAcqRel) != 0;
+    return result_flags.fetch_or(flag, base::kAcqRel) != 0;
   }
 
   // The edge "end happens before join, and before the block's next fiber".

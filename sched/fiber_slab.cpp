@@ -30,7 +30,7 @@ bool FiberSlab::withdraw(FiberList& chain, std::size_t count) noexcept {
     }
     chunk->next = chunks_.load(base::kRelaxed);
     // Shutdown raises its flag, then walks.
-    chunks_.store(chunk, RAMIE_MUTANT(331) ? base::kRelease : base::kSeqCst);
+    chunks_.store(chunk, base::kSeqCst);
   }
   while (chain.size() < count && !unused_.is_empty()) chain.push_back(*unused_.pop_front());
   return true;

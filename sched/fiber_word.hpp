@@ -74,12 +74,11 @@ class FiberWord {
 
   // After the switch out of a fiber that wants to wait.
   [[nodiscard]] Commit commit() noexcept {
-    const auto order = RAMIE_MUTANT(6) ? base::kRelaxed : base::kAcqRel;
     std::uint64_t old = word_.load(base::kAcquire);
-    while ((old & kArmed) != 0 || RAMIE_MUTANT(1)) {
+    while ((old & kArmed) != 0) {
       const std::uint64_t next = (old & ~kStateMask) | kParked;
-      if (RAMIE_MUTANT(5)) word_.store(old = next, base::kRelease);
-      if (word_.compare_exchange_weak(old, next, order, base::kAcquire)) return Commit::parked;
+      if (word_.compare_exchange_weak(old, next, base::kAcqRel, base::kAcquire))
+        return Commit::parked;
     }
     return Commit::queue;
   }
@@ -90,7 +89,7 @@ class FiberWord {
   // DONE -> LIVE with a new epoch: the block gets its next fiber.
   void reset() noexcept {
     const std::uint64_t old = word_.load(base::kRelaxed);
-    const std::uint64_t epoch = RAMIE_MUTANT(2) ? (old >> kEpochShift) : (old >> kEpochShift) + 1;
+    const std::uint64_t epoch = (old >> kEpochShift) + 1;
     word_.store((epoch << kEpochShift) | kLive, base::kRelease);
   }
 
@@ -102,13 +101,11 @@ class FiberWord {
     std::uint64_t old = word_.load(base::kRelaxed);
     for (;;) {
       RAMIE_ASSERT((old & kArmed) == 0 && (old & 1U) == 0);  // LIVE or WOKEN
-      if (shield == Shield::no && (old & kAnyCancel & ~known) != 0 && !RAMIE_MUTANT(3))
-        return {false, 0};
+      if (shield == Shield::no && (old & kAnyCancel & ~known) != 0) return {false, 0};
       const std::uint64_t epoch = ((old >> kEpochShift) + 1) & 0xffff'ffffU;
       const std::uint64_t next = (epoch << kEpochShift) | (old & kAnyCancel) | kArmed |
                                  (shield == Shield::yes ? kShielded : 0);
-      const auto order = RAMIE_MUTANT(13) ? base::kAcqRel : base::kSeqCst;
-      if (word_.compare_exchange_weak(old, next, order, base::kRelaxed))
+      if (word_.compare_exchange_weak(old, next, base::kSeqCst, base::kRelaxed))
         return {true, static_cast<std::uint32_t>(epoch)};
     }
   }
@@ -116,7 +113,6 @@ class FiberWord {
   // Closes the wait without parking. True: nobody had claimed it. False: it was claimed, and
   // claimed_by() tells by whom.
   [[nodiscard]] bool disarm() noexcept {
-    if (RAMIE_MUTANT(11)) return word_.store(word_.load() & ~kArmed), true;
     return (word_.fetch_and(~(kArmed | kShielded), base::kAcqRel) & kArmed) != 0;
   }
 
@@ -124,9 +120,7 @@ class FiberWord {
   void clear_scope() noexcept { word_.fetch_and(~kScope, base::kSeqCst); }
 
   // After a park: had the waker left every lock before we went on?
-  bool was_woken() const noexcept {
-    return (word_.load(base::kRelaxed) & kStateMask) == kWoken || RAMIE_MUTANT(12);
-  }
+  bool was_woken() const noexcept { return (word_.load(base::kRelaxed) & kStateMask) == kWoken; }
   bool is_armed() const noexcept { return (word_.load(base::kAcquire) & kArmed) != 0; }
   std::uint8_t claimed_by() const noexcept {
     return static_cast<std::uint8_t>(word_.load(base::kAcquire) >> kClaimShift);
@@ -143,7 +137,7 @@ class FiberWord {
     std::uint64_t old = word_.load(base::kRelaxed);
     for (;;) {
       if ((old & kArmed) == 0) return Claim::lost;
-      if ((old >> kEpochShift) != epoch && !RAMIE_MUTANT(4)) return Claim::lost;
+      if ((old >> kEpochShift) != epoch) return Claim::lost;
       if (try_claim(old, old, by))
         return (old & kStateMask) == kParked ? Claim::won_and_queue : Claim::won;
     }
@@ -155,8 +149,7 @@ class FiberWord {
     std::uint64_t old = word_.load(base::kRelaxed);
     for (;;) {
       if ((old & kStateMask) == kDone) return false;
-      const bool ends_wait = (old & (kArmed | (RAMIE_MUTANT(10) ? 0 : kShielded))) == kArmed;
-      if (RAMIE_MUTANT(9) && !ends_wait) word_.store(old = old | bits, base::kRelease);
+      const bool ends_wait = (old & (kArmed | kShielded)) == kArmed;
       if (ends_wait ? try_claim(old, old | bits, kByCancel)
                     : word_.compare_exchange_weak(old, old | bits, base::kSeqCst, base::kRelaxed))
         return ends_wait && (old & kStateMask) == kParked;
@@ -167,23 +160,19 @@ class FiberWord {
 
   // True: the fiber is PARKED, and is not run until let_go().
   [[nodiscard]] bool try_hold() noexcept {
-    const auto order = RAMIE_MUTANT(13) ? base::kRelaxed : base::kAcquire;
     std::uint64_t old = word_.load(base::kRelaxed);
     while ((old & (kStateMask | kHeld)) == kParked)
-      if (word_.compare_exchange_weak(old, old | kHeld, order, base::kRelaxed)) return true;
+      if (word_.compare_exchange_weak(old, old | kHeld, base::kAcquire, base::kRelaxed))
+        return true;
     return false;
   }
-  void let_go() noexcept {
-    word_.fetch_and(~kHeld, RAMIE_MUTANT(14) ? base::kRelaxed : base::kRelease);
-  }
+  void let_go() noexcept { word_.fetch_and(~kHeld, base::kRelease); }
   // For whoever would run it.
-  bool is_held() const noexcept {
-    return (word_.load(base::kAcquire) & kHeld) != 0 && !RAMIE_MUTANT(15);
-  }
+  bool is_held() const noexcept { return (word_.load(base::kAcquire) & kHeld) != 0; }
 
   // What a timer needs to know before it claims: the open wait's epoch.
   [[nodiscard]] Armed open_wait() const noexcept {
-    const std::uint64_t now = word_.load(RAMIE_MUTANT(14) ? base::kAcquire : base::kSeqCst);
+    const std::uint64_t now = word_.load(base::kSeqCst);
     return {(now & kArmed) != 0, static_cast<std::uint32_t>(now >> kEpochShift)};
   }
 
@@ -217,13 +206,8 @@ class FiberWord {
   // the caller.
   bool try_claim(std::uint64_t& old, std::uint64_t bits, std::uint8_t by) noexcept {
     std::uint64_t next = bits & ~(kArmed | kShielded | kClaimMask);
-    if (RAMIE_MUTANT(16)) next &= ~kHeld;
     next |= std::uint64_t{by} << kClaimShift;
-    if ((old & kStateMask) == kParked && !RAMIE_MUTANT(8)) next = (next & ~kStateMask) | kWoken;
-    if (RAMIE_MUTANT(7)) {
-      word_.store(next, base::kRelease);
-      return true;
-    }
+    if ((old & kStateMask) == kParked) next = (next & ~kStateMask) | kWoken;
     return word_.compare_exchange_weak(old, next, base::kSeqCst, base::kRelaxed);
   }
 

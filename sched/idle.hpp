@@ -39,11 +39,6 @@ class IdleSet {
   }
   // False: a waker chose us meanwhile, and we count as a searcher.
   [[nodiscard]] bool retract(std::size_t worker) noexcept {
-    if (RAMIE_MUTANT(21)) {
-      const std::uint64_t seen = sleeping_[worker / kBits].load(base::kAcquire);
-      sleeping_[worker / kBits].store(seen & ~bit(worker), base::kRelease);
-      return (seen & bit(worker)) != 0;
-    }
     return (sleeping_[worker / kBits].fetch_and(~bit(worker), base::kSeqCst) & bit(worker)) != 0;
   }
 
@@ -70,10 +65,9 @@ class IdleSet {
       std::uint64_t mask = sleeping_[i].load(base::kSeqCst);
       while (mask != 0) {
         const std::uint64_t lowest = mask & (~mask + 1);
-        if (RAMIE_MUTANT(22)) sleeping_[i].store(mask & ~lowest, base::kSeqCst);
-        else mask = sleeping_[i].fetch_and(~lowest, base::kSeqCst);
+        mask = sleeping_[i].fetch_and(~lowest, base::kSeqCst);
         if ((mask & lowest) != 0) {
-          if (!RAMIE_MUTANT(23)) searching_.fetch_add(1, base::kSeqCst);
+          searching_.fetch_add(1, base::kSeqCst);
           return i * kBits + static_cast<std::size_t>(std::countr_zero(lowest));
         }
       }
@@ -101,7 +95,6 @@ class IdleSet {
 
   [[nodiscard]] bool try_watch() noexcept {
     bool expected = false;
-    if (RAMIE_MUTANT(24)) return !watched_.load(base::kRelaxed) && (watched_.store(true), true);
     return !watched_.load(base::kRelaxed) &&
            watched_.compare_exchange_strong(expected, true, base::kSeqCst, base::kRelaxed);
   }
@@ -127,13 +120,10 @@ class Baton {
  public:
   [[nodiscard]] bool try_take() noexcept {
     bool free = false;
-    if (RAMIE_MUTANT(25)) return !taken_.load(base::kAcquire) && (taken_.store(true), true);
     return !taken_.load(base::kRelaxed) &&
            taken_.compare_exchange_strong(free, true, base::kSeqCst, base::kRelaxed);
   }
-  void release() noexcept {
-    taken_.store(false, RAMIE_MUTANT(26) ? base::kRelaxed : base::kSeqCst);
-  }
+  void release() noexcept { taken_.store(false, base::kSeqCst); }
   bool is_taken() const noexcept { return taken_.load(base::kSeqCst); }
 
  private:

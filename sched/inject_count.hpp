@@ -23,25 +23,16 @@ class InjectCount {
   // After the push. False: the injector is closed, the element will not be taken by a worker.
   bool add(std::size_t n) noexcept {
     const auto step = static_cast<std::int64_t>(n) * 2;
-    if (RAMIE_MUTANT(1)) {
-      const std::int64_t seen = word_.load(base::kRelaxed);
-      word_.store(seen + step, base::kRelaxed);
-      return (seen & kClosed) == 0;
-    }
     return (word_.fetch_add(step, base::kSeqCst) & kClosed) == 0;
   }
   void subtract(std::size_t n) noexcept {
     const auto step = static_cast<std::int64_t>(n) * 2;
-    if (RAMIE_MUTANT(2)) return word_.store(word_.load(base::kRelaxed) - step, base::kRelease);
     word_.fetch_sub(step, base::kSeqCst);
   }
   std::int64_t size() const noexcept { return word_.load(base::kSeqCst) >> 1; }
   bool has_work() const noexcept { return size() > 0; }
 
-  void close() noexcept {
-    if (RAMIE_MUTANT(3)) return word_.store(word_.load(base::kRelaxed) | kClosed, base::kRelease);
-    word_.fetch_or(kClosed, base::kSeqCst);
-  }
+  void close() noexcept { word_.fetch_or(kClosed, base::kSeqCst); }
   bool is_closed() const noexcept { return (word_.load(base::kSeqCst) & kClosed) != 0; }
 
  private:

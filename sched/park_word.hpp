@@ -35,7 +35,6 @@ class ParkWord {
   // looks at all queues.
   [[nodiscard]] bool enter(Place place, std::uint32_t shard = 0) noexcept {
     std::uint32_t expected = kEmpty;
-    if (RAMIE_MUTANT(3)) word_.store(expected = place | (shard << kShardShift), base::kSeqCst);
     if (word_.compare_exchange_strong(expected, place | (shard << kShardShift), base::kSeqCst,
                                       base::kAcquire))
       return true;
@@ -44,23 +43,11 @@ class ParkWord {
   }
 
   // Back from sleep, whatever ended it. True: an unpark did.
-  bool leave() noexcept {
-    if (RAMIE_MUTANT(1)) {
-      const bool notified = word_.load(base::kRelaxed) == kNotified;
-      word_.store(kEmpty, base::kRelaxed);
-      return notified;
-    }
-    return word_.exchange(kEmpty, RAMIE_MUTANT(4) ? base::kRelaxed : base::kAcqRel) == kNotified;
-  }
+  bool leave() noexcept { return word_.exchange(kEmpty, base::kAcqRel) == kNotified; }
 
   // The caller wakes the sleeper in the place that this returns.
   [[nodiscard]] Was unpark() noexcept {
-    if (RAMIE_MUTANT(2)) {
-      const std::uint32_t seen = word_.load(base::kAcquire);
-      if (seen == kEmpty) return {kEmpty, 0};
-    }
-    const auto order = RAMIE_MUTANT(5) ? base::kRelaxed : base::kSeqCst;
-    const std::uint32_t old = word_.exchange(kNotified, order);
+    const std::uint32_t old = word_.exchange(kNotified, base::kSeqCst);
     return {static_cast<Place>(old & kPlaceMask), old >> kShardShift};
   }
 

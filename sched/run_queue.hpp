@@ -43,9 +43,9 @@ class RunQueue {
     for (;;) {
       std::uint64_t head = head_.load(base::kAcquire);
       const std::uint32_t tail = tail_.load(base::kRelaxed);
-      if (tail - (RAMIE_MUTANT(6) ? real_of(head) : steal_of(head)) < kCapacity) {
+      if (tail - steal_of(head) < kCapacity) {
         slot(tail).store(element, base::kRelaxed);
-        tail_.store(tail + 1, RAMIE_MUTANT(1) ? base::kRelaxed : base::kRelease);
+        tail_.store(tail + 1, base::kRelease);
         return;
       }
       if (steal_of(head) != real_of(head)) {  // a thief makes room soon; do not wait for it
@@ -63,7 +63,7 @@ class RunQueue {
     const std::uint32_t room = kCapacity - (tail - steal_of(head));
     const auto n = batch.size() < room ? static_cast<std::uint32_t>(batch.size()) : room;
     for (std::uint32_t i = 0; i < n; ++i) slot(tail + i).store(batch[i], base::kRelaxed);
-    tail_.store(tail + n, RAMIE_MUTANT(9) ? base::kRelaxed : base::kRelease);
+    tail_.store(tail + n, base::kRelease);
     return n;
   }
 
@@ -80,7 +80,6 @@ class RunQueue {
       const std::uint32_t real = real_of(head);
       if (real == tail_.load(base::kRelaxed)) return nullptr;
       const std::uint32_t steal = steal_of(head) == real ? real + 1 : steal_of(head);
-      if (RAMIE_MUTANT(4)) head_.store(head = pack(steal, real + 1), base::kRelease);
       if (head_.compare_exchange_weak(head, pack(steal, real + 1), base::kAcqRel, base::kAcquire))
         return slot(real).load(base::kRelaxed);
     }
@@ -100,8 +99,8 @@ class RunQueue {
     for (std::uint32_t i = 0; i + 1 < n; ++i)
       thief.slot(to + i).store(slot(first + i).load(base::kRelaxed), base::kRelaxed);
     T* last = slot(first + n - 1).load(base::kRelaxed);
-    if (!RAMIE_MUTANT(2)) release_claim();
-    if (n > 1) thief.tail_.store(to + n - 1, RAMIE_MUTANT(8) ? base::kRelaxed : base::kRelease);
+    release_claim();
+    if (n > 1) thief.tail_.store(to + n - 1, base::kRelease);
     return last;
   }
 
@@ -131,7 +130,6 @@ class RunQueue {
   // rest over.
   template <class Overflow>
   bool spill_newer_half(std::uint64_t head, std::uint32_t tail, T* element, Overflow&& overflow) {
-    if (RAMIE_MUTANT(5)) head_.store(head = pack(tail, tail), base::kRelease);
     if (!head_.compare_exchange_strong(head, pack(tail, tail), base::kRelease, base::kRelaxed))
       return false;  // a thief was quicker: there is room
     std::array<T*, kMaxBatch> batch;
@@ -148,12 +146,11 @@ class RunQueue {
     for (;;) {
       const std::uint32_t real = real_of(head);
       if (steal_of(head) != real) return 0;
-      const auto order = RAMIE_MUTANT(3) ? base::kRelaxed : base::kAcquire;
-      const std::uint32_t waiting = tail_.load(order) - real;
+      const std::uint32_t waiting = tail_.load(base::kAcquire) - real;
       if (waiting == 0 || waiting > kCapacity) return 0;  // empty, or `head` is stale
       std::uint32_t n = waiting - waiting / 2;
       if (n > limit) n = limit;
-      const std::uint64_t claimed = pack(RAMIE_MUTANT(2) ? real + n : real, real + n);
+      const std::uint64_t claimed = pack(real, real + n);
       if (head_.compare_exchange_weak(head, claimed, base::kAcqRel, base::kAcquire)) {
         first = real;
         return n;
@@ -165,7 +162,6 @@ class RunQueue {
     std::uint64_t head = head_.load(base::kAcquire);
     for (;;) {  // the owner may pop meanwhile
       const std::uint64_t released = pack(real_of(head), real_of(head));
-      if (RAMIE_MUTANT(7)) return head_.store(released, base::kRelease);
       if (head_.compare_exchange_weak(head, released, base::kAcqRel, base::kAcquire)) return;
     }
   }

@@ -19,9 +19,8 @@ base::Nanos Scheduler::bound_by_timers(Shard& shard, base::Nanos bound) noexcept
   Tick due = kNoTick;
   do {
     due = timers_.next();
-    shard.sleeps_until.store(std::max<Tick>(due, 1),
-                             RAMIE_MUTANT(262) ? base::kRelaxed : base::kSeqCst);
-  } while (timers_.next() < due && !RAMIE_MUTANT(261));
+    shard.sleeps_until.store(std::max<Tick>(due, 1), base::kSeqCst);
+  } while (timers_.next() < due);
   if (due == kNoTick) return bound;
   const base::Nanos left = std::max(timers_.to_instant(due) - base::now(), base::Nanos(0));
   return bound.count() < 0 ? left : std::min(left, bound);
@@ -34,7 +33,7 @@ void Scheduler::notify_timer(Tick due) noexcept {
   for (const auto& shard : shards_) {
     const Tick until = shard->sleeps_until.load(base::kSeqCst);
     if (until == 0) continue;
-    if (until <= due || RAMIE_MUTANT(263)) return;
+    if (until <= due) return;
     too_late = shard.get();
   }
   if (too_late != nullptr) too_late->driver->unpark();
@@ -80,9 +79,9 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
     spawned_outside_.fetch_add(1, base::kSeqCst);
     blocks_outside_.fetch_add(1, base::kRelaxed);
   }
-  fiber->references.store(2, RAMIE_MUTANT(324) ? base::kRelaxed : base::kSeqCst);
+  fiber->references.store(2, base::kSeqCst);
   // Step 1 walks the blocks after it has set the flag: either it sees ours, or we see the flag.
-  if (RAMIE_MUTANT(323) || !is_shutting_down()) return fiber;
+  if (!is_shutting_down()) return fiber;
   if (worker != nullptr) {  // its fiber is alive, so the workers are
     (void)fiber->word.request(FiberWord::kShutdown);
     return fiber;
@@ -112,14 +111,7 @@ void Scheduler::recycle(Fiber& fiber) noexcept {
   FiberList one;
   one.push_back(fiber);
   slab_.deposit(one);
-  if (RAMIE_MUTANT(321)) {
-    const std::int64_t left = blocks_outside_.load(base::kAcquire) - 1;
-    blocks_outside_.store(left, base::kRelease);
-    if (left == 0) delete this;
-    return;
-  }
-  const auto order = RAMIE_MUTANT(322) ? base::kRelaxed : base::kAcqRel;
-  if (blocks_outside_.fetch_sub(1, order) == 1) delete this;
+  if (blocks_outside_.fetch_sub(1, base::kAcqRel) == 1) delete this;
 }
 
 // All workers have ended: their counts stand still.

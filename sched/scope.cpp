@@ -39,7 +39,7 @@ void ScopeCore::adopt(Fiber& child) noexcept {
     size_.fetch_add(1, base::kRelaxed);
     is_canceled = is_canceled_;
   }
-  if (is_canceled && !RAMIE_MUTANT(224)) (void)child.word.request(FiberWord::kCancel);
+  if (is_canceled) (void)child.word.request(FiberWord::kCancel);
 }
 
 void ScopeCore::child_returned(Fiber& child) noexcept {
@@ -56,18 +56,16 @@ void ScopeCore::child_returned(Fiber& child) noexcept {
     child.outcome.store(detail::Outcome::none, base::kRelaxed);
     is_canceled_ = true;
     for (Fiber* other = children_.front(); other != nullptr; other = children_.next(*other))
-      if (other != &child && !RAMIE_MUTANT(226)) wakes.request(*other, FiberWord::kCancel);
+      if (other != &child) wakes.request(*other, FiberWord::kCancel);
   }
   wakes.fire();
 }
 
 void ScopeCore::child_ended(Fiber& child) noexcept {
   WakeList wakes;
-  if (RAMIE_MUTANT(221)) size_.fetch_sub(1, base::kAcqRel);
   mutex_.lock();
   children_.erase(child);
-  const std::size_t before = RAMIE_MUTANT(221) ? 1 : size_.fetch_sub(1, base::kAcqRel);
-  if (before == 1 && !RAMIE_MUTANT(222))
+  if (size_.fetch_sub(1, base::kAcqRel) == 1)
     while (Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);  // one: the owner
   mutex_.unlock();
   wakes.fire();
@@ -78,7 +76,7 @@ void ScopeCore::cancel() noexcept {
   WakeList wakes;
   {
     const std::lock_guard lock(mutex_);
-    is_canceled_ = !RAMIE_MUTANT(225);
+    is_canceled_ = true;
     for (Fiber* child = children_.front(); child != nullptr; child = children_.next(*child))
       wakes.request(*child, FiberWord::kCancel);
   }
@@ -185,9 +183,7 @@ Scope::~Scope() {
   if (std::uncaught_exceptions() > unwinding_) core_->cancel();
   if (!core_->join(sched::FiberWord::Shield::no)) {
     core_->cancel();
-    if (RAMIE_MUTANT(227)) {
-      (void)core_->join(sched::FiberWord::Shield::no);
-    } else if (!core_->await_canceled("the end of a Scope", false)) {
+    if (!core_->await_canceled("the end of a Scope", false)) {
       (void)core_.release();  // the children know it for ever
       return;
     }

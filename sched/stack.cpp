@@ -226,7 +226,7 @@ void StackPool::give_back(Stack* stack) noexcept {
 }
 
 Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
-  if (!RAMIE_MUTANT(311)) mutex_.lock();
+  const std::lock_guard lock(mutex_);
   Stack* chain = nullptr;
   for (got = 0; got < count && depot_ != nullptr; ++got) {
     Stack* stack = depot_;
@@ -235,7 +235,6 @@ Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
     chain = stack;
   }
   depot_size_ = depot_size_ - got;
-  if (!RAMIE_MUTANT(311)) mutex_.unlock();
   return chain;
 }
 
@@ -252,7 +251,7 @@ void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
     (void)sys::advise(low, stack->guard_ + stack->size_ / kPage * kPage, MADV_DONTNEED);
   }
   mutex_.lock();
-  if (!RAMIE_MUTANT(312)) last->next_ = depot_;
+  last->next_ = depot_;
   depot_ = chain;
   depot_size_ = depot_size_ + count;
   mutex_.unlock();
@@ -275,7 +274,7 @@ StackCache::~StackCache() {
   flush();
   const std::lock_guard lock(pool_.mutex_);
   pool_.caches_.erase(*this);
-  if (!RAMIE_MUTANT(313)) pool_.taken_.fetch_add(lent_.load(base::kRelaxed), base::kRelaxed);
+  pool_.taken_.fetch_add(lent_.load(base::kRelaxed), base::kRelaxed);
 }
 
 Stack* StackCache::take(std::size_t size, int& error) noexcept {

@@ -103,13 +103,13 @@ bool Wait::arm_timer() noexcept {
   TimerEntry& entry = self.timer;
   TimerSet& timers = self.scheduler->timers();
   const Tick due = timers.to_tick_up(deadline_);
-  if (entry.due.load(RAMIE_MUTANT(182) ? base::kAcquire : base::kSeqCst) <= due) return true;
+  if (entry.due.load(base::kSeqCst) <= due) return true;
   if (deadline_ <= base::now()) return false;
   TimerWheel& wheel = timers.wheel(self.worker.load(base::kRelaxed)->index());
   // The last wheel may be firing the entry now, and put it back: it is ours after remove(), which
   // takes that wheel's lock, whatever `due` says. insert() does the same for its own wheel.
   TimerWheel* last = entry.wheel.load(base::kRelaxed);
-  if (last != nullptr && last != &wheel && !RAMIE_MUTANT(246)) last->remove(entry);
+  if (last != nullptr && last != &wheel) last->remove(entry);
   if (wheel.insert(entry, due)) self.scheduler->notify_timer(due);
   return true;
 }
@@ -136,8 +136,7 @@ std::uint8_t Wait::park() noexcept {
 // We are our own waker.
 bool Wait::end_thread_wait() noexcept {
   FiberWord& word = sleeper_.word;
-  if (word.claim(epoch_, FiberWord::kByTimer) == FiberWord::Claim::lost && !RAMIE_MUTANT(437))
-    return false;
+  if (word.claim(epoch_, FiberWord::kByTimer) == FiberWord::Claim::lost) return false;
   on_thread_started();
   word.start();
   return true;
@@ -149,7 +148,7 @@ void Wait::park_thread() noexcept {
   threads_in_waits.fetch_add(1, base::kRelaxed);
   for (;;) {  // until WakeList::fire() has started us
     const std::uint32_t value = word.futex_value();
-    if (word.state() == FiberWord::kLive || (RAMIE_MUTANT(181) && !word.is_armed())) break;
+    if (word.state() == FiberWord::kLive) break;
     base::Nanos limit(base::kTsanNap);
     if (own_deadline_ != base::kNever) {
       const base::Nanos left = own_deadline_ - base::now();

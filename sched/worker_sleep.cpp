@@ -85,7 +85,7 @@ void Worker::sleep() noexcept {
                             scheduler_.idle_.sleepers() < scheduler_.workers();
   FiberList out;
   bool was_notified = false;
-  if (has_inflight() && !RAMIE_MUTANT(397)) was_notified = sleep_in_site(bound, out);
+  if (has_inflight()) was_notified = sleep_in_site(bound, out);
   else if (leaves_baton) was_notified = sleep_on_futex(bound);
   else if (Shard* shard = scheduler_.take_baton(index_))
     was_notified = sleep_in_driver(*shard, bound, out);
@@ -169,16 +169,16 @@ bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
   ParkSite* site = site_.load(base::kRelaxed);
   Shard* shard = scheduler_.take_baton(index_);
   bool was_notified = true;
-  if (park_word_.enter(ParkWord::kRing) || RAMIE_MUTANT(399)) {
+  if (park_word_.enter(ParkWord::kRing)) {
     if (shard == nullptr) {
       site->park(bound, -1);
     } else {
       const int poll_fd = shard->driver->poll_fd();
       bound = look_at_other_shards(bound, out);
       site->park(scheduler_.bound_by_timers(*shard, bound), poll_fd);
-      if (!RAMIE_MUTANT(396)) site->reap(out);
+      site->reap(out);
       shard->sleeps_until.store(0, base::kSeqCst);
-      if (!site->is_quiet(poll_fd) && !RAMIE_MUTANT(400)) {
+      if (!site->is_quiet(poll_fd)) {
         metrics_.polls.add();
         shard->driver->turn(base::Nanos(0), out);
       }
@@ -186,7 +186,7 @@ bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
     was_notified = park_word_.leave();
   }
   come_back();
-  if (!RAMIE_MUTANT(396)) site->reap(out);
+  site->reap(out);
   if (shard != nullptr) release_baton(*shard, out);
   return was_notified;
 }
@@ -251,9 +251,7 @@ void Worker::unpark() noexcept {
     case ParkWord::kEmpty:
     case ParkWord::kNotified: return;
     case ParkWord::kFutex: base::sys::futex_wake(park_word_.futex(), 1); return;
-    case ParkWord::kRing:
-      if (!RAMIE_MUTANT(398)) site_.load(base::kAcquire)->unpark_from_any_thread();
-      return;
+    case ParkWord::kRing: site_.load(base::kAcquire)->unpark_from_any_thread(); return;
     case ParkWord::kEpoll: scheduler_.shards_[was.shard]->driver->unpark(); return;
   }
 }

@@ -9,7 +9,7 @@
 
 #include "tests/model/atomic.hpp"
 
-#define RAMIE_MUTANT(n) (::ramie::model::mutant == (n))
+#define RAMIE_MUTANT(n) (::ramie::model::is_mutant(n))
 
 namespace ramie {
 inline namespace v0 {

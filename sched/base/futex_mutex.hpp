@@ -33,9 +33,8 @@ class FutexMutex {
   }
   void unlock() noexcept {
     const void* address = &word_;
-    const std::uint32_t old = word_.exchange(0, RAMIE_MUTANT(341) ? kRelaxed : kRelease);
-    if (RAMIE_MUTANT(342)) (void)word_.load(kRelaxed);
-    if (old == 2 && !RAMIE_MUTANT(343)) sys::futex_wake(address, 1);
+    const std::uint32_t old = word_.exchange(0, kRelease);
+    if (old == 2) sys::futex_wake(address, 1);
   }
 
  private:
@@ -47,8 +46,7 @@ class FutexMutex {
         return;
       cpu_pause();
     }
-    const auto order = RAMIE_MUTANT(344) ? kRelaxed : kAcquire;
-    while (word_.exchange(RAMIE_MUTANT(345) ? 1 : 2, order) != 0)
+    while (word_.exchange(2, kAcquire) != 0)
       (void)sys::futex_wait(&word_, 2, std::chrono::nanoseconds(-1));
   }
 

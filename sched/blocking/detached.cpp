@@ -29,7 +29,7 @@ Result<void> DetachedCalls::perform(DetachedCall& call) noexcept {
   if (auto entered = wait.enter(); !entered) return entered;
   if (const std::error_code refused = submit(call)) return failure(refused);
   auto ended = wait.run_entered(call.mutex_, call.waiters_, [&] { return bool{call.is_done_}; });
-  if (!ended && !RAMIE_MUTANT(438)) withdraw(call);
+  if (!ended) withdraw(call);
   return ended;
 }
 
@@ -83,8 +83,7 @@ void DetachedCalls::finish(DetachedCall& call) noexcept {
   WakeList wakes;
   const std::lock_guard lock(call.mutex_);
   call.is_done_ = true;
-  while (Waiter* waiter = call.waiters_.pop_front())
-    if (!RAMIE_MUTANT(441)) (void)wakes.claim(*waiter);
+  while (Waiter* waiter = call.waiters_.pop_front()) (void)wakes.claim(*waiter);
 }
 
 void DetachedCalls::run() noexcept {
@@ -104,7 +103,6 @@ void DetachedCalls::run() noexcept {
       const base::Instant until = base::saturating_add(base::now(), keep_alive_);
       is_over = call_came_.wait_until(lock, until) == std::cv_status::timeout;
       --idle_;
-      if (is_over && RAMIE_MUTANT(442)) break;
     }
   }
   --threads_;

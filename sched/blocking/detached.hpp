@@ -57,8 +57,7 @@ class DetachedCall : public base::Link {
   friend class DetachedCalls;
   void retain() noexcept { references_.fetch_add(1, base::kRelaxed); }
   void release() noexcept {
-    const auto order = RAMIE_MUTANT(440) ? base::kRelaxed : base::kAcqRel;
-    if (references_.fetch_sub(1, order) == 1) delete this;
+    if (references_.fetch_sub(1, base::kAcqRel) == 1) delete this;
   }
 
   base::Atomic<std::uint32_t> references_{1};

@@ -72,13 +72,13 @@ void BlockingPool::submit(Fiber& job) noexcept {
   job.waits_for.store(WaitKind::blocking, base::kRelaxed);
   {
     const std::lock_guard lock(mutex_);
-    if (is_shut_down_ && !RAMIE_MUTANT(294)) {
+    if (is_shut_down_) {
       // No error: it ends as those that were queued a moment ago.
     } else if (idle_ > 0) {
       jobs_.push_back(job);
-      if (!RAMIE_MUTANT(291)) --idle_;
+      --idle_;
       ++promised_;
-      if (!RAMIE_MUTANT(293)) job_came_.notify_one();
+      job_came_.notify_one();
       return;
     } else if (threads_.size() < max_threads_ && !start_thread() && threads_.empty()) {
       error = std::make_error_code(std::errc::resource_unavailable_try_again);
@@ -97,9 +97,7 @@ void BlockingPool::cancel(Fiber& job) noexcept {
   }
   {
     const std::lock_guard lock(mutex_);
-    const bool was_queued = jobs_.erase(job);
-    if (!was_queued && !RAMIE_MUTANT(430)) return;
-    if (RAMIE_MUTANT(431)) jobs_.push_back(job);
+    if (!jobs_.erase(job)) return;
     job.waits_for.store(WaitKind::none, base::kRelaxed);
   }
   const base::TsanInternal internal;
@@ -122,9 +120,7 @@ Fiber* BlockingPool::wait_for_job(std::unique_lock<base::ThreadMutex>& lock) {
   const base::Instant until = base::saturating_add(base::now(), keep_alive_);
   for (;;) {
     const bool has_timed_out = job_came_.wait_until(lock, until) == std::cv_status::timeout;
-    if (RAMIE_MUTANT(292) && has_timed_out) return nullptr;
     if (promised_ > 0) {
-      if (RAMIE_MUTANT(291)) --idle_;
       --promised_;
       if (Fiber* job = take_job()) return job;
       if (is_shut_down_) return nullptr;
@@ -151,7 +147,7 @@ void BlockingPool::run(Threads::iterator self) noexcept {
   // Whoever ended before us is joined by us: no thread is left unjoined, and nobody waits for
   // itself.
   Threads before;
-  if (has_left_threads_ && !RAMIE_MUTANT(432)) {
+  if (has_left_threads_) {
     threads_.erase(self);
   } else {
     before.splice(before.begin(), gone_);
@@ -201,10 +197,9 @@ void BlockingPool::cancel_queued() noexcept {
     const std::lock_guard lock(mutex_);
     is_shut_down_ = true;
     while (Fiber* job = jobs_.pop_front()) unrun.push_back(*job);
-    if (!RAMIE_MUTANT(296)) job_came_.notify_all();
+    job_came_.notify_all();
   }
-  while (Fiber* job = unrun.pop_front())
-    if (!RAMIE_MUTANT(295)) end_unrun(*job, {});
+  while (Fiber* job = unrun.pop_front()) end_unrun(*job, {});
 }
 
 bool BlockingPool::shut_down(base::Instant deadline) noexcept {
@@ -215,7 +210,7 @@ bool BlockingPool::shut_down(base::Instant deadline) noexcept {
   if (!has_ended && deadline != base::kNever)
     has_ended = thread_ended_.wait_until(lock, deadline, all_gone);
   // Without a job a thread only has to wake up and go: that takes no deadline.
-  if (!has_ended && ((running() == 0 && !RAMIE_MUTANT(433)) || deadline == base::kNever)) {
+  if (!has_ended && (running() == 0 || deadline == base::kNever)) {
     thread_ended_.wait(lock, all_gone);
     has_ended = true;
   }

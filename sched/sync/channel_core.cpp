@@ -55,9 +55,8 @@ void ChannelCore::clear_line_if_empty() noexcept {
 
 // Under the senders' lock. False: both words say that somebody stands in line.
 bool ChannelCore::take_permit_or_queue(bool& is_closed) noexcept {
-  if (!RAMIE_MUTANT(162)) tail_.fetch_or(kLine, base::kAcqRel);
-  const std::uint64_t head =
-      RAMIE_MUTANT(161) ? head_.load(base::kAcquire) : head_.fetch_or(kSendersWait, base::kAcqRel);
+  tail_.fetch_or(kLine, base::kAcqRel);
+  const std::uint64_t head = head_.fetch_or(kSendersWait, base::kAcqRel);
   const std::uint64_t tail = tail_.load(base::kAcquire);  // from now on nobody but us adds to it
   is_closed = (tail & kClosed) != 0;
   const bool is_first = Line::of(senders_line_).waiters.is_empty();
@@ -106,7 +105,7 @@ ChannelCore::Place ChannelCore::use_permit() noexcept {
       return {Claim::closed, 0};
     }
     const std::uint64_t next = (tail - kPermitUnit + kTailUnit) & ~kReceiverWaits;
-    const bool wakes = (tail & kReceiverWaits) != 0 && !RAMIE_MUTANT(164);
+    const bool wakes = (tail & kReceiverWaits) != 0;
     if (tail_.compare_exchange_weak(tail, next, base::kAcqRel, base::kAcquire))
       return {wakes ? Claim::claimed_wake : Claim::claimed, position_of(tail)};
   }
@@ -114,7 +113,7 @@ ChannelCore::Place ChannelCore::use_permit() noexcept {
 
 void ChannelCore::give_permit_back() noexcept {
   const std::uint64_t old = tail_.fetch_sub(kPermitUnit, base::kAcqRel);
-  if ((old & kLine) != 0 && !RAMIE_MUTANT(165)) let_senders_in();
+  if ((old & kLine) != 0) let_senders_in();
   // It may have been what a closed channel still waited for.
   if ((old & (kClosed | kReceiverWaits)) == (kClosed | kReceiverWaits)) wake_receiver();
 }
@@ -137,20 +136,18 @@ bool ChannelCore::drop_sender() noexcept {
 
 void ChannelCore::add_flags(std::uint64_t flags) noexcept {
   const std::uint64_t old = tail_.fetch_or(flags, base::kAcqRel);
-  if ((old & kReceiverWaits) != 0 && !RAMIE_MUTANT(167)) wake_receiver();
+  if ((old & kReceiverWaits) != 0) wake_receiver();
 }
 
 // Nothing is there and nothing will come.
 bool ChannelCore::has_ended(std::uint64_t tail) const noexcept {
   if (position_of(tail) != next_) return false;
-  const bool waits_for_permits = permits_of(tail) != 0 && !RAMIE_MUTANT(169);
-  return (tail & kNoSenders) != 0 || ((tail & kClosed) != 0 && !waits_for_permits);
+  return (tail & kNoSenders) != 0 || ((tail & kClosed) != 0 && permits_of(tail) == 0);
 }
 
 // Under the receiver's lock. False: RECEIVER_WAITS is on.
 bool ChannelCore::is_value_or_end() noexcept {
   std::uint64_t tail = tail_.load(base::kAcquire);
-  if (RAMIE_MUTANT(163)) return tail_.fetch_or(kReceiverWaits, base::kAcqRel), false;
   do {
     if (position_of(tail) != next_ || has_ended(tail)) return true;
   } while (
@@ -200,12 +197,12 @@ void ChannelCore::close() noexcept {
   {
     Line& senders = Line::of(senders_line_);
     const std::lock_guard lock(senders.mutex);
-    if (!RAMIE_MUTANT(166)) senders.serve_all(wakes, Line::kClosed, Line::kPassedOver);
+    senders.serve_all(wakes, Line::kClosed, Line::kPassedOver);
     clear_line_if_empty();
   }
   Line& watchers = Line::of(closed_line_);
   const std::lock_guard lock(watchers.mutex);
-  if (!RAMIE_MUTANT(170)) watchers.serve_all(wakes, Line::kServed, Line::kTold);
+  watchers.serve_all(wakes, Line::kServed, Line::kTold);
 }
 
 void ChannelCore::begin_drop() noexcept {

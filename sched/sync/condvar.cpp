@@ -16,13 +16,10 @@ Result<void> Condvar::wait(std::unique_lock<Mutex>& lock) noexcept {
   sched::Wait wait(sched::WaitKind::condvar, this);
   if (auto entered = wait.enter(); !entered) return entered;
   const auto announce = [&] {
-    if (!RAMIE_MUTANT(141)) has_waiters_.store(true, base::kRelease);
+    has_waiters_.store(true, base::kRelease);
     return false;
   };
-  const auto on_linked = [&] {
-    lock.unlock();
-    if (RAMIE_MUTANT(141)) has_waiters_.store(true, base::kRelease);
-  };
+  const auto on_linked = [&] { lock.unlock(); };
   auto by = Line::of(line_).wait(wait, announce, on_linked);
   if (!lock.owns_lock()) lock.lock();
   if (!by) return failure(by.error());
@@ -33,8 +30,8 @@ void Condvar::notify_one_slow() noexcept {
   Line& line = Line::of(line_);
   sched::WakeList wakes;
   const std::lock_guard lock(line.mutex);
-  (void)line.serve_one(wakes, Line::kServed, RAMIE_MUTANT(143) ? Line::kNone : Line::kTold);
-  if (line.waiters.is_empty() || RAMIE_MUTANT(142)) has_waiters_.store(false, base::kRelaxed);
+  (void)line.serve_one(wakes, Line::kServed, Line::kTold);
+  if (line.waiters.is_empty()) has_waiters_.store(false, base::kRelaxed);
 }
 
 void Condvar::notify_all_slow() noexcept {

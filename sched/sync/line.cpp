@@ -15,11 +15,9 @@ void Line::make(detail::WaitLine& storage) noexcept {
   static_assert(alignof(Line) <= alignof(void*));
   std::uint32_t made = detail::WaitLine::kNot;
   if (storage.made_.compare_exchange_strong(made, detail::WaitLine::kBeing, base::kAcquire,
-                                            base::kAcquire) ||
-      RAMIE_MUTANT(106)) {
+                                            base::kAcquire)) {
     ::new (storage.space_) Line;
-    storage.made_.store(detail::WaitLine::kDone,
-                        RAMIE_MUTANT(105) ? base::kRelaxed : base::kRelease);
+    storage.made_.store(detail::WaitLine::kDone, base::kRelease);
     return;
   }
   while (storage.made_.load(base::kAcquire) != detail::WaitLine::kDone) base::yield_thread();

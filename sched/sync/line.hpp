@@ -54,7 +54,7 @@ class Line {
   }
   // `waiter` was popped, or is unlinked now if it was claimed.
   bool serve(WakeList& wakes, Waiter& waiter, std::uint8_t by, Mark mark) noexcept {
-    if (wakes.claim(*waiter.sleeper, waiter.epoch, by) || RAMIE_MUTANT(104)) return true;
+    if (wakes.claim(*waiter.sleeper, waiter.epoch, by)) return true;
     waiter.interest = mark;
     return false;
   }
@@ -75,8 +75,7 @@ class Line {
       {
         const std::lock_guard lock(mutex);
         if (waiter.interest == kTold) return kServed;
-        const bool was_passed_over = waiter.interest == kPassedOver && !RAMIE_MUTANT(103);
-        const bool looks = !waiter.is_linked() || was_passed_over;
+        const bool looks = !waiter.is_linked() || waiter.interest == kPassedOver;
         if (looks && is_ready()) {
           if (waiter.is_linked()) waiters.erase(waiter);
           return kReady;
@@ -88,7 +87,7 @@ class Line {
         if (!std::exchange(was_linked, true)) on_linked();
         const std::uint8_t by = wait.park();
         if (by < FiberWord::kByTimer) {
-          if (!wait.waker_is_out() && !RAMIE_MUTANT(101)) const std::lock_guard until_it_is(mutex);
+          if (!wait.waker_is_out()) const std::lock_guard until_it_is(mutex);
           return by;
         }
       }

@@ -40,12 +40,11 @@ bool Mutex::take_or_queue(bool& is_woken) noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
   for (;;) {
     const bool is_held = (state & kLocked) != 0;
-    std::uint32_t next = is_woken && !RAMIE_MUTANT(131) ? state & ~kWoken : state;
+    std::uint32_t next = is_woken ? state & ~kWoken : state;
     if (!is_held) next |= kLocked;
-    else if (!RAMIE_MUTANT(139)) next |= kWaiters;
-    if (is_held && is_woken && !RAMIE_MUTANT(133)) next |= kHandOff;
-    const auto order = RAMIE_MUTANT(135) ? base::kRelaxed : base::kAcqRel;
-    if (!state_.compare_exchange_weak(state, next, order, base::kRelaxed)) continue;
+    else next |= kWaiters;
+    if (is_held && is_woken) next |= kHandOff;
+    if (!state_.compare_exchange_weak(state, next, base::kAcqRel, base::kRelaxed)) continue;
     is_woken = false;
     return !is_held;
   }
@@ -95,12 +94,10 @@ void Mutex::unlock_slow() noexcept {
   for (;;) {
     RAMIE_CHECK((state & kLocked) != 0,
                 "unlock() of a Mutex that nobody holds: was it unlocked twice, or never locked?");
-    const bool wakes_nobody = (state & kWaiters) == 0 || RAMIE_MUTANT(137);
-    if (wakes_nobody || (state & (kWoken | kHandOff)) == kWoken) {
-      const auto order = RAMIE_MUTANT(136) ? base::kRelaxed : base::kRelease;
-      if (!state_.compare_exchange_weak(state, state & ~kLocked, order, base::kRelaxed)) continue;
-      if (RAMIE_MUTANT(138)) (void)state_.load(base::kRelaxed);
-      return;
+    if ((state & kWaiters) == 0 || (state & (kWoken | kHandOff)) == kWoken) {
+      if (state_.compare_exchange_weak(state, state & ~kLocked, base::kRelease, base::kRelaxed))
+        return;
+      continue;
     }
     if (wake_first()) return;
     state = state_.load(base::kRelaxed);
@@ -121,9 +118,8 @@ bool Mutex::wake_first() noexcept {
       state_.fetch_or(kWoken, base::kRelaxed);
       off |= kLocked;
     }
-    state_.fetch_and(~off, RAMIE_MUTANT(136) ? base::kRelaxed : base::kRelease);
-    if (RAMIE_MUTANT(134)) wakes.fire();
-    if (!is_served) return RAMIE_MUTANT(132);
+    state_.fetch_and(~off, base::kRelease);
+    if (!is_served) return false;
   }
   wakes.fire();
   return true;

@@ -14,10 +14,8 @@ bool Notify::take_or_queue() noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
   for (;;) {
     const bool is_stored = state == kStored;
-    const std::uint32_t next = is_stored || RAMIE_MUTANT(114) ? kEmpty : kWaiting;
-    const auto order = RAMIE_MUTANT(113) ? base::kRelaxed : base::kAcqRel;
-    if (state_.compare_exchange_weak(state, next, order, base::kRelaxed))
-      return is_stored;
+    const std::uint32_t next = is_stored ? kEmpty : kWaiting;
+    if (state_.compare_exchange_weak(state, next, base::kAcqRel, base::kRelaxed)) return is_stored;
   }
 }
 
@@ -25,9 +23,9 @@ Result<void> Notify::wait() noexcept {
   sched::Wait wait(sched::WaitKind::notify, this);
   if (auto entered = wait.enter(); !entered) return entered;
   std::uint32_t stored = kStored;
-  const auto order = RAMIE_MUTANT(113) ? base::kRelaxed : base::kAcqRel;
   if (state_.load(base::kRelaxed) == kStored &&
-      state_.compare_exchange_strong(stored, kEmpty, order, base::kRelaxed)) return {};
+      state_.compare_exchange_strong(stored, kEmpty, base::kAcqRel, base::kRelaxed))
+    return {};
   Line& line = Line::of(line_);
   auto by = line.wait(wait, [this] { return take_or_queue(); });
   if (by) return {};
@@ -49,10 +47,9 @@ void Notify::notify_one() noexcept {
     sched::WakeList wakes;
     const std::lock_guard lock(line.mutex);
     const bool is_served = line.serve_one(wakes);
-    const bool stores = RAMIE_MUTANT(111) && !is_served;
     if (line.waiters.is_empty() && state_.load(base::kRelaxed) == kWaiting)
-      state_.store(stores ? kStored : kEmpty, base::kRelease);
-    if (is_served || stores || RAMIE_MUTANT(112)) return;
+      state_.store(kEmpty, base::kRelease);
+    if (is_served) return;
     state = kEmpty;
   }
 }
@@ -62,7 +59,7 @@ void Notify::notify_all() noexcept {
   Line& line = Line::of(line_);
   sched::WakeList wakes;
   const std::lock_guard lock(line.mutex);
-  line.serve_all(wakes, Line::kServed, RAMIE_MUTANT(115) ? Line::kNone : Line::kTold);
+  line.serve_all(wakes, Line::kServed, Line::kTold);
   std::uint32_t waiting = kWaiting;
   state_.compare_exchange_strong(waiting, kEmpty, base::kAcqRel, base::kRelaxed);
 }

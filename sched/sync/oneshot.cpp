@@ -13,22 +13,20 @@ using sched::Line;
 bool Core::begin_send() noexcept {
   std::uint32_t state = state_.load(base::kAcquire);
   while ((state & kClosed) == 0) {
-    const std::uint32_t next = RAMIE_MUTANT(151) ? state : state | kSending;
-    if (RAMIE_MUTANT(156)) return state_.store(next, base::kRelease), true;
-    if (state_.compare_exchange_weak(state, next, base::kAcqRel, base::kAcquire)) return true;
+    if (state_.compare_exchange_weak(state, state | kSending, base::kAcqRel, base::kAcquire))
+      return true;
   }
   return false;
 }
 
 void Core::end_send(std::uint32_t bits) noexcept {
-  const auto order = RAMIE_MUTANT(152) ? base::kRelaxed : base::kAcqRel;
-  const std::uint32_t old = state_.fetch_or(bits, order);
-  if ((old & kReceiverWaits) != 0 && !RAMIE_MUTANT(153)) wake(receiver_);
+  const std::uint32_t old = state_.fetch_or(bits, base::kAcqRel);
+  if ((old & kReceiverWaits) != 0) wake(receiver_);
 }
 
 void Core::close() noexcept {
   const std::uint32_t old = state_.fetch_or(kClosed, base::kAcqRel);
-  if ((old & kSenderWaits) != 0 && !RAMIE_MUTANT(157)) wake(sender_);
+  if ((old & kSenderWaits) != 0) wake(sender_);
 }
 
 void Core::wake(ramie::detail::WaitLine& storage) noexcept {
@@ -44,13 +42,11 @@ void Core::wake(ramie::detail::WaitLine& storage) noexcept {
 namespace {
 
 // Waits until one of `bits` is on; `announce` is on meanwhile.
-Result<void> wait_for(ramie::detail::Atomic<std::uint32_t>& state,
-                      ramie::detail::WaitLine& storage, const void* object, std::uint32_t bits,
-                      std::uint32_t announce) noexcept {
+Result<void> wait_for(ramie::detail::Atomic<std::uint32_t>& state, ramie::detail::WaitLine& storage,
+                      const void* object, std::uint32_t bits, std::uint32_t announce) noexcept {
   sched::Wait wait(sched::WaitKind::channel, object);
   if (auto entered = wait.enter(); !entered) return entered;
   if ((state.load(base::kAcquire) & bits) != 0) return {};
-  if (RAMIE_MUTANT(155)) announce = 0;
   auto by = Line::of(storage).wait(
       wait, [&] { return (state.fetch_or(announce, base::kAcqRel) & bits) != 0; });
   state.fetch_and(~announce, base::kRelaxed);

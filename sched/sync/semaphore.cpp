@@ -14,15 +14,13 @@ namespace sync {
 using sched::Line;
 
 Semaphore::Taken Semaphore::take(std::uint64_t n) noexcept {
-  std::uint64_t word = word_.load(RAMIE_MUTANT(125) ? base::kRelaxed : base::kAcquire);
+  std::uint64_t word = word_.load(base::kAcquire);
   for (;;) {
     if ((word & kClosed) != 0) return Taken::closed;
-    if ((word & kWaiters) != 0 && !RAMIE_MUTANT(122)) return Taken::line;
+    if ((word & kWaiters) != 0) return Taken::line;
     if ((word >> kShift) < n) return Taken::no;
     const std::uint64_t next = word - (n << kShift);
-    const auto order = RAMIE_MUTANT(125) ? base::kRelaxed : base::kAcquire;
-    if (RAMIE_MUTANT(128)) return word_.store(next, base::kRelease), Taken::yes;
-    if (word_.compare_exchange_weak(word, next, order, order)) return Taken::yes;
+    if (word_.compare_exchange_weak(word, next, base::kAcquire, base::kAcquire)) return Taken::yes;
   }
 }
 
@@ -53,12 +51,11 @@ Result<void> Semaphore::acquire(sched::Wait& wait, std::uint64_t n) noexcept {
     bool has_stood = false;  // asked again after that: we were first, and have been passed over
     const auto is_ready = [&] { return (taken = take_or_queue(n, has_stood)) != Taken::no; };
     auto by = Line::of(line_).wait(wait, is_ready, [&] { has_stood = true; }, n);
-    if ((!by || (*by == Line::kReady && has_stood)) && !RAMIE_MUTANT(123)) serve(0);
+    if (!by || (*by == Line::kReady && has_stood)) serve(0);
     if (!by) return failure(by.error());
     if (*by != Line::kReady) taken = *by == Line::kClosed ? Taken::closed : Taken::yes;
   }
   if (taken == Taken::yes) return {};
-  if (RAMIE_MUTANT(129)) return failure(errc::closed);
   const std::lock_guard lock(Line::of(line_).mutex);  // close() is out
   return failure(errc::closed);
 }
@@ -75,8 +72,8 @@ void Semaphore::release(std::uint64_t n) noexcept {
   std::uint64_t word = word_.load(base::kRelaxed);
   while ((word & kWaiters) == 0) {
     RAMIE_CHECK(n <= kMaxPermits - (word >> kShift), "a Semaphore got more than 2^61 - 1 permits");
-    const auto order = RAMIE_MUTANT(127) ? base::kRelaxed : base::kRelease;
-    if (word_.compare_exchange_weak(word, word + (n << kShift), order, base::kRelaxed)) return;
+    if (word_.compare_exchange_weak(word, word + (n << kShift), base::kRelease, base::kRelaxed))
+      return;
   }
   serve(n);
 }
@@ -87,9 +84,7 @@ void Semaphore::serve(std::uint64_t released) noexcept {
   Line& line = Line::of(line_);
   sched::WakeList wakes;
   const std::lock_guard lock(line.mutex);
-  const std::uint64_t word = RAMIE_MUTANT(126)
-                                 ? word_.load(base::kAcquire)
-                                 : word_.fetch_or(kWaiters, base::kAcqRel);  // now it is ours
+  const std::uint64_t word = word_.fetch_or(kWaiters, base::kAcqRel);  // now it is ours
   std::uint64_t permits = (word >> kShift) + released;
   RAMIE_CHECK(permits <= kMaxPermits, "a Semaphore got more than 2^61 - 1 permits");
   while (!line.waiters.is_empty() && line.waiters.front()->amount <= permits) {
@@ -98,9 +93,7 @@ void Semaphore::serve(std::uint64_t released) noexcept {
     line.waiters.erase(first);
     permits -= first.amount;
   }
-  std::uint64_t flags = kWaiters | (RAMIE_MUTANT(124) ? 0 : word & kClosed);
-  if (RAMIE_MUTANT(121) && line.waiters.is_empty()) flags &= ~kWaiters;
-  word_.store((permits << kShift) | flags, base::kRelease);
+  word_.store((permits << kShift) | kWaiters | (word & kClosed), base::kRelease);
 }
 
 void Semaphore::close() noexcept {

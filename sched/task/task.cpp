@@ -54,12 +54,11 @@ Result<void> task_join(Task& task) noexcept {
               "a fiber joins itself, and would wait for ever: its own JoinHandle is for others");
   sched::Wait wait(sched::WaitKind::join, &task);
   auto joined = wait.run(task.join_mutex, task.joiners, [&] {
-    if (RAMIE_MUTANT(231)) return task.has_ended();
-    const std::uint8_t over = Fiber::kEnded | (RAMIE_MUTANT(435) ? 0 : Fiber::kLeftBehind);
+    const std::uint8_t over = Fiber::kEnded | Fiber::kLeftBehind;
     return (task.join_flags.fetch_or(Fiber::kJoiners, base::kAcqRel) & over) != 0;
   });
   if (!joined) return joined;
-  if (!task.has_ended() && !RAMIE_MUTANT(436)) return failure(errc::runtime_gone);
+  if (!task.has_ended()) return failure(errc::runtime_gone);
   base::tsan_acquire(task.end_edge());
   return joined;
 }

@@ -44,8 +44,7 @@ bool TimerWheel::insert(TimerEntry& entry, Tick due) noexcept {
   if (entry.is_linked()) base::List<TimerEntry>::unlink(entry);
   else size_.fetch_add(1, base::kRelaxed);
   link(entry, due);
-  if (RAMIE_MUTANT(264) || entry.due.load(base::kRelaxed) >= next_.load(base::kRelaxed))
-    return false;
+  if (entry.due.load(base::kRelaxed) >= next_.load(base::kRelaxed)) return false;
   next_.store(entry.due.load(base::kRelaxed), base::kSeqCst);
   return true;
 }
@@ -78,17 +77,15 @@ bool TimerWheel::find_next(Position& position) const noexcept {
 
 void TimerWheel::fire(TimerEntry& entry, base::Instant instant, FiberList& out) noexcept {
   Fiber& fiber = *entry.owner;
-  FiberWord::Armed wait{};
-  if (RAMIE_MUTANT(241)) wait = fiber.word.open_wait();
-  entry.due.store(kNoTick, RAMIE_MUTANT(242) ? base::kRelaxed : base::kSeqCst);  // ORDER(wheel-1)
+  entry.due.store(kNoTick, base::kSeqCst);  // ORDER(wheel-1)
   size_.fetch_sub(1, base::kRelaxed);
-  if (!RAMIE_MUTANT(241)) wait = fiber.word.open_wait();
+  const FiberWord::Armed wait = fiber.word.open_wait();
   const base::Instant deadline = instant_of(entry.deadline.load(base::kRelaxed));
   if (deadline == base::kNever) return;
-  if (deadline > instant && !RAMIE_MUTANT(244)) {
-    if (!wait.armed || RAMIE_MUTANT(243)) return;  // the next wait inserts again
+  if (deadline > instant) {
+    if (!wait.armed) return;  // the next wait inserts again
     const auto later = (deadline - instant).count() >> TimerSet::kTickShift;
-    link(entry, advancing_to_ + static_cast<Tick>(later) + (RAMIE_MUTANT(245) ? 2 : 1));
+    link(entry, advancing_to_ + static_cast<Tick>(later) + 1);
     size_.fetch_add(1, base::kRelaxed);
     return;
   }

@@ -69,9 +69,9 @@ TEST_CASE("Acceptors model: one edge for two connections reaches two fibers, one
                 FiberThread two([&] { check(!listener.accept(), "nobody ends it"); });
                 listener.deliver(2);
               },
-              {{kKeepsPermit, "a fiber that has taken a connection keeps the permit"},
-               {277, "readiness is not read again under the lock"},
-               {281, "a clear ignores the tick"}},
+              Mutants{{kKeepsPermit, "a fiber that has taken a connection keeps the permit"},
+                      {277, "readiness is not read again under the lock"},
+                      {281, "a clear ignores the tick"}},
               {.preemptions = 2});
 }
 
@@ -86,7 +86,8 @@ TEST_CASE("Acceptors model: a fiber whose wait for a connection is cancelled giv
         first.cancel();
         listener.deliver(1);
       },
-      {{kKeepsPermitOnError, "a fiber whose wait fails keeps the permit"}}, {.preemptions = 2});
+      Mutants{{kKeepsPermitOnError, "a fiber whose wait fails keeps the permit"}},
+      {.preemptions = 2});
 }
 
 TEST_CASE("Acceptors model: a fiber that is cancelled in the line is passed over") {
@@ -104,8 +105,7 @@ TEST_CASE("Acceptors model: a fiber that is cancelled in the line is passed over
         listener.io.release_permit();
         listener.deliver(1);
       },
-      {{104, "a waiter whose cancel was faster counts as served"},
-       {123, "who leaves the line does not serve those behind it"}},
+      Mutants{104, 123},
       {.preemptions = 2});
 }
 
@@ -119,8 +119,8 @@ TEST_CASE("Acceptors model: the end of the registration reaches the whole line")
                 one.join();
                 two.join();
               },
-              {{274, "the end takes no waiters"},
-               {kKeepsPermitOnError, "a fiber whose wait fails keeps the permit"}},
+              Mutants{{274, "the end takes no waiters"},
+                      {kKeepsPermitOnError, "a fiber whose wait fails keeps the permit"}},
               {.preemptions = 2});
 }
 
@@ -137,5 +137,5 @@ TEST_CASE("Acceptors model: a shutdown ends the line although nobody gives the p
         listener.io.shut_down();
         fiber.join();
       },
-      {{415, "a shutdown does not close the line"}}, {.preemptions = 2});
+      Mutants{{415, "a shutdown does not close the line"}}, {.preemptions = 2});
 }

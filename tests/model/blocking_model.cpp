@@ -62,9 +62,7 @@ TEST_CASE("Blocking model: a job gets an idle thread that nobody was promised, o
     join(first);
     join(second);
     check(pool.shut_down(ramie::base::kNever), "a thread is left");
-  }, {{291, "the thread that wakes lowers `idle_`, not who promised it a job"},
-      {293, "who promises a job to an idle thread does not wake it"},
-      {296, "a shutdown does not wake idle threads"}}, {.mode = Mode::random});
+  }, Mutants{291, 293, 296}, {.mode = Mode::random});
 }
 
 TEST_CASE("Blocking model: a job that meets a thread on its way home is not forgotten") {
@@ -77,7 +75,7 @@ TEST_CASE("Blocking model: a job that meets a thread on its way home is not forg
     run(pool, count);
     check(runs.load(Order::relaxed) == 2, "a job did not run");
     check(pool.shut_down(ramie::base::kNever), "a thread is left");
-  }, {{292, "a thread whose keep-alive is over goes, though it was promised a job"}},
+  }, Mutants{292},
      {.mode = Mode::random, .spurious = true});
 }
 
@@ -97,8 +95,7 @@ TEST_CASE("Blocking model: a shutdown ends what was queued, and refuses what com
     closer.join();
     check(runs.load(Order::relaxed) <= 2, "a job ran twice");
     check(pool.queued() == 0 && pool.threads() == 0, "something is left");
-  }, {{294, "a job is queued after the shutdown"},
-      {295, "what was queued is forgotten"}}, {.preemptions = 2});
+  }, Mutants{294, 295}, {.preemptions = 2});
 }
 
 TEST_CASE("Blocking model: a job that is cancelled ends once, on its thread or as a fiber") {
@@ -121,8 +118,7 @@ TEST_CASE("Blocking model: a job that is cancelled ends once, on its thread or a
                 }
                 check(runs.load(Order::relaxed) <= 2, "a job ran twice");
               },
-              {{430, "a job that is cancelled while it runs becomes a fiber, too"},
-               {431, "a job that becomes a fiber stays in the queue"}},
+              Mutants{430, 431},
               {.preemptions = 2});
 }
 
@@ -137,7 +133,7 @@ TEST_CASE("Blocking model: a shutdown without time leaves only threads that run 
                       "a thread without a job was left behind");
                 check(pool.threads() == 0, "a thread is left");
               },
-              {{433, "threads without a job have to go in time, too"}}, {.preemptions = 2});
+              Mutants{433}, {.preemptions = 2});
 }
 
 TEST_CASE("Blocking model: jobs that a shutdown leaves behind end alone, in any order") {
@@ -161,6 +157,6 @@ TEST_CASE("Blocking model: jobs that a shutdown leaves behind end alone, in any 
                 join(second);
                 while (pool.threads() != 0) yield();
               },
-              {{432, "a thread that was left behind joins the one that ended before it"}},
+              Mutants{432},
               {.mode = Mode::random});
 }

@@ -26,8 +26,7 @@ TEST_CASE("Cancel model: a token ends the wait inside until(), and none after it
     });
     Thread canceller([&] { token.cancel(); });
     later.notify_one();
-  }, {{203, "a scope is linked to a token that was cancelled already"},
-      {3, "arm does not look at the cancel bits"}}, {.preemptions = 2, .spurious = true});
+  }, Mutants{203, 3}, {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Cancel model: what ends the inner scope does not hide that the outer one has ended") {
@@ -43,8 +42,7 @@ TEST_CASE("Cancel model: what ends the inner scope does not hide that the outer 
     });
     Thread one([&] { inner.cancel(); });
     outer.cancel();
-  }, {{201, "a scope is marked after the hint is set"},
-      {202, "refresh looks at the scopes before it clears the hint"}},
+  }, Mutants{201, 202},
      {.preemptions = 2, .spurious = true});
 }
 
@@ -64,7 +62,7 @@ TEST_CASE("Cancel model: a shield hides a cancel while it lives, and not a momen
     });
     Thread canceller([&] { token.cancel(); });
     notify.notify_one();
-  }, {{205, "the end of a shield does not look at what it hid"}}, {.preemptions = 2});
+  }, Mutants{205}, {.preemptions = 2});
 }
 
 TEST_CASE("Cancel model: who is woken by a token may drop its last copy") {
@@ -76,7 +74,7 @@ TEST_CASE("Cancel model: who is woken by a token may drop its last copy") {
       token.reset();
     });
     token->cancel();
-  }, {{206, "cancel() keeps no reference"}}, {.preemptions = 2, .spurious = true});
+  }, Mutants{206}, {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Cancel model: who waits for a token learns of its cancel, or of his own") {
@@ -91,7 +89,7 @@ TEST_CASE("Cancel model: who waits for a token learns of its cancel, or of his o
     Thread canceller([&] { hasty.cancel(); });
     data = 7;
     token.cancel();
-  }, {{210, "a cancel does not wake those who wait for it"}}, {.preemptions = 2});
+  }, Mutants{210}, {.preemptions = 2});
 }
 
 TEST_CASE("Cancel model: a tree of tokens is cancelled while it grows and is dropped") {
@@ -107,10 +105,6 @@ TEST_CASE("Cancel model: a tree of tokens is cancelled while it grows and is dro
     });
     root->cancel();
     root.reset();
-  }, {{207, "a child that is being dropped is retained"},
-      {208, "a child of a cancelled token is not cancelled"},
-      {209, "the last reference is dropped with a relaxed exchange"},
-      {520, "a token that is dropped stays in its parent's list"},
-      {521, "a cancel keeps its references to children"}},
+  }, Mutants{207, 208, 209, 520, 521},
      {.preemptions = 2, .spurious = true});
 }

@@ -73,7 +73,8 @@ void check(bool holds, const char* message);
 // Inside a run: 0, 1, ... choices - 1; every one of them is tried.
 [[nodiscard]] int choose(int choices);
 
-// The planted bug that code under test should have now; 0: none. Read through RAMIE_MUTANT(n).
+// The planted bug that the code under test has now; 0: none.
 inline int mutant = 0;
+[[nodiscard]] inline bool is_mutant(int id) { return mutant == id; }
 
 }  // namespace ramie::model

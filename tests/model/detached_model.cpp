@@ -57,8 +57,7 @@ TEST_CASE("Detached model: each call is made, whatever threads come and go, and 
                   check(runs == i, "the call was not made, or twice");
                 }
               },
-              {{441, "the end of a call wakes nobody"},
-               {442, "a thread whose keep-alive is over goes, though there is a call"}},
+              Mutants{441, 442},
               {.preemptions = 2});
 }
 
@@ -90,7 +89,7 @@ TEST_CASE("Detached model: a caller that gives up takes its call along, unless i
         }
         check(first_runs == 1 && second_runs == 0, "a call was made for nobody");
       },
-      {{438, "who gives up leaves its call in the queue"}}, {.preemptions = 2});
+      Mutants{438}, {.preemptions = 2});
 }
 
 TEST_CASE("Detached model: a call whose caller gives up meanwhile ends without it") {
@@ -110,7 +109,7 @@ TEST_CASE("Detached model: a call whose caller gives up meanwhile ends without i
                 }
                 check(runs <= 1, "a call was made twice");
               },
-              {{440, "a reference of a call is dropped with a relaxed exchange"}},
+              Mutants{440},
               {.preemptions = 3});
 }
 
@@ -140,6 +139,6 @@ TEST_CASE("Wait model: a plain thread's deadline and its waker: one of them ends
                 }
                 waker.join();
               },
-              {{437, "a thread whose deadline has passed goes, though its waker was faster"}},
+              Mutants{437},
               {.preemptions = 3, .spurious = true});
 }

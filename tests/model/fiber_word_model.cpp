@@ -120,11 +120,7 @@ TEST_CASE("FiberWord model: one of two racing wakers ends a wait, and the fiber 
     two.join();
     waker.join();
     check(wins.load() == 1, "two winners");
-  }, {{1, "a claim before PARKED is overlooked: commit parks"},
-      {5, "commit is a load and a store"},
-      {6, "commit is relaxed"},
-      {7, "a claim is a load and a store"},
-      {8, "a claim does not turn PARKED into WOKEN"}}, {.preemptions = 2});
+  }, Mutants{1, 5, 6, 7, 8}, {.preemptions = 2});
 }
 
 TEST_CASE("FiberWord model: a claim of an earlier fiber in the block spares the next one") {
@@ -164,7 +160,7 @@ TEST_CASE("FiberWord model: a claim of an earlier fiber in the block spares the 
     stage.spawn();
     check(stage.word.epoch() != before, "the next fiber has its predecessor's epoch");
     stage.run(body);
-  }, {{2, "reset does not move the epoch"}, {4, "a claim does not compare the epoch"}},
+  }, Mutants{2, 4},
      {.preemptions = 3});
 }
 
@@ -187,10 +183,7 @@ TEST_CASE("FiberWord model: a cancel before, during or after arming is never los
     one.join();
     canceller.join();
     closer.join();
-  }, {{1, "a cancel before PARKED is overlooked: commit parks"},
-      {3, "arm does not look at the cancel bits"},
-      {5, "commit is a load and a store"},
-      {9, "request is a load and a store"}}, {.preemptions = 3});
+  }, Mutants{1, 3, 5, 9}, {.preemptions = 3});
 }
 
 TEST_CASE("FiberWord model: a shielded wait is ended by its waker only, and the cancel stays") {
@@ -222,9 +215,7 @@ TEST_CASE("FiberWord model: a shielded wait is ended by its waker only, and the 
     one.join();
     waker.join();
     canceller.join();
-  }, {{7, "a claim is a load and a store"},
-      {9, "request is a load and a store"},
-      {10, "request does not look at SHIELDED"}}, {.preemptions = 3});
+  }, Mutants{7, 9, 10}, {.preemptions = 3});
 }
 
 TEST_CASE("FiberWord model: a wait closed without parking counts a claim that came first") {
@@ -254,7 +245,7 @@ TEST_CASE("FiberWord model: a wait closed without parking counts a claim that ca
     one.join();
     waker.join();
     check(wins.load() == woken, "a wake-up was won and not noticed");
-  }, {{7, "a claim is a load and a store"}, {11, "disarm is a load and a store"}},
+  }, Mutants{7, 11},
      {.preemptions = -1});
 }
 
@@ -298,5 +289,5 @@ TEST_CASE("FiberWord model: a waiter that was woken while parked need not pass t
     Thread worker([&] { stage.run(body); });
     worker.join();
     waker.join();
-  }, {{12, "a fiber that had not parked yet skips the lock, too"}}, {.preemptions = 3});
+  }, Mutants{12}, {.preemptions = 3});
 }

@@ -12,6 +12,7 @@ using ramie::base::FutexMutex;
 using ramie::model::Cell;
 using ramie::model::check;
 using ramie::model::check_model;
+using ramie::model::Mutants;
 using ramie::model::Thread;
 
 TEST_CASE("FutexMutex model: one owner at a time, and no unlock leaves a sleeper behind") {
@@ -29,10 +30,7 @@ TEST_CASE("FutexMutex model: one owner at a time, and no unlock leaves a sleeper
     }
     check(inside == 3, "somebody did not come in");
     check(mutex.try_lock(), "it stays locked");
-  }, {{341, "unlock is a relaxed exchange"},
-      {343, "unlock wakes nobody"},
-      {344, "who has slept takes it with a relaxed exchange"},
-      {345, "who has slept forgets that others may sleep"}},
+  }, Mutants{341, 343, 344, 345},
      {.preemptions = 3, .spurious = true});
 }
 
@@ -46,6 +44,6 @@ TEST_CASE("FutexMutex model: the next owner may destroy it") {
       mutex.reset();
     });
     mutex->unlock();
-  }, {{342, "unlock looks at the word after it let go"}},
+  }, Mutants{342},
      {.preemptions = -1, .spurious = true});
 }

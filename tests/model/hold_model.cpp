@@ -37,8 +37,5 @@ TEST_CASE("FiberWord model: a parked fiber's stack is read while nobody runs it"
     waker.join();
     reader.join();
     check(runs.load() == 1 && !word.is_held(), "held for ever");
-  }, {{13, "who holds it has not heard of its last run"},
-      {14, "who lets go does not publish that it has read"},
-      {15, "a held fiber is run"},
-      {16, "a claim takes the hold off"}}, {.preemptions = -1});
+  }, Mutants{17, 18, 15, 16}, {.preemptions = -1});
 }

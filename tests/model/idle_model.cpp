@@ -293,14 +293,11 @@ TEST_CASE("Idle model: no element waits while all workers sleep, and one drives 
     Thread two([&] { crew.run(1, run_one); });
     crew.submit();
     crew.submit();
-  }, {{21, "retract is a load and a store"},
-      {23, "a chosen sleeper is not counted as a searcher"},
-      {25, "the baton is taken by a load and a store"},
-      {26, "the baton is released by a relaxed store"},
-      {kNoSubmitFence, "submit does not fence before it looks for sleepers"},
-      {kNoParkFence, "the worker does not fence after announcing"},
-      {kNoSecondLook, "the worker does not look again after announcing"},
-      {kSearchOn, "the worker counts as a searcher until after its second look"}},
+  }, Mutants{21, 23, 25, 26,
+             {kNoSubmitFence, "submit does not fence before it looks for sleepers"},
+             {kNoParkFence, "the worker does not fence after announcing"},
+             {kNoSecondLook, "the worker does not look again after announcing"},
+             {kSearchOn, "the worker counts as a searcher until after its second look"}},
      {.preemptions = 2});
 }
 
@@ -319,10 +316,10 @@ TEST_CASE("Idle model: the last searcher that found work wakes the next one") {
     Thread two([&] { crew.run(1, run_one); });
     crew.submit();
     crew.submit();
-  }, {{23, "a chosen sleeper is not counted as a searcher"},
-      {kNoSubmitFence, "submit does not fence before it looks for sleepers"},
-      {kLastSearcherIsSilent, "the last searcher that found work wakes nobody"},
-      {kFoundAtLastIsSilent, "work found in the last searcher's second look wakes nobody"}},
+  }, Mutants{23,
+             {kNoSubmitFence, "submit does not fence before it looks for sleepers"},
+             {kLastSearcherIsSilent, "the last searcher that found work wakes nobody"},
+             {kFoundAtLastIsSilent, "work found in the last searcher's second look wakes nobody"}},
      {.preemptions = 2});
 }
 
@@ -341,9 +338,7 @@ TEST_CASE("Idle model: a sleeper is chosen once, and one sleeper watches") {
     }
     check(chosen.load() == 1, "the sleeper was chosen twice, or its retract got lost");
     check(watchers.load() == 1, "two watch, or nobody does");
-  }, {{21, "retract is a load and a store"},
-      {22, "a sleeper is chosen by a store"},
-      {24, "the watch is taken by a load and a store"}}, {.preemptions = 3});
+  }, Mutants{21, 22, 24}, {.preemptions = 3});
 }
 
 TEST_CASE("Idle model: a worker stuck in one fiber leaves the sockets to another worker") {
@@ -363,11 +358,11 @@ TEST_CASE("Idle model: a worker stuck in one fiber leaves the sockets to another
       crew.ready.fetch_add(1, Order::release);
       crew.epoll.signal();
     }
-  }, {{kNoBatonRetry, "who goes to sleep does not try the baton"},
-      {kHandOverIsSilent, "who releases the baton with work wakes nobody"},
-      {kNobodyWatches, "no sleep is bounded"},
-      {kWatcherNeverDrives, "the watcher leaves the baton for ever"},
-      {kWatchKept, "the watcher keeps the role when it has work"}}, {.preemptions = 2});
+  }, Mutants{{kNoBatonRetry, "who goes to sleep does not try the baton"},
+             {kHandOverIsSilent, "who releases the baton with work wakes nobody"},
+             {kNobodyWatches, "no sleep is bounded"},
+             {kWatcherNeverDrives, "the watcher leaves the baton for ever"},
+             {kWatchKept, "the watcher keeps the role when it has work"}}, {.preemptions = 2});
 }
 
 TEST_CASE("Idle model: a worker stuck in a fiber that started an operation is visited") {
@@ -382,9 +377,9 @@ TEST_CASE("Idle model: a worker stuck in a fiber that started an operation is vi
     Thread one([&] { crew.run(0, [&] { run_one(0); }); });
     Thread two([&] { crew.run(1, [&] { run_one(1); }); });
     crew.submit();
-  }, {{kStartIsSilent, "an operation is started, and nobody is woken to watch"},
-      {kSitesAreForgotten, "who goes to sleep does not look at the sites"},
-      {kVisitsNobody, "the watcher does not visit"}}, {.preemptions = 2});
+  }, Mutants{{kStartIsSilent, "an operation is started, and nobody is woken to watch"},
+             {kSitesAreForgotten, "who goes to sleep does not look at the sites"},
+             {kVisitsNobody, "the watcher does not visit"}}, {.preemptions = 2});
 }
 
 TEST_CASE("Idle model: a worker that comes out of its site and gets stuck in a fiber is visited") {
@@ -405,9 +400,9 @@ TEST_CASE("Idle model: a worker that comes out of its site and gets stuck in a f
     Thread two([&] { crew.run(1, [] {}); });
     crew.submit_pinned(0);
     crew.submit_pinned(0);
-  }, {{kComesOutSilently, "nobody is woken to watch"},
-      {kSitesAreForgotten, "who goes to sleep does not look at the sites"},
-      {kVisitsNobody, "the watcher does not visit"}}, {.preemptions = 2});
+  }, Mutants{{kComesOutSilently, "nobody is woken to watch"},
+             {kSitesAreForgotten, "who goes to sleep does not look at the sites"},
+             {kVisitsNobody, "the watcher does not visit"}}, {.preemptions = 2});
 }
 
 TEST_CASE("Idle model: a shutdown reaches the workers that sleep and those that are about to") {
@@ -417,6 +412,6 @@ TEST_CASE("Idle model: a shutdown reaches the workers that sleep and those that 
     Thread two([&] { crew.run(1, [] {}); });
     crew.submit();
     crew.close();
-  }, {{kClosesTooLate, "the workers are woken before the flag is set"},
-      {2, "unpark does nothing when the worker does not sleep yet"}}, {.preemptions = 2});
+  }, Mutants{{kClosesTooLate, "the workers are woken before the flag is set"},
+             72}, {.preemptions = 2});
 }

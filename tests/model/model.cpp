@@ -7,6 +7,8 @@
 //   RAMIE_MODEL_SEED=n     the seed of these walks, to make them again
 #include "tests/model/model.hpp"
 
+#include "mutants.hpp"  // generated
+
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -81,6 +83,13 @@ std::string extent(const Result& result, const Options& options) {
   return result.bound < 0 ? "exhausted" : "bounded(" + std::to_string(result.bound) + ")";
 }
 
+// The sentence of the table or of the model: one of them has it. Null: neither, or both.
+const char* sentence_of(const Planted& planted) {
+  for (const Mutant& mutant : kMutants)
+    if (mutant.id == planted.id) return planted.what == nullptr ? mutant.what : nullptr;
+  return planted.what;
+}
+
 // Back to the code as it ships, however the test ends.
 struct Plant {
   explicit Plant(int id) { mutant = id; }
@@ -117,7 +126,7 @@ void go_deeper(const std::function<void()>& body, Options options, Result& resul
 }  // namespace
 
 void check_model(const char* name, const std::function<void()>& body,
-                 std::initializer_list<Planted> mutants, const Options& options) {
+                 Mutants mutants, const Options& options) {
   Result result = run(body, limited(options, search_share));
   std::string deep;
   if (is_deep && result.ok) go_deeper(body, options, result, deep);
@@ -125,12 +134,15 @@ void check_model(const char* name, const std::function<void()>& body,
   std::size_t cut = 0;  // not found in the time there was
   std::string missed;
   for (const Planted& planted : mutants) {
+    const char* what = sentence_of(planted);
+    INFO("mutant " << planted.id << " of " << name);
+    REQUIRE(what != nullptr);
     const Plant plant(planted.id);
     const auto seconds = mutants_share / static_cast<double>(mutants.size());
     const Result broken = run(body, limited(options, seconds));
-    if (options.trace) std::printf("%s: %s\n", planted.what, broken.why.c_str());
+    if (options.trace) std::printf("%s: %s\n", what, broken.why.c_str());
     const bool is_cut = broken.ok && !broken.exhausted && budget > 0;
-    if (broken.ok) missed += std::string("\n  not found: ") + planted.what;
+    if (broken.ok) missed += "\n  not found: " + std::to_string(planted.id) + " " + what;
     found += broken.ok ? 0U : 1U;
     cut += is_cut ? 1U : 0U;
   }

@@ -1,8 +1,9 @@
 // What a model file needs: the checker's stand-ins, and check_model(), which proves a model and
 // then breaks it on purpose.
 //
-// A mutant is a bug planted in the code under test behind RAMIE_MUTANT(n) (or in the model itself
-// behind is_mutant(n)). A checker that cannot find it proves nothing, so that fails the test too.
+// A mutant is a bug that the tables in mutants/ plant in the code under test, or that the model
+// plants in itself behind is_mutant(n). A checker that cannot find it proves nothing, so that fails
+// the test too.
 // At the end of the program one line per model is printed, and one for all:
 //
 //   MODEL <name> execs=<runs> exhausted|bounded(<preemptions>)|pct(<seed>, <runs>) mutants <f>/<p>
@@ -18,14 +19,16 @@
 namespace ramie::model {
 
 struct Planted {
-  int id;
-  const char* what;
-};
+  Planted(int of_table) : id(of_table) {}  // implicit: lists of them are numbers
+  Planted(int of_model, const char* sentence) : id(of_model), what(sentence) {}
 
-[[nodiscard]] inline bool is_mutant(int id) { return mutant == id; }
+  int id;
+  const char* what = nullptr;  // what is wrong; null: the table says it
+};
+using Mutants = std::initializer_list<Planted>;
 
 // `body` must pass every run within the bound, and fail some run with each mutant on.
-void check_model(const char* name, const std::function<void()>& body,
-                 std::initializer_list<Planted> mutants, const Options& options = {});
+void check_model(const char* name, const std::function<void()>& body, Mutants mutants,
+                 const Options& options = {});
 
 }  // namespace ramie::model

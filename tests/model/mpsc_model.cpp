@@ -35,10 +35,7 @@ TEST_CASE("Mpsc model: two senders, room for one, and the end when both are gone
     check(open_next(receiver) == 1, "the first value comes first");
     check(open_next(receiver) == 2, "then the second one");
     check(open_next(receiver) == 0, "then the end");
-  }, {{161, "a sender in line does not say so in the receiver's word"},
-      {163, "the receiver goes to sleep without a second look"},
-      {167, "the last sender goes without waking the receiver"},
-      {168, "a value is published with a relaxed store"}}, {.preemptions = 1});
+  }, Mutants{161, 163, 167, 168}, {.preemptions = 1});
 }
 
 TEST_CASE("Mpsc model: values of three senders come once, each sender's in order") {
@@ -57,9 +54,7 @@ TEST_CASE("Mpsc model: values of three senders come once, each sender's in order
       const int value = open_next(receiver);
       check(seen[value / 10]++ == value % 10, "a value was lost, came twice or too early");
     }
-  }, {{161, "a sender in line does not say so in the receiver's word"},
-      {163, "the receiver goes to sleep without a second look"},
-      {168, "a value is published with a relaxed store"}}, {.mode = Mode::random});
+  }, Mutants{161, 163, 168}, {.mode = Mode::random});
 }
 
 TEST_CASE("Mpsc model: senders in line are let in first come, first served, past a cancelled one") {
@@ -78,8 +73,7 @@ TEST_CASE("Mpsc model: senders in line are let in first come, first served, past
     hasty.join();
     check(second == (hasty_sent ? 2 : 3), "the line was not kept");
     if (hasty_sent) check(open_next(receiver) == 3, "the line was not kept");
-  }, {{104, "a waiter whose cancel was faster counts as served"},
-      {164, "a permit that becomes a value does not wake the receiver"}}, {.mode = Mode::pct});
+  }, Mutants{104, 164}, {.mode = Mode::pct});
 }
 
 TEST_CASE("Mpsc model: nobody overtakes a sender who stands in line") {
@@ -92,7 +86,7 @@ TEST_CASE("Mpsc model: nobody overtakes a sender who stands in line") {
     const PlainThread me;
     check(open_next(receiver) == 1, "the first value comes first");
     check(open_next(receiver) == 2, "a newcomer overtook the line");
-  }, {{162, "a sender in line does not keep newcomers out"}}, {.preemptions = 1});
+  }, Mutants{162}, {.preemptions = 1});
 }
 
 TEST_CASE("Mpsc model: a permit that is given back, or used, lets the next one in") {
@@ -103,7 +97,7 @@ TEST_CASE("Mpsc model: a permit that is given back, or used, lets the next one i
     const PlainThread me;
     { const auto gone = std::move(permit); }
     check(open_next(receiver) == 2, "the value did not arrive");
-  }, {{165, "a permit that is given back lets nobody in"}}, {.preemptions = 2, .spurious = true});
+  }, Mutants{165}, {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Mpsc model: a close ends the waits of senders, though nothing is received") {
@@ -116,7 +110,7 @@ TEST_CASE("Mpsc model: a close ends the waits of senders, though nothing is rece
     });
     Thread canceller([&] { waiter.cancel(); });
     receiver.close();
-  }, {{166, "a close leaves the senders in line"}}, {.preemptions = 2, .spurious = true});
+  }, Mutants{166}, {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Mpsc model: what has a permit still arrives after a close") {
@@ -133,7 +127,7 @@ TEST_CASE("Mpsc model: what has a permit still arrives after a close") {
     check(open_next(receiver) == 1, "a value with a permit was lost");
     waiter.join();
     check((open_next(receiver) == 2) == was_sent, "sent and lost, or refused and received");
-  }, {{169, "a closed channel does not wait for its permits"}}, {.preemptions = 1});
+  }, Mutants{169}, {.preemptions = 1});
 }
 
 TEST_CASE("Mpsc model: the receiver goes: senders learn of it, and no value is left behind") {
@@ -151,6 +145,5 @@ TEST_CASE("Mpsc model: the receiver goes: senders learn of it, and no value is l
       const PlainThread me;
       mine.reset();
     }
-  }, {{170, "a close does not tell those who wait for it"},
-      {171, "a drop leaves the values where they are"}}, {.preemptions = 2, .spurious = true});
+  }, Mutants{170, 171}, {.preemptions = 2, .spurious = true});
 }

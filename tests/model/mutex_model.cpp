@@ -16,6 +16,7 @@ using model::Cell;
 using model::check;
 using model::check_model;
 using model::FiberThread;
+using model::Mutants;
 using model::PlainThread;
 using model::Thread;
 using ramie::sync::Condvar;
@@ -38,12 +39,7 @@ TEST_CASE("Mutex model: one owner at a time, and the next one sees what he did")
     one.join();
     two.join();
     check(inside == 3, "somebody did not come in");
-  }, {{105, "the line is published with a relaxed store"},
-      {131, "who is woken and finds it held leaves WOKEN on"},
-      {135, "the mutex is taken from the line with a relaxed exchange"},
-      {136, "it is unlocked from the line with a relaxed exchange"},
-      {137, "an unlock does not look at the line"},
-      {139, "who goes into line does not say so"}}, {.preemptions = 2, .spurious = true});
+  }, Mutants{105, 131, 135, 136, 144, 137, 139}, {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Mutex model: the next owner may destroy it, however it got the mutex") {
@@ -66,10 +62,7 @@ TEST_CASE("Mutex model: the next owner may destroy it, however it got the mutex"
     }
     is_over = !is_served;
     mutex->unlock();
-  }, {{138, "unlock looks at the word after it let go"},
-      {134, "who is handed the mutex may run before the line's lock is left"},
-      {101, "a waiter that was not woken does not pass the lock"},
-      {12, "who was not parked believes that its waker has left the lock"}},
+  }, Mutants{138, 134, 101, 12},
      {.preemptions = 2, .spurious = true});
 }
 
@@ -90,8 +83,7 @@ TEST_CASE("Mutex model: an unlock that meets a cancel goes to the next in line")
     hasty.join();
     patient.join();
     check(mutex.try_lock(), "it stays locked");
-  }, {{104, "a waiter whose cancel was faster counts as served"},
-      {132, "an unlock gives up when the first in line was cancelled"}}, {.preemptions = 2});
+  }, Mutants{104, 132}, {.preemptions = 2});
 }
 
 TEST_CASE("Mutex model: who was overtaken is handed the mutex by the next unlock") {
@@ -115,7 +107,7 @@ TEST_CASE("Mutex model: who was overtaken is handed the mutex by the next unlock
       check(is_served, "it was overtaken twice");
     }
     mutex.unlock();
-  }, {{133, "who is woken and finds it held does not ask to be handed it"}},
+  }, Mutants{133},
      {.preemptions = 2, .spurious = true});
 }
 
@@ -138,8 +130,7 @@ TEST_CASE("Condvar model: a change that is announced after it was made is seen")
       }
       condvar.notify_one();
     }
-  }, {{141, "a waiter says that it waits after it has unlocked"},
-      {142, "notify_one() says that nobody waits, though the second one does"}},
+  }, Mutants{141, 142},
      {.preemptions = 2});
 }
 
@@ -164,8 +155,7 @@ TEST_CASE("Condvar model: a notification is not lost to a waiter whom a cancel h
     const std::lock_guard lock(mutex);
     is_ready = true;
     condvar.notify_one();
-  }, {{104, "a waiter whose cancel was faster counts as served"},
-      {142, "notify_one() says that nobody waits, though the second one does"}},
+  }, Mutants{104, 142},
      {.preemptions = 2});
 }
 
@@ -188,6 +178,6 @@ TEST_CASE("Condvar model: who is notified may destroy it together with the mutex
     const std::lock_guard lock(*mutex);
     is_ready = true;
     condvar->notify_one();
-  }, {{143, "notify_one() does not tell whom a hidden cancel has ended"}},
+  }, Mutants{143},
      {.preemptions = 2, .spurious = true});
 }

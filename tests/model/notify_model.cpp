@@ -24,10 +24,7 @@ TEST_CASE("Notify model: who is notified may destroy it, also after a cancelled 
     });
     Thread notifier([&] { notify->notify_one(); });
     waiter.cancel();
-  }, {{111, "a notification is stored under the lock"},
-      {112, "a notification that only the cancelled could have had is dropped"},
-      {101, "a waiter that was not woken does not pass the lock"},
-      {12, "who was not parked believes that its waker has left the lock"}});
+  }, Mutants{111, 112, 101, 12});
 }
 
 TEST_CASE("Notify model: a notification is the first waiter's, or the next one's if a cancel won") {
@@ -47,10 +44,7 @@ TEST_CASE("Notify model: a notification is the first waiter's, or the next one's
     hasty.join();
     if (first_was_served) notify.notify_one();
     patient.join();
-  }, {{104, "a waiter whose cancel was faster counts as served"},
-      {112, "a notification that only the cancelled could have had is dropped"},
-      {113, "a wait takes a stored notification with a relaxed exchange"},
-      {114, "who stands in line does not say so"}}, {.preemptions = 2});
+  }, Mutants{104, 112, 113, 116, 114}, {.preemptions = 2});
 }
 
 TEST_CASE("Notify model: notify_all() reaches a shielded fiber that a cancel has just ended") {
@@ -63,7 +57,7 @@ TEST_CASE("Notify model: notify_all() reaches a shielded fiber that a cancel has
     fiber.until_waits();
     Thread canceller([&] { fiber.cancel(); });
     notify.notify_all();
-  }, {{115, "notify_all() does not tell whom a hidden cancel has ended"}}, {.spurious = true});
+  }, Mutants{115}, {.spurious = true});
 }
 
 TEST_CASE("Notify model: a plain thread sleeps until its waker, the lock dropped, starts it") {
@@ -78,8 +72,5 @@ TEST_CASE("Notify model: a plain thread sleeps until its waker, the lock dropped
     });
     data = 7;
     notify->notify_one();
-  }, {{113, "a wait takes a stored notification with a relaxed exchange"},
-      {106, "two threads make the line"},
-      {181, "a thread runs on as soon as it is claimed"},
-      {191, "the waker of a thread does not wake its futex"}}, {.spurious = true});
+  }, Mutants{113, 116, 106, 181, 191}, {.spurious = true});
 }

@@ -28,10 +28,7 @@ TEST_CASE("Oneshot model: the value arrives, also after a wait that a cancel has
     });
     Thread canceller([&] { reader.cancel(); });
     check(sender.send(Parcel(7)).has_value(), "nobody closed it");
-  }, {{152, "the value is published with a relaxed exchange"},
-      {153, "the sender wakes nobody"},
-      {155, "the receiver does not say that it waits"},
-      {158, "the last reference is dropped with a relaxed exchange"}},
+  }, Mutants{152, 153, 155, 158},
      {.preemptions = 2, .spurious = true});
 }
 
@@ -50,8 +47,7 @@ TEST_CASE("Oneshot model: a value is refused, or it can be received after the cl
       writer.join();
       check(parcel.has_value() == was_sent, "sent and lost, or refused and received");
     });
-  }, {{151, "a send does not announce itself before it makes the value"},
-      {156, "a send looks for the close by a load, and announces by a store"}}, {.spurious = true});
+  }, Mutants{151, 156}, {.spurious = true});
 }
 
 TEST_CASE("Oneshot model: the sender learns that nobody wants the value") {
@@ -64,5 +60,5 @@ TEST_CASE("Oneshot model: the sender learns that nobody wants the value") {
     });
     FiberThread reader([&, mine = &receiver] { *mine = {}; });
     writer.cancel();
-  }, {{157, "a close wakes nobody"}}, {.preemptions = 2, .spurious = true});
+  }, Mutants{157}, {.preemptions = 2, .spurious = true});
 }

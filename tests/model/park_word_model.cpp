@@ -58,10 +58,7 @@ TEST_CASE("ParkWord model: an early unpark is never lost, and carries what was w
     });
     data = 1;
     bed.unpark();
-  }, {{1, "leave is a load and a store"},
-      {3, "enter is a store"},
-      {4, "leave is a relaxed exchange"},
-      {5, "unpark is a relaxed exchange"}}, {.preemptions = -1});
+  }, Mutants{71, 73, 74, 75}, {.preemptions = -1});
 }
 
 TEST_CASE("ParkWord model: unparks of two producers coalesce, and none is lost") {
@@ -78,9 +75,7 @@ TEST_CASE("ParkWord model: unparks of two producers coalesce, and none is lost")
     });
     Thread other(produce);
     produce();
-  }, {{1, "leave is a load and a store"},
-      {2, "unpark does nothing when it sees EMPTY"},
-      {3, "enter is a store"}}, {.preemptions = 3});
+  }, Mutants{71, 72, 73}, {.preemptions = 3});
 }
 
 TEST_CASE("ParkWord model: spurious wake-ups and time-outs lose no unpark") {
@@ -100,6 +95,6 @@ TEST_CASE("ParkWord model: spurious wake-ups and time-outs lose no unpark") {
     });
     data = 1;
     bed.unpark();
-  }, {{1, "leave is a load and a store"}, {4, "leave is a relaxed exchange"}},
+  }, Mutants{71, 74},
      {.preemptions = 3, .spurious = true});
 }

@@ -24,16 +24,16 @@ TEST_CASE("Protocol idle: announce and look again, against publish and look for 
     Event wake;
     Thread producer([&] {
       queue.store(1, kRelease);
-      if (!is_mutant(1) && !is_mutant(2)) fence(Order::seq_cst);
+      if (!is_mutant(81) && !is_mutant(82)) fence(Order::seq_cst);
       if (asleep.load(kRelaxed) != 0) wake.signal();
     });
     while (queue.load(kAcquire) == 0) {
       asleep.store(1, kRelaxed);
-      if (!is_mutant(1)) fence(Order::seq_cst);
-      if (is_mutant(3) || queue.load(kAcquire) == 0) wake.wait();
+      if (!is_mutant(81)) fence(Order::seq_cst);
+      if (is_mutant(83) || queue.load(kAcquire) == 0) wake.wait();
       asleep.store(0, kRelaxed);
     }
-  }, {{1, "no fences"}, {2, "only the sleeper has a fence"}, {3, "no second look"}},
+  }, Mutants{{81, "no fences"}, {82, "only the sleeper has a fence"}, {83, "no second look"}},
      {.preemptions = -1});
 }
 
@@ -58,7 +58,7 @@ class Parker {
   }
 
   void unpark() {
-    if (is_mutant(1)) {
+    if (is_mutant(84)) {
       if (state_.load(kAcquire) != kParked) return;
       state_.store(kNotified);
       return condition_.signal();
@@ -91,7 +91,7 @@ TEST_CASE("Protocol parker: an early unpark is never lost") {
       work.fetch_add(1, kRelease);
       parker.unpark();
     }
-  }, {{1, "unpark by load and store"}});
+  }, Mutants{{84, "unpark by load and store"}});
 }
 
 TEST_CASE("Protocol stop: the second look before sleep sees the stop flag too") {
@@ -106,10 +106,10 @@ TEST_CASE("Protocol stop: the second look before sleep sees the stop flag too") 
     while (stopping.load(kAcquire) == 0) {
       asleep.store(1, kRelaxed);
       fence(Order::seq_cst);
-      if (is_mutant(1) || stopping.load(kRelaxed) == 0) wake.wait();
+      if (is_mutant(85) || stopping.load(kRelaxed) == 0) wake.wait();
       asleep.store(0, kRelaxed);
     }
-  }, {{1, "only the queues are looked at again"}}, {.preemptions = -1});
+  }, Mutants{{85, "only the queues are looked at again"}}, {.preemptions = -1});
 }
 
 TEST_CASE("Protocol park: a fiber is not resumed before its context is saved, and only once") {
@@ -128,7 +128,7 @@ TEST_CASE("Protocol park: a fiber is not resumed before its context is saved, an
     });
     Thread waker([&] {
       if (registered.load(kAcquire) == 0) return;
-      if (is_mutant(1)) {
+      if (is_mutant(86)) {
         queued.fetch_add(1, kRelease);
       } else if (state.exchange(kNotified, kAcqRel) == kParked) {
         queued.fetch_add(1, kRelease);
@@ -140,7 +140,7 @@ TEST_CASE("Protocol park: a fiber is not resumed before its context is saved, an
     worker.join();
     waker.join();
     check(queued.load() <= 1, "queued twice");
-  }, {{1, "the waker queues whatever the state is"}}, {.preemptions = -1});
+  }, Mutants{{86, "the waker queues whatever the state is"}}, {.preemptions = -1});
 }
 
 TEST_CASE("Protocol operation: the kernel owns the buffer until its completion") {
@@ -158,16 +158,16 @@ TEST_CASE("Protocol operation: the kernel owns the buffer until its completion")
       }
     });
     const int old = state.exchange(kCancelled, kAcqRel);
-    if (is_mutant(2)) buffer = 0;
-    if (old == kCompleted && !is_mutant(1)) {
+    if (is_mutant(88)) buffer = 0;
+    if (old == kCompleted && !is_mutant(87)) {
       check(result == 7, "wrong descriptor");
       closed.fetch_add(1);
       buffer = 0;
     }
     kernel.join();
     check(opened.load() == closed.load(), "descriptor leak");
-  }, {{1, "completed and cancelled: the descriptor is forgotten"},
-      {2, "the buffer is freed when cancel is asked"}}, {.preemptions = -1});
+  }, Mutants{{87, "completed and cancelled: the descriptor is forgotten"},
+             {88, "the buffer is freed when cancel is asked"}}, {.preemptions = -1});
 }
 
 TEST_CASE("Protocol join: either the task or the handle frees the result, never both or none") {
@@ -177,11 +177,11 @@ TEST_CASE("Protocol join: either the task or the handle frees the result, never 
     Cell<int> output{0};
     const auto end = [&](int mine, int other) {
       int old = 0;
-      if (is_mutant(1)) {
+      if (is_mutant(89)) {
         old = state.load(kAcquire);
         state.store(old | mine, kRelease);
       } else {
-        old = state.fetch_or(mine, is_mutant(2) ? kRelaxed : kAcqRel);
+        old = state.fetch_or(mine, is_mutant(90) ? kRelaxed : kAcqRel);
       }
       if ((old & other) == 0) return;
       output = 0;
@@ -195,7 +195,7 @@ TEST_CASE("Protocol join: either the task or the handle frees the result, never 
     task.join();
     handle.join();
     check(freed.load() == 1, "not freed once");
-  }, {{1, "load and store"}, {2, "relaxed"}}, {.preemptions = -1});
+  }, Mutants{{89, "load and store"}, {90, "relaxed"}}, {.preemptions = -1});
 }
 
 TEST_CASE("Protocol oneshot: the value is there when the waiter sees the bit") {
@@ -206,12 +206,12 @@ TEST_CASE("Protocol oneshot: the value is there when the waiter sees the bit") {
     Event wake;
     Thread sender([&] {
       value = 7;
-      const int old = state.fetch_or(kSet, is_mutant(1) ? kRelaxed : kAcqRel);
+      const int old = state.fetch_or(kSet, is_mutant(91) ? kRelaxed : kAcqRel);
       if ((old & kWaiting) != 0) wake.signal();
     });
     if ((state.fetch_or(kWaiting, kAcqRel) & kSet) == 0) wake.wait();
     check(value == 7, "wrong value");
-  }, {{1, "relaxed publish"}}, {.preemptions = -1});
+  }, Mutants{{91, "relaxed publish"}}, {.preemptions = -1});
 }
 
 TEST_CASE("Protocol notify: a permit stored meanwhile is seen under the lock") {
@@ -233,11 +233,11 @@ TEST_CASE("Protocol notify: a permit stored meanwhile is seen under the lock") {
     };
     if (take()) return;
     mutex.lock();
-    const bool got = !is_mutant(1) && take();
+    const bool got = !is_mutant(92) && take();
     if (!got) waiting = true;
     mutex.unlock();
     if (!got) wake.wait();
-  }, {{1, "no second look under the lock"}}, {.preemptions = -1});
+  }, Mutants{{92, "no second look under the lock"}}, {.preemptions = -1});
 }
 
 namespace {
@@ -262,7 +262,7 @@ class Readiness {
       unsigned seen = word_.load(kAcquire);
       if ((seen & 1U) != 0) return seen;
       mutex_.lock();
-      if (!is_mutant(3)) seen = word_.load(kAcquire);
+      if (!is_mutant(95)) seen = word_.load(kAcquire);
       if ((seen & 1U) == 0) waiting_ = true;
       mutex_.unlock();
       if ((seen & 1U) != 0) return seen;
@@ -273,12 +273,12 @@ class Readiness {
   void clear(unsigned seen) {
     unsigned old = word_.load(kAcquire);
     do {
-      if (!is_mutant(1) && old >> 1U != seen >> 1U) return;
+      if (!is_mutant(93) && old >> 1U != seen >> 1U) return;
     } while (!word_.compare_exchange_strong(old, old & ~1U, kAcqRel, kAcquire));
   }
 
  private:
-  static unsigned ticks() { return is_mutant(2) ? 2 : 256; }
+  static unsigned ticks() { return is_mutant(94) ? 2 : 256; }
 
   Atomic<unsigned> word_{0};
   Mutex mutex_;
@@ -308,6 +308,7 @@ TEST_CASE("Protocol readiness: an edge that comes between EAGAIN and the clear s
         readiness.clear(seen);
       }
     }
-  }, {{1, "the clear ignores the tick"}, {2, "the tick wraps at 2"},
-      {3, "readiness is not read again under the lock"}});
+  }, Mutants{{93, "the clear ignores the tick"},
+             {94, "the tick wraps at 2"},
+             {95, "readiness is not read again under the lock"}});
 }

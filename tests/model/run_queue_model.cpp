@@ -71,13 +71,7 @@ TEST_CASE("RunQueue model: push, pop, overflow and one thief conserve the elemen
       elements.drain(queue);
     }
     elements.expect_each_taken_once();
-  }, {{1, "push publishes the tail with a relaxed store"},
-      {2, "a thief frees the slots before it has copied them"},
-      {3, "a thief reads the tail with a relaxed load"},
-      {4, "pop moves the head by a store"},
-      {5, "overflow moves the head by a store"},
-      {6, "push looks at `real`: it overwrites what a thief still copies"},
-      {7, "a thief ends its claim by a store"}}, {.preemptions = 3});
+  }, Mutants{51, 52, 53, 54, 55, 56, 57}, {.preemptions = 3});
 }
 
 TEST_CASE("RunQueue model: two thieves and the owner never take the same element") {
@@ -97,8 +91,7 @@ TEST_CASE("RunQueue model: two thieves and the owner never take the same element
       elements.drain(queue);
     }
     elements.expect_each_taken_once();
-  }, {{4, "pop moves the head by a store"},
-      {7, "a thief ends its claim by a store"}}, {.preemptions = 2});
+  }, Mutants{54, 57}, {.preemptions = 2});
 }
 
 TEST_CASE("RunQueue model: loot can be stolen again from the thief's own queue") {
@@ -118,7 +111,7 @@ TEST_CASE("RunQueue model: loot can be stolen again from the thief's own queue")
       elements.drain(queue);
     }
     elements.expect_each_taken_once();
-  }, {{8, "a thief publishes its loot with a relaxed store"}}, {.preemptions = 3});
+  }, Mutants{58}, {.preemptions = 3});
 }
 
 TEST_CASE("RunQueue model: a batch shows up whole, and what does not fit stays with the pusher") {
@@ -144,5 +137,5 @@ TEST_CASE("RunQueue model: a batch shows up whole, and what does not fit stays w
       elements.drain(queue);
     }
     elements.expect_each_taken_once();
-  }, {{9, "a batch is published with a relaxed store"}}, {.preemptions = 3});
+  }, Mutants{59}, {.preemptions = 3});
 }

@@ -27,8 +27,7 @@ TEST_CASE("Scope model: it ends after its children, which leave it alone then") 
       check(work == 1, "the scope ended before its child");
     });
     owner.join();
-  }, {{221, "the child counts itself out before it leaves the list"},
-      {222, "the last child wakes nobody"}}, {.preemptions = 3, .spurious = true});
+  }, Mutants{221, 222}, {.preemptions = 3, .spurious = true});
 }
 
 TEST_CASE("Scope model: a cancel reaches the children that are there and the one that comes") {
@@ -39,8 +38,7 @@ TEST_CASE("Scope model: a cancel reaches the children that are there and the one
     Thread canceller([&] { scope.cancel(); });
     (void)scope.spawn([&] { check(!never.wait(), "nobody notifies"); });
     canceller.join();
-  }, {{224, "a child that comes after the cancel is not cancelled"},
-      {225, "a cancel is not remembered"}}, {.preemptions = 2});
+  }, Mutants{224, 225}, {.preemptions = 2});
 }
 
 TEST_CASE("Scope model: a cancelled owner cancels its children, and still waits for them") {
@@ -60,7 +58,7 @@ TEST_CASE("Scope model: a cancelled owner cancels its children, and still waits 
     });
     owner.cancel();
     owner.join();
-  }, {{227, "the last wait for the children is not shielded"}}, {.preemptions = 2});
+  }, Mutants{227}, {.preemptions = 2});
 }
 
 TEST_CASE("Scope model: an exception of one child cancels the other and comes out of join()") {
@@ -77,5 +75,5 @@ TEST_CASE("Scope model: an exception of one child cancels the other and comes ou
       has_thrown = true;
     }
     check(has_thrown, "the exception was lost");
-  }, {{226, "a failing child cancels nobody"}}, {.preemptions = 2});
+  }, Mutants{226}, {.preemptions = 2});
 }

@@ -24,9 +24,7 @@ TEST_CASE("Semaphore model: who gets the permit may destroy it, also after a can
     });
     Thread giver([&] { semaphore->release(); });
     waiter.cancel();
-  }, {{121, "whoever serves an empty line turns WAITERS off"},
-      {101, "a waiter that was not woken does not pass the lock"},
-      {12, "who was not parked believes that its waker has left the lock"}},
+  }, Mutants{121, 101, 12},
      {.preemptions = 2, .spurious = true});
 }
 
@@ -39,7 +37,7 @@ TEST_CASE("Semaphore model: a waiter whose cancel is hidden gets what was releas
     });
     Thread giver([&] { semaphore.release(); });
     waiter.cancel();
-  }, {{103, "who was passed over goes back into line without looking"}});
+  }, Mutants{103});
 }
 
 TEST_CASE("Semaphore model: a small request waits behind a big one, until that one gives up") {
@@ -56,8 +54,7 @@ TEST_CASE("Semaphore model: a small request waits behind a big one, until that o
     giver.join();
     big.join();
     check(semaphore.available() == 1, "a permit was lost or made up");
-  }, {{104, "a waiter whose cancel was faster counts as served"},
-      {123, "who leaves the line does not serve those behind it"}}, {.preemptions = 2});
+  }, Mutants{104, 123}, {.preemptions = 2});
 }
 
 TEST_CASE("Semaphore model: nobody takes a permit past those who stand in line") {
@@ -72,7 +69,7 @@ TEST_CASE("Semaphore model: nobody takes a permit past those who stand in line")
     giver.join();
     thief.join();
     check(semaphore.available() == 0, "a permit was lost or made up");
-  }, {{122, "a newcomer does not look whether somebody stands in line"}},
+  }, Mutants{122},
      {.preemptions = 2, .spurious = true});
 }
 
@@ -89,7 +86,7 @@ TEST_CASE("Semaphore model: a permit given while WAITERS goes off is not lost") 
     taker.join();
     giver.join();
     check(semaphore.available() == 2, "a permit was lost or made up");
-  }, {{126, "a server counts the permits before WAITERS keeps others out"}},
+  }, Mutants{126},
      {.preemptions = 2, .spurious = true});
 }
 
@@ -104,9 +101,7 @@ TEST_CASE("Semaphore model: one permit lets one in at a time, and publishes what
     };
     FiberThread one(enter), two(enter);
     two.cancel();
-  }, {{125, "a permit is taken with a relaxed exchange"},
-      {127, "a permit is released with a relaxed exchange"},
-      {128, "a permit is taken by a load and a store"}}, {.preemptions = 2, .spurious = true});
+  }, Mutants{125, 127, 128}, {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Semaphore model: close() ends the line, and who learns of it may destroy it") {
@@ -126,7 +121,6 @@ TEST_CASE("Semaphore model: close() ends the line, and who learns of it may dest
       leave();
     });
     semaphore->close();
-  }, {{124, "a server turns CLOSED off"},
-      {129, "who finds it closed does not wait until the closer is out"}},
+  }, Mutants{124, 129},
      {.preemptions = 2, .spurious = true});
 }

@@ -68,7 +68,5 @@ TEST_CASE("Stack model: stacks travel between two workers' caches through the de
     work();
     one.join();
     check(pool.taken() == 0, "the count of those in use is wrong");
-  }, {{311, "withdraw takes from the depot without its lock"},
-      {312, "deposit forgets the rest of the chain"},
-      {313, "a cache goes without adding its count to the pool's"}}, {.preemptions = 2});
+  }, Mutants{311, 312, 313}, {.preemptions = 2});
 }

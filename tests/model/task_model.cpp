@@ -29,10 +29,7 @@ TEST_CASE("Task model: a join waits for the end, takes the result and hears of t
     const auto parcel = handle.join();
     check(parcel.has_value() && parcel->open() == 7, "not the task's result");
     check(work == 1, "joined before the end");
-  }, {{191, "the end does not wake a thread that joins"},
-      {192, "the end is published with a relaxed exchange"},
-      {193, "the end does not look for joiners"},
-      {231, "who joins does not say so"}}, {.preemptions = 3, .spurious = true});
+  }, Mutants{191, 192, 193, 231}, {.preemptions = 3, .spurious = true});
 }
 
 TEST_CASE("Task model: the next task in a block is not spoilt by the end of the last one") {
@@ -42,9 +39,7 @@ TEST_CASE("Task model: the next task in a block is not spoilt by the end of the 
     auto handle = ramie::spawn([] { return Parcel(7); });
     const auto parcel = handle.join();
     check(parcel.has_value() && parcel->open() == 7, "not the task's result");
-  }, {{194, "the block is given back before the end is published"},
-      {198, "a reference is dropped by a load and a store"},
-      {199, "a reference is dropped with a relaxed exchange"}}, {.preemptions = 2});
+  }, Mutants{194, 198, 199}, {.preemptions = 2});
 }
 
 TEST_CASE("Task model: a fiber whose wait for the end is cancelled may join again") {
@@ -60,7 +55,7 @@ TEST_CASE("Task model: a fiber whose wait for the end is cancelled may join agai
       check(parcel.has_value() && parcel->open() == 7, "not the task's result");
     });
     joiner.cancel();
-  }, {{193, "the end does not look for joiners"}}, {.preemptions = 2, .spurious = true});
+  }, Mutants{193}, {.preemptions = 2, .spurious = true});
 }
 
 TEST_CASE("Task model: a result that nobody takes is destroyed once") {
@@ -68,9 +63,7 @@ TEST_CASE("Task model: a result that nobody takes is destroyed once") {
     Stage stage;
     auto handle = ramie::spawn([] { return Parcel(7); });
     handle.detach();
-  }, {{195, "the flags of the result are changed by a load and a store"},
-      {196, "the flags of the result are changed by a relaxed exchange"},
-      {197, "a task that nobody wants leaves its result"}}, {.preemptions = 3, .spurious = true});
+  }, Mutants{195, 196, 197}, {.preemptions = 3, .spurious = true});
 }
 
 TEST_CASE("Task model: a cancel ends the task's wait, finds it ended, or keeps it from starting") {
@@ -86,7 +79,7 @@ TEST_CASE("Task model: a cancel ends the task's wait, finds it ended, or keeps i
     const auto ended = handle.join();
     check(!ended, "the wait of a cancelled task succeeded");
     check(has_run == (ended.error() == ramie::errc::canceled), "a body that did not run waited");
-  }, {{9, "request is a load and a store"}, {198, "a reference is dropped by a load and a store"}},
+  }, Mutants{9, 198},
      {.preemptions = 3});
 }
 
@@ -100,8 +93,7 @@ TEST_CASE("Task model: a handle may outlive the runtime, and the last block ends
       stage.join();
       owner.emplace([&] { handle.reset(); });
     }
-  }, {{321, "the scheduler's blocks are counted by a load and a store"},
-      {322, "they are counted by a relaxed exchange"}}, {.preemptions = 3});
+  }, Mutants{321, 322}, {.preemptions = 3});
 }
 
 TEST_CASE("Task model: a task that is made while the runtime ends is refused or cancelled") {
@@ -116,9 +108,7 @@ TEST_CASE("Task model: a task that is made while the runtime ends is refused or 
     });
     stage.begin_shutdown();
     spawner.join();
-  }, {{323, "who makes a task does not look again whether the runtime ends"},
-      {324, "the block is published with a relaxed store"},
-      {331, "a chunk of new blocks is published with a release store"}}, {.preemptions = 3});
+  }, Mutants{323, 324, 331}, {.preemptions = 3});
 }
 
 TEST_CASE("Task model: a join of a task that is left behind ends, and a later one has its result") {
@@ -142,9 +132,7 @@ TEST_CASE("Task model: a join of a task that is left behind ends, and a later on
         const auto parcel = handle.join();
         check(parcel.has_value() && parcel->open() == 7, "not the task's result");
       },
-      {{434, "who leaves a task behind does not look for its joiners"},
-       {435, "who joins does not see that the task was left behind"},
-       {436, "a join takes a task that was left behind for one that has ended"}},
+      Mutants{434, 435, 436},
       {.preemptions = 3, .spurious = true});
 }
 
@@ -164,6 +152,6 @@ TEST_CASE("Task model: a task that is left behind while it ends is joined as eve
         check(parcel.has_value() && parcel->open() == 7, "not the task's result");
         leaver.join();
       },
-      {{436, "a join takes a task that was left behind for one that has ended"}},
+      Mutants{436},
       {.preemptions = 3});
 }

@@ -54,14 +54,7 @@ TEST_CASE("Timer model: a wait that finds its entry in the wheel is looked at in
     until_parked(fiber, phase, 2);
     stage.set_time(nanos(5 + kLate));
     stage.advance_timers();
-  }, {{241, "fire() reads the word before it says that the wheel will not look again"},
-      {242, "fire() says so with a relaxed store"},
-      {13, "a wait is armed with acquire and release only"},
-      {14, "fire() reads the word with acquire only"},
-      {182, "who arms a timer reads `due` with acquire only"},
-      {243, "a deadline that has not come is not put back"},
-      {244, "fire() does not look at the deadline"},
-      {245, "a deadline that has not come is put back too late"}},
+  }, Mutants{241, 242, 13, 14, 182, 243, 244, 245},
      {.preemptions = 3, .spurious = true});
 }
 
@@ -79,7 +72,7 @@ TEST_CASE("Timer model: a wait is ended by its waker or by the timer; no notific
     Thread canceller([&] { fiber.cancel(); });
     stage.set_time(nanos(1));
     stage.advance_timers();
-  }, {{104, "a waiter whose timer was faster counts as served"}}, {.preemptions = 2});
+  }, Mutants{104}, {.preemptions = 2});
 }
 
 TEST_CASE("Timer model: an entry moves to another worker's wheel while its own one fires it") {
@@ -103,7 +96,7 @@ TEST_CASE("Timer model: an entry moves to another worker's wheel while its own o
     until_parked(fiber, phase, 2);
     stage.set_time(nanos(4 + kLate));
     stage.advance_timers();
-  }, {{246, "the entry is not taken out of the last wheel"}}, {.preemptions = 3});
+  }, Mutants{246}, {.preemptions = 3});
 }
 
 TEST_CASE("Timer model: a fiber that ends takes its entry along, though the wheel just fires it") {
@@ -125,8 +118,8 @@ TEST_CASE("Timer model: a fiber that ends takes its entry along, though the whee
     fiber.join();
     check(!fiber.block().timer.is_linked(), "the entry of an ended fiber is in the wheel");
     check(stage.scheduler().timers().size() == 0, "the wheel counts an entry that it has not");
-  }, {{kEntryIsLeft, "a fiber that ends leaves its entry in the wheel"},
-      {kLooksUnlocked, "it looks without the lock whether the entry is in the wheel"}},
+  }, Mutants{{kEntryIsLeft, "a fiber that ends leaves its entry in the wheel"},
+             {kLooksUnlocked, "it looks without the lock whether the entry is in the wheel"}},
      {.preemptions = 3, .spurious = true});
 }
 
@@ -170,8 +163,5 @@ TEST_CASE("Timer model: who sleeps for a later timer is woken for an earlier one
       is_over = stage.time() > 1;
     }
     early.join();
-  }, {{261, "the sleeper does not look again after it said how long it sleeps"},
-      {262, "the sleeper says it with a relaxed store"},
-      {263, "an earlier timer wakes nobody"},
-      {264, "insert() does not say that the timer is the earliest"}}, {.preemptions = 2});
+  }, Mutants{261, 262, 263, 264}, {.preemptions = 2});
 }

@@ -22,14 +22,11 @@ using Atomic = model::Atomic<T>;
 // How much larger than here an object of the library may be that lives in a public one.
 inline constexpr std::size_t kRoom = 16;
 inline constexpr bool kIsModel = true;
-inline bool is_planted(int bug) noexcept { return model::mutant == bug; }
 #else
 template <class T>
 using Atomic = std::atomic<T>;
 inline constexpr std::size_t kRoom = 1;
 inline constexpr bool kIsModel = false;
-// A bug that the checker plants here to see that it is found.
-constexpr bool is_planted(int) noexcept { return false; }
 #endif
 
 }  // namespace detail

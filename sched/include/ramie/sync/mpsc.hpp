@@ -50,8 +50,7 @@ class Channel : public ChannelCore {
   void put(Place place, T&& value) noexcept {
     Slot& slot = slots_[place.position & mask_];
     ::new (static_cast<void*>(slot.bytes)) T(std::move(value));
-    slot.ready.store(true, ramie::detail::is_planted(168) ? std::memory_order_relaxed
-                                                          : std::memory_order_release);
+    slot.ready.store(true, std::memory_order_release);
     if (place.claim == Claim::claimed_wake) [[unlikely]]
       wake_receiver();
   }
@@ -71,7 +70,7 @@ class Channel : public ChannelCore {
   }
   void release_receiver() noexcept {
     begin_drop();
-    while (!ramie::detail::is_planted(171) && look_for_value(ready(head()))) (void)take();
+    while (look_for_value(ready(head()))) (void)take();
     if (drop_receiver()) delete this;
   }
 

@@ -36,9 +36,7 @@ class Core {
   void took_value() noexcept { state_.fetch_and(~kValue, std::memory_order_acq_rel); }
   // True: the caller had the last reference.
   [[nodiscard]] bool release() noexcept {
-    const auto order =
-        ramie::detail::is_planted(158) ? std::memory_order_relaxed : std::memory_order_acq_rel;
-    return references_.fetch_sub(1, order) == 1;
+    return references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
 
  private:
