@@ -31,9 +31,8 @@ Result<Driver::Owner> Driver::create() noexcept {
 }
 
 void Driver::turn(base::Nanos max_wait, sched::FiberList& out) noexcept {
-  if (!RAMIE_MUTANT(273)) registrations_.release_pending();
+  registrations_.release_pending();
   const int error = poller_.wait(max_wait, events_);
-  if (RAMIE_MUTANT(273)) registrations_.release_pending();
   if (error != 0) survive(error);
   count(metrics_.turns);
   if (events_.empty()) {
@@ -120,8 +119,7 @@ void Driver::forget(ScheduledIo& io) noexcept {
 void Driver::retire() noexcept { drop_reference(); }
 
 void Driver::drop_reference() noexcept {
-  const auto order = RAMIE_MUTANT(276) ? base::kRelaxed : base::kAcqRel;
-  if (references_.fetch_sub(1, order) == 1) delete this;
+  if (references_.fetch_sub(1, base::kAcqRel) == 1) delete this;
 }
 
 Result<void> Driver::add_extension(Extension& extension, int fd) noexcept {

@@ -99,9 +99,8 @@ class IoState {
     std::uint64_t old = word_.load(base::kRelaxed);
     std::uint64_t next = 0;
     do {
-      next = (RAMIE_MUTANT(285) ? old & ~kShutdown : old) | ready;
+      next = old | ready;
       if ((ready & kReadSide) != 0) next = step(next, Direction::read);
-      if (RAMIE_MUTANT(283)) word_.store(old = next, base::kRelease);
       if ((ready & kWriteSide) != 0) next = step(next, Direction::write);
     } while (!word_.compare_exchange_weak(old, next, base::kAcqRel, base::kRelaxed));
   }
@@ -109,13 +108,10 @@ class IoState {
   // EAGAIN: `bits` are not there, unless the driver has reported since `seen`.
   void clear(Direction direction, Bits bits, Snapshot seen) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
-    const std::uint64_t gone =
-        RAMIE_MUTANT(287) ? bits & ~unsigned{kReadClosed | kWriteClosed} : bits;
+    const std::uint64_t gone = bits;
     do {
-      if (RAMIE_MUTANT(286)) direction = Direction::read;
-      if (Snapshot{old}.tick(direction) != seen.tick(direction) && !RAMIE_MUTANT(281)) return;
+      if (Snapshot{old}.tick(direction) != seen.tick(direction)) return;
       if ((old & gone) == 0) return;
-      if (RAMIE_MUTANT(284)) return word_.store(old & ~gone, base::kRelease);
     } while (!word_.compare_exchange_weak(old, old & ~gone, base::kAcqRel, base::kRelaxed));
   }
   // The same for bits of both directions.
@@ -139,8 +135,7 @@ class IoState {
   static std::uint64_t step(std::uint64_t word, Direction direction) noexcept {
     const unsigned shift = direction == Direction::read ? kReadTickShift : kWriteTickShift;
     const std::uint64_t tick = (word >> shift) & kTickMask;
-    std::uint64_t next = tick == kTickMask ? 1 : tick + 1;
-    if (RAMIE_MUTANT(282)) next = (tick & 1U) == 0 ? 1 : 2;
+    const std::uint64_t next = tick == kTickMask ? 1 : tick + 1;
     return (word & ~(kTickMask << shift)) | (next << shift);
   }
 

@@ -57,7 +57,7 @@ Result<std::size_t> run_entered(sched::Wait& wait, const Operation& operation, s
         const auto count = static_cast<std::size_t>(n);
         if (count == 0 && size != 0) sched::note_fruitless();
         if (count != 0 && count < asked && operation.on_short == Short::clears &&
-            ((seen.ready() & (IoState::kPriority | IoState::kError)) == 0 || RAMIE_MUTANT(410)))
+            (seen.ready() & (IoState::kPriority | IoState::kError)) == 0)
           state.clear(IoState::moved_by(interest), seen);
         return count;
       }

@@ -10,7 +10,7 @@ namespace io {
 
 Result<ScheduledIo*> RegistrationSet::allocate(Driver& driver, int fd) noexcept {
   const std::lock_guard lock(mutex_);
-  if (is_shut_down_ && !RAMIE_MUTANT(279)) return failure(errc::shutting_down);
+  if (is_shut_down_) return failure(errc::shutting_down);
   if (unused_ == nullptr) {
     try {
       Chunk chunk = std::make_unique<ScheduledIo[]>(kChunk);
@@ -30,15 +30,11 @@ Result<ScheduledIo*> RegistrationSet::allocate(Driver& driver, int fd) noexcept 
 }
 
 bool RegistrationSet::deregister(ScheduledIo& io) noexcept {
-  if (!RAMIE_MUTANT(275)) io.close();
-  if (RAMIE_MUTANT(271)) return remove(io), false;
-  std::unique_lock lock(mutex_);
+  io.close();
+  const std::lock_guard lock(mutex_);
   io.next = pending_;
   pending_ = &io;
-  const std::size_t before = pending_size_.fetch_add(1, base::kRelaxed);
-  lock.unlock();
-  if (RAMIE_MUTANT(275)) io.close();
-  return before + 1 == kNotifyAfter;
+  return pending_size_.fetch_add(1, base::kRelaxed) + 1 == kNotifyAfter;
 }
 
 void RegistrationSet::remove(ScheduledIo& io) noexcept {

@@ -21,8 +21,7 @@ void ScheduledIo::open(Driver& driver, int fd) noexcept {
   driver_ = &driver;
   fd_.store(fd, base::kRelaxed);
   // The generation comes before the state: a reader that sees the new state sees it too.
-  const int step = RAMIE_MUTANT(272) ? 0 : 1;
-  generation_.store(static_cast<std::uint16_t>(generation() + step), base::kRelaxed);
+  generation_.store(static_cast<std::uint16_t>(generation() + 1), base::kRelaxed);
   state_.reset();
 }
 
@@ -36,23 +35,20 @@ ScheduledIo* ScheduledIo::from_token(std::uint64_t token, std::uint16_t& generat
 }
 
 void ScheduledIo::publish(IoState::Bits ready, sched::WakeList& wakes) noexcept {
-  if (!RAMIE_MUTANT(278)) state_.publish(ready);
+  state_.publish(ready);
   take_waiters(ready, wakes);
-  if (RAMIE_MUTANT(278)) state_.publish(ready);
 }
 
 void ScheduledIo::shut_down() noexcept {
   state_.shut_down();
   sched::WakeList wakes;
-  if (RAMIE_MUTANT(280)) return;
   take_waiters(IoState::kReadyMask, wakes);
-  if (!RAMIE_MUTANT(415)) permit_.close();  // a fiber that is left behind never gives it back
+  permit_.close();  // a fiber that is left behind never gives it back
 }
 
 void ScheduledIo::close() noexcept {
   state_.close();
   sched::WakeList wakes;
-  if (RAMIE_MUTANT(274)) return;
   take_waiters(IoState::kReadyMask, wakes);
 }
 
@@ -85,7 +81,7 @@ Result<IoState::Snapshot> ScheduledIo::wait(sched::Wait& wait, Interest interest
     now = state_.load();
     bool is_taken = false;
     const auto is_over = [&] {
-      if (!RAMIE_MUTANT(277)) now = state_.load();  // I6
+      now = state_.load();  // I6
       if ((now.ready() & mask) != 0 || now.is_shut_down() || is_gone()) return true;
       is_taken = sharing == Sharing::one_waiter && has_waiter(mask);
       return is_taken;
@@ -136,15 +132,13 @@ Result<ScheduledIo::Level> ScheduledIo::wait_for_level(Interest interest, sched:
     if (!seen) return failure(seen.error());
     const auto heard = static_cast<IoState::Bits>(seen->ready() & mask);
     const bool is_news = (seen->ready() & IoState::news_for(interest)) != 0;
-    const bool must_ask = is_remembered && !RAMIE_MUTANT(411);
-    const int level = must_ask ? sys::level_of(fd, interest) : heard;
+    const int level = is_remembered ? sys::level_of(fd, interest) : heard;
     if (level == -EBADF) return failure(std::make_error_code(std::errc::bad_file_descriptor));
     // If the kernel cannot be asked, what we remember may be true.
     const unsigned there = level < 0 ? heard : static_cast<unsigned>(level) & mask;
     const auto ready = static_cast<IoState::Bits>(is_news ? there | heard : there);
-    const bool is_there = ready != 0 && !(RAMIE_MUTANT(413) && is_remembered);
-    if (is_there) return Level{*seen, as_ready(ready, interest)};
-    state_.clear(IoState::noted_for(interest), RAMIE_MUTANT(412) ? state_.load() : *seen);
+    if (ready != 0) return Level{*seen, as_ready(ready, interest)};
+    state_.clear(IoState::noted_for(interest), *seen);
   }
 }
 

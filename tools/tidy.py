@@ -3,6 +3,7 @@
 
     shape    file-length 500, line-length 100, function-length 70, tab, trailing-blank,
              opening-comment, unfinished (marks of work left undone)
+    mutant   planted bugs are in the tables of tests/model/mutants, and nowhere else
     owner    each dangerous thing lives in one place of the library; OWNERS says which
 
 Programs around the library (tools, tests, bench, docs/examples) are free of the owner rules.
@@ -19,6 +20,8 @@ MAX_FUNCTION_LINES = 70
 
 # Split, so that this file may pass its own check.
 UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
+
+PLANTED = re.compile(r"MUT" + r"ANT\b|\bis_(?:mut" + r"ant|planted)\b")
 
 SCRIPTS = ("dev", ".ci/run")
 
@@ -179,6 +182,14 @@ def check_owners(path, text, code):
                 yield path, number, rule, f"`{found}` is not for this file: {way_out}"
 
 
+def check_mutants(path, text):
+    for number, line in enumerate(text.split("\n"), 1):
+        if match := PLANTED.search(line):
+            yield (path, number, "mutant",
+                   f"`{match.group(0)}` is not for this file: plant it in a table of "
+                   "tests/model/mutants")
+
+
 def is_checked(path):
     return (path.endswith(sources.CPP_SUFFIXES + (".py", "meson.build", "meson_options.txt"))
             or path in SCRIPTS)
@@ -192,6 +203,8 @@ def check_tree(root):
         text = sources.read(root, path)
         code = sources.code_only(text) if path.endswith(sources.CPP_SUFFIXES) else None
         violations += check_shape(path, text, code)
+        if not path.startswith("tests/"):
+            violations += check_mutants(path, text)
         if code is not None and path.split("/")[0] in sources.LIBRARY_FOLDERS:
             violations += check_owners(path, text, code)
     return violations

@@ -17,9 +17,7 @@ namespace {
 constexpr std::uint8_t kAsync = 1U << 4U;  // IOSQE_ASYNC
 
 // What the kernel says of an operation that it gave up because we asked it to.
-bool is_given_up(std::int32_t result) noexcept {
-  return (result == -ECANCELED || result == -EINTR) && !RAMIE_MUTANT(394);
-}
+bool is_given_up(std::int32_t result) noexcept { return result == -ECANCELED || result == -EINTR; }
 
 }  // namespace
 
@@ -51,11 +49,10 @@ Result<Site*> Handle::register_op(Op& op) noexcept {
 
 Result<Completion> Handle::finish(Site& site, Op& op, sched::Wait& wait) noexcept {
   if (const auto ended = site.await(op, wait); !ended) {
-    if (!RAMIE_MUTANT(392)) cancel_op(site, op);
-    const auto shield = RAMIE_MUTANT(391) ? sched::Wait::Shield::no : sched::Wait::Shield::yes;
-    sched::Wait final(op.kind, op.object, shield);
-    if (!RAMIE_MUTANT(390)) (void)site.await(op, final);
-    if (is_given_up(op.result) || RAMIE_MUTANT(393)) return failure(ended.error());
+    cancel_op(site, op);
+    sched::Wait final(op.kind, op.object, sched::Wait::Shield::yes);
+    (void)site.await(op, final);
+    if (is_given_up(op.result)) return failure(ended.error());
   }
   return Completion{op.result, op.flags};
 }

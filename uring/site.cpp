@@ -43,8 +43,8 @@ Entry poll_entry(int fd, std::uint32_t length, std::uint64_t tag) noexcept {
 
 // What the kernel could not do now but will later.
 bool is_put_off(int error) noexcept {
-  return error == -EAGAIN || (error == -EBUSY && !RAMIE_MUTANT(383)) || error == -EINTR ||
-         error == -ETIME || error == -ENOMEM;
+  return error == -EAGAIN || error == -EBUSY || error == -EINTR || error == -ETIME ||
+         error == -ENOMEM;
 }
 
 // By a sandbox that the program has entered meanwhile.
@@ -81,8 +81,7 @@ void Site::start(Op& op) noexcept {
   live_.fetch_add(1, base::kSeqCst);
   sched::WakeList wakes;
   {
-    std::unique_lock ring_lock(ring_mutex_);
-    if (RAMIE_MUTANT(471)) ring_lock.unlock();
+    const std::lock_guard ring_lock(ring_mutex_);
     metrics_.started.add();
     if (op.is_brief) metrics_.files.add();
     admit_or_queue(op);
@@ -103,7 +102,7 @@ void Site::admit_or_queue(Op& op) noexcept {
 
 // Under the mutex. False: there is no room, in the kernel or for a slot.
 bool Site::admit(Op& op) noexcept {
-  if (op.is_brief && brief_ >= brief_limit_ && !RAMIE_MUTANT(352)) return false;
+  if (op.is_brief && brief_ >= brief_limit_) return false;
   if (first_free_ == 0) {
     try {
       slots_.emplace_back();
@@ -116,11 +115,11 @@ bool Site::admit(Op& op) noexcept {
   Slot& slot = slots_[index];
   op.tag = tag_of(Kind::op, index, slot.generation);
   op.entry.user_data = op.tag;
-  if (!push(op.entry) && !RAMIE_MUTANT(353)) return false;
+  if (!push(op.entry)) return false;
   first_free_ = slot.next_free;
   slot.op = &op;
   op.state = Op::State::in_kernel;
-  if (op.is_brief && !RAMIE_MUTANT(354)) ++brief_;
+  if (op.is_brief) ++brief_;
   return true;
 }
 
@@ -140,13 +139,13 @@ bool Site::push(const Entry& entry) noexcept {
 }
 
 int Site::submit() noexcept {
-  if (const int error = denial(); error != 0 && !RAMIE_MUTANT(485)) return -error;
+  if (const int error = denial(); error != 0) return -error;
   metrics_.enters.add();
   return ring_->submit();
 }
 
 int Site::enter_and_wait(base::Nanos max_wait) noexcept {
-  if (const int error = denial(); error != 0 && !RAMIE_MUTANT(486)) return -error;
+  if (const int error = denial(); error != 0) return -error;
   metrics_.enters.add();
   return ring_->wait(max_wait);
 }
@@ -170,16 +169,13 @@ void Site::survive(int error) noexcept {
 void Site::leave_kernel(sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   std::uint64_t tag = 0;
-  while (!RAMIE_MUTANT(487) && ring_->take_back(tag))
+  while (ring_->take_back(tag))
     if (Op* op = find(tag)) {
       free_slot(*op);
       give_up(*op, wakes);
     }
   for (base::List<Op>* line : {&urgent_, &queued_})
-    while (Op* op = line->front()) {
-      if (RAMIE_MUTANT(488)) break;
-      give_up(*op, wakes);
-    }
+    while (Op* op = line->front()) give_up(*op, wakes);
   for (const Slot& slot : slots_)
     if (slot.op != nullptr && !slot.op->is_brief)
       base::fatal(
@@ -198,8 +194,8 @@ void Site::give_up(Op& op, sched::WakeList& wakes) noexcept {
 
 void Site::cancel(Op& op) noexcept {
   const base::TsanInternal internal;
-  if (!is_here() && !RAMIE_MUTANT(356)) {
-    if (want_cancel(op) && !RAMIE_MUTANT(355)) owner_.unpark();
+  if (!is_here()) {
+    if (want_cancel(op)) owner_.unpark();
     return;
   }
   if (!want_cancel(op)) return;
@@ -218,9 +214,9 @@ bool Site::is_done(const Op& op) noexcept {
 // Into the inbox, unless it is DONE or there already.
 bool Site::want_cancel(Op& op) noexcept {
   const std::lock_guard lock(mutex_);
-  if ((op.state == Op::State::done && !RAMIE_MUTANT(385)) || op.wants_cancel) return false;
+  if (op.state == Op::State::done || op.wants_cancel) return false;
   op.wants_cancel = true;
-  if (op.state == Op::State::queued && !RAMIE_MUTANT(357)) base::List<Op>::unlink(op);
+  if (op.state == Op::State::queued) base::List<Op>::unlink(op);
   cancels_.push_back(op);
   return true;
 }
@@ -229,10 +225,9 @@ bool Site::want_cancel(Op& op) noexcept {
 // what was cancelled before the kernel saw it is DONE.
 void Site::push_waiting(sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
-  if (!repeats_.is_empty() && repeat_at_ <= base::now() && !RAMIE_MUTANT(361))
-    cancels_.splice_back(repeats_);
+  if (!repeats_.is_empty() && repeat_at_ <= base::now()) cancels_.splice_back(repeats_);
   while (Op* op = cancels_.front()) {
-    if (op->state == Op::State::queued && !RAMIE_MUTANT(350)) {
+    if (op->state == Op::State::queued) {
       give_up(*op, wakes);
       continue;
     }
@@ -240,18 +235,18 @@ void Site::push_waiting(sched::WakeList& wakes) noexcept {
     entry.opcode = kAsyncCancel;
     entry.address = op->tag;
     entry.user_data = (op->tag & ~std::uint64_t{0xff}) | static_cast<std::uint64_t>(Kind::cancel);
-    if (!push(entry) && !RAMIE_MUTANT(359)) return;
+    if (!push(entry)) return;
     metrics_.cancels.add();
     cancels_.erase(*op);
   }
-  if (!RAMIE_MUTANT(382)) admit_queued();
+  admit_queued();
 }
 
 void Site::repeat_cancel(const Event& event) noexcept {
   if (event.result != -ENOENT && event.result != -EALREADY) return;
   metrics_.cancels_late.add();
   Op* op = find((event.tag & ~std::uint64_t{0xff}) | static_cast<std::uint64_t>(Kind::op));
-  if (op == nullptr || op->is_linked() || RAMIE_MUTANT(360)) return;
+  if (op == nullptr || op->is_linked()) return;
   if (repeats_.is_empty()) repeat_at_ = base::now() + kRepeatCancel;
   repeats_.push_back(*op);
 }
@@ -263,15 +258,14 @@ void Site::take_completions(sched::WakeList& wakes) noexcept {
   while (const std::size_t count = ring_->take(events)) {
     bool has_more = false;
     {
-      std::unique_lock lock(mutex_);
-      if (RAMIE_MUTANT(370)) lock.unlock();
+      const std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < count; ++i) settle(events[i], wakes);
       has_more = !queued_.is_empty() || !urgent_.is_empty();
       admit_queued();
     }
     if (has_more) survive(submit());
   }
-  if (denial() != 0 && !RAMIE_MUTANT(484)) leave_kernel(wakes);
+  if (denial() != 0) leave_kernel(wakes);
 }
 
 // Under the mutex, as all below.
@@ -279,12 +273,10 @@ void Site::settle(const Event& event, sched::WakeList& wakes) noexcept {
   switch (static_cast<Kind>(event.tag & 0xff)) {
     case Kind::op: settle_op(event, wakes); return;
     case Kind::cancel: repeat_cancel(event); return;
-    case Kind::shard:
-      if (is_here() || !RAMIE_MUTANT(476)) disarm(static_cast<int>(event.tag >> kSlotShift));
-      return;
+    case Kind::shard: disarm(static_cast<int>(event.tag >> kSlotShift)); return;
     case Kind::bell:
-      is_bell_armed_ = (event.flags & Ring::kMore) != 0 || RAMIE_MUTANT(363);
-      was_rung_ = !is_here() && !RAMIE_MUTANT(470);
+      is_bell_armed_ = (event.flags & Ring::kMore) != 0;
+      was_rung_ = !is_here();
       return;
   }
   metrics_.stale.add();
@@ -294,7 +286,7 @@ Op* Site::find(std::uint64_t tag) noexcept {
   const std::size_t index = tag >> kSlotShift;
   if (index >= slots_.size()) return nullptr;
   Op* op = slots_[index].op;
-  return op != nullptr && (op->tag == tag || RAMIE_MUTANT(364)) ? op : nullptr;
+  return op != nullptr && op->tag == tag ? op : nullptr;
 }
 
 void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
@@ -304,13 +296,13 @@ void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
     return;
   }
   // A send without copying says its result first, and then that the memory is free.
-  if ((event.flags & Ring::kNotification) == 0 || RAMIE_MUTANT(367)) {
+  if ((event.flags & Ring::kNotification) == 0) {
     op->result = event.result;
     op->flags = event.flags;
   }
   const bool is_last = (event.flags & Ring::kMore) == 0;
-  if (op->take_result != nullptr && !(is_last && RAMIE_MUTANT(405))) settle_one(*op, wakes);
-  if (!is_last && !RAMIE_MUTANT(366)) return;
+  if (op->take_result != nullptr) settle_one(*op, wakes);
+  if (!is_last) return;
   free_slot(*op);
   complete(*op, wakes);
 }
@@ -319,9 +311,9 @@ void Site::free_slot(Op& op) noexcept {
   const auto index = static_cast<std::uint32_t>(op.tag >> kSlotShift);
   Slot& slot = slots_[index];
   slot.op = nullptr;
-  if (!RAMIE_MUTANT(365)) ++slot.generation;
+  ++slot.generation;
   slot.next_free = std::exchange(first_free_, index + 1);
-  if (op.is_brief && !RAMIE_MUTANT(368)) --brief_;
+  if (op.is_brief) --brief_;
 }
 
 // One of many results.
@@ -330,18 +322,15 @@ void Site::settle_one(Op& op, sched::WakeList& wakes) noexcept {
     op.wants_cancel = true;
     cancels_.push_back(op);
   }
-  if (RAMIE_MUTANT(404)) return;
   if (sched::Waiter* waiter = op.waiters.pop_front()) (void)wakes.claim(*waiter);
 }
 
 void Site::complete(Op& op, sched::WakeList& wakes) noexcept {
-  if (op.is_linked() && !RAMIE_MUTANT(369)) base::List<Op>::unlink(op);
-  if (!RAMIE_MUTANT(358)) live_.fetch_sub(1, base::kRelaxed);
+  if (op.is_linked()) base::List<Op>::unlink(op);
+  live_.fetch_sub(1, base::kRelaxed);
   metrics_.completed.add();
-  if (!RAMIE_MUTANT(371)) op.state = Op::State::done;
-  if (sched::Waiter* waiter = op.waiters.pop_front(); waiter != nullptr && !RAMIE_MUTANT(372))
-    (void)wakes.claim(*waiter);
-  if (RAMIE_MUTANT(371)) wakes.fire(), op.state = Op::State::done;
+  op.state = Op::State::done;
+  if (sched::Waiter* waiter = op.waiters.pop_front()) (void)wakes.claim(*waiter);
 }
 
 // --- waiting -------------------------------------------------------------------------------------
@@ -357,12 +346,9 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   woken_.append(wakes.fibers());
   if (!woken_.is_empty() || std::exchange(was_rung_, false)) max_wait = base::Nanos(0);
   if (!is_bell_armed_)
-    is_bell_armed_ = RAMIE_MUTANT(375) ||
-                     push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
+    is_bell_armed_ = push(poll_entry(bell_.get(), kPollMultishot, tag_of(Kind::bell, 0, 0)));
   const bool is_deaf = !is_bell_armed_ || (poll_fd >= 0 && !arm(poll_fd));
-  if (RAMIE_MUTANT(472)) ring_mutex_.unlock();
   const int error = enter_and_wait(bound(max_wait, is_deaf));
-  if (RAMIE_MUTANT(472)) ring_mutex_.lock();
   survive(error);
   is_put_off_ = denial() != 0 || (is_put_off(error) && error != -ETIME && error != -EINTR);
   if (!is_put_off_) return;
@@ -385,28 +371,25 @@ bool Site::arm(int poll_fd) noexcept {
   if (is_armed(poll_fd)) return true;
   if (armed_count_ == armed_.size()) return false;
   const auto slot = static_cast<std::size_t>(poll_fd);
-  if (!RAMIE_MUTANT(388) && !push(poll_entry(poll_fd, 0, tag_of(Kind::shard, slot, 0))))
-    return false;
+  if (!push(poll_entry(poll_fd, 0, tag_of(Kind::shard, slot, 0)))) return false;
   armed_[armed_count_++] = poll_fd;
   return true;
 }
 
 void Site::disarm(int poll_fd) noexcept {
-  for (std::size_t i = 0; i < armed_count_ && !RAMIE_MUTANT(387); ++i)
+  for (std::size_t i = 0; i < armed_count_; ++i)
     if (armed_[i] == poll_fd) armed_[i--] = armed_[--armed_count_];
 }
 
 // No longer than until something must be tried again.
 base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
-  base::Nanos limit = is_deaf && !RAMIE_MUTANT(378) ? kNap : base::Nanos(-1);
+  base::Nanos limit = is_deaf ? kNap : base::Nanos(-1);
   const std::lock_guard lock(mutex_);
-  const bool has_cancels = !cancels_.is_empty() && !RAMIE_MUTANT(376);
   // What waits only for others to complete needs no second try.
   const bool has_room = brief_ < brief_limit_;
-  const bool has_queued =
-      (!urgent_.is_empty() || (has_room && !queued_.is_empty())) && !RAMIE_MUTANT(377);
-  if (has_cancels || has_queued) limit = kNap;
-  else if (!repeats_.is_empty() && !is_deaf && !RAMIE_MUTANT(362))
+  const bool has_queued = !urgent_.is_empty() || (has_room && !queued_.is_empty());
+  if (!cancels_.is_empty() || has_queued) limit = kNap;
+  else if (!repeats_.is_empty() && !is_deaf)
     limit = std::max(base::Nanos(0), base::Nanos(repeat_at_ - base::now()));
   if (limit.count() < 0) return max_wait;
   return max_wait.count() < 0 ? limit : std::min(max_wait, limit);
@@ -415,16 +398,15 @@ base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
 void Site::unpark_from_any_thread() noexcept { io::sys::ring(bell_.get()); }
 
 void Site::reap(sched::FiberList& out) noexcept {
-  if (!RAMIE_MUTANT(384)) out.append(woken_);
+  out.append(woken_);
   const std::lock_guard ring_lock(ring_mutex_);
   if (has_inflight() || ring_->has_news()) sweep(out);
 }
 
 // U8. The owner sleeps with the lock, so whoever comes while it is here goes away.
 void Site::visit(sched::FiberList& out) noexcept {
-  std::unique_lock ring_lock(ring_mutex_, std::defer_lock);
-  if (RAMIE_MUTANT(473)) ring_lock.lock();
-  else if (!RAMIE_MUTANT(474) && !ring_lock.try_lock()) return;
+  const std::unique_lock ring_lock(ring_mutex_, std::try_to_lock);
+  if (!ring_lock.owns_lock()) return;
   const std::size_t before = out.size();
   sweep(out);
   metrics_.visits.add(out.size() - before);
@@ -432,9 +414,9 @@ void Site::visit(sched::FiberList& out) noexcept {
 
 void Site::sweep(sched::FiberList& out) noexcept {
   sched::WakeList wakes;
-  if (is_here() || !RAMIE_MUTANT(475)) push_waiting(wakes);
+  push_waiting(wakes);
   if (ring_->needs_enter()) survive(submit());
-  if (!RAMIE_MUTANT(381)) take_completions(wakes);
+  take_completions(wakes);
   out.append(wakes.fibers());
 }
 

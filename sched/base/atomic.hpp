@@ -1,15 +1,10 @@
 // The one door to atomics: the model checker (tests/model) compiles the very headers that ship
 // against its own.
-//
-// RAMIE_MUTANT(n) marks the place of a planted bug. It is `false` in every build but the checker's,
-// which turns the bugs on one by one and must find each.
 #pragma once
 
 #if defined(RAMIE_MODEL)
 
 #include "tests/model/atomic.hpp"
-
-#define RAMIE_MUTANT(n) (::ramie::model::is_mutant(n))
 
 namespace ramie {
 inline namespace v0 {
@@ -27,8 +22,6 @@ inline constexpr bool kIsModel = true;
 #else
 
 #include <atomic>
-
-#define RAMIE_MUTANT(n) false
 
 namespace ramie {
 inline namespace v0 {

@@ -170,6 +170,15 @@ class Owners(unittest.TestCase):
         self.assertEqual(check("runtime/net/tcp.cpp", text), [])
 
 
+class Mutants(unittest.TestCase):
+    def test_no_bug_is_planted_outside_the_tests(self):
+        text = "// X.\nbool f() { return RAMIE_MUTANT(1); }\nbool g() { return is_mutant(2); }\n"
+        for path in ("sched/a.cpp", "io/include/ramie/a.hpp", "tools/a.cpp"):
+            self.assertEqual(check(path, text), [(2, "mutant"), (3, "mutant")])
+        self.assertEqual(check("tests/model/a_model.cpp", text), [])
+        self.assertEqual(check("sched/a.cpp", "// Mutants of it: tests/model.\nint a;\n"), [])
+
+
 class CommandLine(unittest.TestCase):
     def run_tool(self, root):
         return subprocess.run([sys.executable, os.path.join(ROOT, "tools", "tidy.py"), root],
