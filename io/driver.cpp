@@ -82,7 +82,7 @@ void Driver::unpark() noexcept {
   poller_.wake();
 }
 
-void Driver::shut_down(sched::FiberList&) noexcept {
+void Driver::shut_down() noexcept {
   registrations_.shut_down();
   for (std::size_t i = 1; i <= extension_count_; ++i) extensions_[i]->shut_down();
 }

@@ -42,7 +42,8 @@ class Driver final : public sched::Driver {
   // --- any thread
   void unpark() noexcept override;
   int poll_fd() const noexcept override { return poller_.fd(); }
-  void shut_down(sched::FiberList& out) noexcept override;
+  // Ends every wait with `shutting_down`, now and later.
+  void shut_down() noexcept;
   Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;
   Result<void> deregister_source(ScheduledIo& io) noexcept;
   // Before the workers start: `extension` hears when `fd` is readable.

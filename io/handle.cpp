@@ -39,7 +39,7 @@ Result<std::unique_ptr<Handle>> Handle::create(std::size_t shards) noexcept {
 
 Handle* Handle::current() noexcept {
   sched::Scheduler* scheduler = sched::current_scheduler();
-  return scheduler == nullptr ? nullptr : scheduler->env.io;
+  return scheduler == nullptr ? nullptr : scheduler->env.find<Handle>();
 }
 
 Result<ScheduledIo*> Handle::add_source(int fd, Interest interest) noexcept {
@@ -61,8 +61,7 @@ void Handle::unpark() noexcept {
 }
 
 void Handle::shut_down() noexcept {
-  sched::FiberList none;
-  for (auto& driver : drivers_) driver->shut_down(none);
+  for (auto& driver : drivers_) driver->shut_down();
 }
 
 std::vector<sched::Driver*> Handle::as_shards() const {

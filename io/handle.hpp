@@ -2,6 +2,7 @@
 #pragma once
 
 #include "io/driver.hpp"
+#include "sched/env.hpp"
 
 #include <memory>
 #include <string>
@@ -14,8 +15,10 @@ namespace io {
 // For dumps: "descriptor 7", or nothing if it is no wait of this layer.
 std::string describe_wait(sched::WaitKind kind, const void* object);
 
-class Handle {
+class Handle : public sched::EnvPart {
  public:
+  static constexpr Place kPlace = Place::readiness;
+
   // Errors: what epoll_create1 or eventfd said.
   static Result<std::unique_ptr<Handle>> create(std::size_t shards) noexcept;
 

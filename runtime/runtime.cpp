@@ -61,7 +61,7 @@ EnterGuard::EnterGuard(EnterGuard&& other) noexcept
 
 EnterGuard::~EnterGuard() {
   if (state_ == nullptr) return;
-  if (state_->is_parents()) {  // nothing of the parent's is entered here
+  if (state_->is_in_forked_child()) {  // nothing of the parent's is entered here
     (void)sched::exchange_entered(nullptr);
     return;
   }
@@ -72,8 +72,9 @@ EnterGuard::~EnterGuard() {
 
 std::optional<Handle> Handle::try_current() noexcept {
   sched::Scheduler* scheduler = sched::current_scheduler();
-  if (scheduler == nullptr || scheduler->env.runtime == nullptr) return std::nullopt;
-  std::shared_ptr<RuntimeState> state = scheduler->env.runtime->weak_from_this().lock();
+  RuntimeState* entered = scheduler == nullptr ? nullptr : scheduler->env.find<RuntimeState>();
+  if (entered == nullptr) return std::nullopt;
+  std::shared_ptr<RuntimeState> state = entered->weak_from_this().lock();
   if (state == nullptr) return std::nullopt;
   return Handle(std::move(state));
 }

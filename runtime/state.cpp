@@ -8,7 +8,7 @@
 #include "sched/current.hpp"
 #include "sched/detectors.hpp"
 #include "sched/hold_check.hpp"
-#include "sched/overflow.hpp"
+#include "sched/stack_overflow.hpp"
 #include "signal/pipe.hpp"
 
 #include <algorithm>
@@ -160,7 +160,7 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
   if (!io) return failure(io.error());
   state->io_ = std::move(*io);
   if (hooks.is_process_wide) {
-    sched::install_overflow_reporter();
+    sched::install_stack_overflow_reporter();
     auto signals = signal::Handle::create(*state->io_);
     if (!signals) return failure(signals.error());
     state->signals_ = std::move(*signals);
@@ -176,8 +176,13 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
     ending.io_->shut_down();
   };
   state->scheduler_.reset(new sched::Scheduler(std::move(options), state->io_->as_shards()));
-  state->scheduler_->env = {state->io_.get(), state->signals_.get(), state->uring_.get(),
-                            state.get(),      &describe_wait,        &signal::pipe::is_in_use};
+  sched::Env& env = state->scheduler_->env;
+  env.set(*state->io_);
+  if (state->signals_ != nullptr) env.set(*state->signals_);
+  env.set(*state->uring_);
+  env.set(*state);
+  env.describe = &describe_wait;
+  env.expects_signals = &signal::pipe::is_in_use;
   if (auto started = state->scheduler_->start(); !started) {
     return failure(started.error());
   }
@@ -196,7 +201,7 @@ void RuntimeState::end_within(std::chrono::nanoseconds deadline) {
 }
 
 std::vector<std::string> RuntimeState::shut_down(std::chrono::nanoseconds deadline) {
-  if (is_parents()) {
+  if (is_in_forked_child()) {
     leaves_parts_ = true;
     return {};
   }
@@ -222,11 +227,11 @@ void RuntimeState::leave_parts() noexcept {
 
 Metrics RuntimeState::metrics() const {
   Metrics sum;
-  if (is_parents()) return sum;
+  if (is_in_forked_child()) return sum;
   sched::Scheduler& scheduler = *scheduler_;
-  sum.workers = scheduler.workers();
+  sum.workers = scheduler.workers().size();
   for (std::size_t i = 0; i < sum.workers; ++i) {
-    const sched::WorkerMetrics& one = scheduler.worker(i).metrics();
+    const sched::WorkerMetrics& one = scheduler.workers()[i].metrics();
     sum.switches += one.runs.get();
     sum.parks += one.parks.get();
     sum.unparks += one.unparks.get();

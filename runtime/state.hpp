@@ -29,8 +29,10 @@ namespace ramie {
 inline namespace v0 {
 namespace runtime {
 
-class RuntimeState : public std::enable_shared_from_this<RuntimeState> {
+class RuntimeState : public std::enable_shared_from_this<RuntimeState>, public sched::EnvPart {
  public:
+  static constexpr Place kPlace = Place::runtime;
+
   // What the Builder has that Config has not.
   struct Hooks {
     std::string thread_name = "ramie";
@@ -43,11 +45,15 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState> {
   ~RuntimeState();
 
   // Not once its end has begun, and not in a forked child.
-  bool is_running() const noexcept { return !is_ended_.load(base::kAcquire) && !is_parents(); }
+  bool is_running() const noexcept {
+    return !is_ended_.load(base::kAcquire) && !is_in_forked_child();
+  }
   // Null in a forked child. It may have ended: then it refuses what it is given.
-  sched::Scheduler* scheduler() const noexcept { return is_parents() ? nullptr : scheduler_.get(); }
+  sched::Scheduler* scheduler() const noexcept {
+    return is_in_forked_child() ? nullptr : scheduler_.get();
+  }
   // We are a copy in a forked child.
-  bool is_parents() const noexcept { return fork_number_ != sched::fork_number(); }
+  bool is_in_forked_child() const noexcept { return fork_number_ != sched::fork_number(); }
   const Config& config() const noexcept { return config_; }
   // Of an ended runtime the last ones; none in a forked child, where a lock may be held for ever.
   Metrics metrics() const;

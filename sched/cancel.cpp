@@ -24,7 +24,7 @@ CancelScope::CancelScope(Fiber* fiber, base::Instant deadline, Shielding shieldi
 CancelScope::CancelScope(Fiber* fiber, detail::TokenState* token) noexcept : fiber_(fiber) {
   if (fiber_ == nullptr) return;
   push(base::kNever);
-  if (token == nullptr) return;  // of a token that was moved from: never cancelled
+  if (token == nullptr) return;  // of a token that was moved from: it is never cancelled
   token_ = token;
   token_->retain();
   if (token_->link(*this)) return;
@@ -97,8 +97,8 @@ Result<void> CancelState::ask(Fiber& fiber) noexcept {
     reason = find_reason(fiber, Marking::yes);
   }
   if (!reason) return {};
-  // A deadline sets no bit by itself: from here on every wait is refused on entry, also one that
-  // would not have had to wait.
+  // A deadline sets no bit by itself. From here on every wait is refused on entry, also one that
+  // would have returned at once.
   (void)fiber.word.request(FiberWord::kScope);
   return failure(reason);
 }
@@ -124,8 +124,8 @@ TokenState::TokenState(TokenState* parent) noexcept : parent_(parent) {
   if (!parent_->link(*this)) canceled_.store(true, base::kRelaxed);
 }
 
-// The last reference to the end of a chain drops the whole chain, which may be longer than a stack
-// is deep: a loop, as in cancel().
+// Dropping the last reference to the end of a chain drops the whole chain. It may be longer than
+// the stack is deep, so this is a loop, as in cancel().
 void TokenState::release() noexcept {
   TokenState* state = this;
   while (state != nullptr && state->references_.fetch_sub(1, base::kAcqRel) == 1) {
@@ -204,7 +204,7 @@ CancellationToken::~CancellationToken() {
   if (state_ != nullptr) state_->release();
 }
 namespace {
-// Else a wait would look as if it could be ended, and could not.
+// Without this check, a wait would look as if it could be ended, and could not.
 void refuse_spent(const void* state, const char* call) noexcept {
   RAMIE_CHECK(state != nullptr,
               "%s with a CancellationToken that was moved from: nothing could cancel it. Pass the "

@@ -1,16 +1,14 @@
 // Cancel scopes: the one mechanism behind timeout, until, Shield, Scope, JoinHandle::cancel and
-//   shutdown.
+// shutdown.
 //
-//   fiber.cancel.innermost -> timeout(1s) -> Shield -> until(token) -> null        (each on the
-//   fiber's stack)
-//        |                                     ^
-//        +-- a wait asks the chain from the inside up to the first shield, then the fiber's own
-//          bits
+//   fiber.cancel.innermost -> timeout(1s) -> Shield -> until(token) -> null
+//        |                                     ^       (each on the fiber's stack)
+//        +-- a wait asks the chain from the inside up to the first shield, then the fiber's bits
 //
-// Whoever ends a scope (a token, a passed deadline) marks the scope and turns FiberWord::kScope on,
-// which also ends an open wait. The bit is a hint: "ask the chain". Only its own fiber walks and
-// changes the chain; a token reaches a scope through the node that the scope has linked into the
-// token, under the token's lock.
+// Whoever ends a scope (a token, a passed deadline) marks the scope first and then turns
+// FiberWord::kScope on, which also ends an open wait. The bit is a hint that means "ask the chain".
+// Only its own fiber walks and changes the chain. A token reaches a scope through the node that the
+// scope has linked into the token, under the token's lock.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -45,7 +43,7 @@ class CancelScope : public TokenNode {
   CancelScope(Fiber* fiber, detail::TokenState* token) noexcept;
   ~CancelScope();
 
-  // By the token, under its lock.
+  // Called by the token, under its lock.
   void fire(WakeList& wakes) noexcept;
 
   Result<void> verdict() const noexcept;
@@ -61,27 +59,27 @@ class CancelScope : public TokenNode {
   base::Instant effective_ = base::kNever;  // the earliest from here up to the first shield
   base::Atomic<bool> fired_{false};
   bool is_shield_ = false;
-  bool is_shielded_ = false;  // we or a scope around us is a shield
+  bool is_shielded_ = false;  // this scope or one around it is a shield
   errc ended_by_us_{};        // a wait was refused because of this scope
 };
 
-// A fiber's side.
+// The fiber's part.
 struct CancelState {
   CancelScope* innermost = nullptr;
   base::Instant inherited = base::kNever;  // the deadline of the Scope that spawned the fiber
 
-  // When the waits that start now must end.
+  // The time at which waits that start now must end.
   base::Instant deadline() const noexcept {
     return innermost == nullptr ? inherited : innermost->effective_;
   }
   bool is_shielded() const noexcept { return innermost != nullptr && innermost->is_shielded_; }
-  // Asks the whole chain and the fiber's own bits; success if nothing has ended.
+  // Asks the whole chain and the fiber's own bits. Success means that nothing has ended.
   Result<void> ask(Fiber& fiber) noexcept;
   // Sets FiberWord::kScope to what the chain says now.
   void refresh(Fiber& fiber) noexcept;
 
  private:
-  enum class Marking : bool { no, yes };  // yes: a wait is refused, its scope must remember
+  enum class Marking : bool { no, yes };  // yes: a wait is refused, and its scope must remember it
   std::error_code find_reason(Fiber& fiber, Marking marking) noexcept;
 };
 
@@ -89,8 +87,8 @@ struct CancelState {
 
 namespace detail {
 
-// What a CancellationToken shares. A child keeps its parent alive; the parent knows the child by a
-// node.
+// The shared state of a CancellationToken. A child keeps its parent alive; the parent knows the
+// child by a node.
 class TokenState : public sched::TokenNode {
  public:
   explicit TokenState(TokenState* parent) noexcept;
@@ -100,7 +98,7 @@ class TokenState : public sched::TokenNode {
   void cancel() noexcept;
   bool is_canceled() const noexcept { return canceled_.load(base::kAcquire); }
 
-  // False: already cancelled, not linked.
+  // Returns false if the token is already cancelled; `node` is not linked then.
   bool link(sched::TokenNode& node) noexcept;
   void unlink(sched::TokenNode& node) noexcept;
   Result<void> wait() noexcept;

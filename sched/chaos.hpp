@@ -1,17 +1,17 @@
 // The test mode RAMIE_CHAOS=<seed>: what may happen once in a year happens all the time.
 //
-//   where a fiber runs      a woken or spawned fiber goes to the injector, not to the local queue:
-//                           every park may migrate it, and the queues look full
-//   what a worker takes     from others first, past its own slot; or it finds nothing to steal
+//   where a fiber runs      a woken or spawned fiber goes to the injector, not to the local queue,
+//                           so every park may migrate it, and queues look full
+//   what a worker takes     other workers' fibers before its own; or it finds nothing to steal
 //   how long steps take     between a switch and its commit, an announcement and the sleep, the end
-//                           of a turn and the release of the baton: nothing, a yield, up to 1 ms
+//                           of a turn and the release of the baton: nothing, a yield, or up to 1 ms
 //   how much a fiber gets   a budget of 1 to 4
-//   who is woken            a worker that nobody needs
+//   which worker is woken   also a worker that is not needed
 //
-// Each worker has a sequence of its own from the seed. Threads make their own order, so a seed does
-// not replay a run; it gives the same mixture again, and a failure comes back soon.
+// Each worker has its own sequence from the seed. Threads run in an order of their own, so a seed
+// does not replay a run. It gives the same mixture again, and a failure comes back soon.
 //
-// Off it costs a test of a bool in the worker's own memory.
+// When it is off, it costs a test of a bool in the worker's own memory.
 #pragma once
 
 #include "sched/base/random.hpp"
@@ -32,12 +32,12 @@ class Chaos {
 
   bool is_on() const noexcept { return is_on_; }
 
-  // True once in `n`, never if the mode is off.
+  // Returns true once in `n` calls; always false if the mode is off.
   bool strikes(std::uint32_t n) noexcept { return is_on_ && random_.below(n) == 0; }
 
   std::uint32_t below(std::uint32_t limit) noexcept { return random_.below(limit); }
 
-  // Takes its time, sometimes.
+  // Sometimes takes a while.
   void stumble() noexcept {
     if (is_on_) [[unlikely]]
       dawdle();

@@ -29,15 +29,15 @@ namespace fcontext = boost::context::detail;
   return state;
 }
 
-// Both directions do the same: keep what is live, put the other's in.
-RAMIE_NO_TSAN inline void exchange_exceptions(ExceptionState& live, ExceptionState& leaving,
+// Used for both directions: saves the live state, and makes the other side's state live.
+RAMIE_NO_TSAN inline void exchange_exceptions(ExceptionState& live, ExceptionState& saved,
                                               const ExceptionState& entering) noexcept {
-  leaving = live;
+  saved = live;
   live = entering;
 }
 
 // `last`: the fiber has ended; ASan may free its fake stack.
-RAMIE_NO_TSAN void leave(FiberContext& fiber, [[maybe_unused]] bool last) noexcept {
+RAMIE_NO_TSAN void jump_out(FiberContext& fiber, [[maybe_unused]] bool last) noexcept {
   ThreadContext* thread = fiber.thread;
   exchange_exceptions(*thread->live, fiber.exceptions, thread->exceptions);
 #if RAMIE_ASAN
@@ -48,7 +48,7 @@ RAMIE_NO_TSAN void leave(FiberContext& fiber, [[maybe_unused]] bool last) noexce
   __tsan_switch_to_fiber(thread->tsan, __tsan_switch_to_fiber_no_sync);
 #endif
   const fcontext::transfer_t back = fcontext::jump_fcontext(thread->registers, nullptr);
-  thread = static_cast<ThreadContext*>(back.data);  // perhaps another thread from here on
+  thread = static_cast<ThreadContext*>(back.data);  // may run on another thread from here on
   thread->registers = back.fctx;
 #if RAMIE_ASAN
   __sanitizer_finish_switch_fiber(fiber.fake_stack, &thread->stack_low, &thread->stack_size);
@@ -59,7 +59,7 @@ RAMIE_NO_TSAN void leave(FiberContext& fiber, [[maybe_unused]] bool last) noexce
 
 }  // namespace
 
-// The frame below main(): unwinders and debuggers stop here.
+// The frame below main(), where unwinders and debuggers stop.
 [[gnu::noinline]] RAMIE_NO_TSAN void enter_first_frame(FiberContext& fiber) noexcept {
   fiber.main_(fiber.argument_);
 }
@@ -77,7 +77,7 @@ RAMIE_NO_TSAN void first_frame(fcontext::transfer_t from) noexcept {
   exchange_exceptions(*thread->live, thread->exceptions, fiber.exceptions);
   base::tsan_acquire(thread);
   enter_first_frame(fiber);
-  leave(fiber, true);
+  jump_out(fiber, true);
   std::abort();  // nobody switches into a fiber that has ended
 }
 
@@ -85,8 +85,8 @@ RAMIE_NO_TSAN void first_frame(fcontext::transfer_t from) noexcept {
 
 namespace {
 
-// How much jump_fcontext leaves on the stack differs between Boost's versions: a fresh context
-// tells, for the function that it will call lies in the slot of rbx, three words from the end.
+// Boost's versions leave different numbers of bytes on the stack. A fresh context tells which
+// version this is: the function that it will call is in the slot of rbx, three words from the end.
 std::size_t saved_bytes() noexcept {
   constexpr std::size_t kWords = 16;
   alignas(64) static void* stack[64];
@@ -111,7 +111,8 @@ void ThreadContext::attach() noexcept {
 #if RAMIE_TSAN
   tsan = __tsan_get_current_fiber();
 #endif
-  base::tsan_release(this);  // the thread's start, with it the first values of its thread-locals
+  // The start of the thread, and with it the initial values of its thread-locals.
+  base::tsan_release(this);
 }
 
 void FiberContext::prepare(Stack& stack, void (*main)(void*) noexcept, void* argument) noexcept {
@@ -138,7 +139,7 @@ void FiberContext::release() noexcept {
                                                [[maybe_unused]] const Stack& stack) noexcept {
   fiber.thread = &thread;
   thread.registers =
-      &fiber;  // first_frame() finds the fiber here; overwritten with the worker's registers
+      &fiber;  // first_frame() finds the fiber here; later overwritten with the worker's registers
 #if RAMIE_ASAN
   __sanitizer_start_switch_fiber(&thread.fake_stack, stack.low(), stack.size());
 #endif
@@ -153,7 +154,7 @@ void FiberContext::release() noexcept {
 }
 
 [[gnu::noinline]] RAMIE_NO_TSAN void switch_out(FiberContext& fiber) noexcept {
-  leave(fiber, false);
+  jump_out(fiber, false);
 }
 
 }  // namespace sched

@@ -1,15 +1,16 @@
-// The switch between a worker's stack and a fiber's: the only file that knows Boost.Context, the
-// C++ runtime's exception state and the sanitizers' fiber hooks.
+// The switch between a worker's stack and a fiber's stack. This is the only file that knows
+// Boost.Context, the C++ runtime's exception state and the sanitizers' fiber hooks.
 //
-//   worker   switch_in(thread, fiber) ----jump----> fiber runs
-//   fiber    switch_out(fiber)        ----jump----> back in switch_in, registers of the fiber saved
-//   in `fiber.registers`
+//   worker   switch_in(thread, fiber) ----jump----> the fiber runs
+//   fiber    switch_out(fiber)        ----jump----> back in switch_in; the fiber's registers are
+//                                                   saved in `fiber.registers`
 //
-// A fiber may come back on another thread. Therefore: the worker travels in the jump's argument,
-// never in a thread-local; the pointer to the thread's __cxa_eh_globals is fetched once per thread
-// and lives in ThreadContext (libstdc++ declares the accessor `const`, so compilers keep its result
-// over a switch and restore into the wrong thread); switch_out and the jump are one noinline
-// function (TSan's shadow stack demands it).
+// A fiber may come back on another thread. Therefore:
+// - The worker travels in the jump's argument, never in a thread-local.
+// - The pointer to the thread's __cxa_eh_globals is fetched once per thread and lives in
+//   ThreadContext. libstdc++ declares the accessor `const`, so compilers keep its result over a
+//   switch and would restore into the wrong thread.
+// - switch_out and the jump are one noinline function, because TSan's shadow stack demands it.
 //
 // Rejected: boost::context::fiber (saves no exception state before 1.88, and then collides with
 // ours; runs code before ASan knows the new stack), own assembly (the raw jump is 4 % of a
@@ -23,7 +24,7 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-// The Itanium ABI's per-thread exception state: a fiber that parks inside a catch block keeps its
+// The Itanium ABI's per-thread exception state. A fiber that parks inside a catch block keeps its
 // own.
 struct ExceptionState {
   void* caught = nullptr;
@@ -44,7 +45,7 @@ struct ThreadContext {
   void* tsan = nullptr;
 #endif
 
-  // To be called on the thread itself, before its first switch_in.
+  // Must be called on the thread itself, before its first switch_in.
   void attach() noexcept;
 };
 
@@ -59,13 +60,13 @@ struct FiberContext {
   void* tsan = nullptr;
 #endif
 
-  // Puts a first frame on `stack`: the first switch_in calls `main(argument)`, which must not
+  // Puts a first frame on `stack`. The first switch_in calls `main(argument)`, which must not
   // throw.
   void prepare(Stack& stack, void (*main)(void*) noexcept, void* argument) noexcept;
-  // After the last switch out, on a worker's stack.
+  // Called after the last switch out, on a worker's stack.
   void release() noexcept;
-  // Of a fiber that is switched out: where its stack ends and what unwind.cpp needs lies below.
-  // Null if this Boost keeps registers in a way that we do not know.
+  // For a fiber that is switched out: where its stack ends, and what unwind.cpp needs lies below.
+  // Null if this version of Boost keeps registers in an unknown way.
   const void* saved_stack() const noexcept;
 
  private:
@@ -74,10 +75,10 @@ struct FiberContext {
   void* argument_ = nullptr;
 };
 
-// Worker -> fiber. Returns when the fiber switches out; from then on its registers are saved.
+// Worker -> fiber. Returns when the fiber switches out; its registers are saved by then.
 void switch_in(ThreadContext& thread, FiberContext& fiber, const Stack& stack) noexcept;
 
-// Fiber -> the worker that runs it. Returns when somebody switches in again, perhaps on another
+// Fiber -> the worker that runs it. Returns when a worker switches in again, perhaps on another
 // thread.
 void switch_out(FiberContext& fiber) noexcept;
 

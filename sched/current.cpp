@@ -37,7 +37,8 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
   return *opaque(static_cast<Sleeper*>(&this_thread));
 }
 [[gnu::noinline]] RAMIE_NO_TSAN Scheduler* current_scheduler() noexcept {
-  // Entered first: Handle::spawn enters its runtime for the moment, also inside another's fiber.
+  // The entered runtime comes first: Handle::spawn enters its runtime for a moment, also inside a
+  // fiber of another runtime.
   if (Scheduler* scheduler = opaque(entered); scheduler != nullptr) return scheduler;
   if (Fiber* fiber = current_fiber(); fiber != nullptr) return fiber->scheduler;
   Worker* worker = current_worker();

@@ -1,9 +1,9 @@
-// Who runs on this thread. The only place with thread_local variables.
+// What runs on this thread. This is the only file with thread_local variables.
 //
-// Compilers keep the address of a thread_local over a call, so a fiber that parked and came back on
-// another thread would read the old thread's. Every accessor here is a noinline function with a
-// barrier; nobody keeps a result over a park, except the fiber's own pointer, which is the same
-// wherever it runs.
+// Compilers keep the address of a thread_local over a call. So a fiber that parked and came back on
+// another thread would read the old thread's variable. Every accessor here is a noinline function
+// with a barrier. No caller keeps a result over a park, except the pointer to its own fiber, which
+// is the same on every thread.
 #pragma once
 
 #include "sched/waiter.hpp"
@@ -19,12 +19,12 @@ namespace sched {
 class Scheduler;
 class Worker;
 
-// For hold_check.hpp: what the fiber on this thread holds that it must not wait with.
+// For hold_check.hpp: what the fiber on this thread holds, and must not hold while it waits.
 struct Holds {
   std::uint64_t fiber = 0;
   unsigned count = 0;
-  bool is_busy = false;        // the stack is read: locks of that are nobody's
-  const char* what = nullptr;  // the last of several, as the next
+  bool is_busy = false;        // the stack is being read: locks taken for that do not count
+  const char* what = nullptr;  // the latest one; `taken_at` is its stack
   std::size_t frames = 0;
   std::array<std::uintptr_t, 16> taken_at{};
   std::uint64_t blocked = 0;  // signals, outside handlers
@@ -38,7 +38,7 @@ Sleeper& current_sleeper() noexcept;  // the fiber, or this thread's own
 // The runtime that the thread has entered, else the one of the fiber or worker, else null.
 Scheduler* current_scheduler() noexcept;
 
-// Where this thread's current fiber stands: for the loop of a worker, which never changes threads.
+// The variable behind current_fiber(), for the loop of a worker, which stays on one thread.
 Fiber*& current_fiber_slot() noexcept;
 void set_current_worker(Worker* worker) noexcept;
 // Returns what was entered before.

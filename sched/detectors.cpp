@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
-// Each is there if the program was built with its detector, and null else.
+// Each symbol exists if the program was built with its detector, and is null otherwise.
 #if !RAMIE_TSAN
 extern "C" [[gnu::weak]] void __tsan_acquire(void* address);
 #endif
@@ -22,7 +22,7 @@ namespace sched {
 
 namespace {
 
-// As its own header finds out needs that header; this is what valgrind does to every program.
+// Detects valgrind as its header does, without that header.
 bool is_under_valgrind() noexcept {
   const char* preloaded = ::secure_getenv("LD_PRELOAD");
   return preloaded != nullptr && std::strstr(preloaded, "vgpreload") != nullptr;
@@ -46,15 +46,15 @@ const char* hint_of(Detector detector) noexcept {
     case Detector::none: return "";
     case Detector::tsan:
       return "this program was built with -fsanitize=thread, but this libramie was not: the race "
-             "detector does not know fibers, so it reports races that are none and misses others. "
+             "detector does not know fibers, so it reports false races and misses real ones. "
              "Build Ramie with Clang and -Dtsan=precise for it";
     case Detector::asan:
       return "this program was built with -fsanitize=address, but this libramie was not: the "
-             "detector does not know the stacks of fibers and may report errors that are none. "
+             "detector does not know the stacks of fibers and may report false errors. "
              "Build Ramie with -Db_sanitize=address for it";
     case Detector::valgrind:
       return "this program runs under valgrind, but this libramie does not tell it about the "
-             "stacks of fibers, so it may report errors that are none. Build Ramie with "
+             "stacks of fibers, so it may report false errors. Build Ramie with "
              "-Dvalgrind=true for it";
   }
   return "";

@@ -36,7 +36,7 @@ class MutexHolder {
 
 namespace {
 
-constexpr std::size_t kShown = 8;  // members of a group, the others are counted
+constexpr std::size_t kShown = 8;  // members of a group; the others are counted
 constexpr std::size_t kMostGroups = 200;
 
 enum class State : std::uint8_t { running, parked, runnable, blocking };
@@ -54,16 +54,16 @@ const char* to_string(State state) noexcept {
 struct Member {
   std::uint64_t id;
   std::string name;
-  const void* spawn_site;
+  const void* spawned_at;
   base::Nanos since{-1};  // of the steady clock; negative: unknown
-  base::Nanos limit{-1};  // when its wait ends at the latest; negative: never
+  base::Nanos limit{-1};  // the end of its wait at the latest; negative: never
   std::string object;
-  std::uint32_t mutex_mark = 0;  // of a Mutex that it waits for: on whose stack it was taken
+  std::uint32_t mutex_mark = 0;  // of the Mutex that it waits for: on which stack it was taken
 };
 
-// A fiber's stack, as far as it is known: it tells which fiber holds a Mutex.
+// A fiber's stack as far as it is known. It tells which fiber holds a Mutex.
 struct StackOf {
-  std::uint32_t low;  // marks of a Mutex
+  std::uint32_t low;  // in units of a Mutex's mark
   std::uint32_t size;
   std::uint64_t id;
   std::string name;
@@ -75,7 +75,7 @@ struct Seen {
   std::map<Key, std::vector<Member>> groups;
   std::vector<StackOf> stacks;
 };
-// By what is shown of a stack: calls from several places in one line are one group.
+// Groups by the text of a stack, so calls from several places of one line are one group.
 using ShownKey = std::tuple<State, WaitKind, std::string>;
 using Groups = std::map<ShownKey, std::vector<Member>>;
 
@@ -108,12 +108,12 @@ std::string object_of(const Scheduler& scheduler, WaitKind kind, const void* obj
 }
 
 Worker* worker_of(Scheduler& scheduler, const Fiber& fiber) {
-  for (std::size_t i = 0; i < scheduler.workers(); ++i)
-    if (scheduler.worker(i).runs() == &fiber) return &scheduler.worker(i);
+  for (std::size_t i = 0; i < scheduler.workers().size(); ++i)
+    if (scheduler.workers()[i].runs() == &fiber) return &scheduler.workers()[i];
   return nullptr;
 }
 
-// While one lives the fiber is PARKED, or it was not when we came.
+// Holds a PARKED fiber while it lives. If the fiber was not PARKED, is_ours() is false.
 class Hold {
  public:
   explicit Hold(Fiber& fiber) noexcept : fiber_(fiber), is_ours_(fiber.word.try_hold()) {
@@ -135,7 +135,7 @@ class Hold {
   bool is_ours_;
 };
 
-// For a worker that runs a fiber: why its stack is missing from the report.
+// Why the report lacks the stack of the fiber that `worker` runs.
 const char* why_not_interrupted(const Worker& worker) noexcept {
   if (!worker.scheduler().options().interrupts || worker.has_signal_stack()) return "";
   return "; its stack is not shown: the thread has no alternate stack for signals";
@@ -145,14 +145,14 @@ bool runs_since(const Worker& worker, const Fiber& fiber, std::uint32_t tick) no
   return worker.runs() == &fiber && worker.tick() == tick;
 }
 
-// True: the frames are those of `fiber`, which runs there and has run all the time.
+// True: the frames are those of `fiber`, which has run there the whole time.
 bool interrupt(Worker& worker, const Fiber& fiber, std::uint32_t tick, Frames& frames) {
   if (!worker.scheduler().options().interrupts || !worker.has_signal_stack()) return false;
   return runs_since(worker, fiber, tick) && probe(worker.thread_id(), frames) &&
          runs_since(worker, fiber, tick);
 }
 
-// The fiber is held, or runs all the time.
+// The fiber is held, or runs the whole time.
 RAMIE_NO_TSAN StackOf stack_of(const Fiber& fiber) {
   const std::uint32_t low = MutexHolder::mark_of(fiber.stack->low());
   return {low, MutexHolder::mark_of(fiber.stack->top()) - low, fiber.id, fiber.copy_name().data()};
@@ -168,7 +168,7 @@ void look_at_parked(Scheduler& scheduler, Fiber& fiber, WaitKind kind, Member& m
     member.mutex_mark = MutexHolder::mark(*static_cast<const sync::Mutex*>(object));
 }
 
-// A reference is held. False: it has ended.
+// The caller holds a reference. Returns false if the fiber has ended.
 bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member, Seen& seen) {
   Frames frames;
   WaitKind kind = WaitKind::none;
@@ -199,7 +199,7 @@ Seen collect(Scheduler& scheduler) {
   scheduler.for_each_fiber([&](Fiber& fiber) {
     Member member{.id = fiber.id,
                   .name = fiber.copy_name().data(),
-                  .spawn_site = fiber.spawn_site,
+                  .spawned_at = fiber.spawned_at,
                   .object = {}};
     Key key;
     if (look_at(scheduler, fiber, key, member, seen)) seen.groups[key].push_back(std::move(member));
@@ -237,7 +237,7 @@ std::string title(Scheduler& scheduler, const Groups& groups) {
   }
   std::string text =
       fmt::format("ramie: dump of process {} ('{}'): {} workers, {} fibers", ::getpid(),
-                  scheduler.options().thread_name, scheduler.workers(), fibers);
+                  scheduler.options().thread_name, scheduler.workers().size(), fibers);
   const char* separator = ": ";
   for (const auto& [state, count] : in_state)
     text += fmt::format("{}{} {}", std::exchange(separator, ", "), count, to_string(state));
@@ -246,11 +246,11 @@ std::string title(Scheduler& scheduler, const Groups& groups) {
 
 std::string workers_text(Scheduler& scheduler) {
   std::string text;
-  for (std::size_t i = 0; i < scheduler.workers(); ++i) {
-    Worker& worker = scheduler.worker(i);
+  for (std::size_t i = 0; i < scheduler.workers().size(); ++i) {
+    Worker& worker = scheduler.workers()[i];
     std::string state = "works";
     const char* remark = "";
-    if (scheduler.is_asleep(i)) {
+    if (scheduler.workers().is_asleep(i)) {
       state = "sleeps";
     } else if (Fiber* fiber = worker.runs(); fiber != nullptr && fiber->try_retain()) {
       const HeldReference held(*fiber);
@@ -273,12 +273,12 @@ std::string member_text(const Member& member, Symbols& symbols) {
   if (member.since.count() >= 0) text += fmt::format(", for {}", age(member.since));
   if (member.limit.count() >= 0)
     text += fmt::format(", {} left", span_text(member.limit - base::now().time_since_epoch()));
-  if (member.spawn_site != nullptr)
-    text += fmt::format(", spawned in {}", site_text(member.spawn_site, symbols));
+  if (member.spawned_at != nullptr)
+    text += fmt::format(", spawned in {}", spawn_text(member.spawned_at, symbols));
   return text + '\n';
 }
 
-// Who is not shown, by where they were spawned.
+// The fibers that are not shown one by one, grouped by where they were spawned.
 std::string others_text(std::span<const Member> others, Symbols& symbols) {
   struct Others {
     std::size_t count = 0;
@@ -286,9 +286,9 @@ std::string others_text(std::span<const Member> others, Symbols& symbols) {
     std::uint64_t last = 0;
     base::Nanos oldest{-1};
   };
-  std::map<const void*, Others> by_site;
+  std::map<const void*, Others> by_address;
   for (const Member& member : others) {
-    Others& same = by_site[member.spawn_site];
+    Others& same = by_address[member.spawned_at];
     ++same.count;
     same.first = std::min(same.first, member.id);
     same.last = std::max(same.last, member.id);
@@ -296,10 +296,11 @@ std::string others_text(std::span<const Member> others, Symbols& symbols) {
       same.oldest = member.since;
   }
   std::string text;
-  for (const auto& [site, same] : by_site) {
+  for (const auto& [spawned_at, same] : by_address) {
     text += fmt::format("  and {} more, from {} to {}", same.count, same.first, same.last);
     if (same.oldest.count() >= 0) text += fmt::format(", for up to {}", age(same.oldest));
-    if (site != nullptr) text += fmt::format(", spawned in {}", site_text(site, symbols));
+    if (spawned_at != nullptr)
+      text += fmt::format(", spawned in {}", spawn_text(spawned_at, symbols));
     text += '\n';
   }
   return text;
@@ -340,7 +341,7 @@ std::string dump(Scheduler& scheduler) {
 std::string describe_running(Worker& worker, Fiber& fiber, std::uint32_t tick, Began began) {
   const auto name = fiber.copy_name();
   const base::Instant now = base::now();
-  const base::Instant claimed(worker.runs_since());  // of another run if this one is over
+  const base::Instant claimed(worker.runs_since());  // belongs to another run if this one is over
   const bool is_known = runs_since(worker, fiber, tick);
   const base::Instant since =
       is_known ? std::clamp(claimed, began.earliest, began.latest) : began.latest;

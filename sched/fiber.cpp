@@ -1,4 +1,4 @@
-// The life of a task: body, end, joiners, references. And how wakers make fibers runnable.
+// The life of a task: body, end, joiners, references.
 #include "sched/fiber.hpp"
 
 #include "sched/base/annotate.hpp"
@@ -72,11 +72,6 @@ void Fiber::release() noexcept {
   if (references.fetch_sub(1, base::kAcqRel) == 1) scheduler->recycle(*this);
 }
 
-bool is_left_behind(const Waiter& waiter) noexcept {
-  if (waiter.sleeper == nullptr || waiter.sleeper->is_thread()) return false;
-  return static_cast<const Fiber*>(waiter.sleeper)->scheduler->has_leaked();
-}
-
 // The protocol of end_task(), with another bit.
 void Fiber::leave_behind() noexcept {
   WakeList wakes;
@@ -118,11 +113,11 @@ void fiber_main(void* argument) noexcept {
   } else {
     run_body(fiber);
   }
-  leave_result(fiber);
-  fiber.leaving.store(Leaving::ended, base::kRelaxed);
+  publish_result(fiber);
+  fiber.switch_reason.store(SwitchReason::ended, base::kRelaxed);
 }
 
-void leave_result(Fiber& fiber) noexcept {
+void publish_result(Fiber& fiber) noexcept {
   if (fiber.group != nullptr) fiber.group->child_returned(fiber);
   base::tsan_release(fiber.end_edge());
   base::tsan_release(fiber.scheduler);  // shut_down() comes after all of us
@@ -143,43 +138,6 @@ void end_task(Fiber& fiber) noexcept {
   if (group != nullptr) group->child_ended(fiber);
   fiber.release();
   scheduler.on_ended();
-}
-
-// --- waking --------------------------------------------------------------------------------------
-
-bool WakeList::claim(Sleeper& sleeper, std::uint32_t epoch, std::uint8_t by) noexcept {
-  base::tsan_release(sleeper.wake_edge());
-  const FiberWord::Claim claim = sleeper.word.claim(epoch, by);
-  if (claim == FiberWord::Claim::won_and_queue) add(sleeper);
-  return claim != FiberWord::Claim::lost;
-}
-
-void WakeList::request(Sleeper& sleeper, std::uint64_t bits) noexcept {
-  base::tsan_release(sleeper.wake_edge());
-  if (sleeper.word.request(bits)) add(sleeper);
-}
-
-void WakeList::add(Sleeper& sleeper) noexcept {
-  if (!sleeper.is_thread()) {
-    fibers_.push_back(static_cast<Fiber&>(sleeper));
-    return;
-  }
-  auto& thread = static_cast<ThreadSleeper&>(sleeper);
-  thread.wake_next = threads_;
-  threads_ = &thread;
-}
-
-void WakeList::fire() noexcept {
-  while (ThreadSleeper* thread = threads_) {
-    threads_ = thread->wake_next;
-    const void* futex = thread->word.futex();
-    on_thread_started();
-    thread->word.start();
-    base::sys::futex_wake(futex, 1);
-  }
-  if (fibers_.is_empty()) return;
-  const base::TsanInternal internal;
-  while (Fiber* fiber = fibers_.pop_front()) fiber->scheduler->submit(*fiber);
 }
 
 }  // namespace sched

@@ -1,13 +1,12 @@
 // A fiber's control block: words, links, timer entry, name, small closure and result.
 //
-// Blocks come from a type-stable slab (fiber_slab.hpp): reused, never returned before the runtime
-//   ends, and the epoch in
-// `word` only grows, so a late wake-up finds a block, not garbage. Whoever may touch a block
-// without owning the fiber holds a reference: the run (from spawn to end), the JoinHandle, a
-// canceller.
+// Blocks come from a type-stable slab (fiber_slab.hpp). They are reused, and freed only with the
+// runtime. The epoch in `word` only grows, so a late wake-up finds a block, never garbage. Whoever
+// touches a block without owning the fiber holds a reference: the run (from spawn to end), the
+// JoinHandle, a canceller.
 //
 // Who owns which fields:
-//   woken    whoever woke it, until the fiber is in a queue, then that queue: `queue_next`
+//   woken    its waker, until the fiber is in a queue; then that queue: `queue_next`
 //   running  its worker (context, stack) and the fiber itself (budget, scope, wait)
 //   parked   nobody; wakers go through `word`
 #pragma once
@@ -58,20 +57,20 @@ enum class WaitKind : std::uint8_t {
 };
 const char* to_string(WaitKind kind) noexcept;
 
-// Why a fiber switched out; its worker acts on it.
-enum class Leaving : std::uint8_t { parking, yielding, ended };
+// Why a fiber switched out. Its worker acts on it.
+enum class SwitchReason : std::uint8_t { parking, yielding, ended };
 
-// Who a fiber is, for messages about one that may have ended.
+// Identifies a fiber in messages that may be printed after its end.
 struct FiberIdentity {
   static constexpr std::size_t kNameBytes = 32;
   using Name = std::array<char, kNameBytes>;  // ends with a zero
 
   std::uint64_t id = 0;
   Name name{};
-  const void* spawn_site = nullptr;
+  const void* spawned_at = nullptr;
 };
 
-class Fiber final : public Sleeper, public base::Link {  // the Link: among the children of a Scope
+class Fiber final : public Sleeper, public base::Link {  // the Link is for the children of a Scope
  public:
   Fiber() noexcept : Sleeper(false) {}
 
@@ -79,21 +78,22 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
 
   // --- identity, written by the spawner
   std::uint64_t id = 0;
-  const void* spawn_site = nullptr;
+  const void* spawned_at = nullptr;
   char name[kNameBytes] = {};
   Scheduler* scheduler = nullptr;
 
   // --- scheduling
   Fiber* queue_next = nullptr;
-  Fiber* queue_prev = nullptr;  // in the blocking pool's queue only; not null there
+  Fiber* queue_prev = nullptr;  // used, and not null, only in the blocking pool's queue
   Worker* home = nullptr;       // pinned there
   base::Atomic<Worker*> worker{
-      nullptr};  // that runs it now; read by the fiber after each resume, never kept
+      nullptr};  // that runs it now; the fiber reads it after each resume and never keeps it
   FiberContext context;
-  Stack* stack = nullptr;        // attached at the first run, detached at the end
-  std::uintptr_t stack_low = 0;  // its lower end: each switch looks, and the record lies far away
+  Stack* stack = nullptr;  // attached at the first run, detached at the end
+  // The stack's lower end: each switch checks it, and the Stack is far away in memory.
+  std::uintptr_t stack_low = 0;
   std::size_t stack_size = 0;
-  base::Atomic<Leaving> leaving{Leaving::parking};
+  base::Atomic<SwitchReason> switch_reason{SwitchReason::parking};
   base::Atomic<std::uint32_t> budget{0};
 
   // --- waiting
@@ -115,9 +115,10 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
 
   // --- the end
   static constexpr std::uint8_t kEnded = 1;
-  static constexpr std::uint8_t kJoiners = 2;     // somebody stood in the line
-  static constexpr std::uint8_t kLeftBehind = 4;  // its runtime ends without it: joins say so
-  static constexpr std::uint8_t kRoot = 8;        // of a block_on()
+  static constexpr std::uint8_t kJoiners = 2;  // a joiner has stood in the queue
+  // Its runtime ends without it, and joins return that.
+  static constexpr std::uint8_t kLeftBehind = 4;
+  static constexpr std::uint8_t kRoot = 8;  // of a block_on()
   base::Atomic<std::uint8_t> join_flags{0};
   base::Mutex join_mutex;
   WaiterList joiners;
@@ -129,18 +130,18 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   bool is_left_behind() const noexcept {
     return (join_flags.load(base::kAcquire) & kLeftBehind) != 0;
   }
-  // By who ends its runtime without it: joins return runtime_gone, those that wait and later ones.
-  // If it ends all the same, later ones find its result.
+  // Called when the runtime ends without this fiber. Joins return runtime_gone, those that wait now
+  // and later ones. If the fiber ends all the same, later joins find its result.
   void leave_behind() noexcept;
   using Name = FiberIdentity::Name;
   void set_name(std::string_view text) noexcept;
   std::string_view view_name() const noexcept { return name; }  // for the fiber itself
-  // For others. Of a fiber that changes its name meanwhile it may be a mix of both.
+  // For other threads. If the fiber changes its name meanwhile, the copy may be a mix of both.
   Name copy_name() const noexcept;
-  FiberIdentity identity() const noexcept { return {id, copy_name(), spawn_site}; }
+  FiberIdentity identity() const noexcept { return {id, copy_name(), spawned_at}; }
 
   void retain() noexcept { references.fetch_add(1, base::kRelaxed); }
-  // For whoever finds the block without owning a reference (the registry's walk).
+  // For a walk of the registry, which finds the block without owning a reference.
   bool try_retain() noexcept;
   void release() noexcept;
 
@@ -156,7 +157,7 @@ class Fiber final : public Sleeper, public base::Link {  // the Link: among the 
   const void* end_edge() const noexcept { return &id; }
 };
 
-// Gives a reference back that somebody has.
+// Releases a reference that the caller already has.
 class HeldReference {
  public:
   explicit HeldReference(Fiber& fiber) noexcept : fiber_(fiber) {}
@@ -168,7 +169,8 @@ class HeldReference {
   Fiber& fiber_;
 };
 
-// `queue_next` is the scheduler's: the race detector looks at programs, the model checker at us.
+// The race detector does not look at `queue_next`: it belongs to the scheduler, which the model
+// checker proves.
 RAMIE_NO_TSAN inline void FiberList::push_back(Fiber& fiber) noexcept {
   fiber.queue_next = nullptr;
   if (tail_ == nullptr) head_ = &fiber;

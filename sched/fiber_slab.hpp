@@ -1,6 +1,6 @@
-// Control blocks of one runtime: type-stable, reused, freed only with the runtime. The slab is also
-// the registry of all fibers: whoever wants to see every fiber (shutdown, dumps) walks the blocks
-// and retains those in use, so spawning touches no list.
+// Control blocks of one runtime. They are type-stable: reused, and freed only with the runtime. The
+// slab is also the registry of all fibers. A shutdown or a dump walks the blocks and retains those
+// in use, so a spawn touches no list.
 #pragma once
 
 #include "sched/base/mutex.hpp"
@@ -20,11 +20,12 @@ class FiberSlab {
   FiberSlab(const FiberSlab&) = delete;
   FiberSlab& operator=(const FiberSlab&) = delete;
 
-  // Up to `count` unused blocks as a chain, at least one; false when there is no memory.
+  // Appends up to `count` unused blocks to `chain`, at least one. Returns false if there is no
+  // memory.
   bool withdraw(FiberList& chain, std::size_t count) noexcept;
   void deposit(FiberList& chain) noexcept;
 
-  // Calls `visit(Fiber&)` for every block in use, with a reference held meanwhile.
+  // Calls `visit(Fiber&)` for every block in use, and holds a reference meanwhile.
   template <class Visit>
   void for_each(Visit&& visit) noexcept(std::is_nothrow_invocable_v<Visit&, Fiber&>) {
     for (Chunk* chunk = chunks_.load(base::kSeqCst); chunk != nullptr; chunk = chunk->next)

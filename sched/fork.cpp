@@ -20,12 +20,9 @@ void on_forked() noexcept {
   if (Worker* worker = current_worker()) worker->become_copy();
 }
 
-// When the program is loaded: a static object of a function would be half made in the child of a
-// fork that comes meanwhile.
-[[maybe_unused]] const bool is_installed = [] {
-  base::sys::in_forked_child(&on_forked);
-  return true;
-}();
+// Registered when the program is loaded. A static object in a function could be half initialised in
+// the child of a fork that comes at that moment.
+[[maybe_unused]] const bool is_installed = base::sys::in_forked_child(&on_forked);
 
 }  // namespace
 

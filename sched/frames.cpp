@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::size_t kMostLines = 40;
 constexpr std::size_t kLastLines = 8;  // of these, from the outer end
-constexpr std::size_t kMostSites = 4096;
+constexpr std::size_t kMostKnown = 4096;
 
 template <std::size_t N>
 bool ends_with_any(std::string_view text, const std::array<std::string_view, N>& ends) noexcept {
@@ -43,7 +43,7 @@ struct Line {
   std::string name;  // shortened
 };
 
-// How a fiber comes to its body, and what it parks through, are the same everywhere.
+// The frames through which a fiber comes to its body and parks. They are the same in every stack.
 bool is_plumbing(const Line& line) noexcept {
   static constexpr std::array<std::string_view, 9> kFiles{
       "sched/context.cpp", "sched/fiber.cpp", "sched/wait.cpp",
@@ -52,7 +52,7 @@ bool is_plumbing(const Line& line) noexcept {
   return line.name.starts_with("ramie::sched::") || ends_with_any(line.place->file, kFiles);
 }
 
-// How the C++ library, and timeout() and until(), call a closure.
+// The frames through which the C++ library, timeout() and until() call a closure.
 bool is_call_helper(const Line& line) noexcept {
   static constexpr std::array<std::string_view, 8> kFiles{
       "bits/invoke.h",       "/tuple",
@@ -72,7 +72,7 @@ bool is_call_helper(const Line& line) noexcept {
          line.name.starts_with("ramie::detail::run_guarded");
 }
 
-// Of the library, or of C++'s: nothing that the user wrote.
+// The function belongs to this library or to C++'s; the user did not write it.
 bool is_foreign(const base::Place& place) {
   const Line line{&place, base::shorten(place.function)};
   return is_plumbing(line) || is_call_helper(line) || line.name.starts_with("ramie::") ||
@@ -95,27 +95,22 @@ std::vector<Line> lines_of(std::span<const std::uintptr_t> stack, Symbols& symbo
 // --- on a thread of its own ----------------------------------------------------------------------
 
 constinit base::Mutex mutex;
-using Sites = std::map<const void*, std::string>;
+using KnownTexts = std::map<const void*, std::string>;  // by address
 
-Sites& known_sites() {
-  static Sites* const sites = new Sites;  // never destroyed: fibers may be left behind
-  return *sites;
+KnownTexts& known_texts() {
+  static KnownTexts* const known = new KnownTexts;  // never destroyed: fibers may be left behind
+  return *known;
 }
 
-bool forget_in_children() noexcept {
-  base::sys::in_forked_child([]() noexcept { std::construct_at(&mutex); });
-  return true;
-}
-
-// Under the mutex. Empty: no thread, or no memory.
-std::string look_up(const void* site) noexcept {
+// Called under the mutex. Returns an empty text if there is no thread, or no memory.
+std::string look_up(const void* spawned_at) noexcept {
   std::string text;
   try {
-    base::Thread thread = base::start_thread([&text, site]() noexcept {
+    base::Thread thread = base::start_thread([&text, spawned_at]() noexcept {
       base::sys::block_signals();
       try {
         Symbols symbols;
-        text = site_text(site, symbols);
+        text = spawn_text(spawned_at, symbols);
       } catch (const std::bad_alloc&) {
         text.clear();
       }
@@ -127,13 +122,14 @@ std::string look_up(const void* site) noexcept {
   return text;
 }
 
-std::string site_text_apart(const void* site) {
-  [[maybe_unused]] static const bool is_forgotten_by_children = forget_in_children();
+std::string spawn_text_apart(const void* spawned_at) {
+  [[maybe_unused]] static const bool is_forgotten_in_children =
+      base::sys::in_forked_child([]() noexcept { std::construct_at(&mutex); });
   const std::lock_guard lock(mutex);
-  Sites& sites = known_sites();
-  if (const auto found = sites.find(site); found != sites.end()) return found->second;
-  std::string text = look_up(site);
-  if (!text.empty() && sites.size() < kMostSites) sites.emplace(site, text);
+  KnownTexts& known = known_texts();
+  if (const auto found = known.find(spawned_at); found != known.end()) return found->second;
+  std::string text = look_up(spawned_at);
+  if (!text.empty() && known.size() < kMostKnown) known.emplace(spawned_at, text);
   return text;
 }
 
@@ -162,18 +158,18 @@ std::string frames_text(const Frames& frames) {
   return frames_text(frames.view(), symbols, "      ");
 }
 
-std::string site_text(const void* site, Symbols& symbols) {
-  const auto& places = symbols.at(reinterpret_cast<std::uintptr_t>(site) - 1);
+std::string spawn_text(const void* spawned_at, Symbols& symbols) {
+  const auto& places = symbols.at(reinterpret_cast<std::uintptr_t>(spawned_at) - 1);
   const auto users = std::find_if_not(places.begin(), places.end(), is_foreign);
   return (users == places.end() ? places.front() : *users).text();
 }
 
 std::string describe(const FiberIdentity& fiber) {
   const std::string who = fmt::format("fiber {} '{}'", fiber.id, fiber.name.data());
-  if (fiber.spawn_site == nullptr) return who;
-  const std::string site = site_text_apart(fiber.spawn_site);
-  if (site.empty()) return fmt::format("{} (spawned at {})", who, fiber.spawn_site);
-  return fmt::format("{} (spawned in {})", who, site);
+  if (fiber.spawned_at == nullptr) return who;
+  const std::string spawned_in = spawn_text_apart(fiber.spawned_at);
+  if (spawned_in.empty()) return fmt::format("{} (spawned at {})", who, fiber.spawned_at);
+  return fmt::format("{} (spawned in {})", who, spawned_in);
 }
 
 }  // namespace sched

@@ -1,5 +1,5 @@
-// Stacks and spawn sites as lines for people: without what every fiber's stack has, without the
-// helpers of the C++ library through which a closure is called, and never more than a screen.
+// Stacks and spawn addresses as lines for people. Frames that every fiber has, and the C++
+// library's helpers that call closures, are left out. A stack takes at most one screen.
 #pragma once
 
 #include "sched/base/symbols.hpp"
@@ -18,7 +18,7 @@ namespace sched {
 
 struct FiberIdentity;
 
-// The same few addresses come again and again.
+// Keeps what it has looked up, since the same few addresses come again and again.
 class Symbols {
  public:
   const std::vector<base::Place>& at(std::uintptr_t address) {
@@ -31,17 +31,18 @@ class Symbols {
   std::unordered_map<std::uintptr_t, std::vector<base::Place>> known_;
 };
 
-// One line a frame.
+// One line for each frame.
 std::string frames_text(std::span<const std::uintptr_t> stack, Symbols& symbols,
                         std::string_view indent);
 std::string frames_text(const Frames& frames);
 
-// Where a fiber was spawned: the innermost function that is neither ours nor the C++ library's.
-std::string site_text(const void* site, Symbols& symbols);
+// Where a fiber was spawned: the innermost function that belongs neither to us nor to the C++
+// library.
+std::string spawn_text(const void* spawned_at, Symbols& symbols);
 
-// "fiber 12 'conn' (spawned in serve() at server.cpp:30)". For a fiber that reports itself: reading
-// symbols takes more stack than it may have left, so a thread of its own does it, once for each
-// site. Without one, or without memory, the address stands there.
+// Returns "fiber 12 'conn' (spawned in serve() at server.cpp:30)". For a fiber that reports itself:
+// reading symbols takes more stack than it may have left, so a separate thread does it, once for
+// each address. Without a thread or without memory, the text has the address instead.
 std::string describe(const FiberIdentity& fiber);
 
 }  // namespace sched

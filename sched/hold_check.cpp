@@ -42,7 +42,7 @@ void on_taken(const char* what) noexcept {
   if (fiber == nullptr) return;
   Holds& holds = thread_holds();
   if (std::exchange(holds.is_busy, true)) return;
-  if (holds.fiber != fiber->id) holds.count = 0;  // another one ended with its lock
+  if (holds.fiber != fiber->id) holds.count = 0;  // a thread that has ended kept the lock
   holds.fiber = fiber->id;
   ++holds.count;
   holds.what = what;
@@ -53,7 +53,7 @@ void on_taken(const char* what) noexcept {
   holds.is_busy = false;
 }
 
-// Else another fiber's, or taken before the fiber began.
+// Otherwise it is another fiber's, or was taken before the fiber began.
 void on_given_back() noexcept {
   const Fiber* fiber = current_fiber();
   if (fiber == nullptr) return;
@@ -75,18 +75,18 @@ void refuse_holds(const Fiber& fiber, const char* act) noexcept {
       act, frames_text(here), held.what, text_of(std::span(held.taken_at).first(held.frames)));
   base::sys::write_stderr(text.data(), text.size());
   base::fatal(
-      "a fiber must not wait while it holds %s: who wants it next would block a whole "
+      "a fiber must not wait while it holds %s: the next to want it would block a whole "
       "worker. Use ramie::sync::Mutex, or release it first",
       held.what);
 }
 
-// A handler runs with its signal blocked. To walk the stack at each wait would be slow.
+// While a handler runs its signal is blocked. Walking the stack at each wait would be slow.
 bool may_be_in_handler() noexcept {
   sigset_t now;
   if (::pthread_sigmask(SIG_SETMASK, nullptr, &now) != 0) return false;
   std::uint64_t blocked = 0;
-  std::memcpy(&blocked, &now, sizeof blocked);  // the kernel's part of it
-  const base::TsanInternal internal;  // the thread's own, for one fiber after another
+  std::memcpy(&blocked, &now, sizeof blocked);  // only the kernel writes it
+  const base::TsanInternal internal;            // the thread's own, used by one fiber after another
   Holds& holds = thread_holds();
   if (holds.has_blocked) return blocked != holds.blocked;
   holds.has_blocked = !is_in_signal_handler();
@@ -111,7 +111,7 @@ struct Real {
   Release* guard_release = nullptr;
   Release* guard_abort = nullptr;
 };
-constinit Real real;  // written before any call leads to ours
+constinit Real real;  // written before any call can reach our functions
 
 int note(int error) noexcept {
   if (error == 0) on_taken(kMutex);
@@ -119,7 +119,7 @@ int note(int error) noexcept {
 }
 int lock(pthread_mutex_t* mutex) noexcept { return note(real.lock(mutex)); }
 int trylock(pthread_mutex_t* mutex) noexcept { return note(real.trylock(mutex)); }
-// Through these std::timed_mutex waits.
+// std::timed_mutex waits through these.
 int timedlock(pthread_mutex_t* mutex, const timespec* limit) noexcept {
   return note(real.timedlock(mutex, limit));
 }
@@ -171,7 +171,7 @@ void HoldCheck::turn_on() noexcept {
         "linked statically?), so a std::mutex that is held over a wait stays unseen");
 }
 
-void HoldCheck::look_at_leaving(const Fiber& fiber, const char* act) noexcept {
+void HoldCheck::look_at_switch(const Fiber& fiber, const char* act) noexcept {
   const Holds& holds = thread_holds();
   if (holds.count != 0 && holds.fiber == fiber.id) refuse_holds(fiber, act);
   if (may_be_in_handler() && is_in_signal_handler()) refuse_wait_in_handler();

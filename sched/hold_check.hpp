@@ -1,18 +1,19 @@
-// A debugging aid (RAMIE_CHECKS; always on in builds with assertions): a fiber must not leave its
-// thread, to park or to yield,
+// A debugging aid (RAMIE_CHECKS; always on in builds with assertions). A fiber must not give up its
+// thread, by parking or yielding,
 //
-//   - while it holds a std::mutex (any pthread_mutex_t) or stands in the initialiser of a
-//     function-local static: the next fiber that wants it would block its whole worker, and the
-//     owner may come back on another thread. The message has both stacks, where it was taken and
-//     where the fiber leaves.
-//   - in a signal handler: the signal would stay blocked on this thread.
+//   - while it holds a std::mutex (any pthread_mutex_t) or runs the initialiser of a function-local
+//     static. The next fiber that wants it would block its whole worker, and the owner may come
+//     back on another thread. The message shows both stacks: where it was taken, and where the
+//     fiber parks.
+//   - in a signal handler. The signal would stay blocked on this thread.
 //
-// On request the calls of the C library's and the C++ runtime's functions lead to ours, which call
-// the real ones (base/redirect.hpp). Until then nothing of this costs anything but the look at a
-// byte at each park. What a fiber holds is kept with its thread: it cannot leave that with a lock.
+// When it is turned on, calls of the C library's and the C++ runtime's functions are redirected to
+// ours, which call the real ones (base/redirect.hpp). Until then it costs one test of a byte at
+// each park. What a fiber holds is kept with its thread, since it cannot leave the thread with a
+// lock.
 //
-// Rejected: functions of the same names in the library, as debug builds had them: every lock of
-// every program would pay, and a race detector's own would be hidden.
+// Rejected: functions of the same names in the library, as debug builds had them. Every lock of
+// every program would pay, and the functions of a race detector would be hidden.
 #pragma once
 
 #include <atomic>
@@ -26,16 +27,16 @@ class Fiber;
 class HoldCheck {
  public:
   static bool is_on() noexcept { return is_on_.load(std::memory_order_relaxed); }
-  // For good, and for all runtimes of the process; again for each, since libraries may have been
-  // loaded meanwhile.
+  // Turns the check on for all runtimes of the process; it stays on. Each runtime calls it again,
+  // since libraries may have been loaded meanwhile.
   static void turn_on() noexcept;
-  // In builds with assertions, unless a sanitizer has its own functions in these places.
+  // True in builds with assertions, unless a sanitizer replaces the same functions.
   static bool is_on_by_default() noexcept;
-  // `act`: "parks", "yields".
-  static void look_at_leaving(const Fiber& fiber, const char* act) noexcept;
+  // `act` is "parks" or "yields".
+  static void look_at_switch(const Fiber& fiber, const char* act) noexcept;
 
  private:
-  static constinit std::atomic<bool> is_on_;  // a setting, no part of any protocol
+  static constinit std::atomic<bool> is_on_;  // a setting; no protocol depends on it
 };
 
 }  // namespace sched

@@ -42,7 +42,7 @@ struct Injector::Queue {
   moodycamel::ProducerToken outside;
   std::vector<moodycamel::ProducerToken> producers;
   std::vector<moodycamel::ConsumerToken> consumers;
-  std::vector<unsigned char> spill_first;  // by worker: whose turn it is
+  std::vector<unsigned char> spill_first;  // by worker: whether it looks at the list first
 };
 
 Injector::Injector(std::size_t workers) : queue_(std::make_unique<Queue>(workers)) {}
@@ -75,7 +75,8 @@ Fiber* Injector::take_spilled() noexcept {
   return fiber;
 }
 
-// The list and the queue in turn: while thousands wait, the list fills as fast as it drains.
+// Looks at the list and the queue in turn: while thousands wait, the list fills as fast as it
+// drains.
 Fiber* Injector::take(std::size_t worker) noexcept {
   if (!count_.has_work()) return nullptr;
   unsigned char& spill_first = queue_->spill_first[worker];

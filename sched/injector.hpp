@@ -1,10 +1,10 @@
-// The global queue: fibers from outside, and what did not fit into a worker's own queue.
+// The global queue: fibers from outside, and what does not fit into a worker's own queue.
 //
-// moodycamel's queue behind explicit tokens: one producer a worker, one for all other threads
-// (under a short lock; its implicit producers are keyed by the address of a thread_local, which is
-// stale after a migration). try_enqueue never allocates; where it fails, the fiber goes to an
-// intrusive list, because a wake must not fail (F8). Not used by yields: a token's own items come
-// back first.
+// It is moodycamel's queue with explicit tokens: one producer for each worker, and one for all
+// other threads, under a short lock. (Its implicit producers are keyed by the address of a
+// thread_local, which is stale after a migration.) try_enqueue never allocates. Where it fails, the
+// fiber goes to an intrusive list, because a wake must not fail (F8). Yields do not use it: a
+// token's own items come back first.
 //
 // A consumer token stays with one producer for at most 256 items, so a flooding producer cannot
 // starve a rare one.
@@ -29,9 +29,9 @@ class Injector {
   explicit Injector(std::size_t workers);
   ~Injector();
 
-  // `producer`: the calling worker, or kOutside.
+  // `producer` is the calling worker's index, or kOutside.
   void push(std::span<Fiber* const> batch, std::size_t producer) noexcept;
-  // One fiber for `worker`, or null. Null with has_work() still true: try again.
+  // Returns one fiber for `worker`, or null. If it is null and has_work() is true, try again.
   Fiber* take(std::size_t worker) noexcept;
 
   bool has_work() const noexcept { return count_.has_work(); }

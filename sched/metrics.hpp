@@ -1,4 +1,4 @@
-// What a worker counts: plain stores by the owner, read by anybody, summed on read.
+// What a worker counts. The owner stores, anybody reads, a reader sums over the workers.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -28,17 +28,17 @@ struct alignas(base::kCacheLine) WorkerMetrics {
   Counter finished;   // fibers that ended here
   Counter parks;      // sleeps begun
   Counter unparks;    // sleeps ended
-  Counter notified;   // of these, by an unpark
+  Counter notified;   // of these, those that an unpark ended
   Counter polls;      // driver turns
   Counter steals;     // successful
   Counter stolen;     // fibers taken
   Counter overflows;  // full local queue
   Counter lifo_runs;  // from the LIFO slot
   Counter yields;
-  Counter watches;   // bounded sleeps that ran out
-  Counter injected;  // taken from the injector
-  Counter wakes;     // other workers woken by this one
-  Counter fruitless; // waits that ended at once and brought nothing: see spin_watch.hpp
+  Counter watches;    // bounded sleeps that ran out
+  Counter injected;   // taken from the injector
+  Counter wakes;      // other workers woken by this one
+  Counter fruitless;  // waits that ended at once and brought nothing: see spin_watch.hpp
 };
 
 }  // namespace sched

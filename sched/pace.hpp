@@ -1,12 +1,12 @@
-// How a worker knows that time passes, without a look at a clock in each switch.
+// How a worker notices that time passes, without reading a clock in each switch.
 //
-//   runs     a look before every 8th run while runs are short, before each one once they are long
-//   budget   a fiber gets its budget in chunks of at most 8 operations, with a look between two:
-//            one operation at a time once they are long
+//   runs     a look before every 8th run while runs are short, before each run once they are long
+//   budget   a fiber gets its budget in chunks of at most 8 operations, with a look between two
+//            chunks: one operation at a time once operations are long
 //
-// A look reads the processor's cycle counter (24 ns on a virtual EPYC, 7 ns on others; the clock
-// costs twice as much). "Long" is an eighth of a slice. What a look finds after a whole slice is
-// late: the fiber has to yield, the worker looks at the driver and at the injector.
+// A look reads the processor's cycle counter (24 ns on a virtual EPYC, 7 ns elsewhere; the clock
+// costs twice as much). "Long" is an eighth of a slice. If a look finds that a whole slice has
+// passed, the fiber has to yield, and the worker looks at the driver and the injector.
 //
 // Rejected: a thread that sets a flag every 100 us. It would compete with the workers for CPUs, and
 // each worker that wakes up would have to wake it.
@@ -27,13 +27,13 @@ class Pace {
  public:
   static constexpr std::uint32_t kMost = 8;  // runs or operations between two looks
 
-  // In base::cycles(); kNoSlice: nothing is ever late.
+  // In units of base::cycles(). With kNoSlice nothing is ever late.
   static constexpr std::uint64_t kNoSlice = ~std::uint64_t{0};
   explicit Pace(std::uint64_t slice) noexcept : slice_(slice) {}
 
   // --- before a run
   [[nodiscard]] bool is_look_due() noexcept { return --runs_ == 0; }
-  // A slice or more has passed since the last look.
+  // Returns whether a slice or more has passed since the last look.
   bool look_before_run() noexcept {
     const bool is_late = look(base::cycles(), runs_between_);
     runs_ = runs_between_;
@@ -59,7 +59,8 @@ class Pace {
   bool is_late(std::uint64_t then) const noexcept { return looked_at_ - then >= slice_; }
 
  private:
-  // Counters of two processors may differ: what seems to lie in the past is late, and does no harm.
+  // Counters of two processors may differ. A value that seems to lie in the past counts as late,
+  // which does no harm.
   bool look(std::uint64_t now, std::uint32_t& between) noexcept {
     const std::uint64_t took = now - std::exchange(looked_at_, now);
     between = took >= slice_ / 8 ? 1 : std::min(between * 2, kMost);

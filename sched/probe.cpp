@@ -34,7 +34,8 @@ constexpr std::uint32_t asked_of(int thread_id) noexcept {
 }
 
 constexpr base::Nanos kPatience{200'000'000};
-constexpr base::Nanos kGivesUp{10'000'000'000};  // the unwinder hangs: nobody is asked any more
+// The unwinder hangs, so no thread is asked any more.
+constexpr base::Nanos kGivesUp{10'000'000'000};
 
 constinit base::Mutex mutex;  // one asker at a time
 constinit base::Atomic<std::uint32_t> state{kIdle};
@@ -50,15 +51,12 @@ void on_signal(int, siginfo_t*, void* context) noexcept {
 }
 
 // A fork may come while another thread asks.
-[[maybe_unused]] const bool is_forgotten_by_children = [] {
-  base::sys::in_forked_child([]() noexcept {
-    std::construct_at(&mutex);
-    state.store(kIdle, base::kRelaxed);
-  });
-  return true;
-}();
+[[maybe_unused]] const bool is_forgotten_in_children = base::sys::in_forked_child([]() noexcept {
+  std::construct_at(&mutex);
+  state.store(kIdle, base::kRelaxed);
+});
 
-// Under the mutex. False: SIGURG belongs to the program.
+// Called under the mutex. Returns false if the program uses SIGURG itself.
 bool install() noexcept {
   struct sigaction present{};
   if (::sigaction(SIGURG, nullptr, &present) != 0) return false;
@@ -72,7 +70,7 @@ bool install() noexcept {
   return ::sigaction(SIGURG, &action, nullptr) == 0;
 }
 
-// True: the answer is there.
+// Returns whether the answer is there.
 bool wait_for_answer(std::uint32_t question) noexcept {
   const base::Instant limit = base::now() + kPatience;
   for (;;) {
@@ -86,7 +84,7 @@ bool wait_for_answer(std::uint32_t question) noexcept {
     std::uint32_t expected = question;
     if (state.compare_exchange_strong(expected, kIdle, base::kAcqRel, base::kRelaxed)) return false;
     if (left < -kGivesUp) return false;
-    (void)base::sys::futex_wait(&state, kWriting, kPatience);  // it is at it
+    (void)base::sys::futex_wait(&state, kWriting, kPatience);  // the handler is walking
   }
 }
 
@@ -95,25 +93,44 @@ struct Call {
   const char* name;
 };
 constexpr Call kCalls[] = {
-    {SYS_read, "read"},           {SYS_write, "write"},
-    {SYS_readv, "readv"},         {SYS_writev, "writev"},
-    {SYS_pread64, "pread"},       {SYS_pwrite64, "pwrite"},
-    {SYS_open, "open"},           {SYS_openat, "openat"},
-    {SYS_close, "close"},         {SYS_fsync, "fsync"},
-    {SYS_fdatasync, "fdatasync"}, {SYS_flock, "flock"},
-    {SYS_poll, "poll"},           {SYS_ppoll, "ppoll"},
-    {SYS_select, "select"},       {SYS_pselect6, "pselect"},
-    {SYS_epoll_wait, "epoll_wait"}, {SYS_epoll_pwait, "epoll_pwait"},
-    {SYS_epoll_pwait2, "epoll_pwait2"}, {SYS_futex, "futex"},
-    {SYS_nanosleep, "nanosleep"}, {SYS_clock_nanosleep, "clock_nanosleep"},
-    {SYS_recvfrom, "recvfrom"},   {SYS_recvmsg, "recvmsg"},
-    {SYS_sendto, "sendto"},       {SYS_sendmsg, "sendmsg"},
-    {SYS_accept, "accept"},       {SYS_accept4, "accept4"},
-    {SYS_connect, "connect"},     {SYS_wait4, "wait4"},
-    {SYS_waitid, "waitid"},       {SYS_stat, "stat"},
-    {SYS_newfstatat, "fstatat"},  {SYS_getdents64, "getdents"},
-    {SYS_ioctl, "ioctl"},         {SYS_fcntl, "fcntl"},
-    {SYS_pause, "pause"},         {SYS_rt_sigtimedwait, "sigtimedwait"},
+    {SYS_read, "read"},
+    {SYS_write, "write"},
+    {SYS_readv, "readv"},
+    {SYS_writev, "writev"},
+    {SYS_pread64, "pread"},
+    {SYS_pwrite64, "pwrite"},
+    {SYS_open, "open"},
+    {SYS_openat, "openat"},
+    {SYS_close, "close"},
+    {SYS_fsync, "fsync"},
+    {SYS_fdatasync, "fdatasync"},
+    {SYS_flock, "flock"},
+    {SYS_poll, "poll"},
+    {SYS_ppoll, "ppoll"},
+    {SYS_select, "select"},
+    {SYS_pselect6, "pselect"},
+    {SYS_epoll_wait, "epoll_wait"},
+    {SYS_epoll_pwait, "epoll_pwait"},
+    {SYS_epoll_pwait2, "epoll_pwait2"},
+    {SYS_futex, "futex"},
+    {SYS_nanosleep, "nanosleep"},
+    {SYS_clock_nanosleep, "clock_nanosleep"},
+    {SYS_recvfrom, "recvfrom"},
+    {SYS_recvmsg, "recvmsg"},
+    {SYS_sendto, "sendto"},
+    {SYS_sendmsg, "sendmsg"},
+    {SYS_accept, "accept"},
+    {SYS_accept4, "accept4"},
+    {SYS_connect, "connect"},
+    {SYS_wait4, "wait4"},
+    {SYS_waitid, "waitid"},
+    {SYS_stat, "stat"},
+    {SYS_newfstatat, "fstatat"},
+    {SYS_getdents64, "getdents"},
+    {SYS_ioctl, "ioctl"},
+    {SYS_fcntl, "fcntl"},
+    {SYS_pause, "pause"},
+    {SYS_rt_sigtimedwait, "sigtimedwait"},
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
-#include "sched/base/thread.hpp"
 #include "sched/blocking/pool.hpp"
 #include "sched/current.hpp"
 
@@ -25,7 +24,7 @@ base::Atomic<std::uint64_t> next_fiber_id{1};
 
 }  // namespace
 
-// The first of `count` ids that nobody else gets.
+// Returns the first of `count` ids that no other caller gets.
 std::uint64_t new_fiber_ids(std::uint64_t count) noexcept {
   return next_fiber_id.fetch_add(count, base::kRelaxed);
 }
@@ -41,23 +40,15 @@ int describe_current_fiber(char* text, int size) noexcept {
 
 }  // namespace
 
-Scheduler::Scheduler(SchedulerOptions options, std::vector<Driver*> shards)
+Scheduler::Scheduler(SchedulerOptions options, const std::vector<Driver*>& drivers)
     : options_(std::move(options)),
       stacks_(options_.stacks),
       timers_(options_.workers),
-      idle_(options_.workers),
-      injector_(options_.workers) {
+      shards_(drivers),
+      blocking_(std::make_unique<BlockingPool>(*this, options_.blocking_threads,
+                                               options_.blocking_keepalive)),
+      workers_(*this, options_) {
   base::set_describe(&describe_current_fiber);
-  for (Driver* driver : shards) {
-    auto shard = std::make_unique<Shard>();
-    shard->driver = driver;
-    shard->index = static_cast<std::uint32_t>(shards_.size());
-    shards_.push_back(std::move(shard));
-  }
-  blocking_ =
-      std::make_unique<BlockingPool>(*this, options_.blocking_threads, options_.blocking_keepalive);
-  for (std::size_t i = 0; i < options_.workers; ++i)
-    workers_.push_back(std::make_unique<Worker>(*this, i, options_.seed + i));
   if (options_.watchdog.is_needed()) watchdog_ = std::make_unique<Watchdog>(*this);
 }
 
@@ -67,19 +58,15 @@ Result<void> Scheduler::start() noexcept {
   std::error_code error;
   try {
     if (watchdog_ != nullptr) watchdog_->start();
-    for (auto& worker : workers_) worker->start();
+    workers_.start();
     return {};
   } catch (const std::system_error& refused) {
     error = refused.code();
   } catch (const std::bad_alloc&) {
     error = std::make_error_code(std::errc::not_enough_memory);
   }
-  is_closing_.store(true, base::kSeqCst);
-  for (auto& worker : workers_) {
-    if (!worker->thread_.joinable()) break;
-    worker->unpark();
-    worker->join();
-  }
+  workers_.close();
+  workers_.join();
   if (watchdog_ != nullptr) watchdog_->stop();
   return failure(error);
 }
@@ -91,77 +78,11 @@ void Scheduler::submit(Fiber& fiber) noexcept {
     worker->submit(fiber);
     return;
   }
-  // As soon as others can see the fiber it may run and end, and the runtime with it: retire() waits
-  // until we are out.
+  // As soon as others can see the fiber, it may run and end, and its runtime with it. retire()
+  // waits until we are out of here.
   submitters_outside_.fetch_add(1, base::kSeqCst);
-  if (fiber.home != nullptr) {
-    fiber.home->submit_pinned(fiber);
-  } else {
-    Fiber* one = &fiber;
-    injector_.push(std::span<Fiber* const>(&one, 1), Injector::kOutside);
-    notify_one();
-  }
+  workers_.submit_from_outside(fiber);
   submitters_outside_.fetch_sub(1, base::kSeqCst);
-}
-
-void Scheduler::submit_batch(FiberList& batch) noexcept {
-  while (Fiber* fiber = batch.pop_front()) submit(*fiber);
-}
-
-// P3, the producer's half: the push is done; fence; nobody searches: wake one.
-void Scheduler::notify_one() noexcept {
-  base::fence(base::kSeqCst);
-  const std::size_t chosen = idle_.choose();
-  if (chosen == IdleSet::kNobody) return;
-  if (Worker* worker = current_worker()) worker->metrics_.wakes.add();
-  workers_[chosen]->unpark();
-}
-
-bool Scheduler::wake_sleeper() noexcept {
-  const std::size_t chosen = idle_.take_sleeper();
-  if (chosen == IdleSet::kNobody) return false;
-  workers_[chosen]->unpark();
-  return true;
-}
-
-bool Scheduler::has_work_anywhere(const Worker&) const noexcept {
-  if (injector_.has_work()) return true;
-  return std::any_of(workers_.begin(), workers_.end(),
-                     [](const auto& worker) { return worker->has_stealable_work(); });
-}
-
-bool Scheduler::has_unattended_shard() const noexcept {
-  return std::any_of(shards_.begin(), shards_.end(),
-                     [](const auto& shard) { return !shard->baton.is_taken(); });
-}
-
-// Our own shard first, then any free one.
-Shard* Scheduler::take_baton(std::size_t worker) noexcept {
-  const std::size_t own = worker * shards_.size() / workers_.size();
-  for (std::size_t i = 0; i < shards_.size(); ++i) {
-    Shard& shard = *shards_[(own + i) % shards_.size()];
-    if (shard.baton.try_take()) return &shard;
-  }
-  return nullptr;
-}
-
-std::uint64_t Scheduler::activity(const Worker& asker) const noexcept {
-  std::uint64_t sum = 0;
-  for (const auto& worker : workers_)
-    if (worker.get() != &asker) sum += worker->published_tick_.load(base::kRelaxed);
-  return sum;
-}
-
-bool Scheduler::has_lifo_waiting(const Worker& asker) const noexcept {
-  return std::any_of(workers_.begin(), workers_.end(), [&asker](const auto& worker) {
-    return worker.get() != &asker && worker->lifo_.load(base::kSeqCst) != nullptr;
-  });
-}
-
-bool Scheduler::has_site_to_watch(const Worker& asker) const noexcept {
-  return std::any_of(workers_.begin(), workers_.end(), [&](const auto& worker) {
-    return worker.get() != &asker && worker->has_inflight() && !is_asleep(worker->index());
-  });
 }
 
 // --- shutdown ------------------------------------------------------------------------------------
@@ -175,18 +96,19 @@ bool Scheduler::has_unended(bool with_jobs) noexcept {
   return found;
 }
 
-// Step 2. `with_jobs`: also those on threads of the blocking pool.
+// Step 2. With `with_jobs` it also waits for jobs on threads of the blocking pool.
 bool Scheduler::wait_until_ended(base::Instant deadline, bool with_jobs) noexcept {
   for (;;) {
     const std::uint32_t seen = ended_signal_.load(base::kSeqCst);
-    const std::int64_t alive = live();  // first: a job that ends meanwhile must not hide a fiber
+    // Read first: a job that ends meanwhile must not hide a fiber.
+    const std::int64_t alive = live();
     if (alive <= (with_jobs ? 0 : static_cast<std::int64_t>(blocking_->running()))) return true;
     base::Nanos left = kLookAgain;
     if (deadline != base::kNever) {
       left = std::min(left, deadline - base::now());
       if (left.count() <= 0) {
         if (has_unended(with_jobs)) return false;
-        left = kLookAgain;  // all have ended, and the last ones are about to be counted
+        left = kLookAgain;  // all have ended, and the last ones are not counted yet
       }
     }
     (void)base::sys::futex_wait(&ended_signal_, seen, left);
@@ -199,36 +121,29 @@ std::vector<std::string> Scheduler::shut_down(base::Nanos grace) noexcept {
   cancel_all();
   blocking_->cancel_queued();
   bool has_ended = wait_until_ended(deadline, false);
-  // A job knows no cancel: what it may wait for must end.
+  // A job does not see a cancel, so what it may wait for must end.
   if (options_.on_fibers_ended) options_.on_fibers_ended();
   has_ended = blocking_->shut_down(deadline) && has_ended;
   has_ended = wait_until_ended(deadline, true) && has_ended;
   base::tsan_acquire(this);
-  if (!has_ended) {  // nothing of them is unmapped, and we are never destroyed
+  if (!has_ended) {  // nothing of theirs is unmapped, and this object is never destroyed
     has_leaked_.store(true, base::kSeqCst);
     stacks_.leak();
     slab_.leak();
   }
-  injector_.close();
-  is_closing_.store(true, base::kSeqCst);
-  for (auto& worker : workers_) worker->unpark();
+  workers_.close();
   std::vector<std::string> stragglers;
-  if (!has_ended) stragglers = leave_stragglers();
-  for (auto& worker : workers_) {
-    if (has_leaked()) worker->thread_.detach();
-    else worker->join();
-  }
+  if (!has_ended) stragglers = name_stragglers();
+  if (has_leaked()) workers_.detach();
+  else workers_.join();
   if (watchdog_ != nullptr) watchdog_->stop();
   return stragglers;
 }
 
-// Step 3. Whoever joins a straggler goes on now, so as few fibers as possible shall still run: a
-// worker that does not compute stops at once.
-std::vector<std::string> Scheduler::leave_stragglers() noexcept {
-  const base::Instant until = base::saturating_add(base::now(), kTimeToStop);
-  const auto has_stopped = [](const auto& worker) { return worker->has_stopped(); };
-  while (!std::all_of(workers_.begin(), workers_.end(), has_stopped) && base::now() < until)
-    base::yield_thread();
+// Step 3. Joiners of the stragglers continue after this, so as few fibers as possible should still
+// run. A worker that does not compute stops at once.
+std::vector<std::string> Scheduler::name_stragglers() noexcept {
+  (void)workers_.has_stopped_within(kTimeToStop);
   std::vector<std::string> stragglers;
   for_each_fiber([&](Fiber& fiber) {
     if (fiber.has_ended()) return;

@@ -21,10 +21,10 @@ namespace sched {
 namespace {
 
 constexpr base::Nanos kLookForEnd{100'000'000};
-// Until the first report; then twice as long, and so on.
+// The time until the first report. It doubles after each report.
 constexpr base::Nanos kPatience = base::kIsModel ? base::Nanos::max() : base::Nanos(1'000'000'000);
 constexpr base::Nanos kLongestPatience{60'000'000'000};
-constexpr base::Nanos kLeast{100'000'000};  // that who was cancelled has for its end
+constexpr base::Nanos kLeast{100'000'000};  // that cancelled children have for their end
 
 }  // namespace
 
@@ -92,7 +92,8 @@ Result<void> ScopeCore::wait_for_children(FiberWord::Shield shield,
   return joined;
 }
 
-// Nobody tells a plain thread that a shutdown has left its children behind: it looks now and then.
+// Nobody tells a plain thread that a shutdown has left its children behind, so it looks now and
+// then.
 Result<void> ScopeCore::join(FiberWord::Shield shield, base::Instant deadline) noexcept {
   if (current_fiber() != nullptr || base::kIsModel) return wait_for_children(shield, deadline);
   for (;;) {
@@ -104,7 +105,7 @@ Result<void> ScopeCore::join(FiberWord::Shield shield, base::Instant deadline) n
   }
 }
 
-// Under the lock none of them can end.
+// None of them can end while the lock is held.
 bool ScopeCore::are_all_left() noexcept {
   const std::lock_guard lock(mutex_);
   for (Fiber* child = children_.front(); child != nullptr; child = children_.next(*child))
@@ -184,11 +185,11 @@ Scope::~Scope() {
   if (!core_->join(sched::FiberWord::Shield::no)) {
     core_->cancel();
     if (!core_->await_canceled("the end of a Scope", false)) {
-      (void)core_.release();  // the children know it for ever
+      (void)core_.release();  // its children keep using it
       return;
     }
   }
-  // Nobody asked by join(): a failure must not vanish.
+  // Nobody called join(), and a failure must not vanish.
   const auto failed = core_->take_failure();
   if (failed.exception != nullptr) sched::report_lost_exception(failed.child, failed.exception);
   if (failed.error) sched::report_lost_refusal(failed.child, failed.error);

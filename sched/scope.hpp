@@ -1,5 +1,5 @@
-// A Scope's inside: its children in a list under one mutex. A child that ends leaves the list under
-// that mutex, and its last touch of the scope is the unlock.
+// The inside of a Scope: its children in a list under one mutex. A child that ends leaves the list
+// under that mutex, and touches the scope for the last time when it unlocks.
 #pragma once
 
 #include "sched/base/clock.hpp"
@@ -20,17 +20,19 @@ class ScopeCore {
       : policy_(policy), deadline_(deadline) {}
 
   void adopt(Fiber& child) noexcept;
-  // In the child, after its body; then, on its worker's stack, when it has ended.
+  // The first is called by the child after its body; the second on its worker's stack after its
+  // end.
   void child_returned(Fiber& child) noexcept;
   void child_ended(Fiber& child) noexcept;
   void cancel() noexcept;
-  // runtime_gone on a plain thread, if a shutdown left all children behind: they never end.
+  // Returns runtime_gone, only on a plain thread, if a shutdown left all children behind: they
+  // never end.
   Result<void> join(FiberWord::Shield shield, base::Instant deadline = base::kNever) noexcept;
-  // Waits for the children, which were cancelled, whatever ends this fiber. Those that do not end
-  // are named on stderr, again and again. `may_give_up`: after RAMIE_DRAIN_TIMEOUT whoever waits in
-  // block_on() ends the runtime. False: a shutdown has left all children behind.
+  // Waits for the children, which were cancelled, even if this fiber is cancelled itself. Reports
+  // those that do not end on stderr, at growing intervals. With `may_give_up`, block_on() ends the
+  // runtime after RAMIE_DRAIN_TIMEOUT. Returns false if a shutdown has left all children behind.
   bool await_canceled(const char* who, bool may_give_up) noexcept;
-  // Of the first child that failed: what it threw, or why it never ran; and who it was.
+  // The first child that failed: its exception, or the error because of which it never ran.
   struct Failure {
     std::exception_ptr exception;
     std::error_code error;

@@ -13,7 +13,7 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-bool SpinWatch::leave(const Spin& spin) noexcept {
+bool SpinWatch::offer(const Spin& spin) noexcept {
   const base::TsanInternal internal;
   const std::lock_guard lock(mutex_);
   if (spin_.has_value()) return false;
@@ -47,7 +47,7 @@ namespace {
             .time = now - waits.first,
             .frames = {}};
   unwind_here(spin.frames);
-  waits.is_reported = watchdog->spins_seen().leave(spin);
+  waits.is_reported = watchdog->spins_seen().offer(spin);
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-// Fibers that pass through waits of which none waits: each is refused (the fiber was cancelled, and
-// ignores it), or brings nothing (a closed channel, the end of a stream, an error). Such a loop
+// Finds fibers that pass through waits that do not wait: each is refused (the fiber was cancelled
+// and ignores it), or brings nothing (a closed channel, the end of a stream, an error). Such a loop
 // burns a CPU and looks alive: it yields, so it is no stall.
 //
-//   the fiber      counts such waits in a row: a wait that was armed begins a new row
-//   every 8192nd   it looks at the clock; after `stall` with no pause as long as that between two
-//                  of these, it leaves its stack here, once in a row
+//   the fiber      counts such waits in a row; a wait that was armed begins a new row
+//   every 8192nd   looks at the clock; after `stall`, if no two looks were that far apart, the
+//                  fiber offers its stack here, once in a row
 //   the watchdog   prints it at its next look
 //
 // A fiber that reads, writes, locks or receives something is never counted, however busy it is.
@@ -25,24 +25,24 @@ namespace sched {
 
 class Fiber;
 
-// Of one fiber, which alone uses it.
+// Belongs to one fiber, and only that fiber uses it.
 struct FruitlessWaits {
   static constexpr std::uint32_t kRow = 8192;
 
   std::uint32_t epoch = 0;  // of the last wait that was armed
   bool is_reported = false;
   std::uint64_t count = 0;
-  base::Instant first{};  // our look at the clock after the first 8192 of this row
+  base::Instant first{};  // when the first 8192 of this row were over
   base::Instant last{};
 };
 
-// This fiber's wait has ended at once, and brought nothing.
+// A wait of this fiber has ended at once and brought nothing.
 #if defined(RAMIE_MODEL)
 inline void note_fruitless(Fiber&) noexcept {}
 inline void note_fruitless() noexcept {}
 #else
 void note_fruitless(Fiber& fiber) noexcept;
-void note_fruitless() noexcept;  // the same; nothing on a plain thread
+void note_fruitless() noexcept;  // the same for the current fiber; does nothing on a plain thread
 #endif
 
 struct Spin {
@@ -53,11 +53,11 @@ struct Spin {
   Frames frames;
 };
 
-// One report on its way from a fiber to the watchdog.
+// At most one report on its way from a fiber to the watchdog.
 class SpinWatch {
  public:
-  // False: there is another one.
-  [[nodiscard]] bool leave(const Spin& spin) noexcept;
+  // Returns false if another report is on its way.
+  [[nodiscard]] bool offer(const Spin& spin) noexcept;
   std::optional<Spin> take() noexcept;
 
  private:

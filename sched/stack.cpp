@@ -26,12 +26,13 @@ constexpr std::size_t kPage = 4096;
 constexpr std::size_t kStacksPerSlab = 64;
 constexpr std::size_t kSlabBytes = std::size_t{256} << 20;  // at most, unless one stack is larger
 constexpr std::size_t kColours = 16;
-// The race detector must not take one fiber's frames for another's: there, every fiber gets fresh
-// memory.
+// The race detector must not take the frames of one fiber for those of another. So under it every
+// fiber gets fresh memory.
 constexpr bool kReuses = RAMIE_TSAN == 0;
 constexpr std::size_t kRecord = (sizeof(Stack) + 63) / 64 * 64;
 
-// Whole pages within the bounds: no sum or product below can overflow. (The record needs a page.)
+// Whole pages within the bounds, so no sum or product below can overflow. (The Stack object needs a
+// page.)
 constexpr std::size_t bounded(std::size_t bytes) {
   bytes = std::clamp(bytes, StackPool::kLeastSize, StackPool::kMostSize);
   return (bytes + kPage - 1) / kPage * kPage;
@@ -46,7 +47,7 @@ std::int64_t most_maps() noexcept {
   return limit > 0 && limit < INT32_MAX ? limit : kUsual;
 }
 
-// Two VMAs a stack, and no more than 45 % of them: the rest belongs to the program.
+// Each stack takes two VMAs. We use at most 45 % of them; the rest belongs to the program.
 std::int64_t stacks_that_mprotect_may_guard() noexcept { return most_maps() * 45 / 100 / 2; }
 
 }  // namespace
@@ -57,7 +58,7 @@ struct StackPool::Slab {
   std::size_t used;
   Slab* next;
 
-  // Where the place of that number begins, with its guard; the last one's end is the slab's.
+  // Where the place of that number begins, with its guard. After the last one comes the slab's end.
   std::byte* place(std::size_t number, std::size_t stride) const noexcept {
     return base + kMoat + number * stride;
   }
@@ -100,7 +101,7 @@ int StackPool::install_guard(std::byte* low, bool& has_protected) noexcept {
       return 0;
     }
     if (error == -ENOMEM || options_.guard == GuardMethod::madvise) return error;
-    // The kernel lacks it, a sandbox refuses it, or (no longer the first) this memory is locked.
+    // The kernel lacks it, a sandbox refuses it, or (after the first time) this memory is locked.
     if (method == GuardMethod::automatic) guard_.store(GuardMethod::mprotect, base::kRelaxed);
   }
   has_protected = true;
@@ -117,7 +118,7 @@ int StackPool::protect_guard(std::byte* low) noexcept {
   return error;
 }
 
-// `low` is the first byte of the guard; the record goes to the upper end.
+// `low` is the first byte of the guard. The Stack object goes to the upper end.
 Stack* StackPool::place(const std::byte* mapping, std::byte* low, std::size_t size, bool pooled,
                         int& error) noexcept {
   bool has_protected = false;
@@ -132,7 +133,7 @@ Stack* StackPool::place(const std::byte* mapping, std::byte* low, std::size_t si
   return stack;
 }
 
-// The next unused place of the newest slab. The mutex is held.
+// The next unused place of the newest slab. Called under the mutex.
 Stack* StackPool::carve(int& error) noexcept {
   if (slabs_ == nullptr ||
       slabs_->place(slabs_->used + 1, stride()) > slabs_->base + slabs_->bytes) {
@@ -190,9 +191,9 @@ Stack* StackPool::take(std::size_t size, int& error) noexcept {
   return stack;
 }
 
-// The error alone ("Cannot allocate memory") does not say which limit was reached.
+// The error ("Cannot allocate memory") does not say which limit was reached.
 void StackPool::explain_failure(int error) noexcept {
-  static constinit std::atomic<bool> has_explained{false};  // no part of a protocol
+  static constinit std::atomic<bool> has_explained{false};  // for a message only
   if (error != -ENOMEM || has_explained.exchange(true, base::kRelaxed)) return;
   const std::int64_t guarded = protected_.load(base::kRelaxed);
   if (guarded > 0 && guarded >= protect_limit_) {
@@ -238,8 +239,8 @@ Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
   return chain;
 }
 
-// Beyond the cache limit a stack keeps its top page (the record lives there) and gives the rest to
-// the kernel, with what a frame may have left below the guard. (The guard itself stays.)
+// Beyond the cache limit a stack keeps its top page, with the Stack object, and gives the rest to
+// the kernel, including what a frame may have left below the guard. The guard itself stays.
 void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
   mutex_.lock();
   const bool is_full = (depot_size_ + count) * options_.size > options_.cache_bytes;
@@ -300,7 +301,7 @@ void StackCache::give_back(Stack* stack) noexcept {
   stack->next_ = top_;
   top_ = stack;
   if (++size_ <= kMax) return;
-  // Keep the hotter half.
+  // Keeps the half that was used last.
   Stack* last = top_;
   for (std::size_t i = 1; i < kMax / 2; ++i) last = last->next_;
   Stack* cold = last->next_;

@@ -1,24 +1,24 @@
-// Fiber stacks: address space in slabs, a guard under each, LIFO caches so that the hottest stack
-// is taken first.
+// Fiber stacks: address space in slabs, a guard below each stack, and LIFO caches, so that the
+// stack that was used last is taken first.
 //
 //   slab:  |  moat  |  guard  | stack 0 ....... Stack |  guard  | stack 1 ....... Stack | ...
-//            3 MiB     1 MiB    grows downwards  ^-- this record, in the top page: no memory of
-//                                                    its own
+//            3 MiB     1 MiB    grows downwards  ^-- this object, in the top page: it needs no
+//                                                    memory of its own
 //
-// The guard has two parts. The upper 64 KiB fault: code that probes its stack
+// The guard has two parts. Accesses to the upper 64 KiB fault, so code that probes its stack
 // (-fstack-clash-protection) and deep recursion stop there. Code without probes touches only the
 // far end of a large frame, and steps over 64 KiB (measured: 300 KiB). It lands in the lower part,
-// where nothing is and nobody is hurt: memory that goes back with the stack's own. A larger frame
-// reaches another stack of the slab, or the moat below the slab's last one, but no other memory of
-// the program. Where a fiber parks with such a frame it is stopped (is_overrun_at()). If all of the
-// guard faulted, 256 entries of page table a stack would have to be written: four times as much
-// time (34 us instead of 8 on a busy machine). This costs address space and 2 KiB of page tables.
+// which holds nothing, and whose memory goes back to the kernel with the stack's own. A larger
+// frame reaches another stack of the slab, or the moat below the slab's last stack, but no other
+// memory of the program. A fiber that parks with such a frame is stopped (is_overrun_at()). Making
+// the whole guard fault would take 256 page table entries for each stack, and four times as long
+// (34 us instead of 8 on a busy machine). This way costs address space and 2 KiB of page tables.
 //
-// The guard is installed by MADV_GUARD_INSTALL (Linux 6.13): no VMA is split, a million guarded
-// stacks are possible. Where that is impossible (an older kernel, a sandbox, memory locked by
-// mlockall) it is mprotect's, all of it, which costs two VMAs a stack; there we stop at 45 % of
-// vm.max_map_count with a clear error, because at the limit every mmap and every thread of the
-// process would fail.
+// MADV_GUARD_INSTALL (Linux 6.13) installs the guard. It splits no VMA, so a million guarded stacks
+// are possible. Where it is impossible (an older kernel, a sandbox, memory locked by mlockall),
+// mprotect guards all of it, which costs two VMAs for each stack. Then we stop at 45 % of
+// vm.max_map_count with a clear error, because at the limit every mmap and every thread creation of
+// the process would fail.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -32,10 +32,10 @@ namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-// How stacks are guarded; `automatic` is madvise where the kernel has it, else mprotect.
+// How stacks are guarded. `automatic` is madvise where the kernel has it, else mprotect.
 enum class GuardMethod : std::uint8_t { automatic, madvise, mprotect, off };
 
-// The record at the upper end of a stack.
+// Describes a stack, and lies at its upper end.
 class Stack {
  public:
   void* top() noexcept { return reinterpret_cast<std::byte*>(this) - colour_; }
@@ -47,7 +47,7 @@ class Stack {
   bool guards(const void* address) const noexcept;
 
   // Has a frame at `address` left this stack at its lower end? Above the stack, and far below it,
-  // lie the stacks of others (a signal handler's, a generator's), on which a fiber may well run.
+  // are other stacks (a signal handler's, a generator's), on which a fiber may run.
   bool is_overrun_at(const void* address) const noexcept {
     const auto below = reinterpret_cast<std::uintptr_t>(low());
     return below - reinterpret_cast<std::uintptr_t>(address) - 1 < reach_;
@@ -66,12 +66,13 @@ class Stack {
         pooled_(pooled),
         has_protected_(has_protected) {}
 
-  std::size_t size_;    // usable bytes below the record
-  std::size_t guard_;   // bytes of guard below them
-  std::size_t reach_;   // bytes below them that are the pool's: guards, other stacks, the moat
-  std::size_t colour_;  // the first frame starts this much lower: tops must not share cache sets
+  std::size_t size_;   // usable bytes below this object
+  std::size_t guard_;  // bytes of guard below them
+  std::size_t reach_;  // bytes below them that belong to the pool: guards, other stacks, the moat
+  // The first frame starts this much lower, so that tops do not share cache sets.
+  std::size_t colour_;
   base::Plain<Stack*> next_ = nullptr;
-  bool pooled_;         // false: an odd size, unmapped when given back
+  bool pooled_;         // false: it has an unusual size, and is unmapped when it is given back
   bool has_protected_;  // the guard is mprotect's
   unsigned valgrind_id_ = 0;
 };
@@ -98,17 +99,17 @@ class StackPool {
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
-  // A stack of at least `size` bytes (0: the default size), or null with -errno in `error`:
+  // Returns a stack of at least `size` bytes (0: the default size), or null with -errno in `error`:
   // -EINVAL above kMostSize.
   Stack* take(std::size_t size, int& error) noexcept;
   void give_back(Stack* stack) noexcept;
 
   std::size_t default_size() const noexcept { return options_.size; }
   GuardMethod guard_method() const noexcept { return guard_.load(base::kRelaxed); }
-  // Stacks taken and not given back; zero when every fiber has ended.
+  // Stacks taken and not given back. Zero when every fiber has ended.
   std::int64_t taken() const noexcept;
 
-  // Past a shutdown deadline the stragglers' stacks stay mapped on purpose (F6).
+  // Past a shutdown deadline the stacks of the stragglers stay mapped on purpose (F6).
   void leak() noexcept { leaked_ = true; }
 
  private:
@@ -140,10 +141,11 @@ class StackPool {
   base::Plain<Stack*> depot_ = nullptr;
   base::Plain<std::size_t> depot_size_ = 0;
   Slab* slabs_ = nullptr;
-  std::size_t next_slab_ = 4;  // stacks in the next one: a small program has little address space
+  // Stacks in the next one; it starts small, since a small program has little address space.
+  std::size_t next_slab_ = 4;
 };
 
-// A worker's own stacks, the hottest on top. Used by its worker only.
+// A worker's own stacks, the one used last on top. Only its worker uses them.
 class StackCache : public base::Link {
  public:
   explicit StackCache(StackPool& pool) noexcept;
@@ -164,7 +166,8 @@ class StackCache : public base::Link {
   }
 
   StackPool& pool_;
-  base::Atomic<std::int64_t> lent_{0};  // taken here, less given back here; we alone write it
+  // Taken here minus given back here; only this worker writes it.
+  base::Atomic<std::int64_t> lent_{0};
   Stack* top_ = nullptr;
   std::size_t size_ = 0;
 };

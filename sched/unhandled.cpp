@@ -17,7 +17,7 @@ namespace sched {
 
 namespace {
 
-// Bounded, so that it fits into a message with the rest; without memory as short as it must be.
+// Bounded, so that it fits into a message. Without memory it is as short as it must be.
 struct Who {
   char text[256];
   explicit Who(const FiberIdentity& fiber) noexcept {
@@ -29,11 +29,11 @@ struct Who {
     }
 #endif
     (void)std::snprintf(text, sizeof text, "fiber %lu '%s' (spawned at %p)",
-                        static_cast<unsigned long>(fiber.id), fiber.name.data(), fiber.spawn_site);
+                        static_cast<unsigned long>(fiber.id), fiber.name.data(), fiber.spawned_at);
   }
 };
 
-// `end` says what happened, before the exception's own words.
+// `end` says what happened. It stands before the text of the exception.
 void warn_of_exception(const FiberIdentity& fiber, const std::exception_ptr& exception,
                        const char* end) noexcept {
   const Who who(fiber);
@@ -66,7 +66,7 @@ void report_lost_refusal(const FiberIdentity& child, std::error_code error) noex
 
 namespace {
 
-// A process without memory refuses thousands: one line a second says it.
+// A process without memory refuses thousands of tasks, so it prints at most one line a second.
 void report_refusal(const Fiber& fiber) noexcept {
   static base::Atomic<std::int64_t> next_report{0};
   const std::int64_t now = std::chrono::nanoseconds(base::now().time_since_epoch()).count();

@@ -1,4 +1,4 @@
-// What becomes of a result or an exception that nobody took.
+// What happens to a result or an exception that nobody took.
 #pragma once
 
 #include <exception>
@@ -11,15 +11,15 @@ namespace sched {
 class Fiber;
 struct FiberIdentity;
 
-// Is there something to destroy or report? The task itself asks.
+// Is there something to destroy or report? Called by the task itself.
 bool has_result(const Fiber& fiber) noexcept;
 // Did the system refuse what the task needed, so that its body never ran?
 bool was_refused(const Fiber& fiber) noexcept;
-// Destroys an unjoined result; reports an unjoined exception on stderr, or aborts
-// (RAMIE_UNHANDLED); reports, at most once a second, that a task was refused a stack or thread.
+// Destroys an unjoined result. Reports an unjoined exception on stderr, or aborts
+// (RAMIE_UNHANDLED). Reports, at most once a second, that a task was refused a stack or a thread.
 void drop_task_result(Fiber& fiber) noexcept;
 void report_exception(const Fiber& fiber) noexcept;
-// Of a Scope's child that has ended, when nobody called join().
+// For a Scope's child that has ended, when nobody called join().
 void report_lost_exception(const FiberIdentity& child,
                            const std::exception_ptr& exception) noexcept;
 void report_lost_refusal(const FiberIdentity& child, std::error_code error) noexcept;

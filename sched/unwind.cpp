@@ -1,8 +1,8 @@
 // See unwind.hpp.
 //
-// The unwinder starts where it is called. So it is called from a frame whose table lies on purpose:
-// it says that its caller is the fiber, with the registers that the switch has saved. Both layouts
-// of Boost's have them at the same distance from the end, which becomes the frame's CFA:
+// The unwinder starts where it is called. So we call it from a frame with a false table, which says
+// that its caller is the fiber, with the registers that the switch has saved. Both layouts of Boost
+// have them at the same distance from the end, which becomes the frame's CFA:
 //
 //   CFA-56 r12 | -48 r13 | -40 r14 | -32 r15 | -24 rbx | -16 rbp | -8 rip | CFA: the fiber's rsp
 #include "sched/unwind.hpp"
@@ -59,11 +59,11 @@ namespace {
 
 struct Walk {
   Frames& frames;
-  std::uintptr_t begin;  // frames before this address are the walker's own; 0: from the start
+  std::uintptr_t begin;  // frames before this address belong to the walker; 0: keep all
   std::size_t skip;
 };
 
-// A return address may belong to the next line, or function: the call ends before it.
+// A return address may belong to the next line or function, since the call ends before it.
 std::uintptr_t address_of(_Unwind_Context* context) noexcept {
   int is_exact = 0;
   const std::uintptr_t address = ::_Unwind_GetIPInfo(context, &is_exact);
@@ -101,7 +101,7 @@ void unwind_interrupted(std::uintptr_t at, Frames& frames) noexcept {
   if (frames.count == 0) frames.add(at);  // code without tables
 }
 
-// The unwinder knows an interrupted frame by the table of the signal's return trampoline.
+// The unwinder recognises an interrupted frame by the table of the signal's return trampoline.
 bool is_in_signal_handler() noexcept {
   bool is_found = false;
   const auto look = [](_Unwind_Context* context, void* found) {
@@ -122,7 +122,7 @@ void refuse_wait_in_handler() noexcept {
       "in the handler and act on it elsewhere");
 }
 
-// The dynamic linker finds the unwinder, and that its tables, on the first call.
+// The first call makes the dynamic linker find the unwinder, and the unwinder find its tables.
 void unwind_ahead() noexcept {
   Frames frames;
   Walk walk{frames, 0, 0};

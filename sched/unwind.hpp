@@ -1,7 +1,7 @@
 // Walks a stack: of a fiber that is switched out, or of the code that a signal has interrupted.
 //
-// By the unwind tables that C++ needs for exceptions, so that programs built without frame pointers
-// show all their frames. A fiber's stack is only read: nothing runs on it.
+// It uses the unwind tables that C++ needs for exceptions, so programs built without frame pointers
+// show all their frames. It only reads the fiber's stack and runs nothing on it.
 //
 // Rejected: frame pointers (a user's -O2 has none), running the unwinder on the fiber itself (it
 // writes kilobytes below its frames: two pages more for each of 100,000 parked fibers).
@@ -30,18 +30,18 @@ struct Frames {
   }
 };
 
-// The fiber is switched out and stays so meanwhile.
+// The fiber is switched out, and stays so meanwhile.
 void unwind(const FiberContext& fiber, Frames& frames) noexcept;
 // The caller of the caller, and so on.
 void unwind_here(Frames& frames) noexcept;
-// In a signal handler: what the signal has interrupted. Takes no lock and allocates nothing
-// (glibc 2.35 finds the tables without), once unwind_ahead() has run.
+// Called in a signal handler: walks what the signal has interrupted. Once unwind_ahead() has run,
+// it takes no lock and allocates nothing (glibc 2.35 finds the tables without either).
 void unwind_interrupted(std::uintptr_t at, Frames& frames) noexcept;
 void unwind_ahead() noexcept;
 
-// Does this run in a signal handler? Walks the stack: for messages, and for checks.
+// Is the caller in a signal handler? Walks the stack, so it is for messages and checks only.
 bool is_in_signal_handler() noexcept;
-// Stops the program with the message for who waits in one.
+// Stops the program with the message for a wait in a signal handler.
 [[noreturn]] void refuse_wait_in_handler() noexcept;
 
 }  // namespace sched

@@ -9,6 +9,8 @@
 #include "sched/unwind.hpp"
 #include "sched/worker.hpp"
 
+#include <ramie/sync/wait_line.hpp>
+
 #include <algorithm>
 #include <atomic>
 
@@ -18,12 +20,10 @@ namespace sched {
 
 namespace {
 
-constinit std::atomic<std::size_t> threads_in_waits{0};  // a figure, no part of the protocol
+constinit std::atomic<std::size_t> threads_in_waits{0};  // for reports; no protocol depends on it
 
-[[maybe_unused]] const bool is_forgotten_by_children = [] {  // see fork.cpp
-  base::sys::in_forked_child([]() noexcept { threads_in_waits.store(0, base::kRelaxed); });
-  return true;
-}();
+[[maybe_unused]] const bool is_forgotten_in_children =
+    base::sys::in_forked_child([]() noexcept { threads_in_waits.store(0, base::kRelaxed); });
 
 [[noreturn, gnu::cold]] void refuse_to_block_worker() noexcept {
 #if !defined(RAMIE_MODEL)
@@ -34,7 +34,8 @@ constinit std::atomic<std::size_t> threads_in_waits{0};  // a figure, no part of
       "hook (on_thread_start, on_thread_stop)? Wait in a fiber");
 }
 
-// A frame larger than the guard, from code without stack probes: others' memory is overwritten.
+// Code without stack probes had a frame larger than the guard, and may have overwritten other
+// memory.
 [[gnu::cold, gnu::noinline]] void refuse_overrun(const Fiber& fiber) noexcept {
   base::fatal(
       "fiber %lu '%s' has left its stack of %zu KiB, and the guard below it: the stacks of other "
@@ -43,19 +44,40 @@ constinit std::atomic<std::size_t> threads_in_waits{0};  // a figure, no part of
       static_cast<unsigned long>(fiber.id), fiber.name, fiber.stack->size() / 1024);
 }
 
-// Out of the fiber and, some time later, back in; perhaps on another thread.
-[[gnu::always_inline]] inline void leave(Fiber& fiber, Leaving leaving) noexcept {
+// Switches out of the fiber. Returns some time later, perhaps on another thread.
+[[gnu::always_inline]] inline void switch_to_worker(Fiber& fiber, SwitchReason reason) noexcept {
   const void* frame = __builtin_frame_address(0);
   if (!base::kIsModel && reinterpret_cast<std::uintptr_t>(frame) < fiber.stack_low &&
       fiber.stack->is_overrun_at(frame)) [[unlikely]]
     refuse_overrun(fiber);
 #if !defined(RAMIE_MODEL)
   if (HoldCheck::is_on()) [[unlikely]]
-    HoldCheck::look_at_leaving(fiber, leaving == Leaving::parking ? "parks" : "yields");
+    HoldCheck::look_at_switch(fiber, reason == SwitchReason::parking ? "parks" : "yields");
 #endif
-  fiber.leaving.store(leaving, base::kRelaxed);
+  fiber.switch_reason.store(reason, base::kRelaxed);
   switch_out(fiber.context);
   base::tsan_acquire(fiber.wake_edge());
+}
+
+[[gnu::cold, gnu::noinline]] Result<void> ask_on_entry(Fiber& fiber) noexcept {
+  auto asked = fiber.cancel.ask(fiber);
+  if (!asked) note_fruitless(fiber);
+  return asked;
+}
+
+// What every operation that may wait does first, once: it spends budget, and it is refused if the
+// fiber was cancelled. `fiber` is null on a plain thread.
+[[gnu::always_inline]] inline Result<void> begin_operation(Fiber* fiber,
+                                                           FiberWord::Shield shield) noexcept {
+  if (fiber == nullptr) [[unlikely]] {
+    if (current_worker() != nullptr) [[unlikely]]
+      refuse_to_block_worker();
+    return {};
+  }
+  spend_budget(*fiber);
+  if (shield == FiberWord::Shield::yes || fiber->word.cancel_bits() == 0) [[likely]]
+    return {};
+  return ask_on_entry(*fiber);
 }
 
 }  // namespace
@@ -64,16 +86,7 @@ Wait::Wait(WaitKind kind, const void* object, Shield shield) noexcept
     : sleeper_(current_sleeper()), kind_(kind), shield_(shield), object_(object) {}
 
 Result<void> Wait::enter() noexcept {
-  if (is_thread()) {
-    if (current_worker() != nullptr) [[unlikely]]
-      refuse_to_block_worker();
-    return {};
-  }
-  spend_budget(fiber());
-  if (shield_ == Shield::yes || fiber().word.cancel_bits() == 0) return {};
-  auto asked = fiber().cancel.ask(fiber());
-  if (!asked) note_fruitless(fiber());
-  return asked;
+  return begin_operation(is_thread() ? nullptr : &fiber(), shield_);
 }
 
 bool Wait::arm() noexcept {
@@ -90,14 +103,13 @@ bool Wait::arm() noexcept {
   return wait.armed;
 }
 
-void Wait::bind(Waiter& waiter, std::uint8_t arm) noexcept {
+void Wait::bind(Waiter& waiter) noexcept {
   waiter.sleeper = &sleeper_;
   waiter.epoch = epoch_;
-  waiter.arm = arm;
 }
 
-// ORDER(wheel-1): the word is armed; now `due` tells whether the wheel will look at it in time.
-//   False: the deadline has passed already.
+// ORDER(wheel-1): the word is armed before this reads `due`, which tells whether the wheel will
+// look at the word in time. Returns false if the deadline has passed already.
 bool Wait::arm_timer() noexcept {
   Fiber& self = fiber();
   TimerEntry& entry = self.timer;
@@ -106,11 +118,12 @@ bool Wait::arm_timer() noexcept {
   if (entry.due.load(base::kSeqCst) <= due) return true;
   if (deadline_ <= base::now()) return false;
   TimerWheel& wheel = timers.wheel(self.worker.load(base::kRelaxed)->index());
-  // The last wheel may be firing the entry now, and put it back: it is ours after remove(), which
-  // takes that wheel's lock, whatever `due` says. insert() does the same for its own wheel.
+  // The wheel of the last wait may be firing the entry now, and put it back. After remove(), which
+  // takes that wheel's lock, the entry is ours, whatever `due` says. insert() does the same for its
+  // own wheel.
   TimerWheel* last = entry.wheel.load(base::kRelaxed);
   if (last != nullptr && last != &wheel) last->remove(entry);
-  if (wheel.insert(entry, due)) self.scheduler->notify_timer(due);
+  if (wheel.insert(entry, due)) self.scheduler->shards().notify_timer(due);
   return true;
 }
 
@@ -127,13 +140,13 @@ std::uint8_t Wait::park() noexcept {
   if (self.word.is_armed()) {
     self.waits_on.store(object_, base::kRelaxed);
     self.waits_for.store(kind_, base::kRelaxed);
-    leave(self, Leaving::parking);
+    switch_to_worker(self, SwitchReason::parking);
     self.waits_for.store(WaitKind::none, base::kRelaxed);
   }
   return self.word.claimed_by();
 }
 
-// We are our own waker.
+// The thread wakes itself.
 bool Wait::end_thread_wait() noexcept {
   FiberWord& word = sleeper_.word;
   if (word.claim(epoch_, FiberWord::kByTimer) == FiberWord::Claim::lost) return false;
@@ -156,7 +169,7 @@ void Wait::park_thread() noexcept {
         limit = limit.count() < 0 ? left : std::min(limit, left);
       } else if (end_thread_wait()) {
         break;
-      }  // else somebody was faster, and is about to start us
+      }  // else another waker was faster, and is about to start us
     }
     (void)base::sys::futex_wait(word.futex(), value, limit);
     base::tsan_let_signals_in();
@@ -173,8 +186,8 @@ Result<void> Wait::verdict() noexcept {
 }
 
 void yield_fiber(Fiber& fiber) noexcept {
-  leave(fiber, Leaving::yielding);
-  // A deadline that passed while the fiber never waited is seen here at the latest.
+  switch_to_worker(fiber, SwitchReason::yielding);
+  // A fiber that never waited sees a passed deadline here at the latest.
   if (const base::Instant deadline = fiber.cancel.deadline();
       deadline != base::kNever && deadline <= base::now())
     (void)fiber.word.request(FiberWord::kScope);
@@ -192,5 +205,13 @@ void spend_budget_and_time(Fiber& fiber) noexcept {
 }
 
 }  // namespace sched
+
+namespace detail {
+
+Result<void> enter_wait() noexcept {
+  return sched::begin_operation(sched::current_fiber(), sched::FiberWord::Shield::no);
+}
+
+}  // namespace detail
 }  // namespace v0
 }  // namespace ramie

@@ -1,13 +1,13 @@
-// One wait of a fiber or a plain thread: refuse, arm, park, and say why it ended.
+// One wait of a fiber or a plain thread.
 //
-//   enter()   spends budget; refused if the fiber was cancelled
-//   lock; is it there already? arm(); link the waiter; unlock
-//   park()    -> the arm that won, or kByTimer, or kByCancel
-//   lock; unlink if still linked; unlock        (needless if woken while parked)
-//   verdict() after a timer or a cancel: the error; success means that it concerned somebody else:
-//   wait again
+//   enter()    spends budget; refused if the fiber was cancelled. Once in each operation.
+//   lock; is it ready already? arm(); link the waiter; unlock
+//   park()     returns who ended the wait: a waker's number, kByTimer or kByCancel
+//   lock; unlink if still linked; unlock            (not needed after a wake while parked)
+//   verdict()  after a timer or a cancel: the error. Success: the end concerned somebody else, so
+//              wait again.
 //
-// A plain thread blocks, and knows neither cancel nor scopes, only set_deadline().
+// A plain thread blocks. It knows neither cancel nor scopes, only set_deadline().
 #pragma once
 
 #include "sched/fiber.hpp"
@@ -24,34 +24,36 @@ class Wait {
 
   Wait(WaitKind kind, const void* object, Shield shield = Shield::no) noexcept;
 
-  // The caller's own deadline (a sleep, a grace); the scopes' deadlines count all the same unless
-  // shielded. A plain thread knows only this one.
+  // The operation's own deadline (a sleep, a grace). The deadlines of scopes count as well, unless
+  // the wait is shielded. A plain thread knows only this one.
   void set_deadline(base::Instant deadline) noexcept { own_deadline_ = deadline; }
 
   [[nodiscard]] Result<void> enter() noexcept;
-  // False: refused; ask verdict().
+  // Returns false if the wait is refused; verdict() then says why.
   [[nodiscard]] bool arm() noexcept;
-  void bind(Waiter& waiter, std::uint8_t arm = 0) noexcept;
-  // Gives an armed wait up; false if it was claimed meanwhile.
+  void bind(Waiter& waiter) noexcept;
+  // Gives up an armed wait. Returns false if it was claimed meanwhile.
   [[nodiscard]] bool disarm() noexcept { return sleeper_.word.disarm(); }
   [[nodiscard]] std::uint8_t park() noexcept;
-  // After park() by an arm: true if the last lock can be skipped, for the waiter is unlinked and
-  // its waker gone. (The race detector knows locks, not this law: there we pass it.)
+  // After park() was ended by a waker: the last lock can be skipped, since the waiter is unlinked
+  // and its waker has left the lock. (The race detector knows locks but not this law, so there we
+  // take it.)
   bool waker_is_out() const noexcept { return RAMIE_TSAN == 0 && sleeper_.word.was_woken(); }
   [[nodiscard]] Result<void> verdict() noexcept;
 
   bool is_thread() const noexcept { return sleeper_.is_thread(); }
   Fiber& fiber() noexcept { return static_cast<Fiber&>(sleeper_); }
 
-  // The common shape: wait in `list` until `is_ready()`, which runs under `mutex` and takes what it
-  // found, or until a waker has claimed us, which hands it over.
+  // The common form: waits in `list` until `is_ready()` returns true, or until a waker has claimed
+  // the waiter and handed over what it waits for. `is_ready()` runs under `mutex` and takes what it
+  // finds.
   template <class IsReady>
   [[nodiscard]] Result<void> run(base::Mutex& mutex, WaiterList& list, IsReady&& is_ready,
                                  std::uint64_t amount = 0) noexcept {
     if (auto entered = enter(); !entered) return entered;
     return run_entered(mutex, list, is_ready, amount);
   }
-  // The same for who has called enter() before it did what it now waits for.
+  // The same for an operation that has already called enter().
   template <class IsReady>
   [[nodiscard]] Result<void> run_entered(base::Mutex& mutex, WaiterList& list, IsReady&& is_ready,
                                          std::uint64_t amount = 0) noexcept {
@@ -100,14 +102,15 @@ class Wait {
   std::uint32_t epoch_ = 0;
 };
 
-// How many plain threads of the process sleep in a Wait now.
+// The number of plain threads of the process that sleep in a Wait now.
 std::size_t parked_threads() noexcept;
-// By its waker, before the thread may run: it no longer counts although it has no CPU yet.
+// Called by its waker, before the thread may run. The thread no longer counts, although it has no
+// CPU yet.
 void on_thread_started() noexcept;
 
-// Lets others run; the fiber continues after its worker has polled the driver.
+// Lets others run. The fiber continues after its worker has polled the driver.
 void yield_fiber(Fiber& fiber) noexcept;
-// Spends one unit; yields at zero, or when the fiber has run for a slice of time (pace.hpp).
+// Spends one unit. Yields at zero, or when the fiber has run for a slice of time (pace.hpp).
 void spend_budget(Fiber& fiber) noexcept;
 // The same with a look at the time, for loops that may compute for long between two calls.
 void spend_budget_and_time(Fiber& fiber) noexcept;

@@ -1,17 +1,15 @@
 // A waiter lives where it waits: on the stack of the fiber (or thread) that parks, linked into the
-// list of what it waits for. No allocation, and it cannot outlive the call.
+// list of what it waits for. Waiting allocates nothing, and the waiter cannot outlive the call.
 //
-//   waiting side                                   waking side
-//   lock; link Waiter; unlock                      lock; unlink Waiter; wakes.claim(waiter)   --
-//   F4, F5
-//   park()                                         unlock
-//   lock; unlink if still linked; unlock           wakes.fire()                               --
-//   last touch
+//   waiting side                             waking side
+//   lock; link the Waiter; unlock            lock; unlink the Waiter; wakes.claim(waiter)  (F4, F5)
+//   park()                                   unlock
+//   lock; unlink if still linked; unlock     wakes.fire()                  (its last touch)
 //
-// The claim is made under the lock while the waiter is linked, so its owner cannot have left. A
-// fiber that was PARKED is ours after a won claim: nobody else can run it until fire() has queued
-// it. So a fiber that was woken so (FiberWord::was_woken) may skip the last lock: its waker has
-// left it, and has unlinked the waiter.
+// The claim is made under the lock while the waiter is linked, so its owner cannot have left. After
+// a won claim, a fiber that was PARKED belongs to the waker: nobody else can run it until fire()
+// has queued it. So a fiber that was woken like this (FiberWord::was_woken) may skip the last lock:
+// its waker has left the lock and has unlinked the waiter.
 #pragma once
 
 #include "sched/base/intrusive_list.hpp"
@@ -27,14 +25,14 @@ namespace sched {
 
 class Fiber;
 
-// What can wait: a fiber, or a plain thread (which sleeps on its word as a futex).
+// What can wait: a fiber, or a plain thread, which sleeps on its word as a futex.
 class Sleeper {
  public:
   explicit Sleeper(bool is_thread) noexcept : is_thread_(is_thread) {}
   bool is_thread() const noexcept { return is_thread_; }
-  // The edge "wake (or spawn) happens before resume", for the race detector: an address of its own,
-  // since it takes what is released into `word`, which workers touch for every fiber, for the same
-  // object.
+  // The edge "wake (or spawn) happens before resume", for the race detector. It is an address of
+  // its own because the detector also counts what is released into `word`, which workers touch for
+  // every fiber.
   const void* wake_edge() const noexcept { return &is_thread_; }
 
   FiberWord word;
@@ -43,8 +41,8 @@ class Sleeper {
   alignas(8) const bool is_thread_;
 };
 
-// A plain thread that waits. Claimed while it sleeps it is WOKEN, and sleeps on until its waker,
-// the lock dropped, has started it: so it stays where it is while it is linked here.
+// A plain thread that waits. A claim while it sleeps makes it WOKEN, and it sleeps on until its
+// waker has dropped the lock and started it. So it stays where it is while it is linked here.
 class ThreadSleeper final : public Sleeper {
  public:
   ThreadSleeper() noexcept : Sleeper(true) { word.reset(); }
@@ -54,17 +52,16 @@ class ThreadSleeper final : public Sleeper {
 struct Waiter : base::Link {
   Sleeper* sleeper = nullptr;
   std::uint32_t epoch = 0;
-  std::uint8_t arm = 0;                     // which arm of a select; 0 for a plain wait
   base::Plain<std::uint32_t> interest = 0;  // for lists whose waiters come in kinds
-  std::uint64_t amount = 0;                 // what is asked for: permits, or the kinds of readiness
+  std::uint64_t amount = 0;                 // what it asks for: permits, or the kinds of readiness
 };
 
-// Of a fiber that a shutdown left behind (F6): its stack stays, and it never runs again.
+// A shutdown left its fiber behind (F6): its stack stays, and it never runs again.
 bool is_left_behind(const Waiter& waiter) noexcept;
 
 using WaiterList = base::List<Waiter>;
 
-// Fibers in a row, linked through their control blocks. Owned by one thread, as every fiber in it.
+// A chain of fibers, linked through their control blocks. One thread owns it and every fiber in it.
 class FiberList {
  public:
   FiberList() noexcept = default;
@@ -83,7 +80,7 @@ class FiberList {
   std::size_t size_ = 0;
 };
 
-// Those who won and must be made runnable once the lock is dropped.
+// The sleepers whose waits were won under a lock, and that must be made runnable after it.
 class WakeList {
  public:
   WakeList() noexcept = default;
@@ -91,13 +88,13 @@ class WakeList {
   WakeList(const WakeList&) = delete;
   WakeList& operator=(const WakeList&) = delete;
 
-  // Under the waiter's lock. True: the wait is ours to end, and its owner will run.
-  bool claim(Waiter& waiter) noexcept { return claim(*waiter.sleeper, waiter.epoch, waiter.arm); }
+  // Under the waiter's lock. True: the caller has ended the wait, and the waiter's owner will run.
+  bool claim(Waiter& waiter) noexcept { return claim(*waiter.sleeper, waiter.epoch, 0); }
   bool claim(Sleeper& sleeper, std::uint32_t epoch, std::uint8_t by) noexcept;
-  // Turns cancel bits on. The caller holds a reference, or a lock that keeps the fiber.
+  // Turns cancel bits on. The caller holds a reference, or a lock that keeps the fiber alive.
   void request(Sleeper& sleeper, std::uint64_t bits) noexcept;
 
-  // Makes all runnable. No lock of a waiter list is held.
+  // Makes all of them runnable. The caller holds no lock of a waiter list.
   void fire() noexcept;
 
   FiberList& fibers() noexcept { return fibers_; }

@@ -36,29 +36,27 @@ constexpr int kPipeMs = 1000;
 constinit base::Atomic<std::uint32_t> bell{0};
 constinit base::Atomic<std::uint32_t> dump_requests{0};
 constinit base::Atomic<std::uint32_t> watchdogs{0};  // that run
-constinit base::Atomic<std::uint32_t> printers{0};   // of these, that dump on a signal
+constinit base::Atomic<std::uint32_t> printers{0};   // of these, the ones that dump on a signal
 
-[[maybe_unused]] const bool is_forgotten_by_children = [] {  // see fork.cpp
-  base::sys::in_forked_child([]() noexcept {
-    watchdogs.store(0, base::kRelaxed);
-    printers.store(0, base::kRelaxed);
-  });
-  return true;
-}();
+[[maybe_unused]] const bool is_forgotten_in_children = base::sys::in_forked_child([]() noexcept {
+  watchdogs.store(0, base::kRelaxed);
+  printers.store(0, base::kRelaxed);
+});
 
 base::Nanos interval_of(base::Nanos stall) noexcept {
   if (stall.count() == 0) return kLongest;
   return std::clamp(stall / 4, kShortest, kLongest);
 }
 
-// A reader of our stderr that has stopped must not stop us: what it does not take in a second is
-// dropped.
+// If the reader of our stderr has stopped, we must not stop, too. What it does not take within a
+// second is dropped.
 void print(const std::string& text) noexcept {
   base::sys::write_stderr_within(text.data(), text.size(), kPipeMs);
 }
 
-// Of this process; 0 if the kernel does not say. In /proc/self/stat the name may hold anything, so
-// fields are counted from its last parenthesis: the number of threads is the 18th after it.
+// The number of threads of this process; 0 if the kernel does not say. In /proc/self/stat the name
+// may hold any character, so fields are counted from its last parenthesis: this is the 18th after
+// it.
 std::size_t threads_of_process() noexcept {
   std::array<char, 1024> text{};
   const auto room = std::span(text).first(text.size() - 1);
@@ -68,7 +66,7 @@ std::size_t threads_of_process() noexcept {
   return at == nullptr ? 0 : std::strtoul(at, nullptr, 10);
 }
 
-// Waits that only another fiber or thread of this process ends.
+// Waits that only another fiber or thread of this process can end.
 bool is_internal(WaitKind kind) noexcept {
   switch (kind) {
     case WaitKind::join:
@@ -89,8 +87,8 @@ Watchdog::Watchdog(Scheduler& scheduler)
     : scheduler_(scheduler), interval_(interval_of(scheduler.options().watchdog.stall)) {}
 
 void Watchdog::start() {
-  seen_.resize(scheduler_.workers());
-  runs_.resize(scheduler_.workers());
+  seen_.resize(scheduler_.workers().size());
+  runs_.resize(scheduler_.workers().size());
   dumps_ = dump_requests.load(base::kRelaxed);
   const std::uint32_t prints = scheduler_.options().watchdog.dumps_on_signal ? 1 : 0;
   watchdogs.fetch_add(1, base::kRelaxed);
@@ -130,12 +128,12 @@ void Watchdog::wake_up() noexcept {
 void Watchdog::run() noexcept {
   const base::TsanInternal internal;
   base::sys::name_thread("ramie-watchdog");
-  base::sys::block_signals();  // not interrupted, and no SIGPIPE for a report
+  base::sys::block_signals();  // so that it is not interrupted, and a report raises no SIGPIPE
   while (!is_stopping_.load(base::kSeqCst)) {
     const std::uint32_t seen = bell.load(base::kSeqCst);
     try {
       print_dump();
-      // The bell, or an error of the kernel's, may have come right after the last look.
+      // The bell, or an error of the kernel, may have ended the sleep right after the last look.
       if (base::now() - last_look_ >= interval_) look();
     } catch (const std::bad_alloc&) {
       constexpr std::string_view kText = "ramie: no memory for a report of the watchdog\n";
@@ -145,15 +143,16 @@ void Watchdog::run() noexcept {
   }
 }
 
-// ORDER(watchdog-1), partner in Worker::come_back. We say that we sleep, then look at the workers;
-// a worker leaves the set of sleepers, then looks whether we sleep. With seq_cst one of us sees the
-// other.
+// ORDER(watchdog-1), partner in Worker::come_back. We publish that we sleep, then look at the
+// workers. A worker leaves the set of sleepers, then looks whether we sleep. With seq_cst one of us
+// sees the other.
 void Watchdog::sleep(std::uint32_t rung) noexcept {
   base::Nanos limit = interval_;
   if (quiet_looks_ >= kQuietLooks) {
     is_asleep_.store(true, base::kSeqCst);
     bool is_quiet = true;
-    for (std::size_t i = 0; i < scheduler_.workers(); ++i) is_quiet &= scheduler_.is_asleep(i);
+    for (std::size_t i = 0; i < scheduler_.workers().size(); ++i)
+      is_quiet &= scheduler_.workers().is_asleep(i);
     if (is_quiet) limit = patience_;
   } else {
     limit = std::max(limit - (base::now() - last_look_), base::Nanos(0));
@@ -173,11 +172,12 @@ void Watchdog::print_spin() {
   const auto spin = spin_watch_.take();
   if (!spin) return;
   spins_.fetch_add(1, base::kRelaxed);
-  print(fmt::format("ramie: fiber {} '{}' has passed {} waits in {:.1f} s, and none of them "
-                    "waited: each was refused or brought nothing. Is an error ignored in a "
-                    "loop?\n{}",
-                    spin->fiber, spin->name.data(), spin->waits,
-                    std::chrono::duration<double>(spin->time).count(), frames_text(spin->frames)));
+  print(
+      fmt::format("ramie: fiber {} '{}' has passed {} waits in {:.1f} s, and none of them "
+                  "waited: each was refused or brought nothing. Is an error ignored in a "
+                  "loop?\n{}",
+                  spin->fiber, spin->name.data(), spin->waits,
+                  std::chrono::duration<double>(spin->time).count(), frames_text(spin->frames)));
 }
 
 void Watchdog::look() {
@@ -201,20 +201,20 @@ void Watchdog::look() {
   }
   if (++quiet_looks_ < kQuietLooks) return;
   look_for_deadlock();
-  // A thread that was awake may go to sleep later, and rings for nobody: look again, ever more
-  // seldom.
+  // A thread that was awake may go to sleep later without ringing the bell. So look again, at
+  // growing intervals.
   const bool looks_again = scheduler_.options().watchdog.on_deadlock != OnDeadlock::off &&
                            !has_reported_deadlock_ && scheduler_.live() > 0;
   patience_ = looks_again ? std::min(patience_ * 2, kLongestPatience) : base::Nanos(-1);
 }
 
 bool Watchdog::look_at_worker(std::size_t index) {
-  Worker& worker = scheduler_.worker(index);
+  Worker& worker = scheduler_.workers()[index];
   Seen& seen = seen_[index];
   Fiber* fiber = worker.runs();
   const Seen now{.tick = worker.tick(),
                  .sleeps = worker.metrics().parks.get(),
-                 .is_asleep = scheduler_.is_asleep(index),
+                 .is_asleep = scheduler_.workers().is_asleep(index),
                  .has_work = worker.has_stealable_work(),
                  .fiber = fiber};
   const bool has_moved = now.tick != seen.tick || now.sleeps != seen.sleeps ||
@@ -225,7 +225,7 @@ bool Watchdog::look_at_worker(std::size_t index) {
   return !has_moved;
 }
 
-// One fiber in one run: reported after `stall`, then after twice as long, and so on.
+// Reports one fiber in one run after `stall`, then after twice as long, and so on.
 void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   const base::Nanos stall = scheduler_.options().watchdog.stall;
   Run& run = runs_[index];
@@ -243,35 +243,38 @@ void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   run.next_report *= 2;
   if (!fiber->try_retain()) return;
   const HeldReference held(*fiber);
-  Worker& worker = scheduler_.worker(index);
+  Worker& worker = scheduler_.workers()[index];
   const std::uint32_t tick = seen_[index].tick;
-  if (worker.runs() != fiber || worker.tick() != tick) return;  // the block may be another's now
+  // The block may belong to another fiber now.
+  if (worker.runs() != fiber || worker.tick() != tick) return;
   stalls_.fetch_add(1, base::kRelaxed);
   run.is_reported = true;
   print("ramie: " + describe_running(worker, *fiber, tick, {run.before, run.first}));
 }
 
-// A sleeper has slept since our last look although there was work: somebody's wake-up was lost.
+// A sleeper has slept since our last look although there was work, so a wake-up was lost.
 void Watchdog::rescue(bool has_stuck_work, bool has_sleeper) {
   std::uint64_t taken = 0;
-  std::uint64_t turns = 0;  // of drivers, and sleeps: who takes the baton counts one or the other
+  // Turns of drivers, and sleeps: a worker that takes the baton counts one or the other.
+  std::uint64_t turns = 0;
   for (std::size_t i = 0; i < seen_.size(); ++i) {
-    const WorkerMetrics& metrics = scheduler_.worker(i).metrics();
+    const WorkerMetrics& metrics = scheduler_.workers()[i].metrics();
     taken += metrics.injected.get();
     turns += metrics.polls.get() + metrics.parks.get();
   }
-  const bool has_injected_work = scheduler_.injected() > 0;
+  const bool has_injected_work = scheduler_.workers().injector().size() > 0;
   const bool is_injected_left = has_injected_work && had_injected_work_ && taken == seen_injected_;
-  const bool has_free_baton = scheduler_.has_unattended_shard();
+  const bool has_free_baton = scheduler_.shards().has_unattended();
   const bool is_baton_left = has_free_baton && had_free_baton_ && turns == seen_turns_;
   seen_turns_ = turns;
   seen_injected_ = taken;
   had_injected_work_ = has_injected_work;
   had_free_baton_ = has_free_baton && has_sleeper;
   if (!has_sleeper || !(has_stuck_work || is_injected_left || is_baton_left)) return;
-  if (!scheduler_.wake_sleeper()) return;
+  if (!scheduler_.workers().wake_sleeper()) return;
   rescues_.fetch_add(1, base::kRelaxed);
-  if (scheduler_.options().watch.count() == 0) return;  // nobody else was to look after it
+  // There is no watcher, so the watchdog's help is expected.
+  if (scheduler_.options().watch.count() == 0) return;
   print(fmt::format("ramie: the watchdog woke a worker: {}; please report this\n",
                     has_stuck_work     ? "another's queue was left"
                     : is_injected_left ? "the shared queue was left"
@@ -296,25 +299,25 @@ void Watchdog::look_for_deadlock() {
 
 bool Watchdog::are_all_as_seen() const noexcept {
   for (std::size_t i = 0; i < seen_.size(); ++i) {
-    const Worker& worker = scheduler_.worker(i);
-    if (!scheduler_.is_asleep(i) || worker.tick() != seen_[i].tick ||
+    const Worker& worker = scheduler_.workers()[i];
+    if (!scheduler_.workers().is_asleep(i) || worker.tick() != seen_[i].tick ||
         worker.metrics().parks.get() != seen_[i].sleeps)
       return false;
   }
   return true;
 }
 
-// The threads first: who is counted as parked then is woken by nobody, if the workers have slept
-// until the end of this.
+// Counts the threads first. A thread that is counted as parked then is woken by nobody, if the
+// workers have slept until the end of this function.
 bool Watchdog::is_deadlock() {
-  // Any other thread of the process may wake a fiber, unless it waits for one itself, or is the
-  // kernel's, for an io_uring.
-  const std::size_t ours = scheduler_.workers() + scheduler_.blocking().threads() + 1;
+  // Any other thread of the process may wake a fiber, unless it waits for a fiber itself, or
+  // belongs to the kernel's side of an io_uring.
+  const std::size_t ours = scheduler_.workers().size() + scheduler_.blocking().threads() + 1;
   const std::size_t all = threads_of_process();
   const std::size_t harmless = ours + parked_threads() + DetachedCalls::idle_in_process();
   if (all < harmless) return false;
   if (watchdogs.load(base::kRelaxed) != 1 || scheduler_.is_shutting_down()) return false;
-  if (scheduler_.live() <= 0 || scheduler_.injected() > 0) return false;
+  if (scheduler_.live() <= 0 || scheduler_.workers().injector().size() > 0) return false;
   if (scheduler_.timers().next() != kNoTick) return false;
   if (scheduler_.blocking().running() != 0 || scheduler_.blocking().queued() != 0) return false;
   if (scheduler_.env.expects_signals != nullptr && scheduler_.env.expects_signals()) return false;

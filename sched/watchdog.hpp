@@ -1,14 +1,14 @@
-// The thread that watches the workers: a fiber that does not give its worker back, or that passes
-// through waits of which none waits, work that nobody takes, fibers that all wait for each other,
-// and requests for a dump.
+// The thread that watches the workers. It reports a fiber that does not give its worker back, a
+// fiber that passes through waits that do not wait, work that no worker takes, and fibers that all
+// wait for each other. It also prints dumps on request.
 //
-//   asleep          until the bell: all workers have slept for two looks
-//   looks           every `stall`/4, at least every 250 ms, while somebody works
+//   asleep          until the bell rings: all workers have slept for two looks
+//   looks           every `stall`/4, at least every 250 ms, while a worker works
 //
-// It takes no part in scheduling. What it would mend (rescues) is the workers' own duty (P3, P4):
-// the count is zero in normal runs, a detector of lost wake-ups.
+// It takes no part in scheduling. What it repairs (rescues) is the workers' own duty (P3, P4). The
+// count of rescues is zero in normal runs, so it detects lost wake-ups.
 //
-// One bell for all watchdogs of the process, since a signal handler must find it: a request for a
+// All watchdogs of the process share one bell, since a signal handler must find it. A request for a
 // dump is a count and a futex. A worker that goes back to work rings only if its watchdog sleeps.
 #pragma once
 
@@ -27,11 +27,11 @@ namespace sched {
 class Scheduler;
 class Fiber;
 
-// What happens when all fibers wait for each other, and nobody else can wake them.
+// What to do when all fibers wait for each other, and nothing else can wake them.
 enum class OnDeadlock : std::uint8_t { off, report, abort };
 
 struct WatchdogOptions {
-  base::Nanos stall{0};  // a fiber that runs for so long without a break is reported; 0: off
+  base::Nanos stall{0};  // a fiber that runs this long without a break is reported; 0: off
   OnDeadlock on_deadlock = OnDeadlock::off;
   bool dumps_on_signal = false;
 
@@ -46,10 +46,10 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  void start();  // throws std::system_error when no thread can be had
+  void start();  // throws std::system_error if there is no thread
   void stop() noexcept;
 
-  // A worker comes back from its sleep.
+  // Called by a worker that comes back from its sleep.
   void on_work() noexcept {
     if (is_asleep_.load(base::kSeqCst)) [[unlikely]]
       wake_up();
@@ -62,7 +62,8 @@ class Watchdog {
 
   SpinWatch& spins_seen() noexcept { return spin_watch_; }
 
-  // Every watchdog that dumps_on_signal prints one; false: there is none. For signal handlers.
+  // Makes every watchdog with dumps_on_signal print one. Returns false if there is none. May be
+  // called by signal handlers.
   static bool request_dump() noexcept;
 
  private:
@@ -74,18 +75,18 @@ class Watchdog {
     bool has_work = false;
     const Fiber* fiber = nullptr;
   };
-  // Of the fiber that it runs.
+  // What we know of the fiber that a worker runs.
   struct Run {
     base::Instant before{};     // our last look before this fiber's run
     base::Instant last{};       // our last look
-    base::Instant first{};      // when we saw this fiber in this run for the first time
+    base::Instant first{};      // when we first saw this fiber in this run
     base::Nanos next_report{};  // after so long
-    bool is_reported = false;   // and nobody was told that it has gone on
+    bool is_reported = false;   // and we have not yet reported that it goes on
   };
 
   void run() noexcept;
   void look();
-  // Each tells whether the worker has been like this since our last look.
+  // Returns whether the worker has been like this since our last look.
   bool look_at_worker(std::size_t index);
   void look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved);
   void rescue(bool has_stuck_work, bool has_sleeper);
@@ -102,7 +103,7 @@ class Watchdog {
   std::vector<Seen> seen_;
   std::vector<Run> runs_;
   base::Instant last_look_{};
-  base::Nanos patience_{0};  // until the next look for a deadlock, while all sleep
+  base::Nanos patience_{0};  // the time until the next look for a deadlock, while all sleep
   std::uint64_t seen_injected_ = 0;
   std::uint64_t seen_turns_ = 0;
   bool had_injected_work_ = false;

@@ -1,4 +1,4 @@
-// See worker.hpp. This file: what runs next, and what happens to it. Sleeping is in
+// See worker.hpp. This file decides what runs next and acts on what happened to it. Sleeping is in
 // worker_sleep.cpp.
 #include "sched/worker.hpp"
 
@@ -9,8 +9,8 @@
 #include "sched/current.hpp"
 #include "sched/fiber_main.hpp"
 #include "sched/fork.hpp"
-#include "sched/overflow.hpp"
 #include "sched/scheduler.hpp"
+#include "sched/stack_overflow.hpp"
 
 #include <algorithm>
 #include <array>
@@ -29,45 +29,51 @@ constexpr std::uint64_t kIdBlock = 256;
 
 Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
     : scheduler_(scheduler),
+      workers_(scheduler.workers()),
+      options_(scheduler.options()),
+      shards_(scheduler.shards()),
+      timers_(scheduler.timers()),
       index_(index),
+      first_shard_(index * shards_.size() / options_.workers),
       random_(seed),
-      chaos_(scheduler.options().chaos, index),
-      pace_(scheduler.options().slice),
-      budget_(scheduler.options().budget == 0 ? ~0U : scheduler.options().budget),
+      chaos_(options_.chaos, index),
+      pace_(options_.slice),
+      budget_(options_.budget == 0 ? ~0U : options_.budget),
       stacks_(scheduler.stacks()),
       seen_ticks_() {}
 
-Worker::~Worker() { scheduler_.slab_.deposit(blocks_); }
+Worker::~Worker() { scheduler_.slab().deposit(blocks_); }
 
 void Worker::start() {
-  seen_ticks_.resize(scheduler_.workers());
-  visit_ticks_.resize(scheduler_.workers());
+  seen_ticks_.resize(workers_.size());
+  visit_ticks_.resize(workers_.size());
   thread_ = base::start_thread([this] { run(); });
 }
 
 void Worker::run() noexcept {
   context_.attach();
-  const base::TsanInternal internal;  // of the loop: fibers have contexts of their own
+  const base::TsanInternal internal;  // of the loop; each fiber has a context of its own
   set_current_worker(this);
   thread_id_.store(base::sys::thread_id(), base::kRelaxed);
   look_at_clock();
   running_ = &current_fiber_slot();
   AlternateStack signal_stack;
-  if (scheduler_.options().alternate_stacks) {
+  if (options_.alternate_stacks) {
     has_signal_stack_.store(signal_stack.install(), base::kRelaxed);
-    base::sys::unblock_signal(SIGSEGV);  // blocked, it would end the program without a word
+    // If it is blocked, a fault ends the program without a message.
+    base::sys::unblock_signal(SIGSEGV);
   }
-  if (scheduler_.options().interrupts) base::sys::unblock_signal(SIGURG);
+  if (options_.interrupts) base::sys::unblock_signal(SIGURG);
   base::sys::no_timer_slack();
-  if (const auto& cpus = scheduler_.options().cpus; !cpus.empty())
+  if (const auto& cpus = options_.cpus; !cpus.empty())
     base::sys::pin_thread({&cpus[index_ % cpus.size()], 1});
   char name[16];
-  std::snprintf(name, sizeof name, "%.11s-%u", scheduler_.options().thread_name.c_str(),
+  std::snprintf(name, sizeof name, "%.11s-%u", options_.thread_name.c_str(),
                 static_cast<unsigned>(index_));
   base::sys::name_thread(name);
-  if (scheduler_.options().on_thread_start) scheduler_.options().on_thread_start();
-  while (!scheduler_.is_closing()) step();
-  if (scheduler_.options().on_thread_stop) scheduler_.options().on_thread_stop();
+  if (options_.on_thread_start) options_.on_thread_start();
+  while (!workers_.is_closing()) step();
+  if (options_.on_thread_stop) options_.on_thread_stop();
   stacks_.flush();
   set_current_worker(nullptr);
   has_stopped_.store(true, base::kRelease);
@@ -75,7 +81,7 @@ void Worker::run() noexcept {
 
 void Worker::step() noexcept {
   if (is_copy_) [[unlikely]]
-    refuse_copy();  // a hook of ours has forked
+    refuse_copy();  // a hook of this thread has forked
   Fiber* fiber = chaos_.is_on() ? next_in_chaos() : next();
   if (fiber == nullptr) fiber = steal();
   if (fiber == nullptr) {
@@ -104,7 +110,7 @@ Fiber* Worker::next() noexcept {
   if (pace_.is_look_due()) look_at_time();
   const bool is_yielders_turn = polls_at_ && queue_.has_come_to(*polls_at_);
   if (--polls_in_ == 0 || is_yielders_turn) poll();
-  if (const std::int64_t waiting = scheduler_.injector_.size();
+  if (const std::int64_t waiting = workers_.injector().size();
       waiting > 0 && is_injectors_turn(waiting))
     if (Fiber* fiber = take_injected()) return fiber;
   if (Fiber* fiber = next_local()) return fiber;
@@ -113,35 +119,35 @@ Fiber* Worker::next() noexcept {
 
 void Worker::look_at_time() noexcept {
   const bool is_late = pace_.look_before_run();
-  if (is_late && lifo_streak_ != 0) lifo_streak_ = scheduler_.options_.lifo;
+  if (is_late && lifo_streak_ != 0) lifo_streak_ = options_.lifo;
   if (pace_.is_late(polled_at_)) polls_in_ = 1;
-  if (scheduler_.injector_.size() <= 0) injected_at_ = pace_.looked_at();
+  if (workers_.injector().size() <= 0) injected_at_ = pace_.looked_at();
   is_injector_late_ = pace_.is_late(injected_at_);
 }
 
-// A worker that nobody needs is woken; what others have goes first.
+// Wakes a worker that is not needed, and takes other workers' fibers first.
 Fiber* Worker::next_in_chaos() noexcept {
-  const auto workers = static_cast<std::uint32_t>(scheduler_.workers());
-  if (chaos_.strikes(16)) scheduler_.worker(chaos_.below(workers)).unpark();
+  const auto workers = static_cast<std::uint32_t>(workers_.size());
+  if (chaos_.strikes(16)) workers_[chaos_.below(workers)].unpark();
   Fiber* fiber = chaos_.strikes(4) ? steal() : nullptr;
   return fiber != nullptr ? fiber : next();
 }
 
-// As often as the injector's share of the waiting fibers demands, but never twice in a row.
+// The injector gets its share of the waiting fibers, but never two picks in a row.
 bool Worker::is_injectors_turn(std::int64_t waiting) const noexcept {
   const std::uint32_t since_injected = tick_ - injected_tick_;
   if (since_injected < 2) return false;
   if (is_injector_late_) return true;
-  std::uint32_t every = scheduler_.options_.global_interval;
+  std::uint32_t every = options_.global_interval;
   if (every == 0) {
-    const auto share = static_cast<std::uint64_t>(waiting) / scheduler_.workers() + 1;
+    const auto share = static_cast<std::uint64_t>(waiting) / workers_.size() + 1;
     every = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(queue_.size() / share + 1, 2, 61));
   }
   return since_injected >= every;
 }
 
 Fiber* Worker::take_injected() noexcept {
-  Fiber* fiber = scheduler_.injector_.take(index_);
+  Fiber* fiber = workers_.injector().take(index_);
   if (fiber == nullptr) return nullptr;
   metrics_.injected.add();
   injected_tick_ = tick_;
@@ -163,7 +169,7 @@ Fiber* Worker::next_local() noexcept {
     return inbox_.pop_front();
   }
   const bool may_take_lifo =
-      (lifo_streak_ < scheduler_.options_.lifo && !chaos_.strikes(2)) || queue_.is_empty();
+      (lifo_streak_ < options_.lifo && !chaos_.strikes(2)) || queue_.is_empty();
   if (may_take_lifo && lifo_.load(base::kRelaxed) != nullptr) {
     if (Fiber* fiber = lifo_.exchange(nullptr, base::kAcqRel)) {
       ++lifo_streak_;
@@ -173,16 +179,16 @@ Fiber* Worker::next_local() noexcept {
   }
   lifo_streak_ = 0;
   if (Fiber* fiber = queue_.pop()) return fiber;
-  // Thieves may have emptied the queue since we looked. Who sleeps with a full slot is not woken
-  // for it, and nobody else may take it: it has its turn now.
+  // Thieves may have emptied the queue since we looked. The fiber in the slot takes its turn now: a
+  // worker that sleeps with a full slot is not woken for it, and no other worker may take it.
   return lifo_.load(base::kRelaxed) == nullptr ? nullptr : lifo_.exchange(nullptr, base::kAcqRel);
 }
 
 Fiber* Worker::steal() noexcept {
-  const std::size_t workers = scheduler_.workers();
+  const std::size_t workers = workers_.size();
   if (workers == 1) return nullptr;
   if (!is_searching_) {
-    if (!scheduler_.idle_.try_begin_search()) return nullptr;
+    if (!workers_.idle().try_begin_search()) return nullptr;
     is_searching_ = true;
   }
   if (chaos_.strikes(8)) return nullptr;
@@ -191,20 +197,20 @@ Fiber* Worker::steal() noexcept {
   const std::uint32_t limit = may_take_lifo ? kWatcherTakes : Queue::kHalf;
   const std::size_t start = random_.below(static_cast<std::uint32_t>(workers));
   for (std::size_t i = 0; i < workers; ++i) {
-    Worker& victim = scheduler_.worker((start + i) % workers);
+    Worker& victim = workers_[(start + i) % workers];
     if (&victim == this) continue;
     if (Fiber* fiber = steal_from(victim, limit)) return fiber;
   }
   if (Fiber* fiber = take_injected()) return fiber;
   if (!may_take_lifo) return nullptr;
   for (std::size_t i = 0; i < workers; ++i)
-    if (Fiber* fiber = steal_aged_lifo(scheduler_.worker(i))) return fiber;
+    if (Fiber* fiber = steal_aged_lifo(workers_[i])) return fiber;
   return nullptr;
 }
 
-// The slot is for the hot hand-over between two fibers, so it is taken only from a worker that has
-// run one and the same fiber since our last look, one watch ago. (Tokio made it stealable at once
-// and lost 20 to 32 %.)
+// The slot is for the direct hand-over between two fibers. So a thief takes it only from a worker
+// that has run the same fiber since the thief last looked, one watch ago. (Tokio made the slot
+// stealable at once and lost 20 to 32 %.)
 Fiber* Worker::steal_aged_lifo(Worker& victim) noexcept {
   if (&victim == this || victim.lifo_.load(base::kRelaxed) == nullptr) return nullptr;
   const std::uint32_t tick = victim.published_tick_.load(base::kRelaxed);
@@ -212,20 +218,21 @@ Fiber* Worker::steal_aged_lifo(Worker& victim) noexcept {
   return steal_lifo_from(victim);
 }
 
-// Before we run a fiber: who was the last searcher, or the watcher, hands the role on.
+// Before a worker runs a fiber, the last searcher, or the watcher, hands its role on.
 void Worker::stop_searching() noexcept {
   bool hands_on = std::exchange(gave_up_watch_, false);
-  // P5: who slept on while we slept in our site could not know that we would be busy.
-  if (std::exchange(was_idle_, false) && has_inflight()) hands_on |= scheduler_.lacks_watcher();
-  if (std::exchange(is_searching_, false)) hands_on |= scheduler_.idle_.end_search();
-  if (hands_on) scheduler_.notify_one();
+  // P5: other workers slept on while we slept in our site. They could not know that we would be
+  // busy.
+  if (std::exchange(was_idle_, false) && has_inflight()) hands_on |= workers_.lacks_watcher();
+  if (std::exchange(is_searching_, false)) hands_on |= workers_.idle().end_search();
+  if (hands_on) workers_.notify_one();
 }
 
 // --- making fibers runnable ----------------------------------------------------------------------
 
 void Worker::overflow(std::span<Fiber*> batch) noexcept {
   metrics_.overflows.add();
-  scheduler_.injector_.push(batch, index_);
+  workers_.injector().push(batch, index_);
 }
 
 void Worker::push(Fiber& fiber) noexcept {
@@ -236,22 +243,22 @@ void Worker::push(Fiber& fiber) noexcept {
 }
 
 void Worker::submit(Fiber& fiber) noexcept {
-  if (fiber.home != nullptr || scheduler_.options_.lifo == 0 || chaos_.strikes(2)) {
+  if (fiber.home != nullptr || options_.lifo == 0 || chaos_.strikes(2)) {
     push(fiber);
-    scheduler_.notify_one();
+    workers_.notify_one();
     return;
   }
   if (Fiber* displaced = lifo_.exchange(&fiber, base::kSeqCst)) {
     push(*displaced);
-    scheduler_.notify_one();
+    workers_.notify_one();
   } else {
-    ensure_watcher();  // somebody must be able to rescue the slot
+    ensure_watcher();  // a watcher must be able to rescue the slot
   }
 }
 
 void Worker::ensure_watcher() noexcept {
-  if (scheduler_.workers() == 1 || !scheduler_.lacks_watcher()) return;
-  if (scheduler_.idle_.has_sleepers()) scheduler_.notify_one();
+  if (workers_.size() == 1 || !workers_.lacks_watcher()) return;
+  if (workers_.idle().has_sleepers()) workers_.notify_one();
 }
 
 void Worker::submit_batch(FiberList& batch) noexcept {
@@ -273,12 +280,12 @@ void Worker::submit_batch(FiberList& batch) noexcept {
     const std::size_t kept = queue_.push_batch(std::span(chunk).first(fits));
     if (kept == n) continue;
     metrics_.overflows.add();
-    scheduler_.injector_.push(std::span(chunk).subspan(kept, n - kept), index_);
+    workers_.injector().push(std::span(chunk).subspan(kept, n - kept), index_);
     is_outside = true;
   }
-  if (scheduler_.workers() == 1) return;
-  const bool is_eager = !scheduler_.options_.lazy_notify && total > 1;
-  if (is_eager || is_outside || scheduler_.lacks_watcher()) scheduler_.notify_one();
+  if (workers_.size() == 1) return;
+  const bool is_eager = !options_.lazy_notify && total > 1;
+  if (is_eager || is_outside || workers_.lacks_watcher()) workers_.notify_one();
 }
 
 void Worker::submit_pinned(Fiber& fiber) noexcept {
@@ -290,8 +297,8 @@ void Worker::submit_pinned(Fiber& fiber) noexcept {
   if (current_worker() != this) unpark();
 }
 
-// Who yields goes on after a look at the driver, and stands in the queue until then, where others
-// may take it: the next fiber may compute for long.
+// A fiber that yields continues after a look at the driver. Until then it stands in the queue,
+// where other workers can take it: the next fiber may compute for long.
 void Worker::requeue(Fiber& fiber) noexcept {
   if (!polls_at_) polls_at_ = queue_.end();
   push(fiber);
@@ -322,32 +329,33 @@ void Worker::run_one(Fiber& fiber) noexcept {
   if (is_copy_) [[unlikely]]
     refuse_copy();
   chaos_.stumble();
-  switch (fiber.leaving.load(base::kRelaxed)) {  // F1: only now may anybody else run it
-    case Leaving::parking:
+  // F1: nobody else could run it before this point
+  switch (fiber.switch_reason.load(base::kRelaxed)) {
+    case SwitchReason::parking:
       fiber.parked_at.store(clock_.load(base::kRelaxed), base::kRelaxed);
       if (fiber.word.commit() == FiberWord::Commit::parked) return;
       push(fiber);
       ensure_watcher();
       return;
-    case Leaving::yielding:
+    case SwitchReason::yielding:
       metrics_.yields.add();
       requeue(fiber);
       return;
-    case Leaving::ended: finish(fiber); return;
+    case SwitchReason::ended: finish(fiber); return;
   }
 }
 
-// The fiber's next wait, whatever it waits for, comes to refuse_copy().
+// Whatever the fiber waits for next, it comes to refuse_copy().
 void Worker::become_copy() noexcept {
   is_copy_ = true;
   units_left_ = 0;
   if (*running_ != nullptr) (*running_)->budget.store(1, base::kRelaxed);
 }
 
-// Without its stack the body does not run. The destructor of its closure may wait, so it never runs
-// as a part of the worker's loop: it gets a stack of the usual size; failing that, a thread of the
-// pool; failing that (the pool has ended, or has no thread), this thread, which waits as a plain
-// one.
+// Without its own stack a fiber does not run its body. The destructor of its closure may wait, so
+// it never runs as a part of the worker's loop. It gets a stack of the usual size; if there is
+// none, a thread of the pool; if there is none either (or the pool has ended), this thread, which
+// then waits as a plain thread does.
 bool Worker::attach_stack(Fiber& fiber) noexcept {
   int error = 0;
   fiber.stack = stacks_.take(fiber.stack_size, error);
@@ -376,7 +384,7 @@ void Worker::finish(Fiber& fiber) noexcept {
     fiber.context.release();
     stacks_.give_back(std::exchange(fiber.stack, nullptr));
   }
-  // Also when it is not linked: a wheel that is firing it may put it back.
+  // Also if it is not linked: a wheel that is firing it may put it back.
   if (TimerWheel* wheel = fiber.timer.wheel.exchange(nullptr, base::kRelaxed))
     wheel->remove(fiber.timer);
   end_task(fiber);
@@ -393,16 +401,18 @@ std::uint64_t Worker::take_id() noexcept {
 }
 
 Fiber* Worker::take_block() noexcept {
-  if (blocks_.is_empty() && !scheduler_.slab_.withdraw(blocks_, kBlockCache / 2)) return nullptr;
+  if (blocks_.is_empty() && !scheduler_.slab().withdraw(blocks_, kBlockCache / 2)) return nullptr;
+  metrics_.created.add();
   return blocks_.pop_front();
 }
 
 void Worker::give_block_back(Fiber& fiber) noexcept {
+  metrics_.recycled.add();
   blocks_.push_back(fiber);
   if (blocks_.size() <= kBlockCache) return;
   FiberList surplus;
   while (blocks_.size() > kBlockCache / 2) surplus.push_back(*blocks_.pop_front());
-  scheduler_.slab_.deposit(surplus);
+  scheduler_.slab().deposit(surplus);
 }
 
 }  // namespace sched

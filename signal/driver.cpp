@@ -2,7 +2,6 @@
 #include "signal/driver.hpp"
 
 #include "sched/current.hpp"
-#include "sched/worker.hpp"
 
 #include <new>
 #include <utility>
@@ -36,9 +35,8 @@ Driver::~Driver() {
 
 // The bell is not drained: each ring is an edge. One that comes from now on rings again.
 void Driver::on_ready(sched::WakeList& wakes) noexcept {
-  const sched::Worker* worker = sched::current_worker();
-  if (worker != nullptr) pipe::let_in();
-  registry_.broadcast(worker == nullptr ? nullptr : &worker->scheduler(), wakes);
+  if (sched::current_worker() != nullptr) pipe::let_in();
+  registry_.broadcast(wakes);
 }
 
 }  // namespace signal

@@ -24,7 +24,7 @@ Result<std::unique_ptr<Handle>> Handle::create(io::Handle& io) noexcept {
 
 Handle* Handle::current() noexcept {
   sched::Scheduler* scheduler = sched::current_scheduler();
-  return scheduler == nullptr ? nullptr : scheduler->env.signals;
+  return scheduler == nullptr ? nullptr : scheduler->env.find<Handle>();
 }
 
 }  // namespace signal

@@ -1,6 +1,7 @@
 // The runtime's end of the signal extension: made after io::Handle, destroyed before it.
 #pragma once
 
+#include "sched/env.hpp"
 #include "signal/driver.hpp"
 
 #include <memory>
@@ -14,8 +15,10 @@ class Handle;
 
 namespace signal {
 
-class Handle {
+class Handle : public sched::EnvPart {
  public:
+  static constexpr Place kPlace = Place::signals;
+
   // Before the workers start. Errors: those of eventfd and epoll; not_enough_memory;
   // too_many_files_open past pipe::kMaxBells runtimes.
   static Result<std::unique_ptr<Handle>> create(io::Handle& io) noexcept;

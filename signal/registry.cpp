@@ -2,7 +2,6 @@
 #include "signal/registry.hpp"
 
 #include "sched/base/sys.hpp"
-#include "sched/fiber.hpp"
 #include "sched/wait.hpp"
 
 #include <mutex>
@@ -15,10 +14,6 @@ namespace signal {
 namespace {
 
 std::size_t index_of(int number) noexcept { return static_cast<std::size_t>(number) - 1; }
-
-bool runs_in(const sched::Sleeper& sleeper, const sched::Scheduler* scheduler) noexcept {
-  return !sleeper.is_thread() && static_cast<const sched::Fiber&>(sleeper).scheduler == scheduler;
-}
 
 }  // namespace
 
@@ -53,14 +48,13 @@ void Listeners::count(SignalSet arrived) noexcept {
     ++arrivals_[static_cast<std::size_t>(__builtin_ctzll(arrived))];
 }
 
-void Listeners::wake(SignalSet arrived, const Wakes& wakes) noexcept {
+void Listeners::wake(SignalSet arrived, sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   for (sched::Waiter* waiter = waiters_.front(); waiter != nullptr;) {
     sched::Waiter* next = waiters_.next(*waiter);
     if ((waiter->amount & arrived) != 0) {
       waiters_.erase(*waiter);
-      const bool is_own = runs_in(*waiter->sleeper, wakes.here);
-      (void)(is_own ? wakes.own : wakes.others).claim(*waiter);
+      (void)wakes.claim(*waiter);
     }
     waiter = next;
   }
@@ -115,15 +109,14 @@ void Registry::remove(Listeners& listeners) noexcept {
   if (listeners.is_linked()) runtimes_.erase(listeners);  // not in a forked child
 }
 
-void Registry::broadcast(const sched::Scheduler* here, sched::WakeList& own) noexcept {
+void Registry::broadcast(sched::WakeList& wakes) noexcept {
   const SignalSet arrived = pipe::take();
   if (arrived == 0) return;
   if (pipe::is_shutdown_requested()) shutdown_token_.cancel();
-  sched::WakeList others;  // fires when both locks are free again
   const std::lock_guard lock(mutex_);
   for (Listeners* each = runtimes_.front(); each != nullptr; each = runtimes_.next(*each)) {
     each->count(arrived);
-    each->wake(arrived, {here, own, others});
+    each->wake(arrived, wakes);
   }
 }
 

@@ -7,8 +7,8 @@
 //
 // S5  A Signal compares the count of arrivals with the one it saw last: many signals before recv()
 //     are one, a signal between two recv() is never lost, and a slow listener delays nobody.
-// S6  A fiber of the runtime whose driver broadcasts goes into that driver's batch; all others
-//     (another runtime's fiber, a plain thread) is woken from here, after the locks.
+// S6  A broadcast puts all that it wakes into the batch of the driver that broadcasts. The batch is
+//     fired after the locks; a fiber of another runtime then goes to its own scheduler.
 #pragma once
 
 #include "sched/base/intrusive_list.hpp"
@@ -25,18 +25,7 @@
 namespace ramie {
 inline namespace v0 {
 
-namespace sched {
-class Scheduler;
-}
-
 namespace signal {
-
-// Where a broadcast puts whom it wakes.
-struct Wakes {
-  const sched::Scheduler* here;  // of the driver that broadcasts
-  sched::WakeList& own;          // its batch
-  sched::WakeList& others;
-};
 
 // Those of one runtime. Shared by its driver and its Signals; the driver ends it.
 class Listeners : public base::Link {
@@ -48,7 +37,7 @@ class Listeners : public base::Link {
 
   // --- the registry
   void count(SignalSet arrived) noexcept;
-  void wake(SignalSet arrived, const Wakes& wakes) noexcept;
+  void wake(SignalSet arrived, sched::WakeList& wakes) noexcept;
 
   // --- the driver
   void shut_down() noexcept;
@@ -68,8 +57,8 @@ class Registry {
   void add(Listeners& listeners) noexcept;
   void remove(Listeners& listeners) noexcept;
 
-  // Tells everybody what has come. Fibers of `here` go into `own`.
-  void broadcast(const sched::Scheduler* here, sched::WakeList& own) noexcept;
+  // Tells the listeners of all runtimes what has come.
+  void broadcast(sched::WakeList& wakes) noexcept;
 
   const CancellationToken& shutdown_token() const noexcept { return shutdown_token_; }
 

@@ -32,7 +32,7 @@ SYSTEM_CALLS = ("sched/base/sys.", "io/sys/", "runtime/net/sys/", "runtime/fs/sy
 OWNERS = [
     ("boost", r"\bboost::|<boost/|\b(?:make|jump|ontop)_fcontext\b", ("sched/context.",),
      "switches go through sched/context"),
-    ("moodycamel", r"\bmoodycamel::|\bRAMIE_MOODYCAMEL_HEADER\b|concurrentqueue\.h[>\"]",
+    ("moodycamel", r"\bmoodycamel::|concurrentqueue\.h[>\"]",
      ("sched/injector.",), "the global queue is sched/injector"),
     ("epoll", r"<sys/epoll\.h>|\bepoll_(?:create1?|ctl|p?wait2?)\b|\bEPOLL[A-Z]+\b",
      ("io/sys/epoll.",), "epoll goes through io/sys/epoll"),
@@ -59,7 +59,8 @@ OWNERS = [
      SYSTEM_CALLS,
      "call the function of sched/base/sys or of a sys/ folder"),
     ("sigaction", r"\bsigaction\b|(?<![\w>])(?:::|std::)signal\s*\(",
-     ("signal/pipe.", "sched/overflow.", "sched/probe."), "handlers are installed by signal/pipe"),
+     ("signal/pipe.", "sched/stack_overflow.", "sched/probe."),
+     "handlers are installed by signal/pipe"),
 ]
 OWNERS = [(rule, re.compile(pattern), allowed, way) for rule, pattern, allowed, way in OWNERS]
 

@@ -33,7 +33,7 @@ Result<std::unique_ptr<Handle>> Handle::create(std::size_t workers,
 
 Handle* Handle::current() noexcept {
   const sched::Fiber* fiber = sched::current_fiber();
-  return fiber == nullptr ? nullptr : fiber->scheduler->env.uring;
+  return fiber == nullptr ? nullptr : fiber->scheduler->env.find<Handle>();
 }
 
 Result<Site*> Handle::check_and_init() noexcept {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "sched/base/sys.hpp"
+#include "sched/env.hpp"
 #include "uring/driver.hpp"
 
 #include <memory>
@@ -24,8 +25,10 @@ struct HandleOptions {
 // For dumps: the operation that a fiber waits for.
 std::string describe_wait(const void* op);
 
-class Handle {
+class Handle : public sched::EnvPart {
  public:
+  static constexpr Place kPlace = Place::rings;
+
   // Errors: not_enough_memory.
   static Result<std::unique_ptr<Handle>> create(std::size_t workers,
                                                 const HandleOptions& options) noexcept;

@@ -32,7 +32,7 @@ int main() {
         if (stop.is_canceled()) break;
         return ramie::report("accept", accepted.error());
       }
-      connections.spawn(session, std::move(accepted->stream));
+      (void)connections.spawn(session, std::move(accepted->stream));
     }
     connections.drain(5s);  // waits, then cancels the stragglers
     return 0;

@@ -110,7 +110,7 @@ int main() {
   return ramie::block_on([&]() -> int {
     auto listener = ramie::or_throw(ramie::net::TcpListener::bind("127.0.0.1:0"));
     ramie::Scope connections;
-    connections.spawn([&] {
+    (void)connections.spawn([&] {
       if (auto accepted = listener.accept()) echo(*server, std::move(accepted->stream));
     });
     auto stream = ramie::net::TcpStream::connect(ramie::or_throw(listener.local_addr()));

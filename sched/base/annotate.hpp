@@ -1,10 +1,10 @@
 // What the race detector and valgrind must be told. Empty in normal builds.
 //
-// RAMIE_TSAN_PRECISE is the mode that sees races between fibers: switches do not synchronise, the
-// scheduler's own atomics do not either (TsanInternal), and the only edges are the ones that a
-// program may rely on: spawn -> first run, wake -> resume, end -> join, end -> end of the runtime,
-// start of a worker -> the fibers on it. With synchronising switches
-// everything that one worker runs would look ordered, and nearly every race would stay unseen.
+// RAMIE_TSAN_PRECISE is the mode that sees races between fibers. In it, switches do not
+// synchronise, and neither do the scheduler's own atomics (TsanInternal). The only edges are those
+// that a program may rely on: spawn -> first run, wake -> resume, end -> join, end -> end of the
+// runtime, start of a worker -> the fibers on it. If switches synchronised, everything that one
+// worker runs would look ordered, and nearly every race would stay unseen.
 #pragma once
 
 #if defined(__SANITIZE_THREAD__)
@@ -80,8 +80,8 @@ inline void tsan_acquire([[maybe_unused]] const void* edge) noexcept {
 #endif
 }
 
-// The detector holds signals back until the thread calls something that it knows: who sleeps on a
-// futex must come up for air.
+// The detector holds signals back until the thread calls a function that the detector knows. So a
+// thread that sleeps on a futex must wake up now and then.
 inline constexpr long kTsanNap = RAMIE_TSAN != 0 ? 20'000'000 : -1;  // ns; -1: none is needed
 inline void tsan_let_signals_in() noexcept {
 #if RAMIE_TSAN
@@ -89,7 +89,8 @@ inline void tsan_let_signals_in() noexcept {
 #endif
 }
 
-// A stack goes to its next fiber: what the last one's frames poisoned is plain memory again.
+// A stack goes to its next fiber, so what the frames of the last one poisoned is plain memory
+// again.
 inline void asan_unpoison([[maybe_unused]] const void* low,
                           [[maybe_unused]] std::size_t bytes) noexcept {
 #if RAMIE_ASAN
@@ -97,7 +98,7 @@ inline void asan_unpoison([[maybe_unused]] const void* low,
 #endif
 }
 
-// The leak detector looks at stacks of threads only: what a parked fiber points to is no leak.
+// The leak detector looks only at the stacks of threads. What a parked fiber points to is no leak.
 inline void lsan_root_begin([[maybe_unused]] const void* low,
                             [[maybe_unused]] std::size_t bytes) noexcept {
 #if RAMIE_ASAN
@@ -111,7 +112,7 @@ inline void lsan_root_end([[maybe_unused]] const void* low,
 #endif
 }
 
-// Tells valgrind that the stack pointer may move there. Returns a number for the end.
+// Tells valgrind that the stack pointer may move there. Returns an id for unregistering the stack.
 inline unsigned valgrind_stack_begin([[maybe_unused]] const void* low,
                                      [[maybe_unused]] const void* high) noexcept {
 #if RAMIE_VALGRIND
@@ -126,9 +127,9 @@ inline void valgrind_stack_end([[maybe_unused]] unsigned id) noexcept {
 #endif
 }
 
-// While one lives, the detector sees neither our accesses nor our synchronisation: scheduler
-// internals, proved by the model checker instead. Without it two fibers that merely spawned
-// something would look ordered.
+// While one lives, the detector sees neither our accesses nor our synchronisation. It is for
+// scheduler internals, which the model checker proves instead. Without it, two fibers that merely
+// spawned something would look ordered.
 class TsanInternal {
  public:
 #if RAMIE_TSAN
@@ -150,7 +151,8 @@ class TsanInternal {
   TsanInternal& operator=(const TsanInternal&) = delete;
 };
 
-// Within a TsanInternal: seen again, for a call out of the scheduler's internals.
+// Inside a TsanInternal: the detector sees us again, for a call that leaves the scheduler's
+// internals.
 class TsanVisible {
  public:
 #if RAMIE_TSAN

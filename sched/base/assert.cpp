@@ -1,5 +1,5 @@
-// See assert.hpp. Messages are built in a stack buffer and leave in one write: they work when
-// memory does not.
+// See assert.hpp. Messages are built in a buffer on the stack and written at once, so they work
+// without memory.
 #include "sched/base/assert.hpp"
 
 #include "sched/base/atomic.hpp"

@@ -1,6 +1,6 @@
-// Two kinds of checks. RAMIE_CHECK is for what a caller can get wrong: it stays in release builds
-// and stops the program with a message that says who, what was seen and the likely cause.
-// RAMIE_ASSERT is for ourselves, in debug builds.
+// Two kinds of checks. RAMIE_CHECK is for mistakes of callers. It stays in release builds, and
+// stops the program with a message that says which fiber, what was seen and the likely cause.
+// RAMIE_ASSERT is for our own mistakes, in debug builds.
 #pragma once
 
 #include <ramie/api.hpp>
@@ -13,11 +13,11 @@ namespace base {
 [[noreturn, gnu::cold, gnu::format(printf, 1, 2)]] RAMIE_API void fatal(const char* format,
                                                                         ...) noexcept;
 
-// Prints `ramie: <message>`: a warning.
+// Prints `ramie: <message>`.
 [[gnu::cold, gnu::format(printf, 1, 2)]] void warn(const char* format, ...) noexcept;
 
-// Writes ", fiber 812 'conn'" into `text` when the caller is a fiber; set by the layer that knows
-// fibers.
+// A function that writes ", fiber 812 'conn'" into `text` if the caller is a fiber. The layer that
+// knows fibers sets it.
 using Describe = int (*)(char* text, int size) noexcept;
 void set_describe(Describe describe) noexcept;
 

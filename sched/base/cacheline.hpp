@@ -1,4 +1,5 @@
-// What two cores must not share. 128, not 64: the adjacent-line prefetcher pairs lines.
+// The distance between data that two cores must not share. 128, not 64: the adjacent-line
+// prefetcher fetches lines in pairs.
 #pragma once
 
 #include <cstddef>

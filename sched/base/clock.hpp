@@ -1,4 +1,4 @@
-// The one clock: monotonic nanoseconds. Everything that asks for the time asks here.
+// The one clock: monotonic nanoseconds. Everything that needs the time reads it here.
 #pragma once
 
 #include <chrono>
@@ -15,13 +15,13 @@ using Nanos = std::chrono::nanoseconds;
 inline constexpr Instant kNever = Instant::max();
 
 #if defined(RAMIE_MODEL)
-Instant now() noexcept;  // stands still until a model moves it
+Instant now() noexcept;  // does not move unless a model moves it
 #else
 inline Instant now() noexcept { return Clock::now(); }
 #endif
 
-// The processor's counter, for "has about 100 us passed?": cheaper than now(), in a unit of its
-// own, and not the same on all processors.
+// The processor's cycle counter, for "have about 100 us passed?". It is cheaper than now(), has a
+// unit of its own, and differs between processors.
 inline std::uint64_t cycles() noexcept {
 #if defined(RAMIE_MODEL)
   return 0;  // nothing is ever late
@@ -36,7 +36,7 @@ inline std::uint64_t cycles() noexcept {
 #endif
 }
 
-// About 100 us of it: 60 to 260 us, as the counter runs at 4.5 to 1 GHz.
+// About 100 us of it: between 60 and 260 us, for counters that run at 4.5 to 1 GHz.
 inline std::uint64_t cycles_in_slice() noexcept {
 #if defined(__x86_64__)
   return std::uint64_t{1} << 18U;
@@ -49,7 +49,7 @@ inline std::uint64_t cycles_in_slice() noexcept {
 #endif
 }
 
-// `from + delay`, at most kNever: a delay of "for ever" must not wrap into the past.
+// `from + delay`, at most kNever. A delay of "for ever" must not wrap into the past.
 template <class Rep, class Period>
 Instant saturating_add(Instant from, std::chrono::duration<Rep, Period> delay) noexcept {
   if (delay <= delay.zero()) return from;

@@ -26,7 +26,6 @@ class Category final : public std::error_category {
         return "no runtime here: call this inside ramie::block_on, or enter a Handle";
       case errc::runtime_gone: return "the runtime that this object belongs to has ended";
       case errc::closed: return "closed by the other side";
-      case errc::lagged: return "the receiver was too slow and missed values";
       case errc::task_canceled: return "the fiber was cancelled before its body ran";
       case errc::already_registered:
         return "the descriptor is registered with this runtime already";
@@ -39,17 +38,17 @@ class Category final : public std::error_category {
         return "no port: an address ends with one, such as 127.0.0.1:7000, [::1]:7000, "
                "localhost:7000, or :7000";
       case errc::invalid_port:
-        return "the port is no number from 0 to 65535: it is what follows the last ':'";
+        return "the port, which follows the last ':', is not a number from 0 to 65535";
       case errc::invalid_address:
-        return "no address: want 127.0.0.1:7000, [::1]:7000 (an IPv6 address stands in brackets), "
-               "or a host's name and a port";
+        return "not an address: use 127.0.0.1:7000, [::1]:7000 (an IPv6 address stands in "
+               "brackets), or a host's name and a port";
       case errc::unknown_interface:
         return "no network interface here has the name or number after '%'";
       case errc::host_not_found:
         return "host not found: neither /etc/hosts nor a name server knows that name";
       case errc::resolver_failed: return "the name server gave no answer: try again later";
       case errc::spent:
-        return "this object holds nothing any more: it was moved from, or used up by an earlier "
+        return "this object is empty: it was moved from, or used up by an earlier "
                "call (join, detach, send, recv)";
     }
     return "unknown ramie error " + std::to_string(value);
@@ -87,8 +86,8 @@ const std::error_category& category() noexcept {
 }
 
 namespace {
-// Made when the program is loaded: a fork during another thread's first use would leave it half
-// made in the child.
+// Made when the program is loaded. Otherwise a fork during another thread's first use would leave
+// it half initialised in the child.
 [[maybe_unused]] const std::error_category& made_early = category();
 }  // namespace
 

@@ -1,7 +1,7 @@
-// A doubly linked list whose links live in its elements: O(1) unlink, no allocation, and it dies on
-// misuse.
+// A doubly linked list whose links are in its elements: O(1) unlink, no allocation. It stops the
+// program on misuse.
 //
-// Not synchronised: every list of ours has a mutex beside it (F4).
+// Not synchronised: each list has a mutex beside it (F4).
 #pragma once
 
 #include "sched/base/assert.hpp"
@@ -55,7 +55,8 @@ class List {
   List(const List&) = delete;
   List& operator=(const List&) = delete;
   ~List() {
-    // What a fiber that was left behind has linked here is linked for ever: it never runs again.
+    // What a fiber that was left behind has linked here stays linked for ever, since it never runs
+    // again.
     if constexpr (requires(const T& one) { is_left_behind(one); }) {
       for (T* one = front(); one != nullptr;) {
         T* after = next(*one);
@@ -90,14 +91,14 @@ class List {
   void push_back(T& element) noexcept { static_cast<Link&>(element).insert_before(head_); }
   void push_front(T& element) noexcept { static_cast<Link&>(element).insert_before(*head_.next_); }
   void erase(T& element) noexcept { unlink(element); }
-  // For whoever knows only that the element is in some list, and holds that list's lock.
+  // For a caller that knows only that the element is in some list, and holds the lock of that list.
   static void unlink(T& element) noexcept { static_cast<Link&>(element).unlink(); }
   T* pop_front() noexcept {
     T* first = front();
     if (first != nullptr) erase(*first);
     return first;
   }
-  // Moves everything of `other` to our end.
+  // Moves all elements of `other` to the end of this list.
   void splice_back(List& other) noexcept {
     while (T* element = other.pop_front()) push_back(*element);
   }

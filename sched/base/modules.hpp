@@ -1,6 +1,6 @@
-// The list of loaded modules (dl_iterate_phdr), which we read under a lock of our own: fork() does
-// not give back the C library's lock in the child, so a child that was forked while another thread
-// read the list would wait for ever. Ours is held over each fork.
+// The list of loaded modules (dl_iterate_phdr), read under a lock of our own. fork() does not
+// release the C library's lock in the child, so a child that was forked while another thread read
+// the list would wait for ever. Our lock is held over each fork.
 #pragma once
 
 #include "sched/base/mutex.hpp"

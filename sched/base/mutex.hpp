@@ -1,5 +1,6 @@
-// The mutex of short critical sections; under the model checker one that it understands, so that
-// every model need not search the futex's schedules too (FutexMutex has a model of its own).
+// The mutex of short critical sections. Under the model checker it is one that the checker
+// understands, so that not every model searches the futex's schedules, too (FutexMutex has its own
+// model).
 #pragma once
 
 #if defined(RAMIE_MODEL)

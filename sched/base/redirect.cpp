@@ -23,7 +23,7 @@ struct Object {
   const char* names = nullptr;
   const ElfW(Rela) * relocations[2] = {};  // of data, and of calls
   std::size_t counts[2] = {};
-  std::uintptr_t read_only = 0;  // from here on, once the dynamic linker was through
+  std::uintptr_t read_only = 0;  // read-only from here on, after the dynamic linker has finished
   std::size_t read_only_size = 0;
 };
 
@@ -55,8 +55,8 @@ Object read(const dl_phdr_info& info) noexcept {
   return object;
 }
 
-// The C library and the dynamic linker call their own functions directly, and must go on so. The
-// kernel's object has addresses that nobody has relocated.
+// The C library and the dynamic linker call their own functions directly, and must keep doing so.
+// The kernel's object has addresses that nobody has relocated.
 bool is_left_alone(const char* path) noexcept {
   if (path == nullptr) return false;
   for (const char* name : {"linux-vdso", "/libc.so", "/ld-linux", "/libpthread", "/libasan",

@@ -1,6 +1,6 @@
-// Makes the calls of a shared library's function lead elsewhere, in a program that runs: writes
-// another address into the tables (GOT) through which the objects of the process call each other.
-// For debugging aids that somebody has asked for.
+// Redirects calls of a shared library's function in a running program: writes another address into
+// the tables (GOT) through which the objects of the process call each other. For debugging aids
+// that are turned on explicitly.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@ struct Redirection {
   void* to;  // null: leave it
 };
 
-// Returns how many places lead there now. Objects that are loaded later keep the old function, and
-// so does the C library in itself.
+// Returns how many places were redirected. Objects that are loaded later keep the old function, and
+// so does the C library itself.
 std::size_t redirect_calls(std::span<const Redirection> all) noexcept;
 
 }  // namespace base

@@ -1,5 +1,5 @@
-// See symbols.hpp. By GCC's libbacktrace where it is installed, else by the dynamic linker, which
-// knows exported functions only.
+// See symbols.hpp. Uses GCC's libbacktrace where it is installed, else the dynamic linker, which
+// knows only exported functions.
 #include "sched/base/symbols.hpp"
 
 #include "sched/base/modules.hpp"
@@ -17,7 +17,7 @@
 #include <fmt/format.h>
 
 #if RAMIE_BACKTRACE
-// Its header lies in GCC's own folder, where Clang does not look.
+// Its header is in GCC's own folder, where Clang does not look.
 extern "C" {
 struct backtrace_state;
 using backtrace_error = void (*)(void*, const char*, int);
@@ -36,7 +36,7 @@ namespace base {
 
 namespace {
 
-// Inline namespaces say nothing to readers.
+// Inline namespaces tell readers nothing.
 std::string demangle(const char* name) {
   if (name == nullptr) return {};
   int status = 0;
@@ -54,7 +54,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
     text.replace(at, from.size(), to);
 }
 
-// `operator<` and its like open no template arguments, `->` closes none.
+// `operator<` and the like open no template arguments, and `->` closes none.
 bool opens_list(std::string_view text, std::size_t at) noexcept {
   const std::string_view before = text.substr(0, at);
   return text[at] == '<' && !before.ends_with("operator") && !before.ends_with("operator<");
@@ -65,8 +65,8 @@ bool closes_list(std::string_view text, std::size_t at) noexcept {
          !before.ends_with("operator>");
 }
 
-// Where the name begins: after the last space outside brackets, before the parameters. A template's
-// name has its result's type in front.
+// Where the name begins: after the last space outside brackets, before the parameters. The name of
+// a template has the type of its result in front.
 std::size_t begin_of_name(std::string_view text) noexcept {
   int depth = 0;
   std::size_t begin = 0;
@@ -124,7 +124,7 @@ struct Found {
   bool has_memory = true;
 };
 
-// The library calls these, and is C: nothing is thrown through it.
+// libbacktrace calls these functions. It is written in C, so they throw nothing.
 int add_line(void* to, std::uintptr_t, const char* file, int line, const char* function) {
   Found& found = *static_cast<Found*>(to);
   try {
@@ -146,8 +146,8 @@ void set_symbol(void* to, std::uintptr_t, const char* name, std::uintptr_t, std:
 }
 
 std::vector<Place> from_debug_information(std::uintptr_t address) {
-  // No static object: a fork while it is made would leave it half made in the child. Two threads
-  // may both make one; the loser's stays, too: there is no call that would free it.
+  // Not a static object: a fork during its initialisation would leave it half initialised in the
+  // child. Two threads may both make one; the loser's stays, too, since no call would free it.
   static constinit std::atomic<backtrace_state*> shared{nullptr};
   backtrace_state* state = shared.load(std::memory_order_acquire);
   if (state == nullptr) {
@@ -159,7 +159,7 @@ std::vector<Place> from_debug_information(std::uintptr_t address) {
   if (state == nullptr) return {};
   const std::lock_guard lock(modules);
   (void)backtrace_pcinfo(state, address, &add_line, &ignore, &found);
-  // The line table has no name for code from an assembler, the symbol table may have one.
+  // The line table has no name for code from an assembler. The symbol table may have one.
   if (places.empty() || places.back().function.empty()) {
     (void)backtrace_syminfo(state, address, &set_symbol, &ignore, &found);
     if (places.empty() && !found.symbol.empty()) places.emplace_back();

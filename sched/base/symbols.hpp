@@ -1,6 +1,5 @@
-// Addresses of code as text for people: functions, and lines if the program has debug information.
-// Slow the first time (it reads the program's file) and takes memory that it keeps: for reports
-// only.
+// Code addresses as text for people: functions, and lines if the program has debug information. The
+// first call is slow, since it reads the program's file, and the memory is kept. For reports only.
 #pragma once
 
 #include <cstddef>
@@ -21,11 +20,11 @@ struct Place {
   std::string text() const;  // "function at file:line" (without folders), "program+0x1234"
 };
 
-// A demangled name for people: without the type that a template returns, and if it is long without
-// template arguments, then without parameters. At most `most` bytes (plus three for dots).
+// A demangled name for people, without the type that a template returns. If it is long, template
+// arguments are left out, then parameters. At most `most` bytes, plus three for dots.
 std::string shorten(std::string_view function, std::size_t most = 80);
 
-// The innermost inlined function first, the one that it was inlined into after it. Never empty.
+// The innermost inlined function comes first, then the one that it was inlined into. Never empty.
 std::vector<Place> places_of(std::uintptr_t address);
 
 }  // namespace base

@@ -29,8 +29,8 @@ namespace base::sys {
 namespace {
 constexpr auto kNanosPerSecond = 1'000'000'000LL;
 
-// errno belongs to the thread, not to the fiber: a race detector that takes each fiber for a thread
-// would see several of them at one address.
+// errno belongs to the thread, not to the fiber. A race detector that takes each fiber for a thread
+// would see several fibers use one address.
 [[gnu::noinline]] RAMIE_NO_TSAN int last_error() noexcept { return -errno; }
 
 [[gnu::noinline]] ssize_t write_some(const char* text, std::size_t size) noexcept {
@@ -197,8 +197,8 @@ void unblock_signal(int number) noexcept {
   (void)::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
 }
 
-void in_forked_child(void (*act)() noexcept) noexcept {
-  (void)::pthread_atfork(nullptr, nullptr, act);
+bool in_forked_child(void (*act)() noexcept) noexcept {
+  return ::pthread_atfork(nullptr, nullptr, act) == 0;
 }
 
 void around_forks(void (*before)() noexcept, void (*after)() noexcept,

@@ -1,5 +1,5 @@
-// The operating system's threads, where the library may block one: the standard's, or the model
-// checker's. (Short critical sections use base/mutex.hpp.)
+// The operating system's threads, where the library may block one: the standard library's, or the
+// model checker's. (Short critical sections use base/mutex.hpp.)
 #pragma once
 
 #if defined(RAMIE_MODEL)
@@ -47,8 +47,8 @@ using ThreadCondvar = std::condition_variable;
 
 inline void yield_thread() noexcept { std::this_thread::yield(); }
 
-// Through the tests' plan: std::thread makes the system call itself. Throws std::system_error if no
-// thread can be had, std::bad_alloc without memory.
+// Starts a thread, unless a test's plan refuses it (std::thread makes the system call itself).
+// Throws std::system_error if there is no thread, std::bad_alloc without memory.
 template <class F>
 Thread start_thread(F&& body) {
   if (int planned = inject("clone"); planned != 0)

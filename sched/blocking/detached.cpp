@@ -45,10 +45,10 @@ std::error_code DetachedCalls::submit(DetachedCall& call) noexcept {
   return {};
 }
 
-// Under the lock. The thread is not told which call is its: it looks at the queue.
+// Called under the lock. The thread is not told which call it should run: it looks at the queue.
 bool DetachedCalls::start_thread() noexcept {
   try {
-    std::vector<unsigned> cpus;  // not those of its starter, a worker
+    std::vector<unsigned> cpus;  // not the attributes of the worker that started it
     if (const Scheduler* scheduler = current_scheduler()) cpus = scheduler->options().blocking_cpus;
     base::start_thread([this, cpus = std::move(cpus)] {
       base::sys::pin_thread(cpus);
@@ -66,7 +66,7 @@ bool DetachedCalls::start_thread() noexcept {
 
 void DetachedCalls::withdraw(DetachedCall& call) noexcept {
   const std::lock_guard lock(mutex_);
-  if (!call.is_linked()) return;  // a thread has taken it, and keeps it
+  if (!call.is_linked()) return;  // a thread has taken it and keeps it
   queue_.erase(call);
   --queued_;
   call.release();  // not the last one: the caller has another

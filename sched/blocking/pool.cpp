@@ -19,7 +19,7 @@ namespace sched {
 // `queue_next` is the scheduler's, too: see FiberList.
 RAMIE_NO_TSAN void JobQueue::push_back(Fiber& job) noexcept {
   job.queue_next = nullptr;
-  job.queue_prev = tail_ == nullptr ? &job : tail_;  // the first has itself before it
+  job.queue_prev = tail_ == nullptr ? &job : tail_;  // the first job points to itself
   if (tail_ == nullptr) head_ = &job;
   else tail_->queue_next = &job;
   tail_ = &job;
@@ -73,7 +73,7 @@ void BlockingPool::submit(Fiber& job) noexcept {
   {
     const std::lock_guard lock(mutex_);
     if (is_shut_down_) {
-      // No error: it ends as those that were queued a moment ago.
+      // No error: it ends like the jobs that were queued a moment ago.
     } else if (idle_ > 0) {
       jobs_.push_back(job);
       --idle_;
@@ -104,15 +104,15 @@ void BlockingPool::cancel(Fiber& job) noexcept {
   job.scheduler->submit(job);
 }
 
-// Counted under the mutex: a shutdown that finds nobody running and nothing queued needs no
-// deadline for what is left.
+// Counted under the mutex. A shutdown that finds no running and no queued job needs no deadline for
+// the idle threads.
 Fiber* BlockingPool::take_job() noexcept {
   Fiber* job = jobs_.pop_front();
   if (job != nullptr) running_.fetch_add(1, base::kSeqCst);
   return job;
 }
 
-// Null: time to go.
+// Null: the thread should end.
 Fiber* BlockingPool::wait_for_job(std::unique_lock<base::ThreadMutex>& lock) {
   if (Fiber* job = take_job()) return job;
   if (is_shut_down_) return nullptr;
@@ -136,7 +136,8 @@ Fiber* BlockingPool::wait_for_job(std::unique_lock<base::ThreadMutex>& lock) {
 
 void BlockingPool::run(Threads::iterator self) noexcept {
   base::sys::name_thread("ramie-blocking");
-  base::sys::pin_thread(scheduler_.options().blocking_cpus);  // not to its starter's, a worker's
+  // Not to the CPU of the worker that started it.
+  base::sys::pin_thread(scheduler_.options().blocking_cpus);
   exchange_entered(&scheduler_);
   std::unique_lock lock(mutex_);
   while (Fiber* job = wait_for_job(lock)) {
@@ -144,7 +145,7 @@ void BlockingPool::run(Threads::iterator self) noexcept {
     run_job(*job);
     lock.lock();
   }
-  // Whoever ended before us is joined by us: no thread is left unjoined, and nobody waits for
+  // We join the threads that ended before us. So no thread stays unjoined, and no thread joins
   // itself.
   Threads before;
   if (has_left_threads_) {
@@ -173,9 +174,9 @@ void BlockingPool::run_job(Fiber& job) noexcept {
     run_body(job);
   }
   if (fork_number_ != fork_number()) refuse_copy();
-  leave_result(job);
+  publish_result(job);
   job.word.finish();
-  running_.fetch_sub(1, base::kSeqCst);  // before end_task(): it counts as ended there
+  running_.fetch_sub(1, base::kSeqCst);  // before end_task(), which counts it as ended
   const base::TsanInternal internal;     // as on a worker: the block goes to its next task
   end_task(job);
 }
@@ -185,14 +186,15 @@ void BlockingPool::end_unrun(Fiber& job, std::error_code error) noexcept {
   base::tsan_acquire(job.end_edge());
   if (!job.error) job.error = error;
   drop_unrun(job);
-  leave_result(job);
+  publish_result(job);
   job.word.finish();
   const base::TsanInternal internal;
   end_task(job);
 }
 
 void BlockingPool::cancel_queued() noexcept {
-  FiberList unrun;  // in no queue any more: a cancel that comes now finds nothing to take out
+  // It is in no queue any more, so a cancel that comes now finds nothing to take out.
+  FiberList unrun;
   {
     const std::lock_guard lock(mutex_);
     is_shut_down_ = true;
@@ -209,7 +211,7 @@ bool BlockingPool::shut_down(base::Instant deadline) noexcept {
   bool has_ended = all_gone();
   if (!has_ended && deadline != base::kNever)
     has_ended = thread_ended_.wait_until(lock, deadline, all_gone);
-  // Without a job a thread only has to wake up and go: that takes no deadline.
+  // A thread without a job only has to wake up and end, so it needs no deadline.
   if (!has_ended && (running() == 0 || deadline == base::kNever)) {
     thread_ended_.wait(lock, all_gone);
     has_ended = true;

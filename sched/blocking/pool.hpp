@@ -1,15 +1,17 @@
-// Threads for calls that must block: started on demand, up to a limit, gone after ten idle seconds.
+// Threads for calls that must block. They are started on demand, up to a limit, and end after ten
+// idle seconds.
 //
 // One FIFO of intrusive jobs (control blocks) under one mutex. `idle_` counts threads that wait and
-// were not promised a job yet; it is lowered by whoever promises, not by the thread that wakes, so
-// a spurious wake-up breaks no count.
+// that no job is promised to. The thread that promises a job lowers it, not the thread that wakes
+// up, so a spurious wake-up breaks no count.
 //
 // A job that is cancelled before it began leaves the queue at once and becomes a fiber, which drops
-// the closure: its destructor may wait, and all our threads may be busy for long.
+// the closure. The destructor of the closure may wait, and all threads of the pool may be busy for
+// long.
 //
 //   queued --cancel()--> a fiber with its cancel bit on, which runs no body
 //     |
-//     +--wait_for_job()--> running --> ended            both take it under the mutex: one of them
+//     +--wait_for_job()--> running --> ended       both take it under the mutex, so only one does
 #pragma once
 
 #include "sched/base/clock.hpp"
@@ -26,12 +28,12 @@ namespace sched {
 
 class Scheduler;
 
-// First come, first served, and any job may leave in between. The pool's mutex is held.
+// First come, first served; any job may leave in between. The pool's mutex is held.
 class JobQueue {
  public:
   void push_back(Fiber& job) noexcept;
   Fiber* pop_front() noexcept;
-  // False: it is not in the queue.
+  // Returns false if it is not in the queue.
   bool erase(Fiber& job) noexcept;
   std::size_t size() const noexcept { return size_; }
 
@@ -48,18 +50,18 @@ class BlockingPool {
   BlockingPool(const BlockingPool&) = delete;
   BlockingPool& operator=(const BlockingPool&) = delete;
 
-  // Runs the job on one of our threads, or only drops its closure if the body is to be skipped. If
+  // Runs the job on one of the threads, or only drops its closure if the body is to be skipped. If
   // there is no thread and none can be started, the job ends with an error.
   void submit(Fiber& job) noexcept;
 
-  // Cancels a job. If it has not begun it leaves the queue and ends as a fiber; one that runs goes
-  // on. The caller holds a reference.
+  // Cancels a job. If it has not begun, it leaves the queue and ends as a fiber. A job that runs
+  // continues. The caller holds a reference.
   void cancel(Fiber& job) noexcept;
 
-  // Refuses new jobs; those that have not started end as cancelled.
+  // Refuses new jobs. Jobs that have not started end as cancelled.
   void cancel_queued() noexcept;
-  // Does that, and gives running jobs until `deadline`. False: some still run, and their threads
-  // are left behind. Threads without a job are waited for in any case: they go at once.
+  // Does the same, and gives running jobs until `deadline`. Returns false if some still run; their
+  // threads are left behind. It always waits for threads without a job, which end at once.
   bool shut_down(base::Instant deadline) noexcept;
 
   std::size_t threads() const noexcept;
@@ -86,7 +88,7 @@ class BlockingPool {
   base::ThreadCondvar thread_ended_;
   JobQueue jobs_;
   Threads threads_;  // running
-  Threads gone_;     // ended, to be joined by the next to end
+  Threads gone_;     // ended; the next thread that ends joins them
   std::size_t idle_ = 0;
   std::size_t promised_ = 0;  // wake-ups on their way
   bool is_shut_down_ = false;

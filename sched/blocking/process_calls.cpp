@@ -1,4 +1,5 @@
-// The process's threads for look-ups: see detached.hpp. Apart from there, for the models.
+// The process's own DetachedCalls: see detached.hpp. A separate file, since the models do not use
+// it.
 #include "sched/blocking/detached.hpp"
 #include "sched/fork.hpp"
 

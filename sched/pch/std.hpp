@@ -1,6 +1,6 @@
-// What most files of the library include, read once by the compiler: meson puts it before each of
-// them. They include what they need all the same; the build `asan` goes without this file and
-// proves it.
+// The standard headers that most files of the library include, compiled once: meson puts this
+// before each of them. The files include what they need all the same; the build `asan` compiles
+// without this file and proves it.
 #if !defined(RAMIE_PCH_STD_HPP)  // GCC warns of `once` here
 #define RAMIE_PCH_STD_HPP
 

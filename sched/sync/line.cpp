@@ -2,7 +2,6 @@
 #include "sched/sync/line.hpp"
 
 #include "sched/base/thread.hpp"
-#include "sched/current.hpp"
 
 #include <new>
 
@@ -30,18 +29,6 @@ void Line::destroy(detail::WaitLine& storage) noexcept { of(storage).~Line(); }
 namespace detail {
 
 void WaitLine::destroy() noexcept { sched::Line::destroy(*this); }
-
-Result<void> enter_wait() noexcept {
-  sched::Fiber* fiber = sched::current_fiber();
-  if (fiber == nullptr) [[unlikely]]
-    return sched::Wait(sched::WaitKind::none, nullptr).enter();
-  sched::spend_budget(*fiber);
-  if (fiber->word.cancel_bits() == 0) [[likely]]
-    return {};
-  auto asked = fiber->cancel.ask(*fiber);
-  if (!asked) sched::note_fruitless(*fiber);
-  return asked;
-}
 
 }  // namespace detail
 }  // namespace v0

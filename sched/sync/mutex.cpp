@@ -29,7 +29,7 @@ constexpr int kSpins = base::kIsModel ? 1 : 32;
 
 // An owner that runs on another core is done in a moment; with one worker nobody else runs.
 bool may_spin(sched::Wait& wait) noexcept {
-  return wait.is_thread() || wait.fiber().scheduler->workers() > 1;
+  return wait.is_thread() || wait.fiber().scheduler->workers().size() > 1;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The library's side of task.hpp: create, submit, join, cancel, and this fiber.
+// The library's side of task.hpp: create, submit, join, cancel, and the current fiber.
 #include "sched/base/annotate.hpp"
 #include "sched/base/thread.hpp"
 #include "sched/blocking/pool.hpp"
@@ -20,7 +20,7 @@ namespace detail {
 using sched::Fiber;
 using sched::FiberWord;
 
-Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* site,
+Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* spawned_at,
                   std::error_code& error) noexcept {
   sched::Scheduler* scheduler = sched::current_scheduler();
   if (scheduler == nullptr) {
@@ -28,7 +28,7 @@ Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* s
     return nullptr;
   }
   const base::TsanInternal internal;
-  return scheduler->create(ops, options, site, error);
+  return scheduler->create(ops, options, spawned_at, error);
 }
 
 void* task_storage(Task& task) noexcept { return task.storage; }

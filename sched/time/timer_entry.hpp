@@ -1,4 +1,4 @@
-// The one timer entry of a fiber: part of its control block, so that arming a deadline allocates
+// The one timer entry of a fiber. It is a part of the control block, so arming a deadline allocates
 // nothing.
 #pragma once
 
@@ -20,14 +20,15 @@ using Tick = std::uint64_t;
 inline constexpr Tick kNoTick = ~Tick{0};
 
 struct TimerEntry : base::Link {
-  Fiber* owner = nullptr;  // whose control block we are part of
-  // When the wheel will look at us, kNoTick while not in a wheel. Written under the wheel's lock,
-  // read by the fiber without it: an entry that is due no later than needed is left alone (a later
-  // deadline is one store).
+  Fiber* owner = nullptr;  // the fiber whose control block holds this entry
+  // When the wheel will look at this entry; kNoTick while it is in no wheel. Written under the
+  // wheel's lock and read by the fiber without it: an entry that is due early enough is not moved,
+  // so a later deadline is one store.
   base::Atomic<Tick> due{kNoTick};
-  // The deadline of the wait in progress, in nanoseconds of base::Instant; kNever's count for none.
+  // The deadline of the wait in progress, in nanoseconds of base::Instant. Without one it is
+  // kNever's count.
   base::Atomic<std::int64_t> deadline{base::kNever.time_since_epoch().count()};
-  base::Atomic<TimerWheel*> wheel{nullptr};  // the one whose lock guards our links
+  base::Atomic<TimerWheel*> wheel{nullptr};  // the wheel whose lock guards our links
 };
 
 }  // namespace sched

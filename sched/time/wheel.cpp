@@ -25,12 +25,12 @@ unsigned TimerWheel::level_for(Tick due) const noexcept {
 }
 
 void TimerWheel::link(TimerEntry& entry, Tick due) noexcept {
-  // 63 slots of the last level, not 64: the slot of the present must not mean a whole turn from
+  // The last level uses 63 slots, not 64: the slot of the present must not mean a whole turn from
   // now.
   constexpr Tick kSpan = Tick{kSlots - 1} << ((kLevels - 1) * kBits);
   due = std::max(due, elapsed_ + 1);
   const Tick placed =
-      std::min(due, elapsed_ + kSpan);  // beyond the wheel: look again when that has come
+      std::min(due, elapsed_ + kSpan);  // beyond the wheel: it is looked at again at that time
   const unsigned level = level_for(placed);
   const auto slot = static_cast<unsigned>(placed >> (level * kBits)) & (kSlots - 1);
   levels_[level].occupied |= std::uint64_t{1} << slot;
@@ -52,7 +52,7 @@ bool TimerWheel::insert(TimerEntry& entry, Tick due) noexcept {
 void TimerWheel::remove(TimerEntry& entry) noexcept {
   const std::lock_guard lock(mutex_);
   if (!entry.is_linked()) return;
-  // The slot's bit may stay on: find_next() meets an empty slot and goes on.
+  // The slot's bit may stay on: find_next() skips an empty slot.
   base::List<TimerEntry>::unlink(entry);
   entry.due.store(kNoTick, base::kSeqCst);
   size_.fetch_sub(1, base::kRelaxed);
@@ -90,7 +90,8 @@ void TimerWheel::fire(TimerEntry& entry, base::Instant instant, FiberList& out) 
     return;
   }
   if (!wait.armed) {
-    // It runs: its next wait asks the scopes. Or it has just parked in a wait without a deadline.
+    // The fiber runs, and its next wait asks the scopes. Or it has just parked in a wait without a
+    // deadline.
     if (fiber.word.request(FiberWord::kScope)) out.push_back(fiber);
     return;
   }
@@ -98,7 +99,7 @@ void TimerWheel::fire(TimerEntry& entry, base::Instant instant, FiberList& out) 
     out.push_back(fiber);
 }
 
-// Level 0: all are due. Above: sort what is left into the finer levels.
+// On level 0 all entries are due. On a higher level, sorts the rest into the finer levels.
 void TimerWheel::empty_slot(const Position& position, base::Instant instant,
                             FiberList& out) noexcept {
   Level& level = levels_[position.level];
@@ -156,7 +157,7 @@ Tick TimerSet::next() const noexcept {
 }
 
 void TimerSet::advance(FiberList& out) noexcept {
-  if (next() == kNoTick) return;  // no timer, no clock
+  if (next() == kNoTick) return;  // without timers, no look at the clock
   const base::Instant instant = base::now();
   const Tick now = to_tick_down(instant);
   for (std::size_t i = 0; i < count_; ++i)

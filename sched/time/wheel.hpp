@@ -1,18 +1,18 @@
-// Deadlines, in a hierarchical wheel per worker: 6 levels of 64 slots, ticks of 16.4 us, O(1)
-// insert and cancel.
+// Deadlines, in one hierarchical wheel for each worker: 6 levels of 64 slots, ticks of 16.4 us,
+// O(1) insert and cancel.
 //
-//   level 0: 64 slots of 1 tick | level 1: 64 of 64 ticks | ... | level 5: 64 of 64^5 ticks (13
-//   days in all; later ones wait in the last level and are sorted in again)
+//   level 0: 64 slots of 1 tick | level 1: 64 of 64 ticks | ... | level 5: 64 of 64^5 ticks
+//   (13 days in all; later deadlines wait in the last level and are sorted in again)
 //
-// Any thread inserts, cancels and fires under the wheel's lock: claims under it, queues after it.
-// So a worker that is stuck in one fiber delays nobody's timers. A fiber has one entry. If the
-// wheel will look at it no later than the new deadline, nothing is moved: the entry is re-checked
-// when it fires (a server that reads with a time-out touches the wheel once a minute, not twice a
-// request).
+// Any thread inserts, cancels and fires under the wheel's lock. It claims fibers under the lock and
+// queues them after it. So a worker that is stuck in one fiber delays no timer. A fiber has one
+// entry. If the wheel will look at the entry no later than the new deadline, nothing is moved, and
+// the entry is checked again when it fires. (A server that reads with a timeout touches the wheel
+// once a minute, not twice a request.)
 //
-// ORDER(wheel-1) fire() stores due = kNoTick, then reads the fiber's word; the fiber arms its word,
-//                then reads `due`. All four are seq_cst: either fire() sees the new wait, or the
-//                fiber sees that nobody will look, and inserts again.
+// ORDER(wheel-1) fire() stores due = kNoTick, then reads the fiber's word. The fiber arms its word,
+// then reads `due`. All four are seq_cst: either fire() sees the new wait, or the fiber sees that
+// the wheel will not look, and inserts again.
 #pragma once
 
 #include "sched/base/cacheline.hpp"
@@ -32,14 +32,14 @@ class TimerWheel {
  public:
   TimerWheel() noexcept = default;
 
-  // Puts the entry in, or moves it if it is in this wheel (never in another), to be looked at when
-  // `due` has come. True: `due` is now the earliest.
+  // Puts the entry in, or moves it if it is in this wheel (it must be in no other). The wheel looks
+  // at it when `due` has come. Returns whether `due` is now the earliest.
   bool insert(TimerEntry& entry, Tick due) noexcept;
   void remove(TimerEntry& entry) noexcept;
-  // No entry is due before this; kNoTick when empty.
+  // No entry is due before this; kNoTick if the wheel is empty.
   Tick next() const noexcept { return next_.load(base::kSeqCst); }
-  // Looks at everything that is due; fibers whose deadline has passed and whose wait we end go to
-  // `out`.
+  // Looks at everything that is due. Fibers whose deadline has passed, and whose wait this ends, go
+  // to `out`.
   void advance(Tick now, base::Instant instant, FiberList& out) noexcept;
   std::size_t size() const noexcept { return size_.load(base::kRelaxed); }
 
@@ -66,7 +66,7 @@ class TimerWheel {
   void publish_next() noexcept;
 
   alignas(base::kCacheLine) base::Mutex mutex_;
-  Tick elapsed_ = 0;       // everything up to here was looked at
+  Tick elapsed_ = 0;       // everything before this was looked at
   Tick advancing_to_ = 0;  // by the advance() in progress
   base::Atomic<Tick> next_{kNoTick};
   base::Atomic<std::size_t> size_{0};

@@ -111,8 +111,7 @@ TEST_CASE("Registration model: a shutdown ends the waits, and a socket may outli
       check(!ended && ended.error() == ramie::errc::shutting_down, "nothing else ends it");
       (void)alive.deregister_source(io);
     });
-    ramie::sched::FiberList out;
-    driver->shut_down(out);
+    driver->shut_down();
     check(!driver->add_source(2, Interest::readable), "a registration after the shutdown");
     driver.reset();
   }, Mutants{276, 279}, {.preemptions = 2});

@@ -20,7 +20,12 @@ Injector::~Injector() = default;
 
 Worker::Worker(Scheduler& scheduler, std::size_t index, std::uint64_t seed)
     : scheduler_(scheduler),
+      workers_(scheduler.workers()),
+      options_(scheduler.options()),
+      shards_(scheduler.shards()),
+      timers_(scheduler.timers()),
       index_(index),
+      first_shard_(0),
       random_(seed),
       chaos_({}, 0),
       pace_(scheduler.options().slice),
@@ -30,17 +35,19 @@ Fiber* Worker::take_block() noexcept { return nullptr; }
 std::uint64_t Worker::take_id() noexcept { return 0; }
 void Worker::give_block_back(Fiber&) noexcept {}
 
-Scheduler::Scheduler(SchedulerOptions options, std::vector<Driver*> shards)
+WorkerSet::WorkerSet(Scheduler&, const SchedulerOptions& options)
+    : has_watchers_(options.watch.count() != 0),
+      idle_(options.workers),
+      injector_(options.workers) {}
+WorkerSet::~WorkerSet() = default;
+void WorkerSet::close() noexcept { is_closing_.store(true, base::kSeqCst); }
+
+Scheduler::Scheduler(SchedulerOptions options, const std::vector<Driver*>& drivers)
     : options_(std::move(options)),
       stacks_(options_.stacks),
       timers_(options_.workers),
-      idle_(options_.workers),
-      injector_(options_.workers) {
-  for (Driver* driver : shards) {
-    shards_.push_back(std::make_unique<Shard>());
-    shards_.back()->driver = driver;
-  }
-}
+      shards_(drivers),
+      workers_(*this, options_) {}
 Scheduler::~Scheduler() = default;
 
 // Ids order nothing.
@@ -51,19 +58,10 @@ std::uint64_t new_fiber_ids(std::uint64_t count) noexcept {
 
 struct ModelDoor {
   static void retire(Scheduler& scheduler) { scheduler.retire(); }
-  static base::Nanos bound(Scheduler& scheduler) {
-    return scheduler.bound_by_timers(*scheduler.shards_[0], base::Nanos(-1));
-  }
-  static void wake_up(Scheduler& scheduler) {
-    scheduler.shards_[0]->sleeps_until.store(0, base::kSeqCst);
-  }
   // As Scheduler::shut_down() begins.
   static void begin_shutdown(Scheduler& scheduler) {
     scheduler.is_shutting_down_.store(true, base::kSeqCst);
     scheduler.cancel_all();
-  }
-  static void close(Scheduler& scheduler) {
-    scheduler.is_closing_.store(true, base::kSeqCst);
   }
 };
 
@@ -226,8 +224,10 @@ void Stage::join() {
   for (std::size_t i = 0; i < count_; ++i) actors_[i]->thread->join();
 }
 
-std::int64_t Stage::begin_sleep() { return sched::ModelDoor::bound(*scheduler_).count(); }
-void Stage::end_sleep() { sched::ModelDoor::wake_up(*scheduler_); }
+std::int64_t Stage::begin_sleep() {
+  return scheduler_->shards()[0].begin_sleep(scheduler_->timers(), base::Nanos(-1)).count();
+}
+void Stage::end_sleep() { scheduler_->shards()[0].end_sleep(); }
 
 void Stage::advance_timers() {
   sched::FiberList due;
@@ -235,7 +235,7 @@ void Stage::advance_timers() {
   while (Fiber* fiber = due.pop_front()) scheduler_->submit(*fiber);
 }
 
-void Stage::close() { sched::ModelDoor::close(*scheduler_); }
+void Stage::close() { scheduler_->workers().close(); }
 void Stage::begin_shutdown() { sched::ModelDoor::begin_shutdown(*scheduler_); }
 
 void Stage::start(Fiber& fiber) {
@@ -289,7 +289,7 @@ Scheduler* current_scheduler() noexcept {
 void switch_out(FiberContext&) noexcept {
   Fiber& fiber = *current_fiber();
   model::Seat& seat = *cast().seats[self()];
-  if (fiber.leaving.load(base::kRelaxed) == Leaving::yielding) return model::yield();
+  if (fiber.switch_reason.load(base::kRelaxed) == SwitchReason::yielding) return model::yield();
   const bool had_turn = std::exchange(seat.has_turn, false);  // once PARKED, it may get the next
   if (fiber.word.commit() == FiberWord::Commit::queue) {
     seat.has_turn = had_turn;

@@ -49,7 +49,7 @@ int protect_none(void*, std::size_t) noexcept { return 0; }
 void name_thread(const char*) noexcept {}
 void pin_thread(std::span<const unsigned>) noexcept {}
 void write_stderr(const char*, std::size_t) noexcept {}
-void in_forked_child(void (*)() noexcept) noexcept {}
+bool in_forked_child(void (*)() noexcept) noexcept { return true; }
 int read_file(const char*, std::span<char>) noexcept { return 0; }
 const char* describe_error(int) noexcept { return ""; }
 

@@ -131,7 +131,6 @@ struct Sleep final : ramie::sched::Driver {
 
   void turn(ramie::base::Nanos, FiberList&) noexcept override {}
   void unpark() noexcept override { event.signal(); }
-  void shut_down(FiberList&) noexcept override {}
 };
 
 }  // namespace

@@ -32,7 +32,6 @@ struct Shard final : ramie::sched::Driver {
   }
   void unpark() noexcept override {}
   int poll_fd() const noexcept override { return Uring::kShard; }
-  void shut_down(ramie::sched::FiberList&) noexcept override {}
 
   ramie::sync::Notify readable;
   Atomic<int> turns{0};

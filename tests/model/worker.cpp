@@ -78,7 +78,7 @@ namespace sched {
 // ---- worker.cpp, as far as a pinned fiber is concerned
 
 void Worker::run() noexcept {
-  while (!scheduler_.is_closing()) {
+  while (!workers_.is_closing()) {
     Fiber* fiber = nullptr;
     if (inbox_size_.load(base::kAcquire) != 0) {
       const std::lock_guard lock(inbox_mutex_);
@@ -105,20 +105,13 @@ void Worker::submit_batch(FiberList& batch) noexcept {
   while (Fiber* fiber = batch.pop_front()) fiber->scheduler->submit(*fiber);
 }
 
-// ---- scheduler.cpp: there is no other worker, and nobody drives a shard
+// ---- worker_set.cpp: there is no other worker
 
-bool Scheduler::has_work_anywhere(const Worker&) const noexcept { return false; }
-bool Scheduler::has_unattended_shard() const noexcept { return false; }
-bool Scheduler::has_lifo_waiting(const Worker&) const noexcept { return false; }
-bool Scheduler::has_site_to_watch(const Worker&) const noexcept { return false; }
-std::uint64_t Scheduler::activity(const Worker&) const noexcept { return 0; }
-void Scheduler::notify_one() noexcept {}
-
-Shard* Scheduler::take_baton(std::size_t) noexcept {
-  for (const auto& shard : shards_)
-    if (shard->baton.try_take()) return shard.get();
-  return nullptr;
-}
+bool WorkerSet::has_work_anywhere() const noexcept { return false; }
+bool WorkerSet::has_lifo_waiting(const Worker&) const noexcept { return false; }
+bool WorkerSet::has_site_to_watch(const Worker&) const noexcept { return false; }
+std::uint64_t WorkerSet::activity(const Worker&) const noexcept { return 0; }
+void WorkerSet::notify_one() noexcept {}
 
 void Watchdog::wake_up() noexcept {}
 

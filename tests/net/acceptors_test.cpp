@@ -40,10 +40,10 @@ std::vector<RawSocket> connect_many(const SocketAddr& address, int n) {
 bool have_yielded() {
   bool is_found = false;
   ramie::sched::current_scheduler()->for_each_fiber([&](ramie::sched::Fiber& fiber) {
-    is_found =
-        is_found || (&fiber != ramie::sched::current_fiber() && !fiber.has_ended() &&
-                     fiber.word.state() != ramie::sched::FiberWord::kParked &&
-                     fiber.leaving.load(ramie::base::kRelaxed) == ramie::sched::Leaving::yielding);
+    is_found = is_found || (&fiber != ramie::sched::current_fiber() && !fiber.has_ended() &&
+                            fiber.word.state() != ramie::sched::FiberWord::kParked &&
+                            fiber.switch_reason.load(ramie::base::kRelaxed) ==
+                                ramie::sched::SwitchReason::yielding);
   });
   return is_found;
 }
@@ -130,7 +130,7 @@ TEST_CASE("accept: fibers that begin when the connections are there share them, 
     std::array<std::atomic<int>, kAcceptors> taken{};
     ramie::Scope scope;
     for (auto& mine : taken)
-      scope.spawn([&listener, &mine] {
+      (void)scope.spawn([&listener, &mine] {
         while (listener.accept()) ++mine;
       });
     CHECK(eventually([&] { return taken[0] + taken[1] + taken[2] == kMany; }));
@@ -199,7 +199,7 @@ TEST_CASE("accept: deadlines in the line pass, and lose no connection") {
       std::atomic<int> wrong{0};
       ramie::Scope scope;
       for (int i = 0; i < 5; ++i)
-        scope.spawn([&, i] {
+        (void)scope.spawn([&, i] {
           for (int round = i; accepted < kClients; ++round) {
             const auto one = ramie::timeout(std::chrono::microseconds(round % 7 * 20),
                                             [&] { return listener.accept(); });

@@ -242,7 +242,7 @@ bool uses_signals() {
 TEST_CASE("Fork: a child of a plain thread builds a runtime, whoever held a lock of ours",
           "[runtime][fork]") {
   const auto end = run_in_child([] {
-    ramie::base::sys_injector.store(&stop_inside, std::memory_order_release);
+    ramie::base::fault_plan.store(&stop_inside, std::memory_order_release);
     std::thread other([] { (void)uses_signals(); });
     while (!is_inside.load()) std::this_thread::sleep_for(1ms);
     std::thread opener([] {

@@ -89,8 +89,8 @@ class Entered {
   ramie::sched::Scheduler& scheduler() const { return *state_->scheduler(); }
   std::uint64_t switches() const {
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < scheduler().workers(); ++i)
-      sum += scheduler().worker(i).metrics().runs.get();
+    for (std::size_t i = 0; i < scheduler().workers().size(); ++i)
+      sum += scheduler().workers()[i].metrics().runs.get();
     return sum;
   }
 

@@ -1,5 +1,5 @@
 // A second place to sleep: a mock of the worker's ring. The worker sleeps where its completions
-// arrive, wakes from there by any thread, and takes what is complete.
+// arrive, any thread can wake it there, and it takes what is complete.
 #include "sched/park_site.hpp"
 #include "sched/fiber.hpp"
 #include "sched/wait.hpp"
@@ -33,12 +33,13 @@ using ramie_test::Watchdog;
 
 namespace {
 
-// Operations are started by fibers and completed by a test thread.
+// Fibers start operations, and a test thread completes them.
 class MockRing final : public ParkSite {
  public:
   ~MockRing() override { ::close(bell_); }
 
-  // In a fiber: waits for its own completion. A cancel does not end it, as with a kernel operation.
+  // In a fiber: waits for its own completion. A cancel does not end the wait, as with a kernel
+  // operation.
   void operate() {
     Wait wait(WaitKind::io, this, FiberWord::Shield::yes);
     (void)wait.enter();
@@ -53,7 +54,7 @@ class MockRing final : public ParkSite {
     }
     current_worker()->ensure_watcher();
     (void)wait.park();
-    const std::lock_guard lock(mutex_);  // who completed it is out
+    const std::lock_guard lock(mutex_);  // the thread that completed it has left
   }
 
   // On a test thread: completes the oldest operation.
@@ -113,9 +114,9 @@ struct Rings {
   std::vector<std::unique_ptr<MockRing>> all;
   auto prepare() {
     return [this](Scheduler& scheduler) {
-      for (std::size_t i = 0; i < scheduler.workers(); ++i) {
+      for (std::size_t i = 0; i < scheduler.workers().size(); ++i) {
         all.push_back(std::make_unique<MockRing>());
-        scheduler.worker(i).set_park_site(all.back().get());
+        scheduler.workers()[i].set_park_site(all.back().get());
       }
     };
   }

@@ -1,5 +1,5 @@
-// Fibers from birth to join: each runs once, wherever it was started, and its end reaches who
-// waits.
+// Fibers from spawn to join. Each runs once, wherever it was started, and its end reaches the
+// joiners.
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/sched_runtime.hpp"
 
@@ -31,7 +31,7 @@ using ramie_test::Watchdog;
 
 namespace {
 
-// Counts its living copies.
+// Counts the copies that exist.
 struct Counted {
   static inline std::atomic<int> alive{0};
   Counted() noexcept { ++alive; }
@@ -189,8 +189,8 @@ TEST_CASE("B24 a cancel while running refuses the next wait and every later one"
   CHECK(running.join() == 11);
 }
 
-// Goal: whatever of {join, drop, cancel} meets the fiber's end, the result is destroyed once.
-// Method: the combinations, many times, counting the living results.
+// Goal: whichever of {join, drop, cancel} meets the fiber's end, the result is destroyed once.
+// Method: all combinations, many times; count the results that exist.
 TEST_CASE("B26 join, drop and cancel that race with the end leak nothing", "[sched][spawn]") {
   const Watchdog watchdog;
   Counted::alive = 0;
@@ -226,8 +226,8 @@ TEST_CASE("B26 join, drop and cancel that race with the end leak nothing", "[sch
   CHECK(Counted::alive == 0);
 }
 
-// Goal: the result of a fiber whose handle is dropped in the very moment of the end is destroyed
-//   where its destructor may wait: in the fiber or by the dropper, never on a worker's own stack.
+// Goal: if the handle is dropped at the moment of the fiber's end, the result is destroyed where
+// its destructor may wait: in the fiber or by the dropper, never on a worker's own stack.
 TEST_CASE("B26 a dropped result may wait in its destructor", "[sched][spawn]") {
   const Watchdog watchdog;
   static std::atomic<int> destroyed{0};
@@ -261,8 +261,8 @@ TEST_CASE("B26 a dropped result may wait in its destructor", "[sched][spawn]") {
   CHECK(failed == 0);
 }
 
-// Goal: without memory for its stack a fiber ends with an error, and what its closure holds is
-//   destroyed where the destructor may wait.
+// Goal: without memory for its stack a fiber ends with an error, and the contents of its closure
+// are destroyed where the destructor may wait.
 TEST_CASE("A fiber without a stack: join says so, and its closure may wait in its destructor",
           "[sched][spawn]") {
   const Watchdog watchdog;
@@ -350,7 +350,7 @@ TEST_CASE("B27 ids are unique and the same inside, name and site are kept", "[sc
                          return std::string(ramie::current::name());
                        }).join();
   CHECK(renamed == "after");
-  const auto site = runtime.run([] { return ramie::sched::current_fiber()->spawn_site; });
+  const auto site = runtime.run([] { return ramie::sched::current_fiber()->spawned_at; });
   CHECK(*site != nullptr);
 }
 

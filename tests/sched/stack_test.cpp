@@ -1,5 +1,5 @@
-// Stacks: deep recursion, overflow that names the fiber, memory that goes back, errno and TLS.
-#include "sched/overflow.hpp"
+// Stacks: deep recursion, overflow reports, memory that goes back to the kernel, errno and TLS.
+#include "sched/stack_overflow.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/sched_runtime.hpp"
@@ -30,7 +30,7 @@ using ramie_test::with_workers;
 
 namespace {
 
-// A frame of `kBytes`, all touched; returns how deep it went.
+// Uses a frame of `kBytes`, all of it touched. Returns the depth of the recursion.
 template <std::size_t kBytes>
 [[gnu::noinline]] int recurse(int depth) {
   volatile char frame[kBytes];
@@ -41,8 +41,8 @@ template <std::size_t kBytes>
 
 thread_local int tls_value = 0;
 
-// Asked anew each time: a compiler may keep a thread_local's address over a wait.
-// (The race detector takes each fiber for a thread of its own.)
+// Looked up each time, since a compiler may keep a thread_local's address over a wait. (The race
+// detector takes each fiber for a thread of its own.)
 [[gnu::noinline]] RAMIE_NO_TSAN int& tls() {
   int* address = &tls_value;
   __asm__ __volatile__("" : "+r"(address)::"memory");
@@ -146,19 +146,20 @@ TEST_CASE("spawn: a stack size beyond the bound is an error of join()", "[sched]
 #define RAMIE_TEST_SANITIZED 1
 #endif
 
-#if !defined(RAMIE_TEST_SANITIZED)  // a sanitizer takes SIGSEGV and reports in its own words
+#if !defined(RAMIE_TEST_SANITIZED)  // a sanitizer takes SIGSEGV and prints its own report
 
-// Goal: an overflow hits the guard, small frames or large, and the message names the fiber.
+// Goal: an overflow hits the guard, with small frames and large ones, and the message names the
+// fiber.
 TEST_CASE("F04 a stack overflow says which fiber, on any kind of guard", "[sched][stack]") {
   const Watchdog watchdog;
   const auto method = GENERATE(GuardMethod::automatic, GuardMethod::mprotect);
   const auto large = GENERATE(false, true);
   const auto end = ramie_test::run_in_child([&] {
-    sigset_t all;  // as the parent of a process may leave it
+    sigset_t all;  // a parent process may leave it like this
     ::sigfillset(&all);
     ::sigdelset(&all, SIGALRM);
     if (large) ::sigprocmask(SIG_BLOCK, &all, nullptr);
-    ramie::sched::install_overflow_reporter();
+    ramie::sched::install_stack_overflow_reporter();
     auto options = with_workers(2);
     options.stacks.guard = method;
     SchedRuntime runtime(options);
@@ -175,7 +176,8 @@ TEST_CASE("F04 a stack overflow says which fiber, on any kind of guard", "[sched
 
 #if !defined(__clang__)  // no way to leave the probes out of one function
 
-// Touches the far end of a frame of `bytes` first, as a read of a short message into a large array.
+// Touches the far end of a frame of `bytes` first, like a read of a short message into a large
+// array.
 template <class Then>
 [[gnu::noinline, gnu::optimize("no-stack-clash-protection")]] int step_over(std::size_t bytes,
                                                                             Then then) {
@@ -185,13 +187,13 @@ template <class Then>
   return frame[3];
 }
 
-// Goal: a frame without stack probes that is larger than what is left of its stack hurts no other
+// Goal: a frame without stack probes that is larger than the rest of its stack changes no other
 // fiber's stack. Method: frames of many sizes between forty fibers with locals of 200 KB.
 TEST_CASE("F04 a frame that steps over the guard overwrites nobody's locals", "[sched][stack]") {
   const Watchdog watchdog;
   const std::size_t kibibytes = GENERATE(280U, 330U, 400U, 512U, 700U, 1024U);
   const auto end = ramie_test::run_in_child([kibibytes] {
-    ramie::sched::install_overflow_reporter();
+    ramie::sched::install_stack_overflow_reporter();
     SchedRuntime runtime(2);
     const ramie::CancellationToken go;
     std::atomic<int> in{0};
@@ -223,14 +225,14 @@ TEST_CASE("F04 a fiber that waits with a frame beyond its guard stops the progra
   const bool yields = GENERATE(false, true);
   const std::size_t kibibytes = GENERATE(400U, 900U, 3000U);
   const auto end = ramie_test::run_in_child([yields, kibibytes] {
-    ramie::sched::install_overflow_reporter();
+    ramie::sched::install_stack_overflow_reporter();
     SchedRuntime runtime(2);
     std::vector<JoinHandle<ramie::Result<void>>> others;
     for (int i = 0; i < 40; ++i) others.push_back(spawn([] { return ramie::sleep_for(1h); }));
     (void)spawn({.name = "the wide one"}, [yields, kibibytes] {
       return step_over(kibibytes << 10, [yields] {
         if (yields) ramie::yield_now();
-        else (void)ramie::sleep_for(5ms);  // long enough to be waited for
+        else (void)ramie::sleep_for(5ms);  // long enough to make it wait
       });
     }).join();
   });
@@ -244,7 +246,7 @@ TEST_CASE("F04 a fiber that waits with a frame beyond its guard stops the progra
 TEST_CASE("F04 another fault is not called an overflow", "[sched][stack]") {
   const Watchdog watchdog;
   const auto end = ramie_test::run_in_child([] {
-    ramie::sched::install_overflow_reporter();
+    ramie::sched::install_stack_overflow_reporter();
     SchedRuntime runtime(1);
     (void)spawn([] {
       volatile int* nowhere = nullptr;
@@ -300,7 +302,8 @@ TEST_CASE("F04 60,000 fibers are parked at once, each with a guarded stack", "[s
       (void)go.wait();
     }));
   std::size_t failed = 0;
-  // Without MADV_GUARD_INSTALL the number is bounded: those beyond say so in join().
+  // Without MADV_GUARD_INSTALL the number is limited, and join() of a fiber beyond it returns an
+  // error.
   ramie_test::spin_until([&] {
     failed = 0;
     for (auto& fiber : fibers) failed += fiber.is_finished();
@@ -320,7 +323,7 @@ TEST_CASE("F04 60,000 fibers are parked at once, each with a guarded stack", "[s
 #endif
 
 // Goal: after a change of thread a fiber sees the new thread's variables and errno. Method: each
-// fiber writes what belongs to its worker, so the thread's value tells the worker.
+// fiber writes its worker's number into them, so the value in the thread tells the worker.
 TEST_CASE("F03 thread id, TLS and errno are those of the thread that runs the fiber",
           "[sched][stack]") {
   const Watchdog watchdog;

@@ -29,8 +29,8 @@ class Runtime {
       : io_(or_throw(io::Handle::create(1))),
         signals_(or_throw(signal::Handle::create(*io_))),
         scheduler_(new sched::Scheduler(options(), io_->as_shards())) {
-    scheduler_->env.io = io_.get();
-    scheduler_->env.signals = signals_.get();
+    scheduler_->env.set(*io_);
+    scheduler_->env.set(*signals_);
     or_throw(scheduler_->start());
   }
   ~Runtime() {

@@ -22,10 +22,10 @@ class Injection {
   // The first and the last act of who derives from us: decide() needs the whole object.
   void plug_in() {
     RAMIE_CHECK(active.exchange(this) == nullptr, "two fault plans at once");
-    ramie::base::sys_injector.store(&Injection::ask, ramie::base::kRelease);
+    ramie::base::fault_plan.store(&Injection::ask, ramie::base::kRelease);
   }
   void pull_out() {
-    ramie::base::sys_injector.store(nullptr, ramie::base::kRelease);
+    ramie::base::fault_plan.store(nullptr, ramie::base::kRelease);
     active.store(nullptr);
     while (inside.load() != 0) {
     }  // another thread may still look at the plan

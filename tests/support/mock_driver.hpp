@@ -28,7 +28,6 @@ class MockDriver final : public ramie::sched::Driver {
     changed_.notify_one();
   }
 
-  void shut_down(ramie::sched::FiberList&) noexcept override {}
 
  private:
   std::mutex mutex_;

@@ -51,7 +51,7 @@ class SchedRuntime {
   SchedRuntime(ramie::sched::SchedulerOptions options, Prepare&& prepare)
       : io_(ramie::or_throw(ramie::io::Handle::create(1))),
         scheduler_(new ramie::sched::Scheduler(std::move(options), io_->as_shards())) {
-    scheduler_->env.io = io_.get();
+    scheduler_->env.set(*io_);
     prepare(*scheduler_);
     ramie::or_throw(scheduler_->start());
     before_ = ramie::sched::exchange_entered(scheduler_.get());
@@ -85,8 +85,8 @@ class SchedRuntime {
 
   std::uint64_t sum(ramie::sched::Counter ramie::sched::WorkerMetrics::* counter) {
     std::uint64_t total = 0;
-    for (std::size_t i = 0; i < scheduler_->workers(); ++i)
-      total += (scheduler_->worker(i).metrics().*counter).get();
+    for (std::size_t i = 0; i < scheduler_->workers().size(); ++i)
+      total += (scheduler_->workers()[i].metrics().*counter).get();
     return total;
   }
 

@@ -125,7 +125,7 @@ class Owners(unittest.TestCase):
         ("boost", "#include <boost/context/detail/fcontext.hpp>", "sched/context.cpp"),
         ("boost", "auto t = boost::context::detail::jump_fcontext(a, b);", "sched/context.cpp"),
         ("moodycamel", "#include <concurrentqueue/concurrentqueue.h>", "sched/injector.cpp"),
-        ("moodycamel", "#include RAMIE_MOODYCAMEL_HEADER", "sched/injector.hpp"),
+        ("moodycamel", "#include <concurrentqueue/concurrentqueue.h>", "sched/injector.hpp"),
         ("epoll", "#include <sys/epoll.h>", "io/sys/epoll.cpp"),
         ("epoll", "auto n = epoll_pwait2(a, b, c, d, e);", "io/sys/epoll.cpp"),
         ("epoll", "auto n = EPOLLIN;", "io/sys/epoll.hpp"),
@@ -143,7 +143,7 @@ class Owners(unittest.TestCase):
         ("syscall", "auto r = syscall(SYS_futex, w);", "sched/base/sys.cpp"),
         ("syscall", "auto n = ::read(fd, p, 1);", "runtime/net/sys/socket.cpp"),
         ("sigaction", "struct sigaction action{};", "signal/pipe.cpp"),
-        ("sigaction", "std::signal(2, handler);", "sched/overflow.cpp"),
+        ("sigaction", "std::signal(2, handler);", "sched/stack_overflow.cpp"),
     ]
 
     def test_each_dangerous_thing_has_one_owner(self):

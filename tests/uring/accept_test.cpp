@@ -40,7 +40,7 @@ TEST_CASE("Acceptor: a storm of connections comes through, each once", "[uring]"
       std::atomic<int> greeted{0};
       ramie::Scope clients;
       for (int i = 0; i < kConnections; ++i)
-        clients.spawn([&] {
+        (void)clients.spawn([&] {
           auto stream = TcpStream::connect(address);
           const std::array hello{std::byte{'x'}};
           std::array<std::byte, 1> answer{};
@@ -54,7 +54,7 @@ TEST_CASE("Acceptor: a storm of connections comes through, each once", "[uring]"
           auto stream = acceptor.next();
           REQUIRE(stream.has_value());
           REQUIRE(stream->peer_addr().has_value());
-          sessions.spawn([it = std::move(*stream)]() mutable {
+          (void)sessions.spawn([it = std::move(*stream)]() mutable {
             const std::array hello{std::byte{'x'}};
             if (brings(it, hello[0])) (void)it.write_all(hello);
           });
@@ -100,7 +100,7 @@ TEST_CASE("Acceptor: its end amid a storm waits for the kernel", "[uring]") {
       std::atomic<bool> stop{false};
       ramie::Scope clients;
       for (int i = 0; i < 8; ++i)
-        clients.spawn([&] {
+        (void)clients.spawn([&] {
           while (!stop) {
             (void)TcpStream::connect(address);
             ramie::yield_now();

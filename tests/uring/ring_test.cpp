@@ -1,11 +1,11 @@
 // A ring under stress: too small, put off by the kernel, with cancels in every state.
+#include "uring/ring.hpp"
 #include "tests/fs/support.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/uring/support.hpp"
 #include "uring/handle.hpp"
-#include "uring/ring.hpp"
 
 #include <ramie/ramie.hpp>
 
@@ -55,8 +55,7 @@ ramie::Result<Completion> read_briefly(int fd, void* buffer, std::size_t size) {
 template <class F>
 void in_small_ring(std::size_t workers, F&& function) {
   const ramie_test::Watchdog watchdog(60s);
-  auto runtime =
-      ramie::or_throw(ramie_test::quiet_builder(workers).uring_entries(8).build());
+  auto runtime = ramie::or_throw(ramie_test::quiet_builder(workers).uring_entries(8).build());
   runtime.block_on(std::forward<F>(function));
   CHECK(runtime.shutdown(10s).empty());
 }
@@ -139,7 +138,7 @@ TEST_CASE("B69 bursts of four times the completion queue all complete", "[uring]
       for (int round = 0; round < 20; ++round) {
         ramie::Scope scope;
         for (int i = 0; i < 128; ++i)
-          scope.spawn([&] { through += no_operation().has_value() ? 1 : 0; });
+          (void)scope.spawn([&] { through += no_operation().has_value() ? 1 : 0; });
       }
       CHECK(through == 20 * 128);
     });
@@ -188,7 +187,7 @@ TEST_CASE("Enters that the kernel puts off are made again", "[uring]") {
         std::atomic<int> through{0};
         ramie::Scope scope;
         for (int i = 0; i < 300; ++i)
-          scope.spawn([&] {
+          (void)scope.spawn([&] {
             char byte = 0;
             if (const auto n = read_from(pipe.ends[0], &byte, 1)) through += n->result;
             through += no_operation().has_value() ? 1 : 0;
@@ -269,13 +268,13 @@ TEST_CASE("A fiber that comes to a worker without a ring has its file operation 
       ramie_test::put(folder / "file", ramie_test::pattern(200'000));
       auto file = ramie::or_throw(ramie::fs::File::open(folder / "file"));
       (void)ramie::spawn_blocking([] {}).join();  // UBSan needs descriptors to see a new type
-      const rlimit none{0, 4096};  // no descriptor for another ring
+      const rlimit none{0, 4096};                 // no descriptor for another ring
       if (::setrlimit(RLIMIT_NOFILE, &none) != 0) ::_exit(1);
       std::atomic<int> wrong{0};
       {
         ramie::Scope scope;
         for (int i = 0; i < 8; ++i)
-          scope.spawn([&] {
+          (void)scope.spawn([&] {
             std::vector<std::byte> buffer(100'000);
             for (int k = 0; k < 300; ++k) wrong += file.read_at(buffer, 0).has_value() ? 0 : 1;
           });

@@ -86,7 +86,7 @@ TEST_CASE("U7 a worker asleep in its ring hears the shard whose baton it holds",
       ramie::Scope scope;
       for (std::size_t i = 0; i < workers; ++i) {
         bells.push_back(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-        scope.spawn({.pinned = true}, [&stop, bell = bells.back()] {
+        (void)scope.spawn({.pinned = true}, [&stop, bell = bells.back()] {
           std::uint64_t count = 0;
           while (!stop) {
             wait_in_ring(bell);
@@ -111,7 +111,7 @@ TEST_CASE("U7 a worker asleep in its ring hears the shard whose baton it holds",
         for (const int bell : bells) ring(bell);
       });
       for (std::size_t i = 0; i < kClients; ++i)
-        scope.spawn(echo, std::move(ramie::or_throw(listener.accept()).stream));
+        (void)scope.spawn(echo, std::move(ramie::or_throw(listener.accept()).stream));
       CHECK(scope.join().has_value());
       client.join();
       CHECK(lost == 0);
@@ -126,7 +126,7 @@ TEST_CASE("P4 a worker asleep in its ring looks after shards that nobody drives"
     std::atomic<bool> computes{false};
     const int bell = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     ramie::Scope scope;
-    for (int i = 0; i < 2; ++i) scope.spawn({.pinned = true}, [&] { wait_in_ring(bell); });
+    for (int i = 0; i < 2; ++i) (void)scope.spawn({.pinned = true}, [&] { wait_in_ring(bell); });
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
     const std::uint16_t port = ramie::or_throw(listener.local_addr()).port();
     int unheard = 0;
@@ -141,9 +141,9 @@ TEST_CASE("P4 a worker asleep in its ring looks after shards that nobody drives"
       for (const int fd : sockets) ::close(fd);
     });
     for (std::size_t i = 0; i < kClients; ++i)
-      scope.spawn(echo, std::move(ramie::or_throw(listener.accept()).stream));
+      (void)scope.spawn(echo, std::move(ramie::or_throw(listener.accept()).stream));
     (void)ramie::sleep_for(20ms);
-    scope.spawn([&] {
+    (void)scope.spawn([&] {
       computes = true;
       while (!stop) {
       }

@@ -138,7 +138,7 @@ TEST_CASE("uring: more operations than the ring holds all complete", "[uring]") 
       {
         ramie::Scope scope;
         for (int i = 0; i < kFibers; ++i)
-          scope.spawn([&] {
+          (void)scope.spawn([&] {
             std::uint64_t count = 0;
             if (const auto n = read_from(gate, &count, sizeof count); n && n->result == 8)
               through.fetch_add(1);
@@ -160,12 +160,14 @@ TEST_CASE("uring: shutdown ends what is in the kernel", "[uring]") {
     const Pipe pipe;
     std::atomic<int> ended{0};
     for (int i = 0; i < 500; ++i)
-      runtime.spawn([&] {
-        char byte = 0;
-        while (read_from(pipe.ends[0], &byte, 1)) {
-        }
-        ended.fetch_add(1);
-      }).detach();
+      runtime
+          .spawn([&] {
+            char byte = 0;
+            while (read_from(pipe.ends[0], &byte, 1)) {
+            }
+            ended.fetch_add(1);
+          })
+          .detach();
     CHECK(runtime.shutdown(10s).empty());
     const auto before_first_run = 500 - ended;
     CHECK(before_first_run >= 0);

@@ -93,7 +93,7 @@ template <class F>
 using CallResult = typename CallResultOf<F>::type;
 
 template <class F>
-CallResult<F> block_on_at(const Runtime& runtime, const void* site, F&& function);
+CallResult<F> block_on_at(const Runtime& runtime, const void* spawned_at, F&& function);
 
 RAMIE_API void check_may_block_on();
 RAMIE_API void check_is_running(RuntimeState* state);  // throws runtime_gone, spent
@@ -226,18 +226,18 @@ class Handle {
 
   // The site is where the user called (see ramie::detail::spawn_at).
   template <class F, class... Args>
-  auto spawn_at(Where where, const SpawnOptions& options, const void* site, F&& function,
+  auto spawn_at(Where where, const SpawnOptions& options, const void* spawned_at, F&& function,
                 Args&&... arguments) const {
     using Joined = JoinHandle<ramie::detail::SpawnResult<F, Args...>>;
     if (state_ == nullptr) return Joined(nullptr, errc::spent);
     if (!detail::is_running(*state_)) return Joined(nullptr, errc::runtime_gone);
     const EnterGuard entered(state_);
     return detail::name_refusal(
-        *state_, ramie::detail::spawn_at(where, options, site, std::forward<F>(function),
+        *state_, ramie::detail::spawn_at(where, options, spawned_at, std::forward<F>(function),
                                          std::forward<Args>(arguments)...));
   }
   template <class F>
-  detail::CallResult<F> block_on_at(const void* site, F&& function) const {
+  detail::CallResult<F> block_on_at(const void* spawned_at, F&& function) const {
     static_assert(std::is_invocable_v<F>,
                   "block_on: pass a function without parameters: block_on([&] { ... })");
     if constexpr (std::is_invocable_v<F>) {
@@ -248,7 +248,7 @@ class Handle {
       options.name = "block_on";
       options.stack_size = detail::root_stack_size(*state_);
       using Root = detail::Root<F>;
-      auto root = ramie::detail::spawn_at(Where::fiber, options, site, Root(function));
+      auto root = ramie::detail::spawn_at(Where::fiber, options, spawned_at, Root(function));
       if constexpr (std::is_void_v<std::invoke_result_t<F>>)
         detail::join_root(*state_, std::move(root));
       else return detail::join_root(*state_, std::move(root)).value;
@@ -299,11 +299,11 @@ class Runtime {
  private:
   friend class Builder;
   template <class F>
-  friend detail::CallResult<F> detail::block_on_at(const Runtime& runtime, const void* site,
+  friend detail::CallResult<F> detail::block_on_at(const Runtime& runtime, const void* spawned_at,
                                                    F&& function);
   template <class F>
-  detail::CallResult<F> block_on_at(const void* site, F&& function) const {
-    return handle_.block_on_at(site, std::forward<F>(function));
+  detail::CallResult<F> block_on_at(const void* spawned_at, F&& function) const {
+    return handle_.block_on_at(spawned_at, std::forward<F>(function));
   }
   explicit Runtime(std::shared_ptr<RuntimeState> state) noexcept : handle_(std::move(state)) {}
 
@@ -312,8 +312,8 @@ class Runtime {
 
 namespace detail {
 template <class F>
-CallResult<F> block_on_at(const Runtime& runtime, const void* site, F&& function) {
-  return runtime.block_on_at(site, std::forward<F>(function));
+CallResult<F> block_on_at(const Runtime& runtime, const void* spawned_at, F&& function) {
+  return runtime.block_on_at(spawned_at, std::forward<F>(function));
 }
 }  // namespace detail
 

@@ -1,8 +1,8 @@
-// What every public header includes first: the standard that they need, and what the library
-// exports. Everything is hidden unless it says RAMIE_API.
+// Every public header includes this first. It checks the language standard that the headers need,
+// and defines what the library exports: only what says RAMIE_API.
 #pragma once
 
-// An #include of nothing ends the compilation, so that what is missing is the only message.
+// An #include without a name ends the compilation, so the message below is the only one.
 #if __cplusplus < 202100L
 #error "Ramie needs C++23: compile with -std=c++23, as pkg-config --cflags ramie says"
 #include <compile with -std=c++23>

@@ -1,7 +1,7 @@
-// Cancellation: tokens, deadlines and shields. One mechanism, the cancel scope; each name here is a
-// view of it.
+// Cancellation: tokens, deadlines and shields. They are all forms of one mechanism, the cancel
+// scope.
 //
-// A cancel is an error, not an unwinding: the current wait and every later one inside the cancelled
+// A cancel is an error, not an unwinding. The current wait and every later one inside the cancelled
 // part return `canceled` (`timed_out`, `shutting_down`), so destructors run in order, in the fiber.
 #pragma once
 
@@ -20,8 +20,8 @@ namespace detail {
 class TokenState;
 }
 
-/// A shared flag that ends waits: copy it freely; child tokens are cancelled with their parent, not
-/// the other way round.
+/// A shared flag that ends waits. Copy it freely. Child tokens are cancelled with their parent, but
+/// not the other way round.
 class CancellationToken {
  public:
   RAMIE_API CancellationToken();
@@ -30,20 +30,12 @@ class CancellationToken {
   RAMIE_API CancellationToken& operator=(CancellationToken other) noexcept;
   RAMIE_API ~CancellationToken();
 
-  /// A token that is cancelled when this one is.
-  /// Returns  the child.
+  /// Returns a token that is cancelled when this one is.
   /// Errors   throws std::bad_alloc.
-  /// Blocks   never.
-  /// Threads  any.
-  /// Cancel   not a wait.
   [[nodiscard]] RAMIE_API CancellationToken child() const;
 
-  /// Ends every wait inside until(*this, ...), now and later. Sticky; a second call does nothing.
+  /// Ends every wait inside until(*this, ...), now and later. A second call does nothing.
   /// Returns  when all waiters are made runnable.
-  /// Errors   none.
-  /// Blocks   never.
-  /// Threads  any.
-  /// Cancel   not a wait.
   RAMIE_API void cancel() const noexcept;
 
   RAMIE_API bool is_canceled() const noexcept;
@@ -52,7 +44,6 @@ class CancellationToken {
   /// Returns  success once it is.
   /// Errors   canceled, timed_out, shutting_down if the *waiting* fiber was ended.
   /// Blocks   this fiber; outside a fiber, this thread.
-  /// Threads  any.
   /// Cancel   safe.
   [[nodiscard]] RAMIE_API Result<void> wait() const noexcept;
 
@@ -63,7 +54,7 @@ class CancellationToken {
   detail::TokenState* state_;
 };
 
-/// One part of a fiber that can be ended on its own. timeout() and until() are made of it; use
+/// A part of a fiber's work that can be ended on its own. timeout() and until() are made of it; use
 /// those.
 class CancelGuard {
  public:
@@ -75,7 +66,7 @@ class CancelGuard {
   CancelGuard(const CancelGuard&) = delete;
   CancelGuard& operator=(const CancelGuard&) = delete;
 
-  /// Why a wait inside was ended by this very guard; success if none was.
+  /// Why this guard ended a wait inside it; success if it ended none.
   RAMIE_API Result<void> verdict() const noexcept;
 
  protected:
@@ -87,7 +78,7 @@ class CancelGuard {
   alignas(void*) unsigned char space_[kSpace];
 };
 
-/// While one lives, no cancel, deadline or shutdown from outside ends a wait of this fiber: for
+/// While one lives, no cancel, deadline or shutdown from outside ends a wait of this fiber. For
 /// clean-up that must wait.
 class Shield : private CancelGuard {
  public:
@@ -95,7 +86,7 @@ class Shield : private CancelGuard {
 };
 
 namespace detail {
-// One sentence for each thing that can be wrong with a call of timeout() or until(). True: nothing.
+// One message for each mistake in a call of timeout() or until(). True: there is none.
 template <class F>
 consteval bool check_guarded() {
   constexpr bool kCalls = std::is_invocable_v<F>;

@@ -1,4 +1,4 @@
-// Result<T>: what every operation returns that the world can make fail.
+// Result<T>: the return type of every operation that can fail at run time.
 #pragma once
 
 #include <ramie/error.hpp>
@@ -24,24 +24,20 @@ inline constexpr bool kIsResult = false;
 template <class T>
 inline constexpr bool kIsResult<Result<T>> = true;
 
-// What join(), timeout() and until() give back for a function that returns `U`: a Result is not
+// What join(), timeout() and until() return for a function that returns `U`. A Result is not
 // nested.
 template <class U>
 using Flat = std::conditional_t<kIsResult<U>, U, Result<U>>;
 }  // namespace detail
 
-/// The value of `result`, or the exception.
-/// Returns  the value.
+/// Returns the value of `result`.
 /// Errors   throws std::system_error with the result's code.
-/// Blocks   never.
-/// Threads  any.
-/// Cancel   not a wait.
 template <class T>
 T or_throw(Result<T>&& result) {
   if (!result) throw std::system_error(result.error());
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
-/// The same for a result with a name, which keeps its value: a reference to it.
+/// The same for a named result, which keeps its value: returns a reference to it.
 template <class T>
 std::add_lvalue_reference_t<T> or_throw(Result<T>& result) {
   if (!result) throw std::system_error(result.error());
@@ -55,12 +51,9 @@ std::add_lvalue_reference_t<const T> or_throw(const Result<T>& result) {
 template <class T>
 void or_throw(const Result<T>&& result) = delete;  // a reference to it would dangle
 
-/// Prints `what: message` on stderr: the last line of a program that could not go on.
-/// Returns  1, ready to be main's exit status.
-/// Errors   none.
+/// Prints `what: message` on stderr. For the end of a program that cannot continue.
+/// Returns  1, for use as main's exit status.
 /// Blocks   the thread, for one write to stderr.
-/// Threads  any.
-/// Cancel   not a wait.
 RAMIE_API int report(std::string_view what, std::error_code code) noexcept;
 
 }  // namespace v0

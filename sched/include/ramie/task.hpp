@@ -23,13 +23,14 @@ namespace sched {
 class Fiber;
 }
 
-/// How a fiber is started.
+/// How to start a fiber.
 struct SpawnOptions {
   std::string_view name = {};  // shown in messages; copied, at most 31 bytes
   bool pinned =
       false;  // never moves to another thread: for code that keeps thread-locals over a wait
-  // Bytes: 0 is the runtime's default (RAMIE_STACK_SIZE), less than 16 KiB is 16 KiB; with more
-  // than 1 GiB join() says invalid_argument.
+  // In bytes. 0 is the runtime's default (RAMIE_STACK_SIZE). Less than 16 KiB is 16 KiB. With more
+  // than
+  // 1 GiB join() returns invalid_argument.
   std::size_t stack_size = 0;
 };
 
@@ -39,9 +40,11 @@ using Task = sched::Fiber;
 
 // The typed half of a task, erased. `storage` holds first the closure, then the result.
 struct TaskOps {
-  void (*run)(void* storage);  // in the fiber: closure -> result; throws what the closure throws
+  // in the fiber: runs the closure and stores its result; throws what the closure throws
+  void (*run)(void* storage);
   void (*drop_closure)(void* storage) noexcept;  // never ran
-  void (*drop_result)(void* storage) noexcept;   // nobody joined; null: there is nothing to do
+  // if nobody joined; null if there is nothing to destroy
+  void (*drop_result)(void* storage) noexcept;
 };
 
 // TSan must see fresh memory for each closure and result, not a control block that was used before.
@@ -82,7 +85,7 @@ struct Slot {
   }
 
  private:
-  // Atomic, for the race detector: the block's last fiber and this one need not be ordered.
+  // Atomic for the race detector: the last fiber of a block and the next one need not be ordered.
   static std::atomic_ref<T*> pointer(void* storage) noexcept {
     return std::atomic_ref<T*>(*std::launder(static_cast<T**>(storage)));
   }
@@ -105,7 +108,7 @@ struct TypedTask {
   static constexpr TaskOps kOps{&run, &drop_closure, kNeedsDrop ? &drop_result : nullptr};
 
  private:
-  // Whatever becomes of the move, the stored closure is destroyed.
+  // The stored closure is destroyed even if the move throws.
   static F take(void* storage) {
     struct Stored {
       void* storage;
@@ -117,9 +120,9 @@ struct TypedTask {
 
 enum class Outcome : std::uint8_t { none, value, exception, canceled, error };
 
-// A new control block in the calling thread's runtime, owned by the caller until submitted; null
-// with the reason.
-RAMIE_API Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* site,
+// Returns a new control block of the calling thread's runtime, or null with the reason. The caller
+// owns it until it is submitted.
+RAMIE_API Task* task_create(const TaskOps& ops, const SpawnOptions& options, const void* spawned_at,
                             std::error_code& error) noexcept;
 RAMIE_API void* task_storage(Task& task) noexcept;
 // Gives back a block whose closure could not be constructed.
@@ -133,9 +136,9 @@ RAMIE_API void task_cancel(Task& task) noexcept;
 RAMIE_API Outcome task_outcome(Task& task) noexcept;
 RAMIE_API std::exception_ptr task_take_exception(Task& task) noexcept;
 RAMIE_API std::error_code task_error(Task& task) noexcept;
-// The result was moved out: the block must not drop it again.
+// The result was moved out, so the block must not destroy it.
 RAMIE_API void task_consumed(Task& task) noexcept;
-// Gives a handle's reference back: after the result was taken, and without.
+// Releases a handle's reference, whether the result was taken or not.
 RAMIE_API void task_release(Task& task) noexcept;
 RAMIE_API void task_detach(Task& task) noexcept;
 RAMIE_API std::uint64_t task_id(const Task& task) noexcept;
@@ -154,8 +157,8 @@ auto bind_once(F&& function, Args&&... arguments) {
   }
 }
 
-// What cannot be spawned gets a result all the same, so that the compiler comes to the sentences of
-// check_spawn() and has no list of candidates to show.
+// A call that cannot be spawned has a result type all the same. So the compiler comes to the
+// messages of check_spawn(), and prints no list of candidates.
 template <class F, class... Args>
 struct SpawnResultOf {
   using type = void;
@@ -173,14 +176,14 @@ using SpawnResult = typename SpawnResultOf<F, Args...>::type;
 
 template <class T>
 inline constexpr bool kIsOptions = std::is_base_of_v<SpawnOptions, std::remove_cvref_t<T>>;
-// Not the overload that takes options: its first argument is none, const or not.
+// Not the overload that takes options: the first argument is none, const or not.
 template <class F>
 concept NoOptions = !kIsOptions<F>;
 
 template <class T>
 inline constexpr bool kCanBeTaken = std::is_constructible_v<std::decay_t<T>, T>;
 
-// One sentence for each thing that can be wrong with a call of spawn(). True: nothing is.
+// One message for each mistake in a call of spawn(). True: there is none.
 template <class F, class... Args>
 consteval bool check_spawn() {
   using Function = std::decay_t<F>;
@@ -226,13 +229,13 @@ class [[nodiscard]] JoinHandle {
   }
   ~JoinHandle() { detach(); }
 
-  /// Waits for the fiber's end and takes its result; a Result that the fiber returned is not
+  /// Waits until the fiber has ended and takes its result. A Result that the fiber returned is not
   /// nested.
   /// Returns  what the fiber's function returned. An exception that left it is thrown here.
   /// Errors   task_canceled if its body never ran; spent if this handle was joined, detached or
-  ///          moved from before; not_enough_memory: no stack; canceled, timed_out, shutting_down if
-  ///          *this* wait was ended, runtime_gone if a shutdown left the fiber behind: it goes on,
-  ///          and join() may be called again.
+  ///          moved from before; not_enough_memory if there was no stack; canceled, timed_out,
+  ///          shutting_down if *this* wait was ended; runtime_gone if a shutdown left the fiber
+  ///          behind: the fiber continues, and join() may be called again.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
   /// Cancel   safe: nothing is lost.
@@ -250,25 +253,19 @@ class [[nodiscard]] JoinHandle {
     }
   }
 
-  /// Lets the fiber go on by itself. An exception that leaves it is then reported on stderr, or
-  /// stops the program (RAMIE_UNHANDLED); so is, once a second, that it never ran for want of
-  /// memory.
-  /// Returns  nothing.
-  /// Errors   none.
-  /// Blocks   never, but a result that is there already is destroyed here.
+  /// Lets the fiber continue by itself. An exception that leaves it is then reported on stderr, or
+  /// stops the program (RAMIE_UNHANDLED). If it never runs for want of memory, that is reported,
+  /// too, at most once a second.
+  /// Blocks   only as the destructor of a result that is already there does.
   /// Threads  any, one at a time.
-  /// Cancel   not a wait.
   void detach() noexcept {
     if (task_ != nullptr) detail::task_detach(*std::exchange(task_, nullptr));
   }
 
   /// Asks the fiber to end: its current wait and every later one return `canceled`. Before its
-  /// first run its body never runs; after its end nothing happens.
+  /// first run, its body never runs. After its end, nothing happens.
   /// Returns  at once; use join() to wait for the end.
-  /// Errors   none.
-  /// Blocks   never.
   /// Threads  any, one at a time.
-  /// Cancel   not a wait.
   void cancel() noexcept {
     if (task_ != nullptr) detail::task_cancel(*task_);
   }
@@ -277,7 +274,7 @@ class [[nodiscard]] JoinHandle {
   bool is_joinable() const noexcept { return task_ != nullptr; }
   std::uint64_t id() const noexcept { return task_ == nullptr ? 0 : detail::task_id(*task_); }
 
-  // For spawn: a started task, or why there is none.
+  // For spawn(): a started task, or the reason why there is none.
   JoinHandle(detail::Task* task, std::error_code error) noexcept : task_(task), error_(error) {}
 
  private:
@@ -308,11 +305,11 @@ namespace detail {
 enum class Where : bool { fiber, blocking };
 
 template <class F>
-auto start(Where where, const SpawnOptions& options, const void* site, F&& closure) {
+auto start(Where where, const SpawnOptions& options, const void* spawned_at, F&& closure) {
   using Closure = std::decay_t<F>;
   using R = std::invoke_result_t<Closure>;
   std::error_code error;
-  Task* task = task_create(TypedTask<Closure, R>::kOps, options, site, error);
+  Task* task = task_create(TypedTask<Closure, R>::kOps, options, spawned_at, error);
   if (task == nullptr) return JoinHandle<R>(nullptr, error);
   try {
     Slot<Closure>::construct(task_storage(*task),
@@ -325,13 +322,14 @@ auto start(Where where, const SpawnOptions& options, const void* site, F&& closu
   return JoinHandle<R>(task, {});
 }
 
-// `site` is an address in the code that called spawn(): the public functions are never inlined, so
-// that each knows its caller.
+// `spawned_at` is an address in the code that called spawn(): the public functions are never
+// inlined, so that each knows its caller.
 template <class F, class... Args>
 JoinHandle<SpawnResult<F, Args...>> spawn_at(Where where, const SpawnOptions& options,
-                                             const void* site, F&& function, Args&&... arguments) {
+                                             const void* spawned_at, F&& function,
+                                             Args&&... arguments) {
   if constexpr (check_spawn<F, Args...>())
-    return start(where, options, site,
+    return start(where, options, spawned_at,
                  bind_once(std::forward<F>(function), std::forward<Args>(arguments)...));
   else return {};
 }
@@ -340,12 +338,10 @@ JoinHandle<SpawnResult<F, Args...>> spawn_at(Where where, const SpawnOptions& op
 
 /// Starts `function(arguments...)` in a new fiber of the current runtime. It runs soon, on any
 /// worker.
-/// Returns  the handle; keep it, or say .detach().
+/// Returns  the handle. Keep it, or call detach().
 /// Errors   in join(): no_runtime outside a runtime, shutting_down while it ends,
 ///          not_enough_memory. Throws what copying the arguments throws, and std::bad_alloc.
-/// Blocks   never.
 /// Threads  any thread that runs fibers or has entered a runtime::Handle.
-/// Cancel   not a wait.
 template <detail::NoOptions F, class... Args>
 [[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn(
     F&& function, Args&&... arguments) {
@@ -361,14 +357,13 @@ template <class F, class... Args>
                           std::forward<F>(function), std::forward<Args>(arguments)...);
 }
 
-/// Runs `function(arguments...)` on a thread of the blocking pool (at most RAMIE_BLOCKING_THREADS):
-/// for calls that would block a worker, such as getaddrinfo.
+/// Runs `function(arguments...)` on a thread of the blocking pool (at most RAMIE_BLOCKING_THREADS).
+/// For calls that would block a worker, such as getaddrinfo.
 /// Returns  the handle, as spawn() does.
 /// Errors   in join(): task_canceled if the runtime ended before it started;
-///          resource_unavailable_try_again if no thread could be had; as spawn().
-/// Blocks   never.
+///          resource_unavailable_try_again if there was no thread; else as spawn().
 /// Threads  as spawn().
-/// Cancel   before it started: it leaves the queue at once. A running call is not interrupted.
+/// Cancel   before it started, it leaves the queue at once. A running call is not interrupted.
 template <detail::NoOptions F, class... Args>
 [[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn_blocking(
     F&& function, Args&&... arguments) {
@@ -376,7 +371,7 @@ template <detail::NoOptions F, class... Args>
                           std::forward<F>(function), std::forward<Args>(arguments)...);
 }
 
-/// The same with a name, for dumps. The thread is the pool's: it has its own stack.
+/// The same with a name, for dumps. The thread belongs to the pool and has its own stack.
 template <class F, class... Args>
 [[nodiscard, gnu::noinline]] JoinHandle<detail::SpawnResult<F, Args...>> spawn_blocking(
     const SpawnOptions& options, F&& function, Args&&... arguments) {
@@ -384,22 +379,19 @@ template <class F, class... Args>
                           std::forward<F>(function), std::forward<Args>(arguments)...);
 }
 
-/// Lets other fibers run; this one continues after its worker has looked at the driver and its
+/// Lets other fibers run. This one continues after its worker has looked at the driver and its
 /// queue.
-/// Returns  nothing; a cancel does not refuse it.
-/// Errors   none.
 /// Blocks   this fiber; on a plain thread it is std::this_thread::yield().
-/// Threads  any.
-/// Cancel   not a wait that a cancel ends.
+/// Cancel   does not refuse it.
 RAMIE_API void yield_now() noexcept;
 
-/// Spends one unit of this fiber's budget (RAMIE_BUDGET); yields when that is spent, or when the
-/// fiber has run for about 100 us. For loops that never wait.
-/// Returns  nothing; a cancel does not refuse it.
+/// Spends one unit of this fiber's budget (RAMIE_BUDGET). Yields when the budget is spent, or when
+/// the fiber has run for about 100 us. For loops that never wait.
 /// Blocks   this fiber while others run; on a plain thread it does nothing.
+/// Cancel   does not refuse it.
 RAMIE_API void consume_budget() noexcept;
 
-/// This fiber.
+/// The fiber that calls these functions.
 namespace current {
 /// Its id, unique in the process; 0 outside fibers.
 RAMIE_API std::uint64_t id() noexcept;
@@ -407,7 +399,8 @@ RAMIE_API std::uint64_t id() noexcept;
 RAMIE_API std::string_view name() noexcept;
 RAMIE_API void set_name(std::string_view name) noexcept;
 RAMIE_API bool is_fiber() noexcept;
-/// Would the next wait be refused (canceled, timed_out, shutting_down)? Returns the reason.
+/// Returns the reason for which the next wait would be refused (canceled, timed_out,
+/// shutting_down), or success.
 RAMIE_API Result<void> check() noexcept;
 /// The index of the worker that runs this fiber now, or -1.
 RAMIE_API int worker_index() noexcept;

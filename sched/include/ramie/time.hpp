@@ -1,5 +1,5 @@
-// Time: sleeping and deadlines. Never early; finer than a millisecond; durations that overflow mean
-// "for ever".
+// Time: sleeping and deadlines. They are never early, and finer than a millisecond. Durations that
+// overflow mean "for ever".
 #pragma once
 
 #include <ramie/cancel.hpp>
@@ -28,7 +28,7 @@ std::chrono::nanoseconds clamp_delay(std::chrono::duration<Rep, Period> delay) n
 }  // namespace detail
 
 /// Sleeps until `deadline`.
-/// Returns  success, never before the deadline; at once if it has passed.
+/// Returns  success, not before the deadline; at once if it has passed.
 /// Errors   canceled, timed_out, shutting_down; no_runtime outside a fiber.
 /// Blocks   this fiber.
 /// Threads  fibers only.

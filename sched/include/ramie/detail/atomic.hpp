@@ -1,5 +1,5 @@
-// The atomics of the public headers: the standard's. Compiled with RAMIE_MODEL they are the model
-// checker's, so that the very code that ships runs under it (tests/model/README.md).
+// The atomics of the public headers: the standard library's. With RAMIE_MODEL they are the model
+// checker's, so that the shipped code runs under it (tests/model/README.md).
 #pragma once
 
 #include <ramie/api.hpp>
@@ -19,7 +19,7 @@ namespace detail {
 #if defined(RAMIE_MODEL)
 template <class T>
 using Atomic = model::Atomic<T>;
-// How much larger than here an object of the library may be that lives in a public one.
+// The factor by which the library's objects that live in public ones are larger under the checker.
 inline constexpr std::size_t kRoom = 16;
 inline constexpr bool kIsModel = true;
 #else

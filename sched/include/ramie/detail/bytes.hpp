@@ -1,5 +1,5 @@
-// What counts as bytes besides spans of std::byte: text where they go in, room for text where they
-// come out. Functions that take bytes have a template beside them that comes here.
+// What counts as bytes besides spans of std::byte: text where bytes go in, and room for text where
+// they come out. Functions that take bytes have an overload as a template that uses this.
 #pragma once
 
 #include <ramie/api.hpp>
@@ -18,7 +18,7 @@ namespace detail {
 template <class T>
 inline constexpr bool kIsChar = std::is_same_v<T, char> || std::is_same_v<T, unsigned char>;
 
-// Has data() and size(), or is an array: of chars.
+// Has data() and size(), or is an array, of chars.
 template <class T>
 concept CharRange = requires(T& range) {
   std::data(range);
@@ -44,7 +44,8 @@ template <class T>
 concept CharsOut =
     !std::is_convertible_v<T, std::span<std::byte>> && RoomForChars<std::remove_reference_t<T>>;
 
-// For vectored calls. (Templates, as all these: `{}` then means no parts, not an ambiguity.)
+// For vectored calls. (A template, like all of these, so that `{}` means "no parts" without
+// ambiguity.)
 template <class T>
 concept TextParts = std::is_convertible_v<T, std::span<const std::string_view>>;
 template <class T>
@@ -71,7 +72,7 @@ std::span<std::byte> bytes_out(T&& buffer) noexcept {
   return std::as_writable_bytes(std::span(std::data(buffer), std::size(buffer)));
 }
 
-// The parts of a vectored call, which takes so many of them at most: it may be short anyway.
+// The parts of a vectored call, at most as many as the call takes. The call may be short anyway.
 template <class Bytes>
 class Parts {
  public:

@@ -1,4 +1,4 @@
-// Durations as parameters: any std::chrono duration, none of which wraps round on its way in.
+// Durations as parameters: any std::chrono duration, and none wraps round on its way in.
 #pragma once
 
 #include <ramie/api.hpp>
@@ -9,8 +9,9 @@ namespace ramie {
 inline namespace v0 {
 namespace detail {
 
-// `To`, from any duration: what does not fit becomes the longest or the shortest. The standard
-// conversion of hours::max() to nanoseconds is an hour ago. What is finer than `To` is rounded up.
+// `To`, from any duration. A duration that does not fit becomes the longest or the shortest. (The
+// standard conversion turns hours::max() into nanoseconds an hour ago.) What is finer than `To` is
+// rounded up.
 template <class To>
 class Clamped {
  public:

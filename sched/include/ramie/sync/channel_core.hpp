@@ -1,19 +1,19 @@
-// What a bounded channel is without its values: two words, who waits, who is gone.
+// A bounded channel without its values: two words, and who waits and who is gone.
 //
 //   tail word   bits 63..32 next position to write | 31..8 permits | 7..0 flags
 //   head word   bits 63..32 next position to read  | bit 0 SENDERS_WAIT
 //
-//   send   one CAS on the tail word: position + 1 if there is room and nobody stands in line; then
-//          the value is moved into its slot; then the slot says that it is ready
+//   send   one CAS on the tail word: position + 1 if there is room and no sender waits; then the
+//          value is moved into its slot; then the slot says that it is ready
 //   recv   reads the slot at the head, then one addition to the head word
 //
-// used = tail - head + permits, never above the capacity. Who must wait announces it in the very
-// word that the other side changes next, so neither can miss the other: the receiver sets
+// used = tail - head + permits, and never above the capacity. A side that must wait announces it in
+// the word that the other side changes next, so neither can miss the other. The receiver sets
 // RECEIVER_WAITS in the tail word while tail == head, and the sender whose CAS turns it off wakes
-// it; senders set SENDERS_WAIT in the head word, and the receiver's addition returns it.
+// the receiver. Senders set SENDERS_WAIT in the head word, and the receiver's addition returns it.
 //
-// Between a sender's CAS and its slot's `ready` the receiver may see a gap. It lasts for one move
-// of a value (which cannot throw), so the receiver yields until it is closed.
+// Between a sender's CAS and its slot's `ready` the receiver may see a gap. The gap lasts for one
+// move of a value (which cannot throw), so the receiver yields until it is closed.
 #pragma once
 
 #include <ramie/sync/wait_line.hpp>
@@ -27,8 +27,9 @@ namespace sync::mpsc::detail {
 inline constexpr std::size_t kCacheLine = 128;
 using Flag = ramie::detail::Atomic<bool>;  // of a slot: the value is there
 
-// The slots' memory: zeroes, and above a few pages only address space until a value comes, so an
-// idle channel with a large bound costs next to nothing, and a send never has to ask for memory.
+// The memory of the slots: zeroes. Above a few pages it is only address space until a value comes,
+// so an idle channel with a large bound costs almost nothing, and a send never has to ask for
+// memory.
 class Room {
  public:
   RAMIE_API Room(std::size_t count, std::size_t each,
@@ -61,13 +62,14 @@ class ChannelCore {
 
   // --- senders
 
-  // A position to write to, if there is room and nobody stands before us.
+  // Returns a position to write to, if there is room and no sender waits.
   Place try_claim() noexcept { return take_room(kTailUnit, kReceiverWaits); }
   // The same for a permit: room without a position.
   Claim try_reserve() noexcept { return take_room(kPermitUnit, 0).claim; }
   // Waits for room; success is a permit. The caller has called enter_wait().
   [[nodiscard]] RAMIE_API Result<void> wait_room() noexcept;
-  // A permit becomes a position; `closed` (and the permit is given back) if the receiver is gone.
+  // Turns a permit into a position. If the receiver is gone, returns `closed` and gives the permit
+  // back.
   [[nodiscard]] RAMIE_API Place use_permit() noexcept;
   RAMIE_API void give_permit_back() noexcept;
   RAMIE_API void wake_receiver() noexcept;
@@ -75,7 +77,7 @@ class ChannelCore {
   bool is_closed() const noexcept { return (tail_.load(std::memory_order_acquire) & kClosed) != 0; }
 
   void add_sender() noexcept { senders_.fetch_add(1, std::memory_order_relaxed); }
-  // True: the channel is the caller's to destroy.
+  // Returns true if the caller must destroy the channel.
   [[nodiscard]] RAMIE_API bool drop_sender() noexcept;
 
   // --- the receiver
@@ -89,9 +91,9 @@ class ChannelCore {
     if ((old & kSendersWait) != 0) [[unlikely]]
       let_senders_in();
   }
-  // Waits until `ready`, the head slot's word, says so; `closed` if nothing will come any more.
+  // Waits until the head slot's word `ready` says so. `closed` if no value will come any more.
   [[nodiscard]] RAMIE_API Result<void> wait_value(const Flag& ready) noexcept;
-  // The same without waiting for more than a gap: `empty`.
+  // The same, but waits only for a gap to close. Else `empty`.
   [[nodiscard]] RAMIE_API Result<void> look_for_value(const Flag& ready) noexcept;
   RAMIE_API void close() noexcept;
   RAMIE_API void begin_drop() noexcept;
@@ -101,16 +103,18 @@ class ChannelCore {
 
   std::uint32_t capacity() const noexcept { return capacity_; }
   std::uint32_t size() const noexcept {
-    const std::uint64_t head = head_.load(std::memory_order_acquire);  // first: never too small
+    // read first, so the result is never too small
+    const std::uint64_t head = head_.load(std::memory_order_acquire);
     return position_of(tail_.load(std::memory_order_acquire)) - position_of(head);
   }
 
  private:
   static constexpr std::uint64_t kReceiverWaits = 1;
   static constexpr std::uint64_t kSendersWait = 1;  // in the head word
-  static constexpr std::uint64_t kLine = 2;         // the same in the tail word: newcomers queue up
+  // the same in the tail word: new senders wait behind the others
+  static constexpr std::uint64_t kLine = 2;
   static constexpr std::uint64_t kClosed = 4;       // no new sends; permits may still be used
-  static constexpr std::uint64_t kGone = 8;         // the receiver is: nothing at all
+  static constexpr std::uint64_t kGone = 8;         // the receiver is gone: nothing may be sent
   static constexpr std::uint64_t kNoSenders = 16;
   static constexpr unsigned kPermitShift = 8;
   static constexpr unsigned kPositionShift = 32;
@@ -135,7 +139,7 @@ class ChannelCore {
       if (!has_room(tail, head_seen_.load(std::memory_order_acquire))) {
         const std::uint32_t head = position_of(head_.load(std::memory_order_acquire));
         head_seen_.store(head, std::memory_order_release);
-        // An older tail against a newer head proves nothing.
+        // A tail that is older than the head proves nothing.
         const std::uint64_t again = tail_.load(std::memory_order_acquire);
         if (again == tail && !has_room(tail, head)) return {Claim::full, 0};
         if (again != tail) {

@@ -1,6 +1,6 @@
-// Condvar: waits until somebody says that what a Mutex protects has changed.
+// Condvar: waits for a change of what a Mutex protects.
 //
-//   waiter    lock; while (!ready) wait(lock)      it stands in line before the mutex is unlocked,
+//   waiter    lock; while (!ready) wait(lock)      it is queued before the mutex is unlocked,
 //   notifier  lock; ready = true; unlock; notify   so a notification in between is not lost
 #pragma once
 
@@ -18,18 +18,18 @@ class Condvar {
   Condvar(const Condvar&) = delete;
   Condvar& operator=(const Condvar&) = delete;
 
-  /// Unlocks, waits for a notification, locks again. It may return without one, if a cancel came
-  /// that a Shield hides: prefer the form with a predicate.
-  /// Returns  success after a notification; the lock is held, as it always is afterwards.
+  /// Unlocks, waits for a notification, locks again. It may return without a notification, if a
+  /// cancel came that a Shield hides: prefer the overload with a predicate.
+  /// Returns  success after a notification. The lock is held in any case.
   /// Errors   canceled, timed_out, shutting_down: no notification was used up.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any; all that wait at a time use one mutex.
-  /// Cancel   safe; locking again is not ended by it.
+  /// Cancel   safe; it does not end the locking.
   [[nodiscard]] RAMIE_API Result<void> wait(std::unique_lock<Mutex>& lock) noexcept;
 
-  /// Waits until `is_ready()`, which runs with the lock held.
+  /// Waits until `is_ready()` returns true. It runs with the lock held.
   /// Returns  success: it was true.
-  /// Errors   canceled, timed_out, shutting_down: it was not when last asked.
+  /// Errors   canceled, timed_out, shutting_down: it was false when it ran last.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any; all that wait at a time use one mutex.
   /// Cancel   safe; the lock is held afterwards.
@@ -40,22 +40,14 @@ class Condvar {
     return {};
   }
 
-  /// Wakes the first in line. A waiter that a cancel has ended already does not count.
-  /// Returns  nothing.
-  /// Errors   none.
-  /// Blocks   never.
+  /// Wakes the waiter that came first. A waiter that a cancel has already ended does not count.
   /// Threads  any, with or without the mutex.
-  /// Cancel   not a wait.
   void notify_one() noexcept {
     if (has_waiters_.load(std::memory_order_acquire)) notify_one_slow();
   }
 
   /// Wakes all that wait now.
-  /// Returns  nothing.
-  /// Errors   none.
-  /// Blocks   never.
   /// Threads  any, with or without the mutex.
-  /// Cancel   not a wait.
   void notify_all() noexcept {
     if (has_waiters_.load(std::memory_order_acquire)) notify_all_slow();
   }

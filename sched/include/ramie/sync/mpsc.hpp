@@ -1,8 +1,7 @@
 // mpsc: a bounded channel from many senders to one receiver.
 //
-// A full channel makes senders wait: that is what keeps a slow receiver from filling the memory.
-// Rejected: values of types whose move may throw. Such a value could be lost half way; send a
-// std::unique_ptr to it.
+// Senders of a full channel wait, so a slow receiver cannot fill the memory. Rejected: values of
+// types whose move may throw. Such a value could be lost half way; send a std::unique_ptr to it.
 #pragma once
 
 #include <ramie/sync/channel_core.hpp>
@@ -20,8 +19,8 @@ namespace sync::mpsc {
 
 namespace detail {
 
-// The ring of slots. A slot is written by the one sender that claimed its position and emptied by
-// the receiver, before its position comes round again.
+// The ring of slots. The one sender that claimed a slot's position writes the slot, and the
+// receiver empties it before its position comes round again.
 template <class T>
 class Channel : public ChannelCore {
  public:
@@ -54,7 +53,7 @@ class Channel : public ChannelCore {
     if (place.claim == Claim::claimed_wake) [[unlikely]]
       wake_receiver();
   }
-  // The value at the head is there.
+  // True: the value at the head is there.
   Result<T> take() noexcept {
     const Emptied emptied{*this};
     return Result<T>(std::in_place, std::move(*value(head())));
@@ -97,7 +96,7 @@ class Channel : public ChannelCore {
 template <class T>
 class Sender;
 
-/// Room for one value: send() on it cannot wait. Dropping it gives the room back.
+/// Room for one value, so that send() does not wait. Dropping it gives the room back.
 template <class T>
 class Permit {
  public:
@@ -112,13 +111,11 @@ class Permit {
   }
   ~Permit() { drop(); }
 
-  /// Sends the value; the permit is spent then. Works after Receiver::close() too.
+  /// Sends the value. The permit is spent then. It also works after Receiver::close().
   /// Returns  success: the receiver will find it.
   /// Errors   closed if the receiver is gone, spent if the permit was used or moved from; then
   ///          `value` is untouched.
-  /// Blocks   never.
   /// Threads  any, one at a time.
-  /// Cancel   not a wait.
   [[nodiscard]] Result<void> send(T&& value) noexcept {
     detail::Channel<T>* channel = std::exchange(channel_, nullptr);
     if (channel == nullptr) return failure(errc::spent);
@@ -149,8 +146,8 @@ class Permit {
   detail::Channel<T>* channel_ = nullptr;
 };
 
-/// The sending half; copy it freely. When the last one is gone, the receiver's recv() ends. One
-/// that was moved from says `spent`.
+/// The sending half. Copy it freely. When the last one is gone, the receiver's recv() ends. The
+/// functions of one that was moved from return `spent`.
 template <class T>
 class Sender {
   using Core = detail::ChannelCore;
@@ -171,11 +168,11 @@ class Sender {
   }
 
   /// Waits until there is room, then sends.
-  /// Returns  success: the receiver will find it, unless it goes first.
+  /// Returns  success: the receiver will find it, unless the receiver goes first.
   /// Errors   closed; canceled, timed_out, shutting_down. On any error `value` is untouched.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, also several on one Sender.
-  /// Cancel   safe: nothing was sent, and the place in the line is given up.
+  /// Cancel   safe: nothing was sent, and the place in the queue is given up.
   [[nodiscard]] Result<void> send(T&& value) noexcept {
     if (channel_ == nullptr) return failure(errc::spent);
     if (auto entered = ramie::detail::enter_wait(); !entered) return entered;
@@ -194,12 +191,10 @@ class Sender {
     return send(std::move(copy));
   }
 
-  /// Sends if there is room and no sender stands in line.
-  /// Returns  success: the receiver will find it, unless it goes first.
+  /// Sends if there is room and no sender waits.
+  /// Returns  success: the receiver will find it, unless the receiver goes first.
   /// Errors   full, closed; then `value` is untouched.
-  /// Blocks   never.
   /// Threads  any, also several on one Sender.
-  /// Cancel   not a wait.
   [[nodiscard]] Result<void> try_send(T&& value) noexcept {
     if (channel_ == nullptr) return failure(errc::spent);
     const auto place = channel_->try_claim();
@@ -213,12 +208,13 @@ class Sender {
     return try_send(std::move(copy));
   }
 
-  /// Waits until there is room and keeps it for one value: to be sure before making the value.
-  /// Returns  the permit; it keeps the channel open as a Sender does.
+  /// Waits until there is room, and keeps it for one value. Use it to be sure of the room before
+  /// you make the value.
+  /// Returns  the permit. It keeps the channel open, as a Sender does.
   /// Errors   closed; canceled, timed_out, shutting_down.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, also several on one Sender.
-  /// Cancel   safe: may be retried, at the end of the line.
+  /// Cancel   safe: may be retried, at the end of the queue.
   [[nodiscard]] Result<Permit<T>> reserve() noexcept {
     if (channel_ == nullptr) return failure(errc::spent);
     if (auto entered = ramie::detail::enter_wait(); !entered) return failure(entered.error());
@@ -228,7 +224,7 @@ class Sender {
       if (auto waited = channel_->wait_room(); !waited) return failure(waited.error());
     return Permit<T>(channel_);
   }
-  /// reserve() that does not wait: `full` instead.
+  /// reserve() without waiting: returns `full` instead.
   [[nodiscard]] Result<Permit<T>> try_reserve() noexcept {
     if (channel_ == nullptr) return failure(errc::spent);
     const auto claim = channel_->try_reserve();
@@ -257,8 +253,8 @@ class Sender {
   detail::Channel<T>* channel_ = nullptr;
 };
 
-/// The receiving half. Dropping it closes the channel and drops what was not received. One that was
-/// moved from says `spent`.
+/// The receiving half. Dropping it closes the channel and drops the values that were not received.
+/// The functions of one that was moved from return `spent`.
 template <class T>
 class Receiver {
  public:
@@ -275,7 +271,7 @@ class Receiver {
   ~Receiver() { drop(); }
 
   /// Waits for the next value.
-  /// Returns  the value; values of one sender come in its order.
+  /// Returns  the value. Values of one sender come in the order in which it sent them.
   /// Errors   closed if the channel is empty and all senders are gone, or it was closed and no
   ///          permit is left; canceled, timed_out, shutting_down.
   /// Blocks   this fiber; outside a fiber, this thread.
@@ -289,9 +285,7 @@ class Receiver {
   /// Takes the next value if it is there.
   /// Returns  the value.
   /// Errors   empty; closed as recv().
-  /// Blocks   never.
   /// Threads  any, one at a time.
-  /// Cancel   not a wait.
   [[nodiscard]] Result<T> try_recv() noexcept {
     if (channel_ == nullptr) return failure(errc::spent);
     if (!channel_->has_value())
@@ -322,13 +316,11 @@ class Receiver {
     return std::size_t{n};
   }
 
-  /// Refuses values from now on; those that were sent before, and those of permits, can still be
+  /// Refuses values from now on. Values that were sent before, and those of permits, can still be
   /// received.
-  /// Returns  when all waiting senders are made runnable; their sends return `closed`.
-  /// Errors   none; a second call does nothing.
-  /// Blocks   never.
+  /// Returns  when all waiting senders are made runnable; their sends return `closed`. A second
+  ///          call does nothing.
   /// Threads  any, one at a time.
-  /// Cancel   not a wait.
   void close() noexcept {
     if (channel_ != nullptr) channel_->close();
   }
@@ -358,13 +350,9 @@ namespace detail {
 RAMIE_API std::uint32_t check_capacity(std::size_t capacity) noexcept;
 }  // namespace detail
 
-/// A new channel that holds at most `capacity` values. Address space for them is taken at once;
-/// memory when values come, so that a send never needs any.
-/// Returns  its two halves.
+/// Returns the two halves of a new channel that holds at most `capacity` values. Address space for
+/// them is taken at once, and memory when values come, so a send never needs any.
 /// Errors   throws std::bad_alloc; stops the program unless 1 <= capacity < 2^24.
-/// Blocks   never.
-/// Threads  any.
-/// Cancel   not a wait.
 template <class T>
 [[nodiscard]] std::pair<Sender<T>, Receiver<T>> channel(std::size_t capacity) {
   auto* channel = new detail::Channel<T>(detail::check_capacity(capacity));

@@ -1,13 +1,13 @@
-// Mutex: one owner at a time, held over waits if need be.
+// Mutex: one owner at a time. It may be held over waits.
 //
-// Who waits stands in line, first come, first served. Unlocking wakes the first one but does not
-// wait for it to run: whoever runs already may take the mutex meanwhile. If it is held when the
-// waiter arrives, the waiter goes back to the front, and the next unlock hands the mutex to it
-// directly. So a waiter is overtaken during one wake-up at most.
+// Waiters are queued in the order in which they come. Unlocking wakes the first one but does not
+// wait for it to run: a fiber that is already running may take the mutex meanwhile. If the mutex is
+// held when the waiter arrives, the waiter goes back to the front of the queue, and the next unlock
+// hands the mutex to it directly. So a waiter can be overtaken only during one wake-up.
 //
 // Rejected: handing over at every unlock. Each lock of a contended mutex then costs two switches
 // and a wake of another worker, and critical sections of a few nanoseconds queue up behind it.
-// Rejected: no bound at all, as in most thread mutexes; a loop that locks again at once starves the
+// Rejected: no bound at all, as in most thread mutexes. A loop that locks again at once starves the
 // others.
 #pragma once
 
@@ -26,8 +26,8 @@ class Wait;
 
 namespace sync {
 
-/// Meets Lockable: std::lock_guard, std::unique_lock and std::scoped_lock work with it.
-/// It has no owner: a fiber may change threads, and another fiber may unlock what this one locked.
+/// Meets Lockable: std::lock_guard, std::unique_lock and std::scoped_lock work with it. It has no
+/// owner: a fiber may change threads, and another fiber may unlock what this one locked.
 class Mutex {
  public:
   constexpr Mutex() noexcept = default;
@@ -35,10 +35,8 @@ class Mutex {
   Mutex& operator=(const Mutex&) = delete;
 
   /// Waits until nobody holds the mutex, then takes it.
-  /// Returns  when this fiber holds it.
-  /// Errors   none; locking twice in one fiber waits for ever.
+  /// Returns  when this fiber holds it. Locking twice in one fiber waits for ever.
   /// Blocks   this fiber; outside a fiber, this thread.
-  /// Threads  any.
   /// Cancel   does not end it: see lock_cancelable().
   void lock() noexcept {
     std::uint32_t free = 0;
@@ -50,10 +48,6 @@ class Mutex {
 
   /// Takes the mutex if nobody holds it.
   /// Returns  whether the caller holds it now.
-  /// Errors   none.
-  /// Blocks   never.
-  /// Threads  any.
-  /// Cancel   not a wait.
   [[nodiscard]] bool try_lock() noexcept {
     std::uint32_t state = state_.load(std::memory_order_relaxed);
     while ((state & kLocked) == 0)
@@ -65,20 +59,15 @@ class Mutex {
     return false;
   }
 
-  /// lock() for a fiber that would rather go home.
+  /// lock() that a cancel can end.
   /// Returns  success: the caller holds the mutex.
   /// Errors   canceled, timed_out, shutting_down: the caller does not hold it.
   /// Blocks   this fiber; outside a fiber, this thread.
-  /// Threads  any.
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<void> lock_cancelable() noexcept;
 
-  /// Gives the mutex up and wakes the first in line.
-  /// Returns  nothing.
+  /// Gives the mutex up and wakes the waiter that came first.
   /// Errors   stops the program if nobody holds the mutex.
-  /// Blocks   never.
-  /// Threads  any.
-  /// Cancel   not a wait.
   void unlock() noexcept {
     std::uint32_t held = kLocked;
     if (!state_.compare_exchange_strong(held, 0, std::memory_order_release,
@@ -88,14 +77,16 @@ class Mutex {
 
  private:
   friend class sched::MutexHolder;
-  // kLocked changes anywhere, the others only under the line's lock.
+  // kLocked changes anywhere; the others change only under the queue's lock.
   static constexpr std::uint32_t kLocked = 1;
-  static constexpr std::uint32_t kWaiters = 2;  // somebody stands in line
-  static constexpr std::uint32_t kWoken = 4;    // one left the line and will try: wake no other
-  static constexpr std::uint32_t kHandOff = 8;  // the first was overtaken; only with kLocked
+  static constexpr std::uint32_t kWaiters = 2;  // a waiter is queued
+  // one has left the queue and will try: wake no other
+  static constexpr std::uint32_t kWoken = 4;
+  // the first waiter was overtaken; only together with kLocked
+  static constexpr std::uint32_t kHandOff = 8;
 
-  // For dumps: who holds it is known by the stack on which it was taken. No call, and one store to
-  // a cache line that is ours now.
+  // For dumps: the stack on which the mutex was taken tells who holds it. This costs no call, and
+  // one store to a cache line that is ours at that moment.
   void note_holder() noexcept {
     const void* stack = nullptr;
 #if defined(__x86_64__)
@@ -105,7 +96,7 @@ class Mutex {
 #endif
     holder_.store(mark_of(stack), std::memory_order_relaxed);
   }
-  // 36 bits of the address, in units of 16: 64 GiB of stacks are told apart.
+  // 36 bits of the address, in units of 16 bytes, distinguish 64 GiB of stacks.
   static std::uint32_t mark_of(const void* stack) noexcept {
     return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(stack) >> 4U);
   }
@@ -117,7 +108,7 @@ class Mutex {
   bool wake_first() noexcept;
 
   ramie::detail::Atomic<std::uint32_t> state_{0};
-  std::atomic<std::uint32_t> holder_{0};  // a hint, no part of the protocol
+  std::atomic<std::uint32_t> holder_{0};  // a hint; no protocol depends on it
   detail::WaitLine line_;
 };
 

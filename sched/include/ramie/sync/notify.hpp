@@ -1,4 +1,4 @@
-// Notify: "something happened", without saying what.
+// Notify: says that something happened, but not what.
 #pragma once
 
 #include <ramie/sync/wait_line.hpp>
@@ -7,7 +7,7 @@ namespace ramie {
 inline namespace v0 {
 namespace sync {
 
-/// Holds at most one notification: many notify_one() calls before a wait() are one.
+/// Stores at most one notification: many notify_one() calls before a wait() count as one.
 class Notify {
  public:
   constexpr Notify() noexcept = default;
@@ -16,30 +16,19 @@ class Notify {
 
   /// Waits for a notification, or takes the stored one.
   /// Returns  success: one notification was used up.
-  /// Errors   canceled, timed_out, shutting_down: none was.
+  /// Errors   canceled, timed_out, shutting_down: none was used up.
   /// Blocks   this fiber; outside a fiber, this thread.
-  /// Threads  any.
-  /// Cancel   safe: a notification meant for this wait goes to the next in line, or is stored.
+  /// Cancel   safe: a notification meant for this wait goes to the next waiter, or is stored.
   [[nodiscard]] RAMIE_API Result<void> wait() noexcept;
 
-  /// Wakes the first in line; if nobody waits, the next wait() returns at once.
-  /// Returns  nothing.
-  /// Errors   none.
-  /// Blocks   never.
-  /// Threads  any.
-  /// Cancel   not a wait.
+  /// Wakes the waiter that came first. If nobody waits, the next wait() returns at once.
   RAMIE_API void notify_one() noexcept;
 
-  /// Wakes all that wait now, and nobody who comes later.
-  /// Returns  nothing.
-  /// Errors   none.
-  /// Blocks   never.
-  /// Threads  any.
-  /// Cancel   not a wait.
+  /// Wakes all that wait now. Later waits are not affected.
   RAMIE_API void notify_all() noexcept;
 
  private:
-  // kWaiting comes and goes under the line's lock.
+  // kWaiting changes under the queue's lock.
   enum State : std::uint32_t { kEmpty, kStored, kWaiting };
 
   bool take_or_queue() noexcept;

@@ -1,4 +1,4 @@
-// oneshot: one value from one sender to one receiver; the answer to a request.
+// oneshot: one value from one sender to one receiver, such as the answer to a request.
 #pragma once
 
 #include <ramie/sync/wait_line.hpp>
@@ -14,27 +14,27 @@ namespace sync::oneshot {
 
 namespace detail {
 
-// Everything but the value. Two references, the sender's and the receiver's.
+// Everything but the value. It has two references: the sender's and the receiver's.
 class Core {
  public:
   enum : std::uint32_t {
     kSending = 1,    // a value is on its way
     kValue = 2,      // it is there
-    kSenderEnd = 4,  // nothing (more) will come
-    kClosed = 8,     // the receiver wants nothing (more)
+    kSenderEnd = 4,  // nothing will come (any more)
+    kClosed = 8,     // the receiver wants no value (any more)
     kReceiverWaits = 16,
     kSenderWaits = 32,
   };
 
   std::uint32_t state() const noexcept { return state_.load(std::memory_order_acquire); }
-  // False: closed.
+  // Returns false if it is closed.
   [[nodiscard]] RAMIE_API bool begin_send() noexcept;
   RAMIE_API void end_send(std::uint32_t bits) noexcept;
   RAMIE_API void close() noexcept;
   [[nodiscard]] RAMIE_API Result<void> wait_value() noexcept;
   [[nodiscard]] RAMIE_API Result<void> wait_closed() noexcept;
   void took_value() noexcept { state_.fetch_and(~kValue, std::memory_order_acq_rel); }
-  // True: the caller had the last reference.
+  // Returns true if the caller had the last reference.
   [[nodiscard]] bool release() noexcept {
     return references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
@@ -83,13 +83,11 @@ class Sender {
   }
   ~Sender() { drop(); }
 
-  /// Sends the value; the sender is spent then.
+  /// Sends the value. The sender is spent then.
   /// Returns  success; the receiver may still go without looking at it.
   /// Errors   closed if the receiver is gone or closed; spent if a value was sent already, or this
   ///          sender was moved from. Then `value` is untouched.
-  /// Blocks   never.
   /// Threads  any, one at a time.
-  /// Cancel   not a wait.
   [[nodiscard]] Result<void> send(T&& value) noexcept {
     if (shared_ == nullptr) return failure(errc::spent);
     if (!shared_->begin_send()) return failure(errc::closed);
@@ -102,7 +100,7 @@ class Sender {
     return send(std::move(copy));
   }
 
-  /// Waits until the receiver is gone or closed: nobody wants the value any more.
+  /// Waits until the receiver is gone or closed, so that nobody wants the value any more.
   /// Returns  success; at once if this sender is spent.
   /// Errors   canceled, timed_out, shutting_down.
   /// Blocks   this fiber; outside a fiber, this thread.
@@ -150,11 +148,11 @@ class Receiver {
 
   /// Waits for the value.
   /// Returns  the value, once.
-  /// Errors   closed if the sender went without sending; spent if the value was taken before, or
-  ///          this receiver was moved from; canceled, timed_out, shutting_down.
+  /// Errors   closed if the sender is gone and has sent nothing; spent if the value was taken
+  ///          before, or this receiver was moved from; canceled, timed_out, shutting_down.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any, one at a time.
-  /// Cancel   safe: the value is not lost, recv() may be called again.
+  /// Cancel   safe: the value is not lost, and recv() may be called again.
   [[nodiscard]] Result<T> recv() noexcept {
     if (shared_ == nullptr || has_received_) return failure(errc::spent);
     if (auto waited = shared_->wait_value(); !waited) return failure(waited.error());
@@ -164,9 +162,7 @@ class Receiver {
   /// Takes the value if it is there.
   /// Returns  the value, once.
   /// Errors   empty if it may still come; closed, spent as recv().
-  /// Blocks   never.
   /// Threads  any, one at a time.
-  /// Cancel   not a wait.
   [[nodiscard]] Result<T> try_recv() noexcept {
     if (shared_ == nullptr || has_received_) return failure(errc::spent);
     const std::uint32_t state = shared_->state();
@@ -177,12 +173,8 @@ class Receiver {
     return failure(is_over ? errc::closed : errc::empty);
   }
 
-  /// Refuses a value from now on; one that was sent before can still be received.
-  /// Returns  nothing.
-  /// Errors   none.
-  /// Blocks   never.
+  /// Refuses a value from now on. A value that was sent before can still be received.
   /// Threads  any, one at a time.
-  /// Cancel   not a wait.
   void close() noexcept {
     if (shared_ != nullptr) shared_->close();
   }
@@ -210,12 +202,8 @@ class Receiver {
   bool has_received_ = false;
 };
 
-/// A new channel for one value.
-/// Returns  its two halves.
+/// Returns the two halves of a new channel for one value.
 /// Errors   throws std::bad_alloc (there is one allocation).
-/// Blocks   never.
-/// Threads  any.
-/// Cancel   not a wait.
 template <class T>
 [[nodiscard]] std::pair<Sender<T>, Receiver<T>> channel() {
   auto* shared = new detail::Shared<T>;

@@ -1,16 +1,16 @@
-// A stack overflow in a fiber says so: which fiber, how large its stack is; then the default action
-// (a core).
+// Reports a stack overflow in a fiber: which fiber, and how large its stack is. Then the default
+// action follows (a core).
 //
-// The SIGSEGV handler runs on an alternate stack, one for each worker thread, and hands every fault
-// that is not ours to whoever was installed before (a sanitizer, a JVM).
+// The SIGSEGV handler runs on an alternate stack, one for each worker thread. It passes every fault
+// that is not a fiber's overflow to the handler that was installed before (a sanitizer's, a JVM's).
 #pragma once
 
 namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-// Process-wide, once.
-void install_overflow_reporter() noexcept;
+// For the whole process. Later calls do nothing.
+void install_stack_overflow_reporter() noexcept;
 
 // Gives the calling thread an alternate signal stack, unless it has one.
 class AlternateStack {
@@ -20,7 +20,7 @@ class AlternateStack {
   AlternateStack(const AlternateStack&) = delete;
   AlternateStack& operator=(const AlternateStack&) = delete;
 
-  // True: the thread has one now.
+  // Returns whether the thread has one now.
   [[nodiscard]] bool install() noexcept;
 
  private:

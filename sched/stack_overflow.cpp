@@ -1,5 +1,5 @@
-// See overflow.hpp.
-#include "sched/overflow.hpp"
+// See stack_overflow.hpp.
+#include "sched/stack_overflow.hpp"
 
 #include "sched/base/sys.hpp"
 #include "sched/current.hpp"
@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t kAlternateBytes = 64 * 1024;
 struct sigaction before;
 
-// Either the guard was touched, or a frame has stepped over it (code without stack probes) and
-// faults wherever it came to.
+// Either the guard was touched, or a frame without stack probes has stepped over the guard and
+// faults somewhere else.
 bool has_overflowed(const Fiber* fiber, const void* touched, const void* context) noexcept {
   if (fiber == nullptr || fiber->stack == nullptr) return false;
   const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
@@ -29,7 +29,8 @@ bool has_overflowed(const Fiber* fiber, const void* touched, const void* context
          fiber->stack->is_overrun_at(reinterpret_cast<const void*>(pointer));
 }
 
-// On the alternate stack. Formatting into a local buffer only: the fiber's own stack is full.
+// Runs on the alternate stack. It formats into a local buffer only, since the fiber's stack is
+// full.
 void on_fault(int number, siginfo_t* info, void* context) {
   const Fiber* fiber = current_fiber();
   if (has_overflowed(fiber, info->si_addr, context)) {
@@ -47,7 +48,7 @@ void on_fault(int number, siginfo_t* info, void* context) {
     before.sa_handler(number);
     return;
   }
-  // Back to the default action; the faulting instruction runs again and leaves its core.
+  // Restores the default action. The faulting instruction runs again and leaves a core.
   struct sigaction standard{};
   standard.sa_handler = SIG_DFL;
   ::sigaction(number, &standard, nullptr);
@@ -55,7 +56,7 @@ void on_fault(int number, siginfo_t* info, void* context) {
 
 }  // namespace
 
-void install_overflow_reporter() noexcept {
+void install_stack_overflow_reporter() noexcept {
   static base::Atomic<bool> is_installed{false};
   if (is_installed.exchange(true, base::kSeqCst)) return;
   struct sigaction action{};

@@ -1,48 +1,19 @@
-// The parts of the scheduler that know no threads: timers, control blocks, how many are alive. The
-// model checker compiles this file too. See scheduler.hpp.
+// How a scheduler creates, counts, recycles and cancels fibers. Nothing here needs a worker thread,
+// so the model checker compiles this file, too. See scheduler.hpp.
 #include "sched/base/sys.hpp"
 #include "sched/base/thread.hpp"
 #include "sched/current.hpp"
 #include "sched/fork.hpp"
 #include "sched/scheduler.hpp"
 
-#include <algorithm>
-
 namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-// --- timers --------------------------------------------------------------------------------------
-
-// Publish what we wait for, then look again: an insert before that did not see us (both seq_cst).
-base::Nanos Scheduler::bound_by_timers(Shard& shard, base::Nanos bound) noexcept {
-  Tick due = kNoTick;
-  do {
-    due = timers_.next();
-    shard.sleeps_until.store(std::max<Tick>(due, 1), base::kSeqCst);
-  } while (timers_.next() < due);
-  if (due == kNoTick) return bound;
-  const base::Nanos left = std::max(timers_.to_instant(due) - base::now(), base::Nanos(0));
-  return bound.count() < 0 ? left : std::min(left, bound);
-}
-
-// One sleeper that wakes in time is enough; if nobody sleeps in a driver, whoever does next looks
-// at the wheels first.
-void Scheduler::notify_timer(Tick due) noexcept {
-  Shard* too_late = nullptr;
-  for (const auto& shard : shards_) {
-    const Tick until = shard->sleeps_until.load(base::kSeqCst);
-    if (until == 0) continue;
-    if (until <= due) return;
-    too_late = shard.get();
-  }
-  if (too_late != nullptr) too_late->driver->unpark();
-}
-
 // --- control blocks ------------------------------------------------------------------------------
 
-Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options, const void* site,
-                         std::error_code& error) noexcept {
+Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options,
+                         const void* spawned_at, std::error_code& error) noexcept {
   if (is_shutting_down()) {
     error = errc::shutting_down;
     return nullptr;
@@ -56,12 +27,12 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
     return nullptr;
   }
   fiber->id = worker == nullptr ? new_fiber_ids(1) : worker->take_id();
-  fiber->spawn_site = site;
+  fiber->spawned_at = spawned_at;
   fiber->set_name(options.name);
   fiber->scheduler = this;
   fiber->stack_size = options.stack_size;
   fiber->home = options.pinned
-                    ? workers_[next_home_.fetch_add(1, base::kRelaxed) % workers_.size()].get()
+                    ? &workers_[next_home_.fetch_add(1, base::kRelaxed) % workers_.size()]
                     : nullptr;
   fiber->skip_body = false;
   fiber->cancel = {};
@@ -73,9 +44,7 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
   fiber->result_flags.store(0, base::kRelaxed);
   fiber->join_flags.store(0, base::kRelaxed);
   fiber->word.reset();
-  if (worker != nullptr) {
-    worker->metrics_.created.add();
-  } else {
+  if (worker == nullptr) {
     spawned_outside_.fetch_add(1, base::kSeqCst);
     blocks_outside_.fetch_add(1, base::kRelaxed);
   }
@@ -101,12 +70,11 @@ void Scheduler::abandon(Fiber& fiber) noexcept {
 void Scheduler::recycle(Fiber& fiber) noexcept {
   const base::TsanInternal internal;
   if (Worker* worker = own_worker()) {
-    worker->metrics_.recycled.add();
     worker->give_block_back(fiber);
     return;
   }
-  // In a forked child: another thread may have held the lock for ever, and the blocks are the
-  // parent's.
+  // In a forked child another thread may have held the lock, which is then never released. And the
+  // blocks are the parent's.
   if (fork_number_ != fork_number()) return;
   FiberList one;
   one.push_back(fiber);
@@ -114,15 +82,16 @@ void Scheduler::recycle(Fiber& fiber) noexcept {
   if (blocks_outside_.fetch_sub(1, base::kAcqRel) == 1) delete this;
 }
 
-// All workers have ended: their counts stand still.
+// All workers have ended, so their counts do not change.
 void Scheduler::retire() noexcept {
   const base::TsanInternal internal;
   if (has_leaked()) return;
   while (submitters_outside_.load(base::kSeqCst) != 0) base::yield_thread();
   std::int64_t taken = 0;
-  for (const auto& worker : workers_)
-    taken +=
-        static_cast<std::int64_t>(worker->metrics_.created.get() - worker->metrics_.recycled.get());
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const WorkerMetrics& one = workers_[i].metrics();
+    taken += static_cast<std::int64_t>(one.created.get() - one.recycled.get());
+  }
   if (blocks_outside_.fetch_add(taken - kNotRetired, base::kAcqRel) + taken - kNotRetired == 0)
     delete this;
 }
@@ -134,21 +103,21 @@ Worker* Scheduler::own_worker() const noexcept {
 
 std::uint64_t Scheduler::spawned() const noexcept {
   std::uint64_t sum = spawned_outside_.load(base::kSeqCst);
-  for (const auto& worker : workers_) sum += worker->metrics_.created.get();
+  for (std::size_t i = 0; i < workers_.size(); ++i) sum += workers_[i].metrics().created.get();
   return sum;
 }
 
-// The ended ones first: the difference is never too small.
+// Reads the ended ones first, so the difference is never too small.
 std::int64_t Scheduler::live() const noexcept {
   std::uint64_t ended = ended_outside_.load(base::kSeqCst);
-  for (const auto& worker : workers_) ended += worker->metrics_.finished.get();
+  for (std::size_t i = 0; i < workers_.size(); ++i) ended += workers_[i].metrics().finished.get();
   return static_cast<std::int64_t>(spawned() - ended);
 }
 
 void Scheduler::on_ended() noexcept {
-  if (Worker* worker = own_worker()) worker->metrics_.finished.add();
+  if (Worker* worker = own_worker()) worker->count_finished();
   else ended_outside_.fetch_add(1, base::kSeqCst);
-  // No fence: who waits looks again after a while if we have not seen it yet.
+  // No fence: a waiter that missed the count looks again after a while.
   if (!is_shutting_down()) return;
   ended_signal_.fetch_add(1, base::kSeqCst);
   base::sys::futex_wake(&ended_signal_, 1);
