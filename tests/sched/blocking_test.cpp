@@ -1,4 +1,4 @@
-// The pool for blocking calls: threads on demand, none lost, none left.
+// The pool for blocking calls: threads start on demand, and none is lost or left.
 #include "sched/blocking/pool.hpp"
 #include "tests/support/sched_runtime.hpp"
 
@@ -66,7 +66,7 @@ TEST_CASE("spawn_blocking: values, exceptions, and never on a worker", "[sched][
         .join();
   });
   CHECK(inside == false);
-  // A job may use the runtime: it has entered it.
+  // A job may use the runtime, since its thread has entered it.
   CHECK(spawn_blocking([] { return ramie::spawn([] { return 3; }).join(); }).join() == 3);
 }
 
@@ -88,7 +88,7 @@ TEST_CASE("B40 the pool grows to its limit, queues the rest exactly, and shrinks
   for (auto& job : jobs) CHECK(job.join().has_value());
   CHECK(pool.queued() == 0);
   spin_until([&] { return pool.threads() == 0; });
-  CHECK(spawn_blocking([] { return 1; }).join() == 1);  // and it starts again
+  CHECK(spawn_blocking([] { return 1; }).join() == 1);  // and a new thread starts
 }
 
 TEST_CASE("B40 an idle thread is used again", "[sched][blocking]") {
@@ -97,7 +97,7 @@ TEST_CASE("B40 an idle thread is used again", "[sched][blocking]") {
   std::set<std::thread::id> threads;
   for (int i = 0; i < 100; ++i) {
     threads.insert(*spawn_blocking([] { return std::this_thread::get_id(); }).join());
-    // The thread is idle a moment after its job's end.
+    // The thread becomes idle a moment after its job has ended.
     spin_until([&] { return runtime.scheduler().blocking().running() == 0; });
     std::this_thread::sleep_for(200us);
   }
@@ -109,7 +109,7 @@ TEST_CASE("The pool under a storm: 20,000 jobs from fibers and threads each run 
   const Watchdog watchdog;
   auto options = with_workers(2);
   options.blocking_threads = 8;
-  options.blocking_keepalive = 1ms;  // threads come and go all the time
+  options.blocking_keepalive = 1ms;  // threads start and end all the time
   SchedRuntime runtime(options);
   std::atomic<int> ran{0};
   const auto storm = [&ran] {

@@ -41,7 +41,7 @@ TEST_CASE("timeout: ends the wait inside, and only that", "[sched][cancel]") {
   const auto good = runtime.run([] {
     int n = 0;
     n += is(timeout(2ms, long_sleep), errc::timed_out);
-    n += ramie::sleep_for(1ms).has_value();  // afterwards all is as before
+    n += ramie::sleep_for(1ms).has_value();  // afterwards everything is as before
     n += timeout(1h, [] { return ramie::sleep_for(1ms); }).has_value();
     n += timeout(1h, [] { return 5; }) == 5;
     n += timeout(1h, [] {}).has_value();
@@ -65,7 +65,7 @@ TEST_CASE("timeout of a function without Result: the verdict tells of a refused 
     const CancellationToken token;
     token.cancel();
     n += is(until(token, [] { (void)long_sleep(); }), errc::canceled);
-    n += until(token, [] { return 3; }) == 3;  // no wait, nothing was ended
+    n += until(token, [] { return 3; }) == 3;  // there was no wait, so nothing was ended
     return n;
   });
   CHECK(good == 4);
@@ -227,8 +227,8 @@ TEST_CASE("Shield: a cancel that arrives while the shielded wait is parked does 
   }
 }
 
-// Goal: a cancel between the entry check and the arming of a wait is not lost. Method: race them;
-// a lost one sleeps for an hour, and the watchdog sees it.
+// Goal: a cancel between the entry check and the arming of a wait is not lost. Method: race the
+// two; a lost cancel leaves the fiber asleep for an hour, and the watchdog sees it.
 TEST_CASE("F7 a cancel that races with a wait is never lost", "[sched][cancel]") {
   const Watchdog watchdog;
   const auto workers = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});
@@ -252,7 +252,7 @@ TEST_CASE("F7 a cancel that races with a wait is never lost", "[sched][cancel]")
   CHECK(canceled == 2000);
 }
 
-// Goal: the value that is there at the same instant as the deadline wins, and is never lost.
+// Goal: a value that arrives at the same instant as the deadline wins, and is never lost.
 TEST_CASE("B78 timeout: a value at the instant of the deadline is returned or stays",
           "[sched][cancel]") {
   const Watchdog watchdog;
@@ -393,7 +393,7 @@ TEST_CASE("CancellationToken: one cancel ends any number of until()", "[sched][c
   CHECK(good == 300);
 }
 
-// Goal: scopes may come and go while their token is being cancelled. Method: many short ones.
+// Goal: scopes may begin and end while their token is being cancelled. Method: many short ones.
 TEST_CASE("CancellationToken: a cancel that races with scopes that end hurts nobody",
           "[sched][cancel]") {
   const Watchdog watchdog;
@@ -430,7 +430,7 @@ TEST_CASE("CancellationToken: a waiter's own cancel and deadline end its wait", 
   CHECK_FALSE(token.is_canceled());
 }
 
-// Goal: a chain of tokens may be longer than any stack is deep. Method: on the smallest stack.
+// Goal: a chain of tokens may be longer than any stack is deep. Method: the smallest stack.
 TEST_CASE("CancellationToken: a chain of 200,000 is cancelled and dropped in a loop",
           "[sched][cancel]") {
   const Watchdog watchdog;

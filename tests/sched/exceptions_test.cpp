@@ -1,5 +1,5 @@
-// Exceptions belong to the fiber: they survive waits inside catch blocks and destructors, and
-// changes of thread, and never show up in another fiber.
+// Exceptions belong to the fiber. They survive waits inside catch blocks and destructors, and
+// changes of thread, and never appear in another fiber.
 #include "tests/support/child.hpp"
 #include "tests/support/sched_runtime.hpp"
 
@@ -27,7 +27,7 @@ void wait_somehow(int i) {
   else (void)ramie::sleep_for(std::chrono::microseconds(i % 50));
 }
 
-// Throws `depth` nested exceptions, waits in every catch block, and checks what is current there.
+// Throws `depth` nested exceptions, waits in every catch block, and checks the current exception.
 int nested(int fiber, int depth) {
   if (depth == 0) return 0;
   const std::string text = std::to_string(fiber) + "/" + std::to_string(depth);
@@ -116,7 +116,7 @@ TEST_CASE("Exceptions: a wait in a destructor during unwinding; the count stays 
 }
 
 // Goal: `throw;` after the fiber has changed its thread rethrows its own exception. Method: wait in
-// the catch block until another worker runs us.
+// the catch block until another worker runs the fiber.
 TEST_CASE("Exceptions: rethrown on another thread", "[sched][exceptions]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
@@ -217,7 +217,7 @@ TEST_CASE("RAMIE_UNHANDLED=abort: a detached fiber's exception ends the process 
       try {
         (void)spawn([] { throw std::runtime_error("joined"); }).join();
       } catch (const std::runtime_error&) {
-        return true;  // somebody joins: not unhandled
+        return true;  // a joiner waits, so it is not unhandled
       }
       return false;
     }();

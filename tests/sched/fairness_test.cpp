@@ -1,5 +1,5 @@
-// Nobody is starved: not by a fiber that always runs, not by one that computes, not by waits that
-// never wait, not by fibers that are pinned.
+// No fiber starves: not beside a fiber that always runs, one that computes, waits that never wait,
+// or pinned fibers.
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/sync.hpp>
@@ -76,7 +76,7 @@ TEST_CASE("B11 without LIFO slot a child runs on the other worker while its pare
   const Watchdog watchdog;
   auto options = with_workers(2);
   options.lifo = 0;
-  options.watch = ramie::base::Nanos(0);  // no watcher: eager notification must do
+  options.watch = ramie::base::Nanos(0);  // no watcher: eager notification must be enough
   SchedRuntime runtime(options);
   for (int round = 0; round < 50; ++round) {
     const auto seen = runtime.run([] {
@@ -112,7 +112,7 @@ TEST_CASE("B11 P4 a child in the LIFO slot is rescued while its parent computes"
   }
 }
 
-// Found by RAMIE_CHAOS: who had yielded waited where no other worker could see it.
+// Found by RAMIE_CHAOS: a fiber that had yielded waited where no other worker could see it.
 TEST_CASE("P4 a computing fiber does not hide who has yielded before it", "[sched][fairness]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
@@ -129,7 +129,7 @@ TEST_CASE("P4 a computing fiber does not hide who has yielded before it", "[sche
   }
 }
 
-// Idle workers steal what waits behind a fiber that computes; here no worker is ever idle.
+// Idle workers steal what waits behind a fiber that computes. Here no worker is ever idle.
 TEST_CASE("P5 a busy worker takes what waits behind a computing fiber", "[sched][fairness]") {
   const Watchdog watchdog;
   const int size = GENERATE(4, 600);  // the other's queue has room, or is more than half full
@@ -176,13 +176,13 @@ TEST_CASE("P4 a computing fiber holds up nobody's timer", "[sched][fairness]") {
   }
 }
 
-// Goal: the same where everybody slept, and only a pinned fiber's home was woken: it had the
-// driver.
+// Goal: the same where all workers slept, and only the home of a pinned fiber was woken, which had
+// the driver.
 TEST_CASE("P4 a pinned fiber that computes leaves no driver unattended", "[sched][fairness]") {
   const Watchdog watchdog;
   const auto workers = GENERATE(std::size_t{2}, std::size_t{4});
   SchedRuntime runtime(workers);
-  for (std::size_t round = 0; round < 2 * workers; ++round) {  // every worker is home once
+  for (std::size_t round = 0; round < 2 * workers; ++round) {  // every worker has one pinned fiber
     std::atomic<bool> woke{false};
     auto sleeper = spawn([&woke] {
       (void)ramie::sleep_for(60ms);
@@ -209,7 +209,7 @@ TEST_CASE("P4 the watcher of a lone computing fiber gives up", "[sched][fairness
   CHECK(runtime.sum(&ramie::sched::WorkerMetrics::watches) <= 6 * 21);
 }
 
-// Goal: a timer that the computing fiber itself has armed for a child fires in time.
+// Goal: a timer that the computing fiber has armed for a child fires in time.
 TEST_CASE("P4 timers on the wheel of a stuck worker fire", "[sched][fairness]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
@@ -302,7 +302,7 @@ TEST_CASE("Budget: yields are counted, one for each budget spent", "[sched][fair
   const Watchdog watchdog;
   auto options = with_workers(1);
   options.budget = GENERATE(std::uint32_t{16}, std::uint32_t{128}, std::uint32_t{0});
-  options.slice = ramie::sched::Pace::kNoSlice;  // a machine that dawdles would add some
+  options.slice = ramie::sched::Pace::kNoSlice;  // a slow machine would add some
   const std::uint32_t budget = options.budget;
   SchedRuntime runtime(options);
   const auto joined = runtime.run([] {
@@ -394,8 +394,8 @@ TEST_CASE("Pinned fibers and others share a worker fairly", "[sched][fairness]")
   CHECK(free.join().has_value());
 }
 
-// Goal: idle workers cost nothing. Method: look for 200 ms in which nobody slept anew, took a turn
-// or used the CPU; without a timer there must soon be such.
+// Goal: idle workers cost nothing. Method: look for 200 ms in which no worker began a sleep, took a
+// turn or used the CPU. Without a timer there must soon be such a time.
 TEST_CASE("B78 an idle scheduler takes no turns and no CPU", "[sched][fairness]") {
   const Watchdog watchdog;
   const auto workers = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});

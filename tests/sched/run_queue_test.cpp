@@ -1,4 +1,4 @@
-// The worker's own queue under load: overflow, theft, and both at once.
+// The worker's own queue under load: overflow, stealing, and both at once.
 #include "sched/run_queue.hpp"
 #include "tests/support/sched_runtime.hpp"
 
@@ -28,7 +28,7 @@ void refuse(std::span<int*>) { FAIL("nothing should have spilled"); }
 
 }  // namespace
 
-// Goal: the 257th push hands over the newer half with itself, in order, and loses nothing.
+// Goal: the 257th push hands over the newer half and its own element, in order, and loses nothing.
 TEST_CASE("B06 RunQueue: the 257th push spills the newest half", "[sched][queue]") {
   std::vector<int> values = numbers(257);
   Queue queue;

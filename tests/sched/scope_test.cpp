@@ -1,4 +1,4 @@
-// Scope: fibers that end before the block that started them, whatever ends it.
+// Scope: its fibers end before the block that started them, whatever ends the block.
 #include "tests/support/child.hpp"
 #include "tests/support/sched_runtime.hpp"
 
@@ -29,7 +29,7 @@ namespace {
 
 Result<void> long_sleep() { return ramie::sleep_for(1h); }
 
-// How many seconds after the cancel each line about drain() came.
+// How many seconds after the cancel each line about drain() was printed.
 std::vector<double> drains_told(const std::string& text) {
   const std::regex line(
       "Scope::drain\\(\\) waits for 7 of its fibers, cancelled ([0-9.]+) s ago: fiber ");
@@ -102,7 +102,7 @@ TEST_CASE("Scope: a child's exception cancels its siblings and is thrown by join
     } catch (const std::runtime_error& error) {
       what = error.what();
     }
-    (void)scope.spawn([&late_ran] { ++late_ran; });  // a cancelled Scope starts nobody
+    (void)scope.spawn([&late_ran] { ++late_ran; });  // a cancelled Scope starts no child
     const bool joined = scope.join().has_value();
     return what == "planned" && canceled == 10 && late_ran == 0 && joined;
   });
@@ -228,13 +228,13 @@ TEST_CASE("Scope: children inherit the deadline in force, not the shield", "[sch
       (void)scope.spawn([&] {
         Scope inner;
         (void)inner.spawn(note, std::ref(grandchildren));
-        const ramie::Shield shield;  // or our own end would cancel it at the same instant
+        const ramie::Shield shield;  // otherwise our own end would cancel it at the same instant
         (void)inner.join();
       });
       const ramie::Shield shield;
       return scope.join();
     });
-    // Opened outside the deadline: not inherited, although spawned inside.
+    // The Scope was opened outside the deadline, so a child spawned inside does not inherit it.
     Scope outside;
     std::atomic<bool> unbounded{false};
     (void)ramie::timeout(1ms, [&] {

@@ -1,4 +1,4 @@
-// The end of a scheduler: every wait ends, every fiber runs to its end, who does not is named.
+// The end of a scheduler: every wait ends, every fiber runs to its end, and stragglers are named.
 #include "tests/support/child.hpp"
 #include "tests/support/endless_io.hpp"
 #include "tests/support/eventually.hpp"
@@ -53,7 +53,7 @@ int parked(Scheduler& scheduler) {
                       [](Fiber& fiber) { return fiber.word.state() == FiberWord::kParked; });
 }
 
-// One fiber for each kind of wait; each ends with the error of its wait.
+// One fiber for each kind of wait. Each ends with the error of its wait.
 class EveryWait {
  public:
   EveryWait() { mutex_.lock(); }
@@ -73,7 +73,7 @@ class EveryWait {
     start([] {
       ramie::sync::Semaphore is_joined(0);
       ramie::Scope scope;
-      (void)scope.spawn([&is_joined] {  // it must not end first: the join would succeed
+      (void)scope.spawn([&is_joined] {  // it must not end first, or the join would succeed
         const ramie::Shield shield;
         (void)is_joined.acquire();
       });

@@ -1,4 +1,4 @@
-// Whose turn it is, by time and by number: operations and tasks that take long, fibers that yield.
+// Turns by time and by number: operations and tasks that take long, and fibers that yield.
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/sync.hpp>
@@ -23,7 +23,7 @@ using ramie_test::spin_until;
 using ramie_test::Watchdog;
 using ramie_test::with_workers;
 
-// Goal: the budget ends by time, too. Method: a fiber computes for long before each operation; each
+// Goal: time ends the budget, too. Method: a fiber computes for long before each operation, so each
 // look at the time finds that its slice is over.
 TEST_CASE("Budget: a fiber that computes between its operations yields by time",
           "[sched][fairness][exact]") {
@@ -49,8 +49,9 @@ TEST_CASE("Budget: a fiber that computes between its operations yields by time",
   else CHECK(yields >= (asks ? 24 : 16));  // the first chunk of operations has no look
 }
 
-// Goal: B.7, a timer beside fibers whose operations take long. Method: each of them takes 200 us;
-// by their number alone the first fiber could make 128 of them before anybody looks at the timer.
+// Goal: B.7, a timer beside fibers whose operations take long. Method: each operation takes 200 us.
+// If only their number counted, the first fiber could make 128 before the worker looks at the
+// timer.
 TEST_CASE("A timer does not wait for a whole budget of long operations", "[sched][fairness]") {
   const Watchdog watchdog;
   SchedRuntime runtime(1);
@@ -81,7 +82,7 @@ TEST_CASE("A timer does not wait for a whole budget of long operations", "[sched
   CHECK(most.value_or(1'000) < 100);
 }
 
-// Goal: H.46. Method: tasks of 500 us, so many that their number alone would let the injector wait
+// Goal: H.46. Method: tasks of 500 us, so many that their number alone would make the injector wait
 // for 31 of them.
 TEST_CASE("A fiber from outside waits for a few long tasks, not for a number of switches",
           "[sched][fairness][exact]") {
@@ -102,7 +103,7 @@ TEST_CASE("A fiber from outside waits for a few long tasks, not for a number of 
       }
     }));
   spin_until([&] { return tasks > 30; });
-  // The thread has injected it before the fiber that waits for that gives the worker back.
+  // The thread injects the fiber before the waiting fiber gives its worker back.
   const auto most = runtime.run([&] {
     int so_far = 0;
     for (int i = 0; i < 10; ++i) {
@@ -124,7 +125,7 @@ TEST_CASE("A fiber from outside waits for a few long tasks, not for a number of 
 }
 
 // Goal: the LIFO slot has its turn although each run takes longer than a slice. Method: a fiber
-// wakes another after a long task; nothing short runs between that and the next look at the time.
+// wakes another after a long task, and nothing short runs before the next look at the time.
 TEST_CASE("A fiber that was woken waits for a few long tasks, however many fibers run such tasks",
           "[sched][fairness][exact]") {
   const Watchdog watchdog;
@@ -163,7 +164,7 @@ TEST_CASE("A fiber that was woken waits for a few long tasks, however many fiber
   CHECK(ran_at - woken_at <= (options.lifo == 0 ? kBusy : 2));
 }
 
-// Goal: D.16. Method: a pinned fiber yields until the fiber that it has spawned, or woken, has run.
+// Goal: D.16. Method: a pinned fiber yields until the fiber that it has spawned or woken has run.
 TEST_CASE("What a yielding fiber spawns or wakes runs after a few of its yields, pinned or not",
           "[sched][fairness][exact]") {
   const Watchdog watchdog;

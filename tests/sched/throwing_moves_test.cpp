@@ -1,5 +1,5 @@
-// Closures, arguments and results whose copies and moves throw: exactly what was constructed is
-// destroyed, wherever the throw happens.
+// Closures, arguments and results whose copies and moves throw. What was constructed is destroyed,
+// and nothing else, wherever the throw happens.
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/scope.hpp>
@@ -20,14 +20,14 @@ using ramie_test::Watchdog;
 namespace {
 
 std::atomic<int> alive{0};
-std::atomic<int> until_throw{0};  // copies and moves; never, if it starts below 1
+std::atomic<int> until_throw{0};  // copies and moves until it throws; below 1: it never throws
 
 void count_construction() {
   if (--until_throw == 0) throw std::runtime_error("this copy or move throws");
   ++alive;
 }
 
-// Fits into a control block, or does not.
+// One size fits into a control block, the other does not.
 template <std::size_t kBytes>
 struct Bomb {
   Bomb() { ++alive; }
@@ -39,7 +39,7 @@ struct Bomb {
   std::array<std::byte, kBytes> ballast{};
 };
 
-// Makes the nth copy or move throw, for each n. Returns for how many.
+// Makes the nth copy or move throw, for each n. Returns the number of copies and moves.
 template <class Act>
 int walk(Act&& act) {
   for (int n = 1; n < 100; ++n) {
@@ -85,7 +85,7 @@ void walk_all() {
           });
           (void)handle.join();
         }) >= 2);
-  // Never runs: dropped by a cancel.
+  // Never runs: a cancel drops it.
   CHECK(walk([] {
           auto handle = spawn(Charge());
           handle.cancel();

@@ -84,7 +84,7 @@ TEST_CASE("B75 far deadlines neither wrap nor end early", "[sched][time]") {
   start([] { return ramie::sleep_until(Clock::time_point::max()); });
   start([] { return ramie::sleep_until(Clock::time_point::max() - 1ns); });
   spin_until([&] { return in == sleepers.size(); });
-  // A near timer beside them is not held up.
+  // They do not delay an earlier timer.
   CHECK(spawn([] { return ramie::sleep_for(20ms); }).join().has_value());
   for (auto& sleeper : sleepers) {
     CHECK_FALSE(sleeper.is_finished());
@@ -120,9 +120,9 @@ TEST_CASE("B77 many timers on many workers fire exactly once; cancelled ones lea
   CHECK(runtime.scheduler().timers().size() == 0);
 }
 
-// Goal: entries that are re-armed while the wheel fires them (its relinking meets the fiber's
-// insertion on another worker) are neither lost nor linked twice. Method: waits whose deadline
-// comes at about the time of their wake-up, inside a longer one, on several workers.
+// Goal: an entry that the fiber re-arms on another worker while its wheel fires it is neither lost
+// nor linked twice. Method: waits whose deadline comes at about the time of their wake-up, inside a
+// longer one, on several workers.
 TEST_CASE("Timers that race with wake-ups and migration stay sound", "[sched][time]") {
   const Watchdog watchdog;
   const auto workers = GENERATE(std::size_t{2}, std::size_t{4});
@@ -164,8 +164,8 @@ TEST_CASE("Timers that race with wake-ups and migration stay sound", "[sched][ti
   CHECK(runtime.scheduler().timers().size() == 0);
 }
 
-// Goal: a wheel that puts an entry back for its later deadline does not meet the fiber that arms it
-// anew. Method: waits that end at once, each with a deadline a little later than the last.
+// Goal: a wheel that puts an entry back for a later deadline does not meet the fiber that arms it
+// again. Method: waits that end at once, each with a deadline a little later than the last.
 TEST_CASE("Timers: an entry that is put back while its fiber arms again is linked once",
           "[sched][time]") {
   const Watchdog watchdog;

@@ -1,5 +1,5 @@
-// Fibers that never run for want of a stack: the destructors of their closures may wait all the
-// same, and no worker's loop waits with them.
+// Fibers that never run because there is no stack. The destructors of their closures may wait all
+// the same, and no worker's loop waits with them.
 #include "sched/base/annotate.hpp"
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/sched_runtime.hpp"
@@ -49,7 +49,7 @@ class Waits {
   Seen* seen_;
 };
 
-constexpr std::size_t kOdd = 1 << 20;  // a stack that is mapped for its fiber alone
+constexpr std::size_t kOdd = 1 << 20;  // a size for which a stack is mapped separately
 
 }  // namespace
 
@@ -64,7 +64,7 @@ TEST_CASE("A closure whose fiber gets no stack is destroyed where its destructor
     const PlannedFaults faults("mmap 1.. ENOMEM");
     auto refused = spawn({.stack_size = kOdd}, [waits = Waits(seen)] {});
     while (!seen.is_waiting) ramie::yield_now();
-    for (int i = 0; i < 100; ++i) ramie::yield_now();  // the worker goes on meanwhile
+    for (int i = 0; i < 100; ++i) ramie::yield_now();  // the worker continues meanwhile
     seen.mutex.unlock();
     const auto joined = refused.join();
     return joined ? std::error_code() : joined.error();
@@ -73,8 +73,8 @@ TEST_CASE("A closure whose fiber gets no stack is destroyed where its destructor
   CHECK(seen.is_done);
 }
 
-// Goal: C.14, while the runtime ends: the pool takes no jobs any more. Method: the fiber that has
-// spawned it computes until then. Without any other stack the thread itself waits.
+// Goal: C.14 during the end of the runtime, when the pool takes no jobs any more. Method: the fiber
+// that spawned it computes until then. Without any other stack the thread itself waits.
 TEST_CASE("The same while its runtime ends, with and without memory for another stack",
           "[sched][shutdown]") {
   const Watchdog watchdog;
@@ -87,7 +87,7 @@ TEST_CASE("The same while its runtime ends, with and without memory for another 
     spawn({.stack_size = kOdd}, [waits = Waits(seen)] {}).detach();
     has_spawned = true;
     while (!runtime.scheduler().is_shutting_down()) std::this_thread::yield();
-    std::this_thread::sleep_for(300ms);                      // until the pool, too, is told
+    std::this_thread::sleep_for(300ms);                      // until the pool refuses jobs
     while (!has_other && !seen.is_done) ramie::yield_now();  // and keeps its stack
   }).detach();
   spin_until([&] { return has_spawned.load(); });
@@ -100,6 +100,6 @@ TEST_CASE("The same while its runtime ends, with and without memory for another 
   CHECK(runtime.shut_down(20s).empty());
   unlocker.join();
   CHECK(seen.is_done);
-  // For the race detector no stack serves twice, so there is no other.
+  // The race detector lets no stack be used twice, so there is no other stack.
   if (!ramie_test::chaos_seed()) CHECK(seen.was_fiber == (has_other && RAMIE_TSAN == 0));
 }

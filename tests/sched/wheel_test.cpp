@@ -23,7 +23,7 @@ base::Instant at(Tick tick) {
   return base::Instant(base::Nanos(static_cast<std::int64_t>(tick << TimerSet::kTickShift)));
 }
 
-// Fibers that are parked and wait for nothing but their deadline.
+// Fibers that are parked and wait only for their deadline.
 class Sleepers {
  public:
   explicit Sleepers(std::size_t n) : fibers_(n) {
@@ -45,7 +45,7 @@ class Sleepers {
     CHECK(wheel.insert(fiber.timer, due) == (due < before));
     due_[i] = due;
   }
-  // Ended by somebody else: the entry leaves the wheel.
+  // Another waker ends the wait, and the entry leaves the wheel.
   void wake(std::size_t i, TimerWheel& wheel) {
     (void)fibers_[i]->word.request(FiberWord::kCancel);
     wheel.remove(fibers_[i]->timer);
@@ -60,7 +60,7 @@ class Sleepers {
     return first;
   }
 
-  // Advances both the wheel and the oracle, which must agree on who is woken.
+  // Advances both the wheel and the oracle. They must agree on which fibers are woken.
   void advance(Tick now, TimerWheel& wheel) {
     FiberList out;
     wheel.advance(now, at(now), out);
@@ -99,7 +99,7 @@ Tick random_delay(std::mt19937_64& random) {
 
 }  // namespace
 
-// Goal: nobody is woken early, late or twice, on any level. Method: 20,000 random insertions,
+// Goal: no fiber is woken early, late or twice, on any level. Method: 20,000 random insertions,
 // removals and steps of time, small and large, compared with a map.
 TEST_CASE("TimerWheel: agrees with a naive oracle over random operations", "[sched][time]") {
   const Watchdog watchdog;
@@ -126,7 +126,7 @@ TEST_CASE("TimerWheel: agrees with a naive oracle over random operations", "[sch
   for (std::size_t i = 0; i < sleepers.size(); ++i)
     if (sleepers.is_asleep(i)) sleepers.wake(i, wheel);
   CHECK(wheel.size() == 0);
-  // What was removed left a few marks of empty slots behind; each costs one look.
+  // Removed entries leave a few marks of empty slots behind. Each costs one look.
   int looks = 0;
   for (; wheel.next() != kNoTick; ++looks) sleepers.advance(wheel.next(), wheel);
   CHECK(looks <= 6 * 64);
@@ -155,7 +155,7 @@ TEST_CASE("TimerWheel: each level's borders are exact", "[sched][time]") {
   }
 }
 
-// Goal: a sleeper that follows next() arrives, in few steps. Method: 100 timers on all levels.
+// Goal: a sleeper that follows next() needs only a few steps. Method: 100 timers on all levels.
 TEST_CASE("TimerWheel: following next() reaches every deadline", "[sched][time]") {
   const Watchdog watchdog;
   std::mt19937_64 random(7);

@@ -1,5 +1,5 @@
-// Every (state, transition) pair of the three atomic words, as tables. What a pair must not be
-// asked for (the class asserts) stands as "-".
+// Every (state, transition) pair of the three atomic words, as tables. "-" stands for a pair that
+// is not allowed (the class asserts).
 #include "io/io_state.hpp"
 #include "sched/fiber_word.hpp"
 #include "sched/park_word.hpp"
@@ -24,7 +24,7 @@ using Shield = FiberWord::Shield;
 const std::array<std::string, 8> kFiberStates{"done",   "live",     "armed",   "shielded",
                                               "parked", "parked-s", "claimed", "woken"};
 
-// Brings a fresh word into `state`; returns the epoch of its wait.
+// Brings a new word into `state`. Returns the epoch of its wait.
 std::uint32_t put(FiberWord& word, const std::string& state) {
   if (state == "done") return word.epoch();
   word.reset();
@@ -36,7 +36,7 @@ std::uint32_t put(FiberWord& word, const std::string& state) {
   return wait.epoch;
 }
 
-// The state with its cancel bits; probes the shield, so it is the last thing asked.
+// The state with its cancel bits. It probes the shield, so it must be the last question.
 std::string look(FiberWord& word) {
   const std::uint64_t bits = word.cancel_bits();
   const std::string suffix = (bits & FiberWord::kCancel) != 0 ? "+c" : "";
@@ -104,7 +104,7 @@ const FiberRow kFiberTable[] = {
                "queue -> woken+c", "no -> parked-s+c", "no -> live+c", "no -> woken+c"}},
 };
 
-// The same with the cancel bit on before (a wait that is open then is shielded).
+// The same with the cancel bit turned on before (so a wait that is open then is shielded).
 const FiberRow kCancelledTable[] = {
   {"commit",  {"-", "queue -> live+c", "-", "parked -> parked-s+c",
                "-", "-", "queue -> live+c", "queue -> woken+c"}},
@@ -158,7 +158,7 @@ std::string show(IoState::Snapshot seen) {
 }
 
 struct IoRow {
-  const char* state;  // letters are published one by one, so ticks differ
+  const char* state;  // letters are published one by one, so that ticks differ
   std::array<const char*, 9> outcome;
 };
 
@@ -202,8 +202,8 @@ void apply(IoState& state, const std::string& name) {
 
 }  // namespace
 
-// Goal: each transition does in each state what the header says. Method: two tables, one for words
-// with the cancel bit.
+// Goal: each transition does in each state what the header says. Method: two tables; one is for
+// words with the cancel bit.
 TEST_CASE("FiberWord: every transition in every state", "[sched][word]") {
   CHECK(walk(kFiberTable, false) == 45);
   CHECK(walk(kCancelledTable, true) == 31);
@@ -255,8 +255,8 @@ TEST_CASE("FiberWord: a hold is for parked fibers, and outlasts what wakes them"
   }
 }
 
-// F01 as far as one word can show it: a claim between the arming and the commit leaves the fiber to
-// its worker, so no second thread can have it.
+// F01 for one word: a claim between the arming and the commit leaves the fiber to its worker, so no
+//     second thread can have it.
 TEST_CASE("FiberWord: a wake between arm and switch leaves the fiber to its worker",
           "[sched][word]") {
   FiberWord word;
@@ -264,7 +264,7 @@ TEST_CASE("FiberWord: a wake between arm and switch leaves the fiber to its work
   CHECK(word.claim(epoch, 0) == FiberWord::Claim::won);
   CHECK(word.state() == FiberWord::kLive);
   CHECK(word.commit() == FiberWord::Commit::queue);
-  CHECK_FALSE(word.was_woken());  // its waker may still be under the lock
+  CHECK_FALSE(word.was_woken());  // its waker may still hold the lock
 }
 
 TEST_CASE("ParkWord: every transition in every state", "[sched][word]") {

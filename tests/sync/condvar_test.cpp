@@ -9,7 +9,7 @@ using ramie::sync::Mutex;
 
 namespace {
 
-// Two parties take turns; each wait needs the other's notification.
+// Two parties alternate. Each wait needs a notification by the other party.
 struct Turns {
   Mutex mutex;
   Condvar changed;
@@ -64,7 +64,7 @@ TEST_CASE("Condvar: notify_one wakes in the order of arrival", "[sync]") {
 }
 
 TEST_CASE("Condvar: notify_all wakes every waiter, whatever their number", "[sync]") {
-  // A thread that has counted itself under the mutex is in line as soon as the mutex is free.
+  // A thread that has counted itself under the mutex is queued as soon as the mutex is free.
   with_workers([](MiniRuntime&) {
     for (const int threads : {1, 31, 32, 33, 64, 65}) {
       Mutex mutex;
@@ -113,7 +113,7 @@ TEST_CASE("Condvar: a cancelled wait holds the lock again and uses no notificati
     REQUIRE(park_comes_true(runtime, WaitKind::condvar, 2));
     mutex.lock();
     canceled.cancel();
-    changed.notify_one();  // the first in line is on its way out
+    changed.notify_one();  // the first waiter is about to leave
     REQUIRE(park_comes_true(runtime, WaitKind::mutex, 2));
     mutex.unlock();
     REQUIRE(code_of(canceled.join()) == errc::canceled);

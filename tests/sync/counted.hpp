@@ -1,4 +1,4 @@
-// A value that can only be moved, and that is counted: nothing sent may be lost or doubled.
+// A counted value that can only be moved: no value that was sent may be lost or doubled.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Laws of sync::mpsc: what is sent, received, counted; in line, closed, cancelled.
+// Laws of sync::mpsc: sending, receiving, counting; waiting, closing, cancelling.
 #include "sched/base/annotate.hpp"
 #include "tests/support/process.hpp"
 #include "tests/sync/counted.hpp"
@@ -17,13 +17,13 @@ using ramie::sched::WaitKind;
 
 namespace {
 
-// Values of a sender are its number and a running one.
+// A value consists of its sender's number and a running number.
 struct Item {
   int sender;
   int number;
 };
 
-// Each sender's values must come in its order, none missing.
+// The values of each sender must come in order, and none may be missing.
 bool is_in_order(const std::vector<Item>& items, int senders, int each) {
   std::map<int, int> next;
   for (const Item& item : items)
@@ -33,7 +33,7 @@ bool is_in_order(const std::vector<Item>& items, int senders, int each) {
   return true;
 }
 
-// Four fibers and two threads send `each` values; the last reference to the sender is theirs.
+// Four fibers and two threads send `each` values. They have the last references to the sender.
 void start_senders(Crowd& crowd, mpsc::Sender<Item> sender, int each) {
   auto body = [sender = std::move(sender), each](int id) mutable {
     for (int i = 0; i < each; ++i) (void)sender.send(Item{id, i});
@@ -79,8 +79,8 @@ TEST_CASE("mpsc: every value arrives once, each sender's in its order", "[sync]"
   });
 }
 
-#if RAMIE_ASAN == 0 && RAMIE_TSAN == 0  // they have memory of their own for ours
-// Goal: the bound of a channel costs address space, its use costs memory.
+#if RAMIE_ASAN == 0 && RAMIE_TSAN == 0  // sanitizers use memory of their own for ours
+// Goal: the capacity of a channel costs address space; only its use costs memory.
 TEST_CASE("mpsc: an idle channel with a large bound takes next to no memory", "[sync]") {
   struct Message {
     std::array<std::byte, 256> body{};
@@ -89,7 +89,7 @@ TEST_CASE("mpsc: an idle channel with a large bound takes next to no memory", "[
   constexpr int kChannels = 300;
   std::vector<Pair> idle;
   idle.reserve(kChannels);
-  for (int round = 0; round < 2; ++round) {  // also when malloc has been given such pieces back
+  for (int round = 0; round < 2; ++round) {  // also when malloc has free pieces of this size
     const std::size_t before = ramie_test::resident_bytes();
     for (int i = 0; i < kChannels; ++i) idle.push_back(mpsc::channel<Message>(1024));
     for (auto& [sender, receiver] : idle) {
@@ -215,7 +215,7 @@ TEST_CASE("mpsc: close wakes every waiting sender, whatever their number", "[syn
 }
 
 TEST_CASE("mpsc: a receiver that goes drops what was not received", "[sync]") {
-  // An answer channel inside a dropped request must end its waiter.
+  // An answer channel inside a dropped request must end the wait of its receiver.
   with_workers([](MiniRuntime& runtime) {
     auto [sender, receiver] = mpsc::channel<ramie::sync::oneshot::Sender<int>>(4);
     auto [answer, answered] = ramie::sync::oneshot::channel<int>();
@@ -239,7 +239,7 @@ TEST_CASE("mpsc: waiting senders are let in first come, first served", "[sync]")
       REQUIRE(park_comes_true(runtime, WaitKind::channel, static_cast<std::size_t>(i) + 1));
     }
     REQUIRE(*receiver.recv() == -1);
-    REQUIRE(code_of(sender.try_send(99)) == errc::full);  // the room is the first one's
+    REQUIRE(code_of(sender.try_send(99)) == errc::full);  // the room goes to the first sender
     std::vector<int> order;
     for (int i = 0; i < 20; ++i) order.push_back(*receiver.recv());
     crowd.join();

@@ -18,7 +18,7 @@ constinit Mutex global_mutex;
 }  // namespace
 
 TEST_CASE("Mutex: one owner at a time, among fibers and threads", "[sync]") {
-  // Unprotected increments, some with a wait inside; the detectors see a second owner too.
+  // Unprotected increments, some with a wait inside. The detectors would see a second owner, too.
   with_workers([](MiniRuntime&) {
     Mutex mutex;
     long count = 0;
@@ -61,8 +61,8 @@ TEST_CASE("Mutex: those in line are served first come, first served", "[sync]") 
 }
 
 TEST_CASE("Mutex: a waiter is overtaken during one wake-up at most", "[sync][exact]") {
-  // One worker, so nobody else runs between the lines: the owner locks again and again while the
-  // waiter is on its way, then lets it run once. The next unlock must hand over.
+  // With one worker nobody else runs between the lines. The owner locks again and again while the
+  // waiter has been woken but has not run, then lets it run once. The next unlock must hand over.
   MiniRuntime runtime(1);
   Mutex mutex;
   bool is_overtaken = false;

@@ -8,8 +8,7 @@ using ramie::sync::Notify;
 
 namespace {
 
-// Whether a wait would be served at once.
-// Takes it. Nobody else waits.
+// Would a wait return at once? Takes the notification. Nobody else waits.
 bool is_stored(MiniRuntime& runtime, Notify& notify) {
   auto fiber = ramie::spawn([&] { return notify.wait(); });
   const auto has_waited = [&] {
@@ -65,7 +64,8 @@ TEST_CASE("Notify: notify_all wakes those that wait, and nobody who comes later"
       const auto wait_once = [&](int) {
         if (notify.wait()) woken.fetch_add(1);
       };
-      // Each fiber waits again as soon as it was woken: that second wait is a later one.
+      // Each fiber waits again as soon as it is woken. The notification must not end that second
+      // wait.
       const auto wait_twice = [&](int i) {
         wait_once(i);
         wait_once(i);
@@ -78,7 +78,8 @@ TEST_CASE("Notify: notify_all wakes those that wait, and nobody who comes later"
       REQUIRE(comes_true([&] { return woken.load() >= 40; }));
       REQUIRE(park_comes_true(runtime, WaitKind::notify, 40));
       REQUIRE(woken.load() <= 40 + threads);
-      for (int i = 0; i < 40 + threads; ++i) notify.notify_one();  // a late thread takes one
+      // A thread that comes late takes one.
+      for (int i = 0; i < 40 + threads; ++i) notify.notify_one();
       REQUIRE(comes_true([&] {
         if (woken.load() == 80 + threads) return true;
         notify.notify_one();
@@ -143,7 +144,7 @@ TEST_CASE("Notify: a hidden cancel loses neither notify_one nor notify_all", "[s
 }
 
 TEST_CASE("Notify: what was done before notify_one is seen after wait", "[sync]") {
-  // Ping-pong over plain data; the race detector is the judge.
+  // Ping-pong over plain data. The race detector decides.
   with_workers([](MiniRuntime&) {
     Notify ping;
     Notify pong;
@@ -165,9 +166,10 @@ TEST_CASE("Notify: what was done before notify_one is seen after wait", "[sync]"
   });
 }
 
-// Goal: whoever gets the notification may destroy the object, also the one who finds it stored
-//   because the waiter that it was meant for has just been cancelled.
-// Method: one waiter with a deadline of nothing and one that comes late; ASan sees a late touch.
+// Goal: whoever gets the notification may destroy the object, also a waiter that finds it stored
+// because the waiter that it was meant for has just been cancelled.
+// Method: one waiter with a deadline that has passed and one that comes late; ASan sees a late
+// touch.
 TEST_CASE("Notify: who is notified may destroy it", "[sync]") {
   with_workers([](MiniRuntime&) {
     for (int round = 0; round < 300; ++round) {

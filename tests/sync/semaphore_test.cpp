@@ -126,7 +126,7 @@ TEST_CASE("Semaphore: close ends every wait, now and later", "[sync]") {
 }
 
 TEST_CASE("Semaphore: an acquire that a deadline ends owns nothing", "[sync]") {
-  // Requests of every size give up all the time; in the end every permit is back.
+  // Requests of every size give up all the time. In the end all permits are back.
   with_workers([](MiniRuntime&) {
     Semaphore semaphore(4);
     std::atomic<int> served{0};
@@ -167,7 +167,7 @@ TEST_CASE("Semaphore: a request for nothing waits in line all the same", "[sync]
   REQUIRE(none.join());
 }
 
-// As for Notify. Nobody else is inside when the permit is there: the one who gave it has left.
+// As for Notify. When the permit is there, the fiber that gave it has left the object.
 TEST_CASE("Semaphore: who gets the last permit may destroy it", "[sync]") {
   with_workers([](MiniRuntime&) {
     for (int round = 0; round < 300; ++round) {
@@ -200,8 +200,8 @@ TEST_CASE("Semaphore: who sees it closed may destroy it", "[sync]") {
   });
 }
 
-// Goal: a waiter whose wait was ended by a cancel that its Shield hides stays the first: what is
-//   released meanwhile is neither lost to it nor taken by others.
+// Goal: a waiter whose wait was ended by a cancel that its Shield hides stays the first. It loses
+// no permit that is released meanwhile, and nobody else takes it.
 // Method: one worker, so that cancel and release both come before the waiter runs again.
 TEST_CASE("Semaphore: a hidden cancel costs neither the permits nor the place", "[sync]") {
   MiniRuntime runtime(1);

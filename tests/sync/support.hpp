@@ -1,5 +1,5 @@
-// What the tests of sync share. Assertions are made on the test's thread only: fibers and threads
-// return or collect what they saw.
+// Shared by the tests of sync. Only the test's thread makes assertions. Fibers and threads return
+// or collect what they saw.
 #pragma once
 
 #include "sched/fiber.hpp"
@@ -34,7 +34,7 @@ void with_workers(Body&& body) {
   }
 }
 
-// How many fibers are parked in a wait of this kind.
+// The number of fibers that are parked in a wait of this kind.
 inline std::size_t parked(MiniRuntime& runtime, ramie::sched::WaitKind kind) {
   std::size_t count = 0;
   runtime.scheduler().for_each_fiber([&](ramie::sched::Fiber& fiber) {
@@ -55,7 +55,7 @@ std::error_code code_of(const ramie::Result<T>& result) {
   return result ? std::error_code() : result.error();
 }
 
-// Runs the function in fibers and threads at once, and waits for all.
+// Runs the function in fibers and threads at once, and waits for all of them.
 class Crowd {
  public:
   ~Crowd() { join(); }
@@ -83,7 +83,7 @@ class Crowd {
   std::vector<std::thread> threads_;
 };
 
-// What happened in which order, from any fiber or thread.
+// The order of events, from any fiber or thread.
 class Log {
  public:
   void add(int what) {
