@@ -51,8 +51,8 @@ CancelScope::~CancelScope() {
               "timeout(), until() and Shields must end in the reverse order of their start, in "
               "the fiber that began them");
   fiber_->cancel.innermost = parent_;
-  // What is outside may have ended while a shield hid it; what ended us says nothing about the
-  // outside.
+  // An outer scope may have ended while a shield hid that. And what ended this scope says nothing
+  // about the outer ones.
   if (is_shield_ || fiber_->word.cancel_bits() != 0) fiber_->cancel.refresh(*fiber_);
 }
 
@@ -103,7 +103,7 @@ Result<void> CancelState::ask(Fiber& fiber) noexcept {
   return failure(reason);
 }
 
-// Clear, then look: whoever ends a scope marks it first and sets the bit afterwards.
+// Clears the bit, then looks: whoever ends a scope marks it first and sets the bit afterwards.
 void CancelState::refresh(Fiber& fiber) noexcept {
   fiber.word.clear_scope();
   if (find_reason(fiber, Marking::no)) (void)fiber.word.request(FiberWord::kScope);
@@ -167,7 +167,7 @@ void TokenState::cancel_own(sched::WakeList& wakes, base::List<TokenNode>& child
 }
 
 void TokenState::cancel() noexcept {
-  retain();  // who is woken may drop the last token
+  retain();  // a woken waiter may drop the last token
   base::List<TokenNode> children;
   sched::WakeList wakes;
   cancel_own(wakes, children);

@@ -145,8 +145,9 @@ class Fiber final : public Sleeper, public base::Link {  // the Link is for the 
   bool try_retain() noexcept;
   void release() noexcept;
 
-  // A result that nobody takes is destroyed by whoever comes second, the task that left it or the
-  // handle that is dropped: both may wait in its destructor. True: we are the second.
+  // A result that nobody takes is destroyed by the task that left it or by whoever drops the
+  // handle, whichever comes second. Both may wait in its destructor. True: the caller is the
+  // second.
   static constexpr std::uint8_t kLeft = 1;
   static constexpr std::uint8_t kUnwanted = 2;
   [[nodiscard]] bool hand_over(std::uint8_t flag) noexcept {

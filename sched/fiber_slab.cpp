@@ -29,7 +29,7 @@ bool FiberSlab::withdraw(FiberList& chain, std::size_t count) noexcept {
       unused_.push_back(fiber);
     }
     chunk->next = chunks_.load(base::kRelaxed);
-    // Shutdown raises its flag, then walks.
+    // A shutdown raises its flag, then walks.
     chunks_.store(chunk, base::kSeqCst);
   }
   while (chain.size() < count && !unused_.is_empty()) chain.push_back(*unused_.pop_front());

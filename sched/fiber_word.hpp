@@ -1,40 +1,49 @@
 // The one word that decides who may run a fiber and who ended its wait.
 //
-//   bit 63..32 epoch | 31..16 unused | 15..8 claim | 7 HELD | 6 SCOPE | 5 SHUTDOWN | 4 CANCEL |
-//     3 SHIELDED | 2 ARMED | 1..0 state
+//   bit 63..32 epoch | 31..16 unused | 15..8 claim | 7 HELD | 6 SCOPE | 5 SHUTDOWN | 4 CANCEL
+//     | 3 SHIELDED | 2 ARMED | 1..0 state
 //
-//                       commit() and the wait is still armed
+//                       commit() if the wait is still armed
 //   LIVE or WOKEN --------------------------------------------> PARKED
 //    |  ^      ^                                                  |
 //    |  |      +-- WOKEN -----------------------------------------+
 //    |  +-- arm(): LIVE     claim() or request(): the winner owns the fiber until it is in a queue
 //    +----> DONE  (finish)
 //
-// LIVE and WOKEN fibers run or stand in a queue: who does which is no business of wakers, so no
-// step of a switch that nobody else needs to see is a read-modify-write. WOKEN stays on until the
-// next wait: it says that the wait was ended while the fiber was PARKED, so that its waker had left
-// every lock before the fiber went on.
+//   reset()       DONE -> LIVE, a new epoch            the spawner
+//   arm()         LIVE or WOKEN -> LIVE + ARMED        the fiber
+//   disarm()      ARMED off                            the fiber
+//   commit()      + ARMED -> PARKED                    its worker, after the switch
+//   claim()       + ARMED -> ARMED off, by `by`        any waker; PARKED becomes WOKEN
+//   request()     cancel bits on; the same as claim()  any canceller
+//   start()       WOKEN -> LIVE, for a plain thread    its waker
+//   clear_scope() SCOPE off                            the fiber
+//   try_hold()    PARKED -> PARKED + HELD              any reader of stacks
+//   let_go()      HELD off                             the same
+//   finish()      LIVE or WOKEN -> DONE                its worker, after the last switch
 //
-// A wait is armed with a fresh epoch; whoever wants to end it (readiness, timer, cancel, an arm of
-// a select) races by one compare-and-swap on {ARMED, epoch}. The one that turns ARMED off has won,
-// its number stays in `claim`, and every other attempt with that epoch, now or in an hour, is a
-// no-op. Control blocks are reused, never freed, and `epoch` only grows: a late wake-up cannot hit
-// the block's next fiber.
+// LIVE and WOKEN fibers run or stand in a queue. Wakers need not know which, so no step of a switch
+// that only the worker sees is a read-modify-write. WOKEN stays on until the next wait. It says
+// that the wait was ended while the fiber was PARKED, so its waker had left every lock before the
+// fiber continued.
 //
-// F1 A fiber is PARKED or DONE only once its registers are saved: commit and finish are the
-//   worker's, after the switch.
-// F2 Who turns PARKED into WOKEN must put the fiber into a queue, once; claim() says
-//   so by `won_and_queue`, request() by `true`.
-// F3 A fiber claimed before it is PARKED is queued by its worker: commit() says so.
+// Each wait is armed with a new epoch. Whoever wants to end it (readiness, a timer, a cancel, an
+// arm of a select) tries one compare-and-swap on {ARMED, epoch}. The one that turns ARMED off has
+// won, and its number stays in `claim`. Every other attempt with that epoch, now or in an hour,
+// does nothing. Control blocks are reused, never freed, and `epoch` only grows. So a late wake-up
+// cannot hit the block's next fiber.
+//
+// F1 A fiber is PARKED or DONE only once its registers are saved: its worker calls commit() and
+//    finish() after the switch.
+// F2 Whoever turns PARKED into WOKEN must put the fiber into a queue, once. claim() says so by
+//    `won_and_queue`, request() by `true`.
+// F3 A fiber that is claimed before it is PARKED is queued by its worker: commit() says so.
 // F7 arm() fails if a cancel came first, in the same compare-and-swap.
-// F9 Who reads a PARKED fiber's stack (a dump) turns HELD on while it is PARKED. It may be claimed
-//   and queued meanwhile, and the bit stays; it is not run until it is off.
+// F9 A reader of a PARKED fiber's stack (a dump) turns HELD on. The fiber may be claimed and queued
+//    meanwhile, and the bit stays. The fiber does not run until the bit is off.
 //
-// Writers: commit and finish the worker, reset the spawner, start (of a thread) its waker, arm,
-// disarm and clear_scope the fiber itself, claim any waker, request any canceller, try_hold and
-// let_go any reader of stacks. All but reset
-// and finish are read-modify-write, so they are in one total order; before reset and after finish
-// nobody has a wait to end.
+// All transitions but reset and finish are read-modify-write, so they are in one total order.
+// Before reset and after finish nobody has a wait to end.
 #pragma once
 
 #include "sched/base/assert.hpp"
@@ -50,14 +59,15 @@ class FiberWord {
  public:
   enum State : std::uint64_t { kLive = 0, kParked = 1, kWoken = 2, kDone = 3 };
 
-  // The cancel bits: this fiber was cancelled (sticky); the runtime is ending (sticky); look at the
-  // cancel scopes, one may have ended.
+  // The cancel bits: this fiber was cancelled (stays on); the runtime is ending (stays on); look at
+  // the cancel scopes, since one may have ended.
   static constexpr std::uint64_t kCancel = 1U << 4U;
   static constexpr std::uint64_t kShutdown = 1U << 5U;
   static constexpr std::uint64_t kScope = 1U << 6U;
   static constexpr std::uint64_t kAnyCancel = kCancel | kShutdown | kScope;
 
-  // Who ended a wait. Smaller numbers are the arms of the wait itself.
+  // Who ended a wait. Smaller numbers are the waker's own: 0, or what the primitive defines. They
+  // are the room for the arms of a select.
   static constexpr std::uint8_t kByTimer = 254;
   static constexpr std::uint8_t kByCancel = 255;
 
@@ -66,13 +76,14 @@ class FiberWord {
   enum class Commit : std::uint8_t { parked, queue };
 
   struct Armed {
-    bool armed;           // false: refused, a cancel bit is on
+    bool armed;           // false: refused, since a cancel bit is on
     std::uint32_t epoch;  // of this wait
   };
 
   // --- the worker --------------------------------------------------------------------------------
 
-  // After the switch out of a fiber that wants to wait.
+  // ARMED -> PARKED, after the switch out of a fiber that wants to wait. If the wait was claimed
+  // meanwhile, the worker must queue the fiber (F3).
   [[nodiscard]] Commit commit() noexcept {
     std::uint64_t old = word_.load(base::kAcquire);
     while ((old & kArmed) != 0) {
@@ -83,10 +94,11 @@ class FiberWord {
     return Commit::queue;
   }
 
-  // After the last switch out. A cancel that comes meanwhile may be lost: it has nobody to reach.
+  // LIVE or WOKEN -> DONE, after the last switch out. A cancel at this moment may be lost, since
+  // there is no fiber left to cancel.
   void finish() noexcept { word_.store(word_.load(base::kRelaxed) | kDone, base::kRelease); }
 
-  // DONE -> LIVE with a new epoch: the block gets its next fiber.
+  // DONE -> LIVE with a new epoch, by the spawner: the block gets its next fiber.
   void reset() noexcept {
     const std::uint64_t old = word_.load(base::kRelaxed);
     const std::uint64_t epoch = (old >> kEpochShift) + 1;
@@ -95,8 +107,8 @@ class FiberWord {
 
   // --- the fiber itself --------------------------------------------------------------------------
 
-  // Opens a wait. Unless shielded it is refused when a cancel bit is on that is not among `known`
-  // ones (those that the fiber has looked at and that a Shield hides).
+  // LIVE or WOKEN -> LIVE + ARMED: opens a wait. Unless it is shielded, it is refused if a cancel
+  // bit is on that is not in `known` (the bits that the fiber has seen and that a Shield hides).
   [[nodiscard]] Armed arm(Shield shield, std::uint64_t known = 0) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     for (;;) {
@@ -110,16 +122,16 @@ class FiberWord {
     }
   }
 
-  // Closes the wait without parking. True: nobody had claimed it. False: it was claimed, and
-  // claimed_by() tells by whom.
+  // ARMED off: closes the wait without parking. True: nobody had claimed it. False: it was claimed,
+  // and claimed_by() says by whom.
   [[nodiscard]] bool disarm() noexcept {
     return (word_.fetch_and(~(kArmed | kShielded), base::kAcqRel) & kArmed) != 0;
   }
 
-  // A scope ended: the hint may be stale. The caller looks at its remaining scopes afterwards.
+  // SCOPE off, since the hint may be stale. The caller looks at its scopes afterwards.
   void clear_scope() noexcept { word_.fetch_and(~kScope, base::kSeqCst); }
 
-  // After a park: had the waker left every lock before we went on?
+  // After a park: had the waker left every lock before the fiber continued?
   bool was_woken() const noexcept { return (word_.load(base::kRelaxed) & kStateMask) == kWoken; }
   bool is_armed() const noexcept { return (word_.load(base::kAcquire) & kArmed) != 0; }
   std::uint8_t claimed_by() const noexcept {
@@ -132,7 +144,8 @@ class FiberWord {
 
   // --- any thread --------------------------------------------------------------------------------
 
-  // Ends the wait `epoch`, if it is still open.
+  // ARMED off, by a waker: ends the wait `epoch` if it is still open. PARKED becomes WOKEN, and the
+  // waker must queue the fiber.
   [[nodiscard]] Claim claim(std::uint32_t epoch, std::uint8_t by) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     for (;;) {
@@ -143,8 +156,8 @@ class FiberWord {
     }
   }
 
-  // Turns cancel bits on and ends the wait unless it is shielded. True: the caller must queue the
-  // fiber.
+  // Turns cancel bits on, by a canceller, and ends the wait unless it is shielded. True: PARKED
+  // became WOKEN, and the canceller must queue the fiber.
   [[nodiscard]] bool request(std::uint64_t bits) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     for (;;) {
@@ -158,7 +171,7 @@ class FiberWord {
 
   // --- who reads a parked fiber's stack; it holds a reference, too
 
-  // True: the fiber is PARKED, and is not run until let_go().
+  // PARKED -> PARKED + HELD. True: the fiber is not run until let_go().
   [[nodiscard]] bool try_hold() noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     while ((old & (kStateMask | kHeld)) == kParked)
@@ -167,10 +180,10 @@ class FiberWord {
     return false;
   }
   void let_go() noexcept { word_.fetch_and(~kHeld, base::kRelease); }
-  // For whoever would run it.
+  // A worker that wants to run the fiber asks this first.
   bool is_held() const noexcept { return (word_.load(base::kAcquire) & kHeld) != 0; }
 
-  // What a timer needs to know before it claims: the open wait's epoch.
+  // The epoch of the open wait, which a timer needs for its claim.
   [[nodiscard]] Armed open_wait() const noexcept {
     const std::uint64_t now = word_.load(base::kSeqCst);
     return {(now & kArmed) != 0, static_cast<std::uint32_t>(now >> kEpochShift)};
@@ -182,7 +195,7 @@ class FiberWord {
 
   // --- threads, which sleep on the lower half of the word (x86-64: at its address) ---------------
 
-  // WOKEN -> LIVE, by whoever woke it: from here on the thread may run, and end.
+  // WOKEN -> LIVE, by its waker. From here on the thread may run, and end.
   void start() noexcept {
     const std::uint64_t old = word_.fetch_and(~kStateMask, base::kAcqRel);  // kLive is 0
     RAMIE_ASSERT((old & kStateMask) == kWoken);
@@ -202,8 +215,8 @@ class FiberWord {
   static constexpr std::uint64_t kClaimMask = 0xffU << kClaimShift;
   static constexpr unsigned kEpochShift = 32;
 
-  // old -> `bits` with the wait closed in favour of `by`; a parked fiber becomes WOKEN, owned by
-  // the caller.
+  // old -> `bits` with the wait closed by `by`. A parked fiber becomes WOKEN and belongs to the
+  // caller.
   bool try_claim(std::uint64_t& old, std::uint64_t bits, std::uint8_t by) noexcept {
     std::uint64_t next = bits & ~(kArmed | kShielded | kClaimMask);
     next |= std::uint64_t{by} << kClaimShift;

@@ -47,7 +47,7 @@ struct Line {
 bool is_plumbing(const Line& line) noexcept {
   static constexpr std::array<std::string_view, 9> kFiles{
       "sched/context.cpp", "sched/fiber.cpp", "sched/wait.cpp",
-      "sched/wait.hpp",    "sync/line.hpp",   "ramie/task.hpp",
+      "sched/wait.hpp",    "sync/wait_queue.hpp",   "ramie/task.hpp",
       "ramie/runtime.hpp", "ramie/scope.hpp", "sched/hold_check.cpp"};
   return line.name.starts_with("ramie::sched::") || ends_with_any(line.place->file, kFiles);
 }

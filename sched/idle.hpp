@@ -1,15 +1,20 @@
-// Who sleeps, who searches, who watches.
+// Which workers sleep and which search, and whether one watches.
 //
-// P3 A producer pushes, fences, then looks for a searcher (none: it wakes a sleeper). A worker that
-//    goes to sleep announces itself and stops searching, fences, then looks at every queue. With
-//    both fences one of the two sees the other; without either both may miss, and a fiber sits in a
-//    queue while all workers sleep.
-// P4 While some worker runs and some worker sleeps, one sleeper is the watcher: its sleep is
-//    bounded, so one long-running fiber leaves neither sockets nor waiting work unattended.
+//   RUNNING  --announce()-->  SLEEPING  --retract()-->  RUNNING           the worker itself
+//                             SLEEPING  --take_sleeper()-->  SEARCHING    a producer, by choose()
+//   RUNNING  --try_begin_search()-->  SEARCHING  --end_search()-->  RUNNING      the worker itself
+//   nobody   --try_watch()-->  watched  --stop_watching()-->  nobody             a sleeper
 //
-// A sleeper that is woken is counted as a searcher by its waker, before it runs: a second producer
-// need not wake another. The set of sleepers is a bit mask: choosing one is one RMW, no lock (a
-// mutex here is the first wall that Tokio met).
+// P3 A producer pushes, fences, then looks for a searcher; if there is none, it wakes a sleeper. A
+//    worker that goes to sleep announces itself and stops searching, fences, then looks at every
+//    queue. With both fences one of the two sees the other. Without one of them both may miss, and
+//    a fiber stays in a queue while all workers sleep.
+// P4 While one worker runs and another sleeps, one sleeper is the watcher. Its sleep is bounded, so
+//    one long-running fiber leaves neither sockets nor waiting work unattended.
+//
+// The waker counts a sleeper as a searcher before it runs, so a second producer need not wake
+// another. The set of sleepers is a bit mask, so choosing one is one read-modify-write without a
+// lock. (A mutex here was the first wall that Tokio met.)
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -37,29 +42,30 @@ class IdleSet {
   void announce(std::size_t worker) noexcept {
     sleeping_[worker / kBits].fetch_or(bit(worker), base::kSeqCst);
   }
-  // False: a waker chose us meanwhile, and we count as a searcher.
+  // SLEEPING -> RUNNING, by the worker itself. False: a waker chose it meanwhile, so it is a
+  // searcher.
   [[nodiscard]] bool retract(std::size_t worker) noexcept {
     return (sleeping_[worker / kBits].fetch_and(~bit(worker), base::kSeqCst) & bit(worker)) != 0;
   }
 
-  // At most half of the workers search at a time.
+  // RUNNING -> SEARCHING, by the worker itself. At most half of the workers search at a time.
   [[nodiscard]] bool try_begin_search() noexcept {
     if (2 * searching_.load(base::kRelaxed) >= workers_) return false;
     searching_.fetch_add(1, base::kSeqCst);
     return true;
   }
-  // True: we were the last. Whoever found work then wakes the next; whoever found none looks at
-  // every queue again.
+  // SEARCHING -> RUNNING, by the worker itself. True: it was the last searcher. If it found work it
+  // then wakes another worker; if it found none it looks at every queue again.
   bool end_search() noexcept { return searching_.fetch_sub(1, base::kSeqCst) == 1; }
 
   // --- a producer, after its push and its fence
 
-  // A sleeper to unpark, already counted as a searcher, or kNobody.
+  // SLEEPING -> SEARCHING if nobody searches. Returns the worker to unpark, or kNobody.
   [[nodiscard]] std::size_t choose() noexcept {
     if (searching_.load(base::kSeqCst) != 0) return kNobody;
     return take_sleeper();
   }
-  // The same although somebody searches.
+  // The same, even if another worker searches.
   [[nodiscard]] std::size_t take_sleeper() noexcept {
     for (std::size_t i = 0; i < words_; ++i) {
       std::uint64_t mask = sleeping_[i].load(base::kSeqCst);
@@ -89,7 +95,6 @@ class IdleSet {
       count += static_cast<std::size_t>(std::popcount(sleeping_[i].load(base::kSeqCst)));
     return count;
   }
-  std::uint32_t searchers() const noexcept { return searching_.load(base::kSeqCst); }
 
   // --- the watcher's role
 
@@ -115,7 +120,7 @@ class IdleSet {
       base::kCacheLine) std::array<base::Atomic<std::uint64_t>, kMaxWorkers / kBits> sleeping_{};
 };
 
-// The right to drive one shard's driver: one worker at a time (P1).
+// The right to drive the driver of one shard. One worker has it at a time (P1).
 class Baton {
  public:
   [[nodiscard]] bool try_take() noexcept {

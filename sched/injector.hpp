@@ -36,7 +36,6 @@ class Injector {
 
   bool has_work() const noexcept { return count_.has_work(); }
   std::int64_t size() const noexcept { return count_.size(); }
-  void close() noexcept { count_.close(); }
 
  private:
   struct Queue;

@@ -1,16 +1,20 @@
-// Where one worker sleeps, in one word, so that whoever wakes it knows which system call that
-// takes.
+// Where one worker sleeps, in one word, so that a waker knows which system call it needs.
 //
-//            +--> EPOLL  we hold a baton and no operation is in flight: the shard's epoll
-//   EMPTY ---+--> RING   operations are in flight: the worker's park site (its io_uring)
+//            +--> EPOLL  the worker holds a baton, and none of its operations is in flight
+//   EMPTY ---+--> RING   operations are in flight: it sleeps in its park site (its io_uring)
 //            +--> FUTEX  other workers hold the batons
-//   unpark(): any state -> NOTIFIED, then eventfd, site or futex, whichever the old state needs
 //
-// P2 A NOTIFIED left behind makes the next enter() refuse: an early unpark is never lost. Leaving
-//    is an exchange (acquire-release), so what was published before the unpark is seen after the
-//    park.
+//   enter()    EMPTY -> EPOLL, RING or FUTEX    the worker, before it sleeps
+//              NOTIFIED -> EMPTY                the same, refused: an unpark came before
+//   leave()    any state -> EMPTY               the worker, after its sleep
+//   unpark()   any state -> NOTIFIED            any thread; it then uses the eventfd, the site or
+//                                               the futex, whichever the old state needs
 //
-// Writers: enter/leave the worker itself, unpark any thread. All are read-modify-write.
+// P2 A NOTIFIED that is left makes the next enter() refuse, so an early unpark is never lost.
+//    leave() is an exchange (acquire-release), so what was published before the unpark is seen
+//    after the park.
+//
+// All transitions are read-modify-write.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -23,7 +27,7 @@ namespace sched {
 
 class ParkWord {
  public:
-  // The low byte is the place; for EPOLL the rest is the shard's number.
+  // The low byte is the place. For EPOLL the rest is the shard's number.
   enum Place : std::uint32_t { kEmpty = 0, kNotified = 1, kFutex = 2, kRing = 3, kEpoll = 4 };
 
   struct Was {
@@ -31,8 +35,8 @@ class ParkWord {
     std::uint32_t shard;
   };
 
-  // True: we may sleep in `place`. False: an unpark came before; it is consumed, and the caller
-  // looks at all queues.
+  // EMPTY -> `place`, by the worker: it may sleep there. False: an unpark came before. It is
+  // consumed, and the worker looks at all queues.
   [[nodiscard]] bool enter(Place place, std::uint32_t shard = 0) noexcept {
     std::uint32_t expected = kEmpty;
     if (word_.compare_exchange_strong(expected, place | (shard << kShardShift), base::kSeqCst,
@@ -42,10 +46,11 @@ class ParkWord {
     return false;
   }
 
-  // Back from sleep, whatever ended it. True: an unpark did.
+  // Any state -> EMPTY, by the worker after its sleep. True: an unpark ended the sleep.
   bool leave() noexcept { return word_.exchange(kEmpty, base::kAcqRel) == kNotified; }
 
-  // The caller wakes the sleeper in the place that this returns.
+  // Any state -> NOTIFIED, by any thread. The caller wakes the sleeper in the place that this
+  // returns.
   [[nodiscard]] Was unpark() noexcept {
     const std::uint32_t old = word_.exchange(kNotified, base::kSeqCst);
     return {static_cast<Place>(old & kPlaceMask), old >> kShardShift};

@@ -1,4 +1,4 @@
-// A worker's own queue: a ring of 256 slots, one owner, any number of thieves.
+// A worker's own queue: a ring of 256 slots, with one owner and any number of thieves.
 //
 //   head = (steal:32 | real:32)      steal == real  <=>  no thief is copying
 //            steal      real                     tail
@@ -7,12 +7,13 @@
 //              copies these
 //
 // A thief claims half of the waiting elements by moving `real` in one compare-and-swap, copies
-// them, then moves `steal`. Slots from `steal` on are not overwritten, so the copy is safe; a
-// second thief sees steal != real and goes elsewhere. Indices are 32 bit and wrap; tail is written
-// by the owner only.
+// them, then moves `steal`. Slots from `steal` on are not overwritten, so the copy is safe. A
+// second thief sees steal != real and goes elsewhere. Indices have 32 bits and wrap. Only the owner
+// writes `tail`.
 //
-// A full ring keeps the older half and hands the newer half with the new element to `overflow` as
-// one batch: age order stays, and what came back from the injector cannot bounce out again.
+// A full ring keeps its older half. It hands the newer half and the new element to `overflow` as
+// one batch. So the order of age stays, and what came back from the injector cannot be thrown out
+// again.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -37,7 +38,8 @@ class RunQueue {
 
   // --- owner -------------------------------------------------------------------------------------
 
-  // Appends. If the ring is full, `overflow(std::span<T*>)` gets a batch, which holds `element`.
+  // Appends `element`. If the ring is full, `overflow(std::span<T*>)` gets a batch that includes
+  // it.
   template <class Overflow>
   void push(T* element, Overflow&& overflow) {
     for (;;) {
@@ -48,7 +50,8 @@ class RunQueue {
         tail_.store(tail + 1, base::kRelease);
         return;
       }
-      if (steal_of(head) != real_of(head)) {  // a thief makes room soon; do not wait for it
+      // a thief makes room soon, but the owner does not wait for it
+      if (steal_of(head) != real_of(head)) {
         overflow(std::span<T*>(&element, 1));
         return;
       }
@@ -56,7 +59,7 @@ class RunQueue {
     }
   }
 
-  // Appends as many of `batch` as fit, with one store of the tail; returns how many that were.
+  // Appends as many of `batch` as fit, with one store of the tail. Returns their number.
   [[nodiscard]] std::size_t push_batch(std::span<T* const> batch) {
     const std::uint64_t head = head_.load(base::kAcquire);
     const std::uint32_t tail = tail_.load(base::kRelaxed);
@@ -67,7 +70,7 @@ class RunQueue {
     return n;
   }
 
-  // Where the next element will stand; has everything that stood before a place left?
+  // The place of the next element. has_come_to(): has everything before `place` left the queue?
   std::uint32_t end() const { return tail_.load(base::kRelaxed); }
   bool has_come_to(std::uint32_t place) const {
     return static_cast<std::int32_t>(real_of(head_.load(base::kRelaxed)) - place) >= 0;
@@ -88,8 +91,8 @@ class RunQueue {
   // --- thieves -----------------------------------------------------------------------------------
 
   // Moves half of the elements, at least one and at most `limit`, into `thief`, the calling
-  // worker's own queue; if that is more than half full, only the one that is returned.
-  // Returns one of them (not in `thief`'s queue), or null.
+  // worker's own queue. If that is more than half full, moves only the one that is returned.
+  // Returns one of the elements (which is not in `thief`'s queue), or null.
   T* steal_into(RunQueue& thief, std::uint32_t limit = kHalf) {
     const std::uint32_t to = thief.tail_.load(base::kRelaxed);
     if (to - steal_of(thief.head_.load(base::kAcquire)) > kHalf) limit = 1;
@@ -126,12 +129,12 @@ class RunQueue {
   }
   Slot& slot(std::uint32_t index) { return slots_[index & (kCapacity - 1)]; }
 
-  // Takes all 256 for ourselves, shows the older half again (same slots, new indices), hands the
+  // Takes all 256 elements, publishes the older half again (same slots, new indices), and hands the
   // rest over.
   template <class Overflow>
   bool spill_newer_half(std::uint64_t head, std::uint32_t tail, T* element, Overflow&& overflow) {
     if (!head_.compare_exchange_strong(head, pack(tail, tail), base::kRelease, base::kRelaxed))
-      return false;  // a thief was quicker: there is room
+      return false;  // a thief was faster, so there is room
     std::array<T*, kMaxBatch> batch;
     for (std::uint32_t i = 0; i < kHalf; ++i)
       batch[i] = slot(tail - kHalf + i).load(base::kRelaxed);

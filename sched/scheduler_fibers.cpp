@@ -49,7 +49,7 @@ Fiber* Scheduler::create(const detail::TaskOps& ops, const SpawnOptions& options
     blocks_outside_.fetch_add(1, base::kRelaxed);
   }
   fiber->references.store(2, base::kSeqCst);
-  // Step 1 walks the blocks after it has set the flag: either it sees ours, or we see the flag.
+  // Step 1 sets the flag, then walks the blocks. Either it sees our block, or we see its flag.
   if (!is_shutting_down()) return fiber;
   if (worker != nullptr) {  // its fiber is alive, so the workers are
     (void)fiber->word.request(FiberWord::kShutdown);

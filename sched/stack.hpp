@@ -104,7 +104,6 @@ class StackPool {
   Stack* take(std::size_t size, int& error) noexcept;
   void give_back(Stack* stack) noexcept;
 
-  std::size_t default_size() const noexcept { return options_.size; }
   GuardMethod guard_method() const noexcept { return guard_.load(base::kRelaxed); }
   // Stacks taken and not given back. Zero when every fiber has ended.
   std::int64_t taken() const noexcept;

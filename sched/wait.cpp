@@ -9,7 +9,7 @@
 #include "sched/unwind.hpp"
 #include "sched/worker.hpp"
 
-#include <ramie/sync/wait_line.hpp>
+#include <ramie/sync/wait_queue.hpp>
 
 #include <algorithm>
 #include <atomic>

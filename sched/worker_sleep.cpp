@@ -172,26 +172,23 @@ void Worker::release_baton(Shard& shard, FiberList& out) noexcept {
 bool Worker::sleep_in_site(base::Nanos bound, FiberList& out) noexcept {
   ParkSite* site = site_.load(base::kRelaxed);
   Shard* shard = shards_.take_baton(first_shard_);
+  const int poll_fd = shard == nullptr ? -1 : shard->driver().poll_fd();
+  const bool has_slept = park_word_.enter(ParkWord::kRing);
   bool was_notified = true;
-  if (park_word_.enter(ParkWord::kRing)) {
-    if (shard == nullptr) {
-      site->park(bound, -1);
-    } else {
-      const int poll_fd = shard->driver().poll_fd();
-      bound = look_at_other_shards(bound, out);
-      site->park(shard->begin_sleep(timers_, bound), poll_fd);
-      site->reap(out);
-      shard->end_sleep();
-      if (!site->is_quiet(poll_fd)) {
-        metrics_.polls.add();
-        shard->driver().turn(base::Nanos(0), out);
-      }
-    }
+  if (has_slept) {
+    if (shard != nullptr) bound = shard->begin_sleep(timers_, look_at_other_shards(bound, out));
+    site->park(bound, poll_fd);
+    if (shard != nullptr) shard->end_sleep();
     was_notified = park_word_.leave();
   }
   come_back();
   site->reap(out);
-  if (shard != nullptr) release_baton(*shard, out);
+  if (shard == nullptr) return was_notified;
+  if (has_slept && !site->is_quiet(poll_fd)) {
+    metrics_.polls.add();
+    shard->driver().turn(base::Nanos(0), out);
+  }
+  release_baton(*shard, out);
   return was_notified;
 }
 
@@ -257,9 +254,7 @@ void Worker::unpark() noexcept {
     case ParkWord::kEmpty:
     case ParkWord::kNotified: return;
     case ParkWord::kFutex: base::sys::futex_wake(park_word_.futex(), 1); return;
-    case ParkWord::kRing:
-      site_.load(base::kAcquire)->unpark_from_any_thread();
-      return;
+    case ParkWord::kRing: site_.load(base::kAcquire)->unpark_from_any_thread(); return;
     case ParkWord::kEpoll: shards_[was.shard].driver().unpark(); return;
   }
 }

@@ -5,7 +5,7 @@
 #include "runtime/fs/sys/file.hpp"
 #include "uring/opcodes.hpp"
 
-#include <ramie/sync/wait_line.hpp>
+#include <ramie/sync/wait_queue.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -3,7 +3,7 @@
 
 #include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
-#include "sched/sync/line.hpp"
+#include "sched/sync/wait_queue.hpp"
 
 #include <ramie/task.hpp>
 
@@ -14,7 +14,7 @@ namespace ramie {
 inline namespace v0 {
 namespace sync::mpsc::detail {
 
-using sched::Line;
+using sched::WaitQueue;
 
 RAMIE_API std::uint32_t check_capacity(std::size_t capacity) noexcept {
   RAMIE_CHECK(capacity >= 1 && capacity <= ChannelCore::kMaxCapacity,
@@ -24,8 +24,8 @@ RAMIE_API std::uint32_t check_capacity(std::size_t capacity) noexcept {
 
 // --- the slots' memory ---------------------------------------------------------------------------
 
-// A mapping of its own: malloc would reuse, and then clear, what is resident already. Under
-// AddressSanitizer all of it is malloc's, which watches it.
+// A mapping of its own: malloc would reuse resident memory, and then clear it. Under
+// AddressSanitizer malloc is used, since it is watched.
 Room::Room(std::size_t count, std::size_t each, std::size_t alignment) {
   constexpr std::size_t kMapped = std::size_t{32} * 1024;
   if (__builtin_mul_overflow(count, each, &bytes_)) throw std::bad_alloc();
@@ -46,55 +46,55 @@ Room::~Room() {
 
 // --- senders ------------------------------------------------------------------------------------
 
-// Under the senders' lock.
-void ChannelCore::clear_line_if_empty() noexcept {
-  if (!Line::of(senders_line_).waiters.is_empty()) return;
+// Called under the senders' lock.
+void ChannelCore::clear_queued_if_empty() noexcept {
+  if (!WaitQueue::of(senders_queue_).waiters.is_empty()) return;
   head_.fetch_and(~kSendersWait, base::kAcqRel);
-  tail_.fetch_and(~kLine, base::kAcqRel);
+  tail_.fetch_and(~kQueued, base::kAcqRel);
 }
 
-// Under the senders' lock. False: both words say that somebody stands in line.
+// Called under the senders' lock. False: both words say that a sender waits.
 bool ChannelCore::take_permit_or_queue(bool& is_closed) noexcept {
-  tail_.fetch_or(kLine, base::kAcqRel);
+  tail_.fetch_or(kQueued, base::kAcqRel);
   const std::uint64_t head = head_.fetch_or(kSendersWait, base::kAcqRel);
-  const std::uint64_t tail = tail_.load(base::kAcquire);  // from now on nobody but us adds to it
+  const std::uint64_t tail = tail_.load(base::kAcquire);  // from now on nobody else adds to it
   is_closed = (tail & kClosed) != 0;
-  const bool is_first = Line::of(senders_line_).waiters.is_empty();
+  const bool is_first = WaitQueue::of(senders_queue_).waiters.is_empty();
   if (!is_closed) {
     if (!is_first || !has_room(tail, position_of(head))) return false;
     tail_.fetch_add(kPermitUnit, base::kAcqRel);
   }
-  clear_line_if_empty();
+  clear_queued_if_empty();
   return true;
 }
 
 Result<void> ChannelCore::wait_room() noexcept {
   sched::Wait wait(sched::WaitKind::channel, this);
-  Line& line = Line::of(senders_line_);
+  WaitQueue& queue = WaitQueue::of(senders_queue_);
   bool is_closed = false;
-  auto by = line.wait(wait, [&] { return take_permit_or_queue(is_closed); });
+  auto by = queue.wait(wait, [&] { return take_permit_or_queue(is_closed); });
   if (!by) {
-    const std::lock_guard lock(line.mutex);
-    clear_line_if_empty();
+    const std::lock_guard lock(queue.mutex);
+    clear_queued_if_empty();
     return failure(by.error());
   }
-  if (is_closed || *by == Line::kClosed) return failure(errc::closed);
+  if (is_closed || *by == WaitQueue::kClosed) return failure(errc::closed);
   return {};
 }
 
-// Gives permits to those in line, as far as there is room.
+// Gives permits to waiting senders, as far as there is room.
 void ChannelCore::let_senders_in() noexcept {
-  Line& line = Line::of(senders_line_);
+  WaitQueue& queue = WaitQueue::of(senders_queue_);
   sched::WakeList wakes;
-  const std::lock_guard lock(line.mutex);
-  while (!line.waiters.is_empty()) {
+  const std::lock_guard lock(queue.mutex);
+  while (!queue.waiters.is_empty()) {
     const std::uint32_t head = position_of(head_.load(base::kAcquire));
     if (!has_room(tail_.load(base::kAcquire), head)) return;
-    sched::Waiter& first = *line.waiters.pop_front();
-    if (line.serve(wakes, first, Line::kServed, Line::kPassedOver))
+    sched::Waiter& first = *queue.waiters.pop_front();
+    if (queue.serve(wakes, first, WaitQueue::kServed, WaitQueue::kPassedOver))
       tail_.fetch_add(kPermitUnit, base::kAcqRel);
   }
-  clear_line_if_empty();
+  clear_queued_if_empty();
 }
 
 ChannelCore::Place ChannelCore::use_permit() noexcept {
@@ -113,15 +113,15 @@ ChannelCore::Place ChannelCore::use_permit() noexcept {
 
 void ChannelCore::give_permit_back() noexcept {
   const std::uint64_t old = tail_.fetch_sub(kPermitUnit, base::kAcqRel);
-  if ((old & kLine) != 0) let_senders_in();
-  // It may have been what a closed channel still waited for.
+  if ((old & kQueued) != 0) let_senders_in();
+  // A closed channel may have waited for this permit.
   if ((old & (kClosed | kReceiverWaits)) == (kClosed | kReceiverWaits)) wake_receiver();
 }
 
 Result<void> ChannelCore::wait_closed() noexcept {
   sched::Wait wait(sched::WaitKind::channel, this);
   if (auto entered = wait.enter(); !entered) return entered;
-  auto by = Line::of(closed_line_).wait(wait, [this] { return is_closed(); });
+  auto by = WaitQueue::of(closed_queue_).wait(wait, [this] { return is_closed(); });
   if (!by) return failure(by.error());
   return {};
 }
@@ -139,13 +139,13 @@ void ChannelCore::add_flags(std::uint64_t flags) noexcept {
   if ((old & kReceiverWaits) != 0) wake_receiver();
 }
 
-// Nothing is there and nothing will come.
+// The channel is empty, and no value will come.
 bool ChannelCore::has_ended(std::uint64_t tail) const noexcept {
   if (position_of(tail) != next_) return false;
   return (tail & kNoSenders) != 0 || ((tail & kClosed) != 0 && permits_of(tail) == 0);
 }
 
-// Under the receiver's lock. False: RECEIVER_WAITS is on.
+// Called under the receiver's lock. False: RECEIVER_WAITS is on.
 bool ChannelCore::is_value_or_end() noexcept {
   std::uint64_t tail = tail_.load(base::kAcquire);
   do {
@@ -171,7 +171,7 @@ Result<void> ChannelCore::wait_value(const Flag& ready) noexcept {
     auto seen = look_for_value(ready);
     if (seen || seen.error() != errc::empty) return seen;
     sched::Wait wait(sched::WaitKind::channel, this);
-    auto by = Line::of(receiver_line_).wait(wait, [this] { return is_value_or_end(); });
+    auto by = WaitQueue::of(receiver_queue_).wait(wait, [this] { return is_value_or_end(); });
     if (!by) {
       tail_.fetch_and(~kReceiverWaits, base::kRelaxed);
       return failure(by.error());
@@ -179,14 +179,14 @@ Result<void> ChannelCore::wait_value(const Flag& ready) noexcept {
   }
 }
 
-// It may be late, and find the receiver in a later wait: that one looks again.
+// It may come late and find the receiver in a later wait, which then looks again.
 void ChannelCore::wake_receiver() noexcept {
-  Line& line = Line::of(receiver_line_);
+  WaitQueue& queue = WaitQueue::of(receiver_queue_);
   sched::WakeList wakes;
   {
-    const std::lock_guard lock(line.mutex);
+    const std::lock_guard lock(queue.mutex);
     tail_.fetch_and(~kReceiverWaits, base::kRelaxed);
-    (void)line.serve_one(wakes);
+    (void)queue.serve_one(wakes);
   }
   wakes.fire();
 }
@@ -195,14 +195,14 @@ void ChannelCore::close() noexcept {
   add_flags(kClosed);
   sched::WakeList wakes;
   {
-    Line& senders = Line::of(senders_line_);
+    WaitQueue& senders = WaitQueue::of(senders_queue_);
     const std::lock_guard lock(senders.mutex);
-    senders.serve_all(wakes, Line::kClosed, Line::kPassedOver);
-    clear_line_if_empty();
+    senders.serve_all(wakes, WaitQueue::kClosed, WaitQueue::kPassedOver);
+    clear_queued_if_empty();
   }
-  Line& watchers = Line::of(closed_line_);
+  WaitQueue& watchers = WaitQueue::of(closed_queue_);
   const std::lock_guard lock(watchers.mutex);
-  watchers.serve_all(wakes, Line::kServed, Line::kTold);
+  watchers.serve_all(wakes, WaitQueue::kServed, WaitQueue::kTold);
 }
 
 void ChannelCore::begin_drop() noexcept {

@@ -1,14 +1,14 @@
-// See ramie/sync/condvar.hpp. A waiter whose wait was ended by a hidden cancel while it was being
-// notified returns as if it had been: nobody else may have got that notification.
+// See ramie/sync/condvar.hpp. If a hidden cancel ends a wait while its waiter is being notified,
+// the wait returns as if it had been notified: perhaps nobody else got that notification.
 #include <ramie/sync/condvar.hpp>
 
-#include "sched/sync/line.hpp"
+#include "sched/sync/wait_queue.hpp"
 
 namespace ramie {
 inline namespace v0 {
 namespace sync {
 
-using sched::Line;
+using sched::WaitQueue;
 
 Result<void> Condvar::wait(std::unique_lock<Mutex>& lock) noexcept {
   RAMIE_CHECK(lock.owns_lock(),
@@ -20,25 +20,25 @@ Result<void> Condvar::wait(std::unique_lock<Mutex>& lock) noexcept {
     return false;
   };
   const auto on_linked = [&] { lock.unlock(); };
-  auto by = Line::of(line_).wait(wait, announce, on_linked);
+  auto by = WaitQueue::of(queue_).wait(wait, announce, on_linked);
   if (!lock.owns_lock()) lock.lock();
   if (!by) return failure(by.error());
   return {};
 }
 
 void Condvar::notify_one_slow() noexcept {
-  Line& line = Line::of(line_);
+  WaitQueue& queue = WaitQueue::of(queue_);
   sched::WakeList wakes;
-  const std::lock_guard lock(line.mutex);
-  (void)line.serve_one(wakes, Line::kServed, Line::kTold);
-  if (line.waiters.is_empty()) has_waiters_.store(false, base::kRelaxed);
+  const std::lock_guard lock(queue.mutex);
+  (void)queue.serve_one(wakes, WaitQueue::kServed, WaitQueue::kTold);
+  if (queue.waiters.is_empty()) has_waiters_.store(false, base::kRelaxed);
 }
 
 void Condvar::notify_all_slow() noexcept {
-  Line& line = Line::of(line_);
+  WaitQueue& queue = WaitQueue::of(queue_);
   sched::WakeList wakes;
-  const std::lock_guard lock(line.mutex);
-  line.serve_all(wakes, Line::kServed, Line::kTold);
+  const std::lock_guard lock(queue.mutex);
+  queue.serve_all(wakes, WaitQueue::kServed, WaitQueue::kTold);
   has_waiters_.store(false, base::kRelaxed);
 }
 

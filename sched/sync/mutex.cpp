@@ -1,41 +1,43 @@
 // See ramie/sync/mutex.hpp.
 //
-//   unlock, somebody in line      the first leaves the line: LOCKED off, WOKEN on
-//   unlock with WOKEN             LOCKED off: the woken one will try
-//   the woken one finds LOCKED    to the front of the line: WOKEN off, HANDOFF on
-//   unlock with HANDOFF           the first leaves the line and owns: LOCKED stays, HANDOFF off
+//   unlock, somebody waits         the first waiter leaves the queue: LOCKED off, WOKEN on
+//   unlock with WOKEN              LOCKED off: the woken waiter will try
+//   the woken waiter finds LOCKED  goes to the front of the queue: WOKEN off, HANDOFF on
+//   unlock with HANDOFF            the first waiter leaves the queue and owns: LOCKED stays,
+//                                  HANDOFF off
 //
-// No wake is lost: WOKEN goes off either because its owner took the mutex, whose unlock then looks
-// at the line, or in the same step that puts it back into the line of a locked mutex.
+// No wake is lost. WOKEN goes off in two ways only: its owner took the mutex, and its unlock then
+// looks at the queue; or in the same step that puts the waiter back into the queue of a locked
+// mutex.
 //
-// The step that turns LOCKED off is the last touch, so the next owner may destroy the mutex; or the
-// line's lock is left afterwards, but then the woken one still has to pass that lock.
+// The step that turns LOCKED off is the last touch, so the next owner may destroy the mutex. If the
+// queue's lock is left after that step, the woken waiter still has to pass this lock.
 #include <ramie/sync/mutex.hpp>
 
 #include "sched/scheduler.hpp"
-#include "sched/sync/line.hpp"
+#include "sched/sync/wait_queue.hpp"
 
 namespace ramie {
 inline namespace v0 {
 namespace sync {
 
-using sched::Line;
+using sched::WaitQueue;
 
 namespace {
 
-constexpr std::uint8_t kTry = Line::kServed;
+constexpr std::uint8_t kTry = WaitQueue::kServed;
 constexpr std::uint8_t kOwns = 2;
 constexpr int kSpins = base::kIsModel ? 1 : 32;
 
-// An owner that runs on another core is done in a moment; with one worker nobody else runs.
+// An owner that runs on another core will be done in a moment. With one worker nobody else runs.
 bool may_spin(sched::Wait& wait) noexcept {
   return wait.is_thread() || wait.fiber().scheduler->workers().size() > 1;
 }
 
 }  // namespace
 
-// Under the line's lock. True: the mutex is ours. False: it is held, and its unlock will look at
-// the line, in which we now have to stand.
+// Called under the queue's lock. True: the caller owns the mutex. False: it is held, and its unlock
+// will look at the queue, so the caller must wait there.
 bool Mutex::take_or_queue(bool& is_woken) noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
   for (;;) {
@@ -53,19 +55,19 @@ bool Mutex::take_or_queue(bool& is_woken) noexcept {
 void Mutex::lock_slow() noexcept {
   sched::Wait wait(sched::WaitKind::mutex, this, sched::Wait::Shield::yes);
   (void)wait.enter();  // shielded: it only spends budget
-  (void)lock_in_line(wait);
+  (void)lock_in_queue(wait);
 }
 
 Result<void> Mutex::lock_cancelable() noexcept {
   sched::Wait wait(sched::WaitKind::mutex, this);
   if (auto entered = wait.enter(); !entered) return entered;
   if (try_lock()) return {};
-  auto locked = lock_in_line(wait);
+  auto locked = lock_in_queue(wait);
   if (locked) note_holder();
   return locked;
 }
 
-Result<void> Mutex::lock_in_line(sched::Wait& wait) noexcept {
+Result<void> Mutex::lock_in_queue(sched::Wait& wait) noexcept {
   if (may_spin(wait)) {
     for (int i = 0; i < kSpins; ++i) {
       if (try_lock()) return {};
@@ -73,19 +75,19 @@ Result<void> Mutex::lock_in_line(sched::Wait& wait) noexcept {
       base::cpu_pause();
     }
   }
-  Line& line = Line::of(line_);
+  WaitQueue& queue = WaitQueue::of(queue_);
   bool is_woken = false;
-  Line::Seat seat = Line::Seat::back;
+  WaitQueue::Seat seat = WaitQueue::Seat::back;
   for (;;) {
-    auto by = line.wait(wait, [&] { return take_or_queue(is_woken); }, [] {}, 0, seat);
+    auto by = queue.wait(wait, [&] { return take_or_queue(is_woken); }, [] {}, 0, seat);
     if (!by) {
-      const std::lock_guard lock(line.mutex);
-      if (line.waiters.is_empty()) state_.fetch_and(~(kWaiters | kHandOff), base::kRelaxed);
+      const std::lock_guard lock(queue.mutex);
+      if (queue.waiters.is_empty()) state_.fetch_and(~(kWaiters | kHandOff), base::kRelaxed);
       return failure(by.error());
     }
     if (*by != kTry) return {};
     is_woken = true;
-    seat = Line::Seat::front;
+    seat = WaitQueue::Seat::front;
   }
 }
 
@@ -104,16 +106,16 @@ void Mutex::unlock_slow() noexcept {
   }
 }
 
-// False: all in line had been cancelled.
+// Returns false if all waiters had been cancelled.
 bool Mutex::wake_first() noexcept {
-  Line& line = Line::of(line_);
+  WaitQueue& queue = WaitQueue::of(queue_);
   sched::WakeList wakes;
   {
-    const std::lock_guard lock(line.mutex);
+    const std::lock_guard lock(queue.mutex);
     const bool hand_off = (state_.load(base::kRelaxed) & kHandOff) != 0;
-    const bool is_served = line.serve_one(wakes, hand_off ? kOwns : kTry);
+    const bool is_served = queue.serve_one(wakes, hand_off ? kOwns : kTry);
     std::uint32_t off = kHandOff;
-    if (line.waiters.is_empty()) off |= kWaiters;
+    if (queue.waiters.is_empty()) off |= kWaiters;
     if (is_served && !hand_off) {
       state_.fetch_or(kWoken, base::kRelaxed);
       off |= kLocked;

@@ -1,15 +1,15 @@
 // See ramie/sync/notify.hpp.
 #include <ramie/sync/notify.hpp>
 
-#include "sched/sync/line.hpp"
+#include "sched/sync/wait_queue.hpp"
 
 namespace ramie {
 inline namespace v0 {
 namespace sync {
 
-using sched::Line;
+using sched::WaitQueue;
 
-// Under the line's lock. False: WAITING is on, and the caller stands in line.
+// Called under the queue's lock. False: WAITING is on, and the caller must wait.
 bool Notify::take_or_queue() noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
   for (;;) {
@@ -26,28 +26,29 @@ Result<void> Notify::wait() noexcept {
   if (state_.load(base::kRelaxed) == kStored &&
       state_.compare_exchange_strong(stored, kEmpty, base::kAcqRel, base::kRelaxed))
     return {};
-  Line& line = Line::of(line_);
-  auto by = line.wait(wait, [this] { return take_or_queue(); });
+  WaitQueue& queue = WaitQueue::of(queue_);
+  auto by = queue.wait(wait, [this] { return take_or_queue(); });
   if (by) return {};
-  const std::lock_guard lock(line.mutex);
+  const std::lock_guard lock(queue.mutex);
   std::uint32_t waiting = kWaiting;
-  if (line.waiters.is_empty())
+  if (queue.waiters.is_empty())
     state_.compare_exchange_strong(waiting, kEmpty, base::kAcqRel, base::kRelaxed);
   return failure(by.error());
 }
 
-// A wait() that finds kStored passes no lock and may destroy us at once: storing is the last touch.
+// A wait() that finds kStored passes no lock and may destroy this object at once. So storing is the
+// last touch.
 void Notify::notify_one() noexcept {
   std::uint32_t state = state_.load(base::kRelaxed);
   for (;;) {
-    // Also from kStored to kStored: whoever takes it must see what we did before.
+    // Also from kStored to kStored: whoever takes it must see what its notifiers did before.
     while (state != kWaiting)
       if (state_.compare_exchange_weak(state, kStored, base::kAcqRel, base::kRelaxed)) return;
-    Line& line = Line::of(line_);
+    WaitQueue& queue = WaitQueue::of(queue_);
     sched::WakeList wakes;
-    const std::lock_guard lock(line.mutex);
-    const bool is_served = line.serve_one(wakes);
-    if (line.waiters.is_empty() && state_.load(base::kRelaxed) == kWaiting)
+    const std::lock_guard lock(queue.mutex);
+    const bool is_served = queue.serve_one(wakes);
+    if (queue.waiters.is_empty() && state_.load(base::kRelaxed) == kWaiting)
       state_.store(kEmpty, base::kRelease);
     if (is_served) return;
     state = kEmpty;
@@ -56,10 +57,10 @@ void Notify::notify_one() noexcept {
 
 void Notify::notify_all() noexcept {
   if (state_.load(base::kAcquire) != kWaiting) return;
-  Line& line = Line::of(line_);
+  WaitQueue& queue = WaitQueue::of(queue_);
   sched::WakeList wakes;
-  const std::lock_guard lock(line.mutex);
-  line.serve_all(wakes, Line::kServed, Line::kTold);
+  const std::lock_guard lock(queue.mutex);
+  queue.serve_all(wakes, WaitQueue::kServed, WaitQueue::kTold);
   std::uint32_t waiting = kWaiting;
   state_.compare_exchange_strong(waiting, kEmpty, base::kAcqRel, base::kRelaxed);
 }

@@ -1,14 +1,14 @@
-// See ramie/sync/oneshot.hpp. A WAITS bit is on while that side stands in its line; it comes and
-// goes under the line's lock.
+// See ramie/sync/oneshot.hpp. A WAITS bit is on while that side waits in its queue. It changes
+// under the queue's lock.
 #include <ramie/sync/oneshot.hpp>
 
-#include "sched/sync/line.hpp"
+#include "sched/sync/wait_queue.hpp"
 
 namespace ramie {
 inline namespace v0 {
 namespace sync::oneshot::detail {
 
-using sched::Line;
+using sched::WaitQueue;
 
 bool Core::begin_send() noexcept {
   std::uint32_t state = state_.load(base::kAcquire);
@@ -29,25 +29,26 @@ void Core::close() noexcept {
   if ((old & kSenderWaits) != 0) wake(sender_);
 }
 
-void Core::wake(ramie::detail::WaitLine& storage) noexcept {
-  Line& line = Line::of(storage);
+void Core::wake(ramie::detail::WaitQueue& storage) noexcept {
+  WaitQueue& queue = WaitQueue::of(storage);
   sched::WakeList wakes;
   {
-    const std::lock_guard lock(line.mutex);
-    (void)line.serve_one(wakes);
+    const std::lock_guard lock(queue.mutex);
+    (void)queue.serve_one(wakes);
   }
   wakes.fire();
 }
 
 namespace {
 
-// Waits until one of `bits` is on; `announce` is on meanwhile.
-Result<void> wait_for(ramie::detail::Atomic<std::uint32_t>& state, ramie::detail::WaitLine& storage,
-                      const void* object, std::uint32_t bits, std::uint32_t announce) noexcept {
+// Waits until one of `bits` is on. Meanwhile `announce` is on.
+Result<void> wait_for(ramie::detail::Atomic<std::uint32_t>& state,
+                      ramie::detail::WaitQueue& storage, const void* object, std::uint32_t bits,
+                      std::uint32_t announce) noexcept {
   sched::Wait wait(sched::WaitKind::channel, object);
   if (auto entered = wait.enter(); !entered) return entered;
   if ((state.load(base::kAcquire) & bits) != 0) return {};
-  auto by = Line::of(storage).wait(
+  auto by = WaitQueue::of(storage).wait(
       wait, [&] { return (state.fetch_or(announce, base::kAcqRel) & bits) != 0; });
   state.fetch_and(~announce, base::kRelaxed);
   if (!by) return failure(by.error());

@@ -1,32 +1,33 @@
-// See ramie/sync/semaphore.hpp. Whoever leaves the line lets those behind it in: it may have been
-// the big request that held them up.
+// See ramie/sync/semaphore.hpp. A waiter that leaves the queue serves those behind it: it may have
+// been the large request that held them up.
 //
-// Whoever serves the line leaves WAITERS on, even if nobody stands in it any more: so the next to
-// take a permit passes the lock, and may destroy us, because the one who gave it is out by then.
+// The thread that serves the queue leaves WAITERS on, even if the queue is empty then. So the next
+// taker of a permit passes the lock, and may destroy the semaphore, because the giver has left it
+// by then.
 #include <ramie/sync/semaphore.hpp>
 
-#include "sched/sync/line.hpp"
+#include "sched/sync/wait_queue.hpp"
 
 namespace ramie {
 inline namespace v0 {
 namespace sync {
 
-using sched::Line;
+using sched::WaitQueue;
 
 Semaphore::Taken Semaphore::take(std::uint64_t n) noexcept {
   std::uint64_t word = word_.load(base::kAcquire);
   for (;;) {
     if ((word & kClosed) != 0) return Taken::closed;
-    if ((word & kWaiters) != 0) return Taken::line;
+    if ((word & kWaiters) != 0) return Taken::queue;
     if ((word >> kShift) < n) return Taken::no;
     const std::uint64_t next = word - (n << kShift);
     if (word_.compare_exchange_weak(word, next, base::kAcquire, base::kAcquire)) return Taken::yes;
   }
 }
 
-// Under the line's lock. No: WAITERS is on, and the caller may stand in line.
+// Called under the queue's lock. No: WAITERS is on, and the caller may wait.
 Semaphore::Taken Semaphore::take_or_queue(std::uint64_t n, bool stands_first) noexcept {
-  const bool is_empty = Line::of(line_).waiters.is_empty();
+  const bool is_empty = WaitQueue::of(queue_).waiters.is_empty();
   std::uint64_t word = word_.load(base::kAcquire);
   for (;;) {
     if ((word & kClosed) != 0) return Taken::closed;
@@ -38,7 +39,7 @@ Semaphore::Taken Semaphore::take_or_queue(std::uint64_t n, bool stands_first) no
   }
 }
 
-// One function with what it calls: 46 instructions less (ping-pong, callgrind).
+// Compiled as one function with what it calls: 46 instructions less (ping-pong, callgrind).
 [[gnu::flatten]] Result<void> Semaphore::acquire(std::uint64_t n) noexcept {
   sched::Wait wait(sched::WaitKind::semaphore, this);
   if (auto entered = wait.enter(); !entered) return entered;
@@ -47,24 +48,25 @@ Semaphore::Taken Semaphore::take_or_queue(std::uint64_t n, bool stands_first) no
 
 Result<void> Semaphore::acquire(sched::Wait& wait, std::uint64_t n) noexcept {
   Taken taken = take(n);
-  if (taken == Taken::no || taken == Taken::line) {
-    bool has_stood = false;  // asked again after that: we were first, and have been passed over
+  if (taken == Taken::no || taken == Taken::queue) {
+    // asked again later: this waiter was the first and has been passed over
+    bool has_stood = false;
     const auto is_ready = [&] { return (taken = take_or_queue(n, has_stood)) != Taken::no; };
-    auto by = Line::of(line_).wait(wait, is_ready, [&] { has_stood = true; }, n);
-    if (!by || (*by == Line::kReady && has_stood)) serve(0);
+    auto by = WaitQueue::of(queue_).wait(wait, is_ready, [&] { has_stood = true; }, n);
+    if (!by || (*by == WaitQueue::kReady && has_stood)) serve(0);
     if (!by) return failure(by.error());
-    if (*by != Line::kReady) taken = *by == Line::kClosed ? Taken::closed : Taken::yes;
+    if (*by != WaitQueue::kReady) taken = *by == WaitQueue::kClosed ? Taken::closed : Taken::yes;
   }
   if (taken == Taken::yes) return {};
-  const std::lock_guard lock(Line::of(line_).mutex);  // close() is out
+  const std::lock_guard lock(WaitQueue::of(queue_).mutex);  // close() is out
   return failure(errc::closed);
 }
 
 bool Semaphore::try_acquire(std::uint64_t n) noexcept {
-  if (const Taken taken = take(n); taken != Taken::line) return taken == Taken::yes;
-  Line& line = Line::of(line_);
-  const std::lock_guard lock(line.mutex);
-  return line.waiters.is_empty() && take_or_queue(n, false) == Taken::yes;
+  if (const Taken taken = take(n); taken != Taken::queue) return taken == Taken::yes;
+  WaitQueue& queue = WaitQueue::of(queue_);
+  const std::lock_guard lock(queue.mutex);
+  return queue.waiters.is_empty() && take_or_queue(n, false) == Taken::yes;
 }
 
 void Semaphore::release(std::uint64_t n) noexcept {
@@ -78,30 +80,30 @@ void Semaphore::release(std::uint64_t n) noexcept {
   serve(n);
 }
 
-// Adds `released`, then gives as many of those in line what they ask for as permits suffice. One
-// that a cancel was faster with keeps its place: it comes and takes, or leaves and calls us again.
+// Adds `released`, then gives waiters what they ask for, as far as the permits suffice. If a cancel
+// was faster with a waiter, it keeps its place: it comes and takes, or leaves and calls this again.
 void Semaphore::serve(std::uint64_t released) noexcept {
-  Line& line = Line::of(line_);
+  WaitQueue& queue = WaitQueue::of(queue_);
   sched::WakeList wakes;
-  const std::lock_guard lock(line.mutex);
+  const std::lock_guard lock(queue.mutex);
   const std::uint64_t word = word_.fetch_or(kWaiters, base::kAcqRel);  // now it is ours
   std::uint64_t permits = (word >> kShift) + released;
   RAMIE_CHECK(permits <= kMaxPermits, "a Semaphore got more than 2^61 - 1 permits");
-  while (!line.waiters.is_empty() && line.waiters.front()->amount <= permits) {
-    sched::Waiter& first = *line.waiters.front();
-    if (!line.serve(wakes, first, Line::kServed, Line::kPassedOver)) break;
-    line.waiters.erase(first);
+  while (!queue.waiters.is_empty() && queue.waiters.front()->amount <= permits) {
+    sched::Waiter& first = *queue.waiters.front();
+    if (!queue.serve(wakes, first, WaitQueue::kServed, WaitQueue::kPassedOver)) break;
+    queue.waiters.erase(first);
     permits -= first.amount;
   }
   word_.store((permits << kShift) | kWaiters | (word & kClosed), base::kRelease);
 }
 
 void Semaphore::close() noexcept {
-  Line& line = Line::of(line_);
+  WaitQueue& queue = WaitQueue::of(queue_);
   sched::WakeList wakes;
-  const std::lock_guard lock(line.mutex);
+  const std::lock_guard lock(queue.mutex);
   word_.fetch_or(kClosed, base::kAcqRel);
-  line.serve_all(wakes, Line::kClosed, Line::kPassedOver);
+  queue.serve_all(wakes, WaitQueue::kClosed, WaitQueue::kPassedOver);
 }
 
 void Semaphore::refuse(std::uint64_t permits) noexcept {

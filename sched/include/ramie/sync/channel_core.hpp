@@ -16,7 +16,7 @@
 // move of a value (which cannot throw), so the receiver yields until it is closed.
 #pragma once
 
-#include <ramie/sync/wait_line.hpp>
+#include <ramie/sync/wait_queue.hpp>
 
 #include <cstddef>
 
@@ -112,9 +112,9 @@ class ChannelCore {
   static constexpr std::uint64_t kReceiverWaits = 1;
   static constexpr std::uint64_t kSendersWait = 1;  // in the head word
   // the same in the tail word: new senders wait behind the others
-  static constexpr std::uint64_t kLine = 2;
-  static constexpr std::uint64_t kClosed = 4;       // no new sends; permits may still be used
-  static constexpr std::uint64_t kGone = 8;         // the receiver is gone: nothing may be sent
+  static constexpr std::uint64_t kQueued = 2;
+  static constexpr std::uint64_t kClosed = 4;  // no new sends; permits may still be used
+  static constexpr std::uint64_t kGone = 8;    // the receiver is gone: nothing may be sent
   static constexpr std::uint64_t kNoSenders = 16;
   static constexpr unsigned kPermitShift = 8;
   static constexpr unsigned kPositionShift = 32;
@@ -134,7 +134,7 @@ class ChannelCore {
   Place take_room(std::uint64_t unit, std::uint64_t off) noexcept {
     std::uint64_t tail = tail_.load(std::memory_order_acquire);
     for (;;) {
-      if ((tail & (kClosed | kLine)) != 0) [[unlikely]]
+      if ((tail & (kClosed | kQueued)) != 0) [[unlikely]]
         return {(tail & kClosed) != 0 ? Claim::closed : Claim::full, 0};
       if (!has_room(tail, head_seen_.load(std::memory_order_acquire))) {
         const std::uint32_t head = position_of(head_.load(std::memory_order_acquire));
@@ -157,15 +157,15 @@ class ChannelCore {
   bool take_permit_or_queue(bool& is_closed) noexcept;
   bool has_ended(std::uint64_t tail) const noexcept;
   bool is_value_or_end() noexcept;
-  void clear_line_if_empty() noexcept;
+  void clear_queued_if_empty() noexcept;
   void add_flags(std::uint64_t flags) noexcept;
 
   const std::uint32_t capacity_;
   ramie::detail::Atomic<std::uint32_t> senders_{1};
   ramie::detail::Atomic<std::uint32_t> owners_{2};  // the senders together, and the receiver
-  ramie::detail::WaitLine senders_line_;
-  ramie::detail::WaitLine receiver_line_;
-  ramie::detail::WaitLine closed_line_;
+  ramie::detail::WaitQueue senders_queue_;
+  ramie::detail::WaitQueue receiver_queue_;
+  ramie::detail::WaitQueue closed_queue_;
   alignas(kCacheLine) ramie::detail::Atomic<std::uint64_t> tail_{0};
   ramie::detail::Atomic<std::uint32_t> head_seen_{0};  // by some sender; may lag
   alignas(kCacheLine) ramie::detail::Atomic<std::uint64_t> head_{0};

@@ -57,7 +57,7 @@ class Condvar {
   RAMIE_API void notify_all_slow() noexcept;
 
   ramie::detail::Atomic<bool> has_waiters_{false};
-  detail::WaitLine line_;
+  detail::WaitQueue queue_;
 };
 
 }  // namespace sync

@@ -11,7 +11,7 @@
 // others.
 #pragma once
 
-#include <ramie/sync/wait_line.hpp>
+#include <ramie/sync/wait_queue.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -103,13 +103,13 @@ class Mutex {
 
   RAMIE_API void lock_slow() noexcept;
   RAMIE_API void unlock_slow() noexcept;
-  Result<void> lock_in_line(sched::Wait& wait) noexcept;
+  Result<void> lock_in_queue(sched::Wait& wait) noexcept;
   bool take_or_queue(bool& is_woken) noexcept;
   bool wake_first() noexcept;
 
   ramie::detail::Atomic<std::uint32_t> state_{0};
   std::atomic<std::uint32_t> holder_{0};  // a hint; no protocol depends on it
-  detail::WaitLine line_;
+  detail::WaitQueue queue_;
 };
 
 }  // namespace sync

@@ -1,7 +1,7 @@
 // Notify: says that something happened, but not what.
 #pragma once
 
-#include <ramie/sync/wait_line.hpp>
+#include <ramie/sync/wait_queue.hpp>
 
 namespace ramie {
 inline namespace v0 {
@@ -34,7 +34,7 @@ class Notify {
   bool take_or_queue() noexcept;
 
   ramie::detail::Atomic<std::uint32_t> state_{kEmpty};
-  detail::WaitLine line_;
+  detail::WaitQueue queue_;
 };
 
 }  // namespace sync

@@ -1,7 +1,7 @@
 // oneshot: one value from one sender to one receiver, such as the answer to a request.
 #pragma once
 
-#include <ramie/sync/wait_line.hpp>
+#include <ramie/sync/wait_queue.hpp>
 
 #include <memory>
 #include <new>
@@ -40,12 +40,12 @@ class Core {
   }
 
  private:
-  void wake(ramie::detail::WaitLine& line) noexcept;
+  void wake(ramie::detail::WaitQueue& queue) noexcept;
 
   ramie::detail::Atomic<std::uint32_t> state_{0};
   ramie::detail::Atomic<std::uint32_t> references_{2};
-  ramie::detail::WaitLine receiver_;
-  ramie::detail::WaitLine sender_;
+  ramie::detail::WaitQueue receiver_;
+  ramie::detail::WaitQueue sender_;
 };
 
 template <class T>

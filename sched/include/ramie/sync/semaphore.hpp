@@ -1,7 +1,7 @@
 // Semaphore: a number of permits that are taken and given back.
 #pragma once
 
-#include <ramie/sync/wait_line.hpp>
+#include <ramie/sync/wait_queue.hpp>
 
 namespace ramie {
 inline namespace v0 {
@@ -61,7 +61,7 @@ class Semaphore {
   static constexpr std::uint64_t kClosed = 1;
   static constexpr std::uint64_t kWaiters = 2;
   static constexpr unsigned kShift = 2;
-  enum class Taken : std::uint8_t { yes, no, line, closed };
+  enum class Taken : std::uint8_t { yes, no, queue, closed };
 
   Taken take(std::uint64_t n) noexcept;
   Taken take_or_queue(std::uint64_t n, bool stands_first) noexcept;
@@ -69,7 +69,7 @@ class Semaphore {
   RAMIE_API static void refuse(std::uint64_t permits) noexcept;
 
   ramie::detail::Atomic<std::uint64_t> word_;
-  detail::WaitLine line_;
+  detail::WaitQueue queue_;
 };
 
 }  // namespace sync

@@ -1,68 +1,69 @@
-// A line of waiters: the inside of detail::WaitLine, and the one way to stand in it.
+// A queue of waiters: the inside of detail::WaitQueue, and the only way to wait in it.
 //
 //   waiting side                                  serving side, under the lock
-//   lock; is_ready()? arm, link; unlock           pop the first
-//   park()                                        claim it: won? then, and only then, give
-//   lock; unlock                                  lost (a cancel was faster): leave a mark, go on
+//   lock; is_ready()? arm, link; unlock           pop the first waiter
+//   park()                                        claim it; if won, and only then, give
+//   lock; unlock                                  if lost (a cancel was faster), mark it and go on
 //
-// The last lock of the waiting side (needless if it had parked: waiter.hpp) is why a woken waiter
-// may destroy the primitive: its waker has left the lock by then and touches nothing any more.
+// The last lock of the waiting side (not needed if it had parked: waiter.hpp) lets a woken waiter
+// destroy the primitive: its waker has left the lock by then, and touches nothing any more.
 //
-// A cancel that a Shield hides ends a wait, but concerns somebody else. Such a waiter keeps its
-// place; if it was passed over meanwhile it was the first, and goes back to the front.
+// A cancel that a Shield hides ends a wait, but it concerns somebody else. Such a waiter keeps its
+// place. If it was passed over meanwhile, it was the first, and goes back to the front.
 #pragma once
 
 #include "sched/wait.hpp"
 
-#include <ramie/sync/wait_line.hpp>
+#include <ramie/sync/wait_queue.hpp>
 
 #include <mutex>
-#include <utility>
 #include <new>
+#include <utility>
 
 namespace ramie {
 inline namespace v0 {
 namespace sched {
 
-class Line {
+class WaitQueue {
  public:
-  // Who ended a wait, beside FiberWord's own and whatever number the serving side claims with.
+  // Who ended a wait, besides FiberWord's numbers and the numbers with which the serving side
+  // claims.
   static constexpr std::uint8_t kServed = 0;
   static constexpr std::uint8_t kClosed = 1;
-  static constexpr std::uint8_t kReady = 253;  // is_ready() was true: there was no need to wait
+  static constexpr std::uint8_t kReady = 253;  // is_ready() was true, so there was no need to wait
 
   enum class Seat : bool { back, front };
-  // What a waiter learns that was popped but could not be claimed.
+  // What a waiter learns if it was popped but could not be claimed.
   enum Mark : std::uint32_t { kNone, kPassedOver, kTold };
 
-  static Line& of(detail::WaitLine& storage) noexcept {
-    if (storage.made_.load(base::kAcquire) != detail::WaitLine::kDone) [[unlikely]]
+  static WaitQueue& of(detail::WaitQueue& storage) noexcept {
+    if (storage.made_.load(base::kAcquire) != detail::WaitQueue::kMade) [[unlikely]]
       make(storage);
-    return *std::launder(reinterpret_cast<Line*>(storage.space_));
+    return *std::launder(reinterpret_cast<WaitQueue*>(storage.space_));
   }
-  static void destroy(detail::WaitLine& storage) noexcept;
+  static void destroy(detail::WaitQueue& storage) noexcept;
 
-  // Claims the first that can be claimed. Under the lock.
+  // Claims the first waiter that can be claimed. Called under the lock.
   bool serve_one(WakeList& wakes, std::uint8_t by = kServed, Mark mark = kPassedOver) noexcept {
     while (Waiter* waiter = waiters.pop_front())
       if (serve(wakes, *waiter, by, mark)) return true;
     return false;
   }
-  // Claims all.
+  // Claims all waiters. Called under the lock.
   void serve_all(WakeList& wakes, std::uint8_t by, Mark mark) noexcept {
     while (Waiter* waiter = waiters.pop_front()) (void)serve(wakes, *waiter, by, mark);
   }
-  // `waiter` was popped, or is unlinked now if it was claimed.
+  // Claims `waiter`, which was popped; or which the caller unlinks if it was claimed.
   bool serve(WakeList& wakes, Waiter& waiter, std::uint8_t by, Mark mark) noexcept {
     if (wakes.claim(*waiter.sleeper, waiter.epoch, by)) return true;
     waiter.interest = mark;
     return false;
   }
 
-  // Stands in line until served. `is_ready()` runs under the lock before we are linked, and again
-  // when we have been passed over, linked or not; `on_linked` runs once, unlocked, between the
-  // first link and the park. wait.enter() is the caller's. Returns who ended it. On an error the
-  // caller tidies up what its is_ready() announced.
+  // Waits in the queue until served. `is_ready()` runs under the lock before the waiter is linked,
+  // and again when the waiter has been passed over, linked or not. `on_linked` runs once, without
+  // the lock, between the first link and the park. The caller has called wait.enter(). Returns who
+  // ended the wait. On an error the caller undoes what its is_ready() announced.
   template <class IsReady, class OnLinked>
   [[nodiscard]] Result<std::uint8_t> wait(Wait& wait, IsReady&& is_ready, OnLinked&& on_linked,
                                           std::uint64_t amount = 0,
@@ -108,7 +109,7 @@ class Line {
   WaiterList waiters;
 
  private:
-  static void make(detail::WaitLine& storage) noexcept;
+  static void make(detail::WaitQueue& storage) noexcept;
   void take_place(Wait& wait, Waiter& waiter, Seat seat) noexcept {
     wait.bind(waiter);
     const bool was_passed_over = std::exchange(waiter.interest, kNone) == kPassedOver;

@@ -1,4 +1,4 @@
-// Where waiters stand in line: the part of every primitive that only the library looks into.
+// The queue of waiters in every primitive. Only the library looks into it.
 //
 // It is made on first use, so that a primitive can be a constant-initialised global.
 #pragma once
@@ -13,31 +13,31 @@ namespace ramie {
 inline namespace v0 {
 
 namespace sched {
-class Line;
+class WaitQueue;
 }
 
 namespace detail {
 
-class WaitLine {
+class WaitQueue {
  public:
-  constexpr WaitLine() noexcept = default;
-  ~WaitLine() {
-    if (made_.load(std::memory_order_relaxed) != kNot) destroy();
+  constexpr WaitQueue() noexcept = default;
+  ~WaitQueue() {
+    if (made_.load(std::memory_order_relaxed) != kUnmade) destroy();
   }
-  WaitLine(const WaitLine&) = delete;
-  WaitLine& operator=(const WaitLine&) = delete;
+  WaitQueue(const WaitQueue&) = delete;
+  WaitQueue& operator=(const WaitQueue&) = delete;
 
  private:
-  friend class sched::Line;
-  enum Made : std::uint32_t { kNot, kBeing, kDone };
+  friend class sched::WaitQueue;
+  enum Made : std::uint32_t { kUnmade, kMaking, kMade };
 
   RAMIE_API void destroy() noexcept;
 
-  Atomic<std::uint32_t> made_{kNot};
+  Atomic<std::uint32_t> made_{kUnmade};
   alignas(void*) std::byte space_[3 * sizeof(void*) * kRoom] = {};
 };
 
-// What every function that may wait does first: spends budget, and tells whether the fiber was
+// What every function that may wait does first: spends budget, and is refused if the fiber was
 // cancelled.
 [[nodiscard]] RAMIE_API Result<void> enter_wait() noexcept;
 
