@@ -10,8 +10,7 @@
 #include <mutex>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 namespace sched {
 
 // --- scopes --------------------------------------------------------------------------------------
@@ -248,5 +247,4 @@ Result<void> CancelGuard::verdict() const noexcept {
   return std::launder(reinterpret_cast<const sched::CancelScope*>(space_))->verdict();
 }
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

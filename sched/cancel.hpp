@@ -21,8 +21,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace sched {
 class Fiber;
@@ -116,5 +115,4 @@ class TokenState : public sched::TokenNode {
 };
 
 }  // namespace detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -21,9 +21,7 @@
 #include <optional>
 #include <thread>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Chaos {
  public:
@@ -54,6 +52,4 @@ class Chaos {
   base::Random random_;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

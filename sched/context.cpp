@@ -15,9 +15,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -157,6 +155,4 @@ void FiberContext::release() noexcept {
   jump_out(fiber, false);
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -20,9 +20,7 @@
 #include "sched/base/annotate.hpp"
 #include "sched/stack.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // The Itanium ABI's per-thread exception state. A fiber that parks inside a catch block keeps its
 // own.
@@ -82,6 +80,4 @@ void switch_in(ThreadContext& thread, FiberContext& fiber, const Stack& stack) n
 // thread.
 void switch_out(FiberContext& fiber) noexcept;
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

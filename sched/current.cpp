@@ -5,9 +5,7 @@
 #include "sched/fiber.hpp"
 #include "sched/worker.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -53,6 +51,4 @@ RAMIE_NO_TSAN inline T opaque(T value) noexcept {
   return before;
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

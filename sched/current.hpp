@@ -12,9 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Scheduler;
 class Worker;
@@ -44,6 +42,4 @@ void set_current_worker(Worker* worker) noexcept;
 // Returns what was entered before.
 Scheduler* exchange_entered(Scheduler* scheduler) noexcept;
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -16,9 +16,7 @@ extern "C" [[gnu::weak]] void __tsan_acquire(void* address);
 extern "C" [[gnu::weak]] void __asan_init();
 #endif
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -67,6 +65,4 @@ void hint_at_detector() noexcept {
     base::warn("%s", hint_of(detector));
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

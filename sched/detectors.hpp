@@ -2,9 +2,7 @@
 // does not support. Then switches of fibers look like errors, or errors are not seen.
 #pragma once
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 enum class Detector { none, tsan, asan, valgrind };
 
@@ -14,6 +12,4 @@ Detector unknown_detector() noexcept;
 void hint_at_detector() noexcept;
 const char* hint_of(Detector detector) noexcept;
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -5,9 +5,7 @@
 #include "sched/base/clock.hpp"
 #include "sched/waiter.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Driver {
  public:
@@ -24,6 +22,4 @@ class Driver {
   virtual int poll_fd() const noexcept { return -1; }
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -22,9 +22,7 @@
 
 #include <fmt/format.h>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class MutexHolder {
  public:
@@ -357,6 +355,4 @@ std::string describe_running(Worker& worker, Fiber& fiber, std::uint32_t tick, B
   return has_answered ? text + frames_text(frames) : text;
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

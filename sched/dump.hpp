@@ -14,9 +14,7 @@
 #include <cstdint>
 #include <string>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Scheduler;
 class Fiber;
@@ -36,6 +34,4 @@ struct Began {
 // before the run, so the watchdog passes what it knows (`began`). The caller holds a reference.
 std::string describe_running(Worker& worker, Fiber& fiber, std::uint32_t tick, Began began);
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

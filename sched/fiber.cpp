@@ -15,9 +15,7 @@
 #include <atomic>
 #include <mutex>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 const char* to_string(WaitKind kind) noexcept {
   switch (kind) {
@@ -140,6 +138,4 @@ void end_task(Fiber& fiber) noexcept {
   scheduler.on_ended();
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -25,9 +25,7 @@
 #include <cstdint>
 #include <exception>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Scheduler;
 class Worker;
@@ -199,6 +197,4 @@ RAMIE_NO_TSAN inline void FiberList::append(FiberList& other) noexcept {
   other.size_ = 0;
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

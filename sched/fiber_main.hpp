@@ -1,9 +1,7 @@
 // The first function on every fiber's stack, and the end of a task.
 #pragma once
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Fiber;
 
@@ -21,6 +19,4 @@ void publish_result(Fiber& fiber) noexcept;
 // Runs the closure; stores its result or exception.
 void run_body(Fiber& fiber) noexcept;
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -4,9 +4,7 @@
 #include <mutex>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 FiberSlab::~FiberSlab() {
   if (leaked_) return;
@@ -41,6 +39,4 @@ void FiberSlab::deposit(FiberList& chain) noexcept {
   unused_.append(chain);
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -9,9 +9,7 @@
 #include <cstddef>
 #include <type_traits>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class FiberSlab {
  public:
@@ -51,6 +49,4 @@ class FiberSlab {
   bool leaked_ = false;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -51,9 +51,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class FiberWord {
  public:
@@ -227,6 +225,4 @@ class FiberWord {
   base::Atomic<std::uint64_t> word_{kDone};
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

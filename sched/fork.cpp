@@ -6,9 +6,7 @@
 #include "sched/current.hpp"
 #include "sched/worker.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -35,6 +33,4 @@ void refuse_copy() noexcept {
       "posix_spawn");
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -14,15 +14,11 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // The number of forks between the first process and this one. An object that was made at another
 // number belongs to the parent.
 std::uint32_t fork_number() noexcept;
 [[noreturn]] void refuse_copy() noexcept;
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

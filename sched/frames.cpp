@@ -16,9 +16,7 @@
 
 #include <fmt/format.h>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -46,9 +44,9 @@ struct Line {
 // The frames through which a fiber comes to its body and parks. They are the same in every stack.
 bool is_plumbing(const Line& line) noexcept {
   static constexpr std::array<std::string_view, 9> kFiles{
-      "sched/context.cpp", "sched/fiber.cpp", "sched/wait.cpp",
-      "sched/wait.hpp",    "sync/wait_queue.hpp",   "ramie/task.hpp",
-      "ramie/runtime.hpp", "ramie/scope.hpp", "sched/hold_check.cpp"};
+      "sched/context.cpp", "sched/fiber.cpp",     "sched/wait.cpp",
+      "sched/wait.hpp",    "sync/wait_queue.hpp", "ramie/task.hpp",
+      "ramie/runtime.hpp", "ramie/scope.hpp",     "sched/hold_check.cpp"};
   return line.name.starts_with("ramie::sched::") || ends_with_any(line.place->file, kFiles);
 }
 
@@ -172,6 +170,4 @@ std::string describe(const FiberIdentity& fiber) {
   return fmt::format("{} (spawned in {})", who, spawned_in);
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

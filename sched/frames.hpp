@@ -12,9 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 struct FiberIdentity;
 
@@ -45,6 +43,4 @@ std::string spawn_text(const void* spawned_at, Symbols& symbols);
 // each address. Without a thread or without memory, the text has the address instead.
 std::string describe(const FiberIdentity& fiber);
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

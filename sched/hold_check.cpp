@@ -22,9 +22,7 @@
 
 #include <fmt/format.h>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 constinit std::atomic<bool> HoldCheck::is_on_{false};
 
@@ -177,6 +175,4 @@ void HoldCheck::look_at_switch(const Fiber& fiber, const char* act) noexcept {
   if (may_be_in_handler() && is_in_signal_handler()) refuse_wait_in_handler();
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -18,9 +18,7 @@
 
 #include <atomic>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Fiber;
 
@@ -39,6 +37,4 @@ class HoldCheck {
   static constinit std::atomic<bool> is_on_;  // a setting; no protocol depends on it
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

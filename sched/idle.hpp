@@ -25,9 +25,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class IdleSet {
  public:
@@ -135,6 +133,4 @@ class Baton {
   base::Atomic<bool> taken_{false};
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -18,9 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class InjectCount {
  public:
@@ -39,6 +37,4 @@ class InjectCount {
   base::Atomic<std::int64_t> count_{0};
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

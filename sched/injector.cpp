@@ -13,9 +13,7 @@
 #include <new>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 struct Injector::Queue {
   using Fibers = moodycamel::ConcurrentQueue<Fiber*>;
@@ -88,6 +86,4 @@ Fiber* Injector::take(std::size_t worker) noexcept {
   return fiber;
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -18,9 +18,7 @@
 #include <memory>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Injector {
  public:
@@ -51,6 +49,4 @@ class Injector {
   base::Atomic<std::size_t> spilled_size_{0};
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

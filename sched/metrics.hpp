@@ -6,9 +6,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Counter {
  public:
@@ -41,6 +39,4 @@ struct alignas(base::kCacheLine) WorkerMetrics {
   Counter fruitless;  // waits that ended at once and brought nothing: see spin_watch.hpp
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -18,9 +18,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // Only its worker's thread uses it.
 class Pace {
@@ -75,6 +73,4 @@ class Pace {
   std::uint32_t chunk_ = 1;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -5,9 +5,7 @@
 #include "sched/base/clock.hpp"
 #include "sched/waiter.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class ParkSite {
  public:
@@ -29,6 +27,4 @@ class ParkSite {
   virtual void visit(FiberList& out) noexcept = 0;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

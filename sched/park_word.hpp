@@ -21,9 +21,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class ParkWord {
  public:
@@ -67,6 +65,4 @@ class ParkWord {
   base::Atomic<std::uint32_t> word_{kEmpty};
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

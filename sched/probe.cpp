@@ -22,9 +22,7 @@
 #include <span>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -163,6 +161,4 @@ std::string system_call_of(int thread_id) {
   return "system call " + std::to_string(number);
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

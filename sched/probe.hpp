@@ -6,9 +6,7 @@
 
 #include <string>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // Interrupts the thread with SIGURG (which is ignored by default; Go uses it, too) and makes it
 // walk its own stack in the handler. The thread must have an alternate stack for signals, since a
@@ -20,6 +18,4 @@ namespace sched {
 // "read", or "system call 511"; empty if the thread is in none.
 std::string system_call_of(int thread_id);
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -24,9 +24,7 @@
 #include <cstdint>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 template <class T, std::uint32_t kCapacity = 256>
 class RunQueue {
@@ -174,6 +172,4 @@ class RunQueue {
   std::array<Slot, kCapacity> slots_{};
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

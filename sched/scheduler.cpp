@@ -11,9 +11,7 @@
 #include <new>
 #include <system_error>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -161,6 +159,4 @@ std::vector<std::string> Scheduler::name_stragglers() noexcept {
   return stragglers;
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

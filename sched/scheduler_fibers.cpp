@@ -6,9 +6,7 @@
 #include "sched/fork.hpp"
 #include "sched/scheduler.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // --- control blocks ------------------------------------------------------------------------------
 
@@ -138,6 +136,4 @@ void Scheduler::cancel_all() noexcept {
   });
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -14,8 +14,7 @@
 #include <cstdio>
 #include <mutex>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 namespace sched {
 
 namespace {
@@ -234,5 +233,4 @@ void Scope::adopt(detail::Task& task) noexcept {
   detail::task_detach(task);  // no handle: the scope is the joiner
 }
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -10,9 +10,7 @@
 
 #include <exception>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class ScopeCore {
  public:
@@ -56,6 +54,4 @@ class ScopeCore {
   Failure first_failure_;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -9,9 +9,7 @@
 #include <mutex>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 bool SpinWatch::offer(const Spin& spin) noexcept {
   const base::TsanInternal internal;
@@ -64,6 +62,4 @@ void note_fruitless() noexcept {
   if (Fiber* fiber = current_fiber()) note_fruitless(*fiber);
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

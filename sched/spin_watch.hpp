@@ -19,9 +19,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Fiber;
 
@@ -65,6 +63,4 @@ class SpinWatch {
   std::optional<Spin> spin_;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -14,9 +14,7 @@
 #include <new>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -316,6 +314,4 @@ void StackCache::flush() noexcept {
   size_ = 0;
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -28,9 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // How stacks are guarded. `automatic` is madvise where the kernel has it, else mprotect.
 enum class GuardMethod : std::uint8_t { automatic, madvise, mprotect, off };
@@ -171,6 +169,4 @@ class StackCache : public base::Link {
   std::size_t size_ = 0;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -10,9 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -85,6 +83,4 @@ AlternateStack::~AlternateStack() {
   std::free(memory_);
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

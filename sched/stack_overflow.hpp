@@ -5,9 +5,7 @@
 // that is not a fiber's overflow to the handler that was installed before (a sanitizer's, a JVM's).
 #pragma once
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // For the whole process. Later calls do nothing.
 void install_stack_overflow_reporter() noexcept;
@@ -27,6 +25,4 @@ class AlternateStack {
   void* memory_ = nullptr;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

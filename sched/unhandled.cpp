@@ -11,9 +11,7 @@
 #include <cstdio>
 #include <exception>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -113,6 +111,4 @@ void drop_task_result(Fiber& fiber) noexcept {
   }
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -4,9 +4,7 @@
 #include <exception>
 #include <system_error>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Fiber;
 struct FiberIdentity;
@@ -24,6 +22,4 @@ void report_lost_exception(const FiberIdentity& child,
                            const std::exception_ptr& exception) noexcept;
 void report_lost_refusal(const FiberIdentity& child, std::error_code error) noexcept;
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -51,9 +51,7 @@ ramie_unwind_from:
 
 extern "C" int ramie_unwind_from(const void* cfa, _Unwind_Trace_Fn visit, void* argument);
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -129,6 +127,4 @@ void unwind_ahead() noexcept {
   (void)::_Unwind_Backtrace(&visit, &walk);
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

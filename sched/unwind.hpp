@@ -14,9 +14,7 @@
 #include <cstdint>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // Addresses inside the calls, the innermost first.
 struct Frames {
@@ -44,6 +42,4 @@ bool is_in_signal_handler() noexcept;
 // Stops the program with the message for a wait in a signal handler.
 [[noreturn]] void refuse_wait_in_handler() noexcept;
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

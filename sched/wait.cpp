@@ -14,8 +14,7 @@
 #include <algorithm>
 #include <atomic>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 namespace sched {
 
 namespace {
@@ -213,5 +212,4 @@ Result<void> enter_wait() noexcept {
 }
 
 }  // namespace detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -14,9 +14,7 @@
 
 #include <mutex>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Wait {
  public:
@@ -115,6 +113,4 @@ void spend_budget(Fiber& fiber) noexcept;
 // The same with a look at the time, for loops that may compute for long between two calls.
 void spend_budget_and_time(Fiber& fiber) noexcept;
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

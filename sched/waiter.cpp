@@ -7,9 +7,7 @@
 #include "sched/scheduler.hpp"
 #include "sched/wait.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 bool is_left_behind(const Waiter& waiter) noexcept {
   if (waiter.sleeper == nullptr || waiter.sleeper->is_thread()) return false;
@@ -51,6 +49,4 @@ void WakeList::fire() noexcept {
   while (Fiber* fiber = fibers_.pop_front()) fiber->scheduler->submit(*fiber);
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -19,9 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Fiber;
 
@@ -106,6 +104,4 @@ class WakeList {
   ThreadSleeper* threads_ = nullptr;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -21,9 +21,7 @@
 
 #include <fmt/format.h>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -331,6 +329,4 @@ bool Watchdog::is_deadlock() {
   return all == harmless || all - harmless == base::sys::kernel_io_threads();
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -20,9 +20,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Scheduler;
 class Fiber;
@@ -121,6 +119,4 @@ class Watchdog {
   base::Thread thread_;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -18,9 +18,7 @@
 #include <cstdio>
 #include <mutex>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 constexpr std::size_t kBlockCache = 64;
@@ -415,6 +413,4 @@ void Worker::give_block_back(Fiber& fiber) noexcept {
   scheduler_.slab().deposit(surplus);
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -79,9 +79,7 @@
 #include <optional>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Scheduler;
 class Shard;
@@ -289,6 +287,4 @@ class Worker {
   base::Thread thread_;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -18,9 +18,7 @@
 
 #include <algorithm>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 constexpr std::uint32_t kQuietWatches = 20;
@@ -259,6 +257,4 @@ void Worker::unpark() noexcept {
   }
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

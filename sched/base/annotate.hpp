@@ -64,9 +64,7 @@ void AnnotateIgnoreSyncEnd(const char* file, int line);
 #define RAMIE_NO_TSAN
 #endif
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 // The edges that programs may rely on.
 inline void tsan_release([[maybe_unused]] const void* edge) noexcept {
@@ -174,6 +172,4 @@ class TsanVisible {
   TsanVisible& operator=(const TsanVisible&) = delete;
 };
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

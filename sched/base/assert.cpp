@@ -10,9 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 namespace {
 
@@ -69,6 +67,4 @@ void warn(const char* format, ...) noexcept {
   line.print();
 }
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

@@ -5,9 +5,7 @@
 
 #include <ramie/api.hpp>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 // Prints `ramie: fatal: <message>` with the current fiber's id and name, then aborts.
 [[noreturn, gnu::cold, gnu::format(printf, 1, 2)]] RAMIE_API void fatal(const char* format,
@@ -21,9 +19,7 @@ namespace base {
 using Describe = int (*)(char* text, int size) noexcept;
 void set_describe(Describe describe) noexcept;
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base
 
 #define RAMIE_CHECK(condition, ...)      \
   do {                                   \

@@ -6,26 +6,20 @@
 
 #include "tests/model/atomic.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 using model::Atomic;
 using model::fence;
 template <class T>
 using Plain = model::Cell<T>;
 inline void cpu_pause() { model::yield(); }
 inline constexpr bool kIsModel = true;
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base
 
 #else
 
 #include <atomic>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 template <class T>
 using Atomic = std::atomic<T>;
@@ -57,20 +51,14 @@ inline void fence(std::memory_order order) noexcept {
 
 inline void cpu_pause() noexcept { __builtin_ia32_pause(); }
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base
 
 #endif
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 inline constexpr auto kRelaxed = std::memory_order_relaxed;
 inline constexpr auto kAcquire = std::memory_order_acquire;
 inline constexpr auto kRelease = std::memory_order_release;
 inline constexpr auto kAcqRel = std::memory_order_acq_rel;
 inline constexpr auto kSeqCst = std::memory_order_seq_cst;
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

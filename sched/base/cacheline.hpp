@@ -4,10 +4,6 @@
 
 #include <cstddef>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 inline constexpr std::size_t kCacheLine = 128;
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

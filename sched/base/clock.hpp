@@ -4,9 +4,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 using Clock = std::chrono::steady_clock;
 using Instant = Clock::time_point;
@@ -59,6 +57,4 @@ Instant saturating_add(Instant from, std::chrono::duration<Rep, Period> delay) n
   return exact >= kNever - from ? kNever : from + exact;
 }
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

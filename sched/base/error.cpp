@@ -8,8 +8,7 @@
 #include <cstdio>
 #include <string>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace {
 
@@ -103,5 +102,4 @@ int report(std::string_view what, std::error_code code) noexcept {
   return 1;
 }
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -13,9 +13,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 class FutexMutex {
  public:
@@ -53,6 +51,4 @@ class FutexMutex {
   Atomic<std::uint32_t> word_{0};
 };
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

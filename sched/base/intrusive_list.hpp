@@ -9,9 +9,7 @@
 
 #include <cstddef>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 class Link {
  public:
@@ -107,6 +105,4 @@ class List {
   Link head_;
 };
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

@@ -3,9 +3,7 @@
 
 #include "sched/base/sys.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 constinit Modules modules;
 
@@ -19,6 +17,4 @@ namespace {
 
 }  // namespace
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

@@ -5,9 +5,7 @@
 
 #include "sched/base/mutex.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 class Modules {
  public:
@@ -19,6 +17,4 @@ class Modules {
 };
 extern constinit Modules modules;
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

@@ -9,9 +9,7 @@
 #include "sched/base/futex_mutex.hpp"
 #endif
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 #if defined(RAMIE_MODEL)
 using model::Mutex;
@@ -19,6 +17,4 @@ using model::Mutex;
 using Mutex = FutexMutex;
 #endif
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

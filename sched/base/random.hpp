@@ -3,9 +3,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 class Random {
  public:
@@ -28,6 +26,4 @@ class Random {
   std::uint64_t state_;
 };
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

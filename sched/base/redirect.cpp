@@ -11,9 +11,7 @@
 #include <cstring>
 #include <mutex>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 namespace {
 
@@ -113,6 +111,4 @@ std::size_t redirect_calls(std::span<const Redirection> all) noexcept {
   return walk.changed;
 }
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

@@ -6,9 +6,7 @@
 #include <cstddef>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 struct Redirection {
   const char* name;
@@ -19,6 +17,4 @@ struct Redirection {
 // so does the C library itself.
 std::size_t redirect_calls(std::span<const Redirection> all) noexcept;
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

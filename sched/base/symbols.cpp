@@ -30,9 +30,7 @@ int backtrace_syminfo(backtrace_state*, std::uintptr_t, backtrace_symbol, backtr
 }
 #endif
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 namespace {
 
@@ -217,6 +215,4 @@ std::vector<Place> places_of(std::uintptr_t address) {
   return places;
 }
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

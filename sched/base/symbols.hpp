@@ -8,9 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 struct Place {
   std::string function;  // demangled; empty if unknown
@@ -27,6 +25,4 @@ std::string shorten(std::string_view function, std::size_t most = 80);
 // The innermost inlined function comes first, then the one that it was inlined into. Never empty.
 std::vector<Place> places_of(std::uintptr_t address);
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

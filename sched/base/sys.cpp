@@ -22,9 +22,7 @@
 #include <cstdio>
 #include <cstring>
 
-namespace ramie {
-inline namespace v0 {
-namespace base::sys {
+namespace ramie::inline v0::base::sys {
 
 namespace {
 constexpr auto kNanosPerSecond = 1'000'000'000LL;
@@ -217,6 +215,4 @@ void around_forks(void (*before)() noexcept, void (*after)() noexcept,
   return seed;
 }
 
-}  // namespace base::sys
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base::sys

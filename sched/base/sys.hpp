@@ -15,9 +15,7 @@
 #include <cstdint>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 // A test's plan for a call. 0 lets the call through; -errno makes it fail; n > 0, only for calls
 // that move bytes, lets it move at most n. Null in production, where it costs one load of a cache
@@ -95,6 +93,4 @@ void around_forks(void (*before)() noexcept, void (*after)() noexcept,
 std::uint64_t random_seed() noexcept;
 
 }  // namespace sys
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base

@@ -8,9 +8,7 @@
 
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 using Thread = model::OsThread;
 using ThreadMutex = model::Mutex;
@@ -23,9 +21,7 @@ Thread start_thread(F&& body) {
   return Thread(std::forward<F>(body));
 }
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base
 
 #else
 
@@ -37,9 +33,7 @@ Thread start_thread(F&& body) {
 #include <thread>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace base {
+namespace ramie::inline v0::base {
 
 using Thread = std::thread;
 using ThreadMutex = std::mutex;
@@ -56,8 +50,6 @@ Thread start_thread(F&& body) {
   return Thread(std::forward<F>(body));
 }
 
-}  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::base
 
 #endif

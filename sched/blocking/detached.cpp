@@ -13,9 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 DetachedCalls::DetachedCalls(std::size_t max_threads, base::Nanos keep_alive) noexcept
     : max_threads_(max_threads), keep_alive_(keep_alive), fork_number_(fork_number()) {}
@@ -120,6 +118,4 @@ std::size_t DetachedCalls::queued() const noexcept {
   return queued_;
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

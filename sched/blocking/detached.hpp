@@ -30,9 +30,7 @@
 #include <cstdint>
 #include <string>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // Made by `new`. Its maker has the first reference; the queue, and then a thread, has another.
 class DetachedCall : public base::Link {
@@ -107,6 +105,4 @@ class DetachedCalls {
   base::Atomic<std::size_t> alive_{0};  // threads that still touch this object
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -12,9 +12,7 @@
 
 #include <system_error>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // `queue_next` is the scheduler's, too: see FiberList.
 RAMIE_NO_TSAN void JobQueue::push_back(Fiber& job) noexcept {
@@ -235,6 +233,4 @@ std::size_t BlockingPool::queued() const noexcept {
   return jobs_.size();
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -22,9 +22,7 @@
 #include <list>
 #include <mutex>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Scheduler;
 
@@ -96,6 +94,4 @@ class BlockingPool {
   base::Atomic<std::size_t> running_{0};  // jobs; raised under the mutex
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

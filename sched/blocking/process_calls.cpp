@@ -6,9 +6,7 @@
 #include <memory>
 #include <mutex>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -42,6 +40,4 @@ std::size_t DetachedCalls::idle_in_process() noexcept {
   return found->idle_;
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

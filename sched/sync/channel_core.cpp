@@ -10,9 +10,7 @@
 #include <cstdlib>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace sync::mpsc::detail {
+namespace ramie::inline v0::sync::mpsc::detail {
 
 using sched::WaitQueue;
 
@@ -212,6 +210,4 @@ void ChannelCore::begin_drop() noexcept {
 
 bool ChannelCore::drop_receiver() noexcept { return owners_.fetch_sub(1, base::kAcqRel) == 1; }
 
-}  // namespace sync::mpsc::detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync::mpsc::detail

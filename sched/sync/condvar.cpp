@@ -4,9 +4,7 @@
 
 #include "sched/sync/wait_queue.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sync {
+namespace ramie::inline v0::sync {
 
 using sched::WaitQueue;
 
@@ -42,6 +40,4 @@ void Condvar::notify_all_slow() noexcept {
   has_waiters_.store(false, base::kRelaxed);
 }
 
-}  // namespace sync
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync

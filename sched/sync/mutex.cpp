@@ -17,9 +17,7 @@
 #include "sched/scheduler.hpp"
 #include "sched/sync/wait_queue.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sync {
+namespace ramie::inline v0::sync {
 
 using sched::WaitQueue;
 
@@ -127,6 +125,4 @@ bool Mutex::wake_first() noexcept {
   return true;
 }
 
-}  // namespace sync
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync

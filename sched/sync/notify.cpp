@@ -3,9 +3,7 @@
 
 #include "sched/sync/wait_queue.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sync {
+namespace ramie::inline v0::sync {
 
 using sched::WaitQueue;
 
@@ -65,6 +63,4 @@ void Notify::notify_all() noexcept {
   state_.compare_exchange_strong(waiting, kEmpty, base::kAcqRel, base::kRelaxed);
 }
 
-}  // namespace sync
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync

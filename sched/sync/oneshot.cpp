@@ -4,9 +4,7 @@
 
 #include "sched/sync/wait_queue.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sync::oneshot::detail {
+namespace ramie::inline v0::sync::oneshot::detail {
 
 using sched::WaitQueue;
 
@@ -72,6 +70,4 @@ Result<void> Core::wait_closed() noexcept {
   return wait_for(state_, sender_, this, kClosed, kSenderWaits);
 }
 
-}  // namespace sync::oneshot::detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync::oneshot::detail

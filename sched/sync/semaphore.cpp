@@ -8,9 +8,7 @@
 
 #include "sched/sync/wait_queue.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace sync {
+namespace ramie::inline v0::sync {
 
 using sched::WaitQueue;
 
@@ -111,6 +109,4 @@ void Semaphore::refuse(std::uint64_t permits) noexcept {
               static_cast<unsigned long long>(permits));
 }
 
-}  // namespace sync
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync

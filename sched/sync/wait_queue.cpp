@@ -5,8 +5,7 @@
 
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 namespace sched {
 
 void WaitQueue::make(detail::WaitQueue& storage) noexcept {
@@ -31,5 +30,4 @@ namespace detail {
 void WaitQueue::destroy() noexcept { sched::WaitQueue::destroy(*this); }
 
 }  // namespace detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -20,9 +20,7 @@
 #include <new>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class WaitQueue {
  public:
@@ -119,6 +117,4 @@ class WaitQueue {
   }
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

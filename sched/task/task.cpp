@@ -12,8 +12,7 @@
 #include <ramie/task.hpp>
 #include <ramie/time.hpp>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace detail {
 
@@ -155,5 +154,4 @@ int worker_index() noexcept {
 }
 
 }  // namespace current
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

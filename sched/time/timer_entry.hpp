@@ -8,9 +8,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class Fiber;
 class TimerWheel;
@@ -31,6 +29,4 @@ struct TimerEntry : base::Link {
   base::Atomic<TimerWheel*> wheel{nullptr};  // the wheel whose lock guards our links
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

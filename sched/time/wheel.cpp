@@ -7,9 +7,7 @@
 #include <bit>
 #include <mutex>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 namespace {
 
@@ -170,6 +168,4 @@ std::size_t TimerSet::size() const noexcept {
   return total;
 }
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

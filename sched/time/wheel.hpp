@@ -24,9 +24,7 @@
 #include <memory>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 class TimerWheel {
  public:
@@ -96,6 +94,4 @@ class TimerSet {
   std::unique_ptr<TimerWheel[]> wheels_;
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

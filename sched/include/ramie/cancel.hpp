@@ -13,8 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace detail {
 class TokenState;
@@ -148,5 +147,4 @@ template <class F>
   return detail::run_guarded(guard, std::forward<F>(function));
 }
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

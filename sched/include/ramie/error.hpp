@@ -6,8 +6,7 @@
 
 #include <system_error>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 enum class errc {
   canceled = 1,        // the fiber, its scope or its token was cancelled
@@ -37,8 +36,7 @@ inline std::error_code make_error_code(errc code) noexcept {
   return {static_cast<int>(code), category()};
 }
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0
 
 template <>
 struct std::is_error_code_enum<ramie::errc> : std::true_type {};

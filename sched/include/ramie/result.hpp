@@ -8,8 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 template <class T>
 using Result = std::expected<T, std::error_code>;
@@ -56,5 +55,4 @@ void or_throw(const Result<T>&& result) = delete;  // a reference to it would da
 /// Blocks   the thread, for one write to stderr.
 RAMIE_API int report(std::string_view what, std::error_code code) noexcept;
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -11,8 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace sched {
 class ScopeCore;
@@ -158,5 +157,4 @@ auto scope(F&& function) {
   return scope(on_failure::cancel, std::forward<F>(function));
 }
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

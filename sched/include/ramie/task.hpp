@@ -16,8 +16,7 @@
 #include <utility>
 #include <variant>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace sched {
 class Fiber;
@@ -406,5 +405,4 @@ RAMIE_API Result<void> check() noexcept;
 RAMIE_API int worker_index() noexcept;
 }  // namespace current
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -7,8 +7,7 @@
 #include <chrono>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace detail {
 template <class>
@@ -61,5 +60,4 @@ template <class Number, class F>
   return {};
 }
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

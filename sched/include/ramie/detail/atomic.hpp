@@ -12,9 +12,7 @@
 #include <atomic>
 #endif
 
-namespace ramie {
-inline namespace v0 {
-namespace detail {
+namespace ramie::inline v0::detail {
 
 #if defined(RAMIE_MODEL)
 template <class T>
@@ -29,6 +27,4 @@ inline constexpr std::size_t kRoom = 1;
 inline constexpr bool kIsModel = false;
 #endif
 
-}  // namespace detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::detail

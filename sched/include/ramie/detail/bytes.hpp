@@ -11,9 +11,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace ramie {
-inline namespace v0 {
-namespace detail {
+namespace ramie::inline v0::detail {
 
 template <class T>
 inline constexpr bool kIsChar = std::is_same_v<T, char> || std::is_same_v<T, unsigned char>;
@@ -102,6 +100,4 @@ inline Parts<std::span<std::byte>> parts_out(std::span<const std::span<char>> ro
   return Parts<std::span<std::byte>>(rooms);
 }
 
-}  // namespace detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::detail

@@ -5,9 +5,7 @@
 
 #include <chrono>
 
-namespace ramie {
-inline namespace v0 {
-namespace detail {
+namespace ramie::inline v0::detail {
 
 // `To`, from any duration. A duration that does not fit becomes the longest or the shortest. (The
 // standard conversion turns hours::max() into nanoseconds an hour ago.) What is finer than `To` is
@@ -34,6 +32,4 @@ class Clamped {
   To value_;
 };
 
-}  // namespace detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::detail

@@ -20,9 +20,7 @@
 
 #include <cstddef>
 
-namespace ramie {
-inline namespace v0 {
-namespace sync::mpsc::detail {
+namespace ramie::inline v0::sync::mpsc::detail {
 
 inline constexpr std::size_t kCacheLine = 128;
 using Flag = ramie::detail::Atomic<bool>;  // of a slot: the value is there
@@ -172,6 +170,4 @@ class ChannelCore {
   std::uint32_t next_ = 0;  // the receiver's own copy of the head
 };
 
-}  // namespace sync::mpsc::detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync::mpsc::detail

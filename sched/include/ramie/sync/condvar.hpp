@@ -8,9 +8,7 @@
 
 #include <mutex>
 
-namespace ramie {
-inline namespace v0 {
-namespace sync {
+namespace ramie::inline v0::sync {
 
 class Condvar {
  public:
@@ -60,6 +58,4 @@ class Condvar {
   detail::WaitQueue queue_;
 };
 
-}  // namespace sync
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync

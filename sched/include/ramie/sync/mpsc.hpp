@@ -13,9 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace sync::mpsc {
+namespace ramie::inline v0::sync::mpsc {
 
 namespace detail {
 
@@ -359,6 +357,4 @@ template <class T>
   return {Sender<T>(channel), Receiver<T>(channel)};
 }
 
-}  // namespace sync::mpsc
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync::mpsc

@@ -16,8 +16,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace sched {
 class MutexHolder;
@@ -113,5 +112,4 @@ class Mutex {
 };
 
 }  // namespace sync
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -3,9 +3,7 @@
 
 #include <ramie/sync/wait_queue.hpp>
 
-namespace ramie {
-inline namespace v0 {
-namespace sync {
+namespace ramie::inline v0::sync {
 
 /// Stores at most one notification: many notify_one() calls before a wait() count as one.
 class Notify {
@@ -37,6 +35,4 @@ class Notify {
   detail::WaitQueue queue_;
 };
 
-}  // namespace sync
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync

@@ -8,9 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace sync::oneshot {
+namespace ramie::inline v0::sync::oneshot {
 
 namespace detail {
 
@@ -210,6 +208,4 @@ template <class T>
   return {Sender<T>(shared), Receiver<T>(shared)};
 }
 
-}  // namespace sync::oneshot
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sync::oneshot

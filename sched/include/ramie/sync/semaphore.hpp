@@ -3,8 +3,7 @@
 
 #include <ramie/sync/wait_queue.hpp>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace sched {
 class Wait;
@@ -73,5 +72,4 @@ class Semaphore {
 };
 
 }  // namespace sync
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -9,8 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace sched {
 class WaitQueue;
@@ -42,5 +41,4 @@ class WaitQueue {
 [[nodiscard]] RAMIE_API Result<void> enter_wait() noexcept;
 
 }  // namespace detail
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0
