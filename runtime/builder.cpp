@@ -1,8 +1,8 @@
-// Builder: merges code, environment and automatic choice.
+// Builder: merges what the code set, what the environment sets, and the automatic choice.
 #include <ramie/runtime.hpp>
 
 #include "runtime/config.hpp"
-#include "runtime/config_table.hpp"
+#include "runtime/config_row.hpp"
 #include "runtime/state.hpp"
 #include "sched/base/assert.hpp"
 #include "sched/base/atomic.hpp"
@@ -19,8 +19,8 @@ namespace runtime {
 
 namespace {
 
-// `value` in the unit of the row: counts, bytes, micro- or nanoseconds. A stack may be asked for
-// too small: it gets the least that there is.
+// `value` has the unit of the row: a count, bytes, microseconds or nanoseconds. A stack size below
+// the range is accepted: the fiber gets the smallest stack.
 template <class V>
 bool is_in_range(const Row& row, V value) {
   if constexpr (std::is_enum_v<V>) {
@@ -29,7 +29,7 @@ bool is_in_range(const Row& row, V value) {
     return is_in_range(row, value.count());
   } else {
     if (std::cmp_less(value, 0) || std::cmp_greater(value, row.max)) return false;
-    const bool may_be_less = row.kind == Kind::stack || (row.zero_is_off && value == 0);
+    const bool may_be_less = row.whole_pages || (row.zero_is_off && value == 0);
     return may_be_less || std::cmp_greater_equal(value, row.min);
   }
 }
@@ -38,33 +38,38 @@ bool is_in_range(const Row& row, V value) {
 
 struct Builder::Knobs {
   Config config;
-  std::uint32_t set = 0;  // bit(field) of what the code asked for
+  Fields set = 0;  // what the code set
   RuntimeState::Hooks hooks;
   bool environment_wins = false;
   bool ignores_environment = false;
   bool is_invalid = false;
-
-  // What is out of its variable's range makes build() fail, whatever the cast would make of it.
-  template <class T, class V>
-  void put(T Config::* member, V value, Field field) {
-    is_invalid |= !is_in_range(row_of(field), value);
-    config.*member = static_cast<T>(value);
-    set |= bit(field);
-  }
 };
+
+// A value outside the range of its variable makes build() fail, even if the cast would change it to
+// a value in the range.
+template <auto Member, class V>
+Builder& Builder::set(V value) {
+  const Row& row = row_of_member<Member>();
+  Knobs& its = knobs();
+  its.is_invalid |= !is_in_range(row, value);
+  auto& member = its.config.*Member;
+  member = static_cast<std::remove_reference_t<decltype(member)>>(value);
+  its.set |= bit(row.field);
+  return *this;
+}
 
 namespace {
 
-// Says what the environment's reader had to say, once a process: several runtimes read the same
-// variables.
+// Prints the messages about the environment once in a process, because all its runtimes read the
+// same variables.
 void print_messages(const EnvResult& environment) {
   static constinit base::Atomic<bool> has_printed{false};
   if (has_printed.exchange(true, base::kRelaxed)) return;
   for (const std::string& message : environment.messages) base::warn("%s", message.c_str());
-  if (environment.help == Help::off) return;
+  if (environment.values.help == Help::off) return;
   const std::string text = help_text();
   base::sys::write_stderr(text.data(), text.size());
-  if (environment.help == Help::exit) std::exit(0);
+  if (environment.values.help == Help::exit) std::exit(0);
 }
 
 }  // namespace
@@ -76,114 +81,57 @@ Builder::~Builder() = default;
 
 Builder::Knobs& Builder::knobs() const noexcept {
   RAMIE_CHECK(knobs_ != nullptr,
-              "a knob of a Builder that was moved from: set it on the one that it was moved to");
+              "this Builder was moved from: call the setter of the Builder that it was moved to");
   return *knobs_;
 }
 
-Builder& Builder::workers(std::size_t count) {
-  knobs().put(&Config::workers, count, Field::workers);
-  return *this;
-}
-Builder& Builder::io_shards(std::size_t count) {
-  knobs().put(&Config::io_shards, count, Field::io_shards);
-  return *this;
-}
-Builder& Builder::affinity(Affinity where) {
-  knobs().put(&Config::affinity, where, Field::affinity);
-  return *this;
-}
+Builder& Builder::workers(std::size_t count) { return set<&Config::workers>(count); }
+Builder& Builder::io_shards(std::size_t count) { return set<&Config::io_shards>(count); }
+Builder& Builder::affinity(Affinity where) { return set<&Config::affinity>(where); }
 Builder& Builder::event_interval(std::uint32_t switches) {
-  knobs().put(&Config::event_interval, switches, Field::event_interval);
-  return *this;
+  return set<&Config::event_interval>(switches);
 }
 Builder& Builder::global_interval(std::uint32_t switches) {
-  knobs().put(&Config::global_interval, switches, Field::global_interval);
-  return *this;
+  return set<&Config::global_interval>(switches);
 }
-Builder& Builder::budget(std::uint32_t operations) {
-  knobs().put(&Config::budget, operations, Field::budget);
-  return *this;
-}
-Builder& Builder::lifo(std::uint32_t runs) {
-  knobs().put(&Config::lifo, runs, Field::lifo);
-  return *this;
-}
+Builder& Builder::budget(std::uint32_t operations) { return set<&Config::budget>(operations); }
+Builder& Builder::lifo(std::uint32_t runs) { return set<&Config::lifo>(runs); }
 Builder& Builder::spin(Time<std::chrono::microseconds> time) {
-  knobs().put(&Config::spin, std::chrono::microseconds(time), Field::spin);
-  return *this;
+  return set<&Config::spin>(std::chrono::microseconds(time));
 }
 Builder& Builder::watch(Time<std::chrono::microseconds> bound) {
-  knobs().put(&Config::watch, std::chrono::microseconds(bound), Field::watch);
-  return *this;
+  return set<&Config::watch>(std::chrono::microseconds(bound));
 }
 Builder& Builder::notify_lazy(Time<std::chrono::microseconds> age) {
-  knobs().put(&Config::notify_lazy, std::chrono::microseconds(age), Field::notify_lazy);
-  return *this;
+  return set<&Config::notify_lazy>(std::chrono::microseconds(age));
 }
-Builder& Builder::stack_size(std::size_t bytes) {
-  knobs().put(&Config::stack_size, bytes, Field::stack_size);
-  return *this;
-}
+Builder& Builder::stack_size(std::size_t bytes) { return set<&Config::stack_size>(bytes); }
 Builder& Builder::root_stack_size(std::size_t bytes) {
-  knobs().put(&Config::root_stack_size, bytes, Field::root_stack_size);
-  return *this;
+  return set<&Config::root_stack_size>(bytes);
 }
-Builder& Builder::stack_cache(std::size_t bytes) {
-  knobs().put(&Config::stack_cache, bytes, Field::stack_cache);
-  return *this;
-}
+Builder& Builder::stack_cache(std::size_t bytes) { return set<&Config::stack_cache>(bytes); }
 Builder& Builder::blocking_threads(std::size_t limit) {
-  knobs().put(&Config::blocking_threads, limit, Field::blocking_threads);
-  return *this;
+  return set<&Config::blocking_threads>(limit);
 }
 Builder& Builder::blocking_keepalive(Time<std::chrono::nanoseconds> time) {
-  knobs().put(&Config::blocking_keepalive, std::chrono::nanoseconds(time),
-              Field::blocking_keepalive);
-  return *this;
+  return set<&Config::blocking_keepalive>(std::chrono::nanoseconds(time));
 }
 Builder& Builder::drain_timeout(Time<std::chrono::nanoseconds> time) {
-  knobs().put(&Config::drain_timeout, std::chrono::nanoseconds(time), Field::drain_timeout);
-  return *this;
+  return set<&Config::drain_timeout>(std::chrono::nanoseconds(time));
 }
-Builder& Builder::seed(std::uint64_t seed) {
-  knobs().put(&Config::seed, seed, Field::seed);
-  return *this;
-}
+Builder& Builder::seed(std::uint64_t seed) { return set<&Config::seed>(seed); }
 Builder& Builder::stall(Time<std::chrono::milliseconds> limit) {
-  knobs().put(&Config::stall_ms, std::chrono::milliseconds(limit).count(), Field::stall_ms);
-  return *this;
+  return set<&Config::stall_ms>(std::chrono::milliseconds(limit).count());
 }
-Builder& Builder::deadlock(Deadlock what) {
-  knobs().put(&Config::deadlock, what, Field::deadlock);
-  return *this;
-}
-Builder& Builder::dump_signal(DumpSignal signal) {
-  knobs().put(&Config::dump_signal, signal, Field::dump_signal);
-  return *this;
-}
-Builder& Builder::io(IoBackend backend) {
-  knobs().put(&Config::io, backend, Field::io);
-  return *this;
-}
-Builder& Builder::files(FileBackend backend) {
-  knobs().put(&Config::fs, backend, Field::fs);
-  return *this;
-}
-Builder& Builder::uring_entries(unsigned count) {
-  knobs().put(&Config::uring_entries, count, Field::uring_entries);
-  return *this;
-}
-Builder& Builder::chaos(std::uint64_t seed) {
-  knobs().put(&Config::chaos, seed, Field::chaos);
-  return *this;
-}
-Builder& Builder::checks(bool on) {
-  knobs().put(&Config::checks, on ? Checks::on : Checks::off, Field::checks);
-  return *this;
-}
+Builder& Builder::deadlock(Deadlock what) { return set<&Config::deadlock>(what); }
+Builder& Builder::dump_signal(DumpSignal signal) { return set<&Config::dump_signal>(signal); }
+Builder& Builder::io(IoBackend backend) { return set<&Config::io>(backend); }
+Builder& Builder::files(FileBackend backend) { return set<&Config::fs>(backend); }
+Builder& Builder::uring_entries(unsigned count) { return set<&Config::uring_entries>(count); }
+Builder& Builder::chaos(std::uint64_t seed) { return set<&Config::chaos>(seed); }
+Builder& Builder::checks(bool on) { return set<&Config::checks>(on ? Checks::on : Checks::off); }
 Builder& Builder::abort_on_unhandled(bool on) {
-  knobs().put(&Config::unhandled, on ? Unhandled::abort : Unhandled::report, Field::unhandled);
-  return *this;
+  return set<&Config::unhandled>(on ? Unhandled::abort : Unhandled::report);
 }
 Builder& Builder::thread_name(std::string name) {
   knobs().hooks.thread_name = std::move(name);

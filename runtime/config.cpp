@@ -1,11 +1,11 @@
-// Reads the RAMIE_* variables by the table, strictly: a value is accepted whole or not at all, and
-// what is not accepted is one line that names the variable, the value, the accepted form and what
-// is used instead.
+// Reads the RAMIE_* variables that config_table.hpp lists. It accepts a value as a whole or not at
+// all. For a value that it does not accept it writes one line, which names the variable, the value,
+// the accepted form and the value that is used instead.
 //
 //   text --parse()--> Parsed{raw, fault} --Pass::read()--> stored, clamped, or left + message
 //
-// Nobody else in Ramie reads the environment. Only secure_getenv is used, and names are listed only
-// if the process is not privileged: who runs a set-user-id program must not steer its runtime.
+// No other file of Ramie reads the environment. This one uses secure_getenv and lists names only if
+// the process is not privileged: the user of a set-user-id program must not control its runtime.
 #include "runtime/config.hpp"
 
 #include <sys/auxv.h>
@@ -25,7 +25,7 @@ inline namespace v0 {
 namespace runtime {
 namespace {
 
-// Text from outside must not break the line, drive the terminal or flood it.
+// Text from outside must not break the line, control the terminal or flood it.
 std::string printable(std::string_view text) {
   constexpr std::size_t kLongest = 64;
   std::string out;
@@ -42,7 +42,7 @@ std::string printable(std::string_view text) {
 
 constexpr std::string_view kPrefix = "RAMIE_";
 
-// Levenshtein's distance, where two neighbours exchanged count as one slip.
+// The Levenshtein distance, where exchanging two neighbours counts as one edit.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
@@ -60,8 +60,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
-// The known name nearest to an unknown one, or "" if none is near. One slip in three letters is
-// near; so is a name whose end was forgotten (RAMIE_SPIN), the commonest of them all.
+// The known name most similar to an unknown one, or "" if none is similar. One edit in three letters
+// is similar. So is a name without its end (RAMIE_SPIN), which is the most common mistake.
 std::string_view nearest_name(std::string_view name) {
   constexpr std::size_t kLongest = 48;
   std::string wrong(name.substr(kPrefix.size()));
@@ -94,16 +94,12 @@ class Pass {
  public:
   Pass(const Config& base, const Reader& reader) : reader_(reader) {
     result_.values = base;
-    // First of all, because the messages of the others depend on it.
-    result_.is_strict = read(row_of(Field::strict)).value_or(0) == 1;
+    read(row_of(Field::strict));  // first, because the messages of the others depend on it
   }
 
   void read_table() {
-    for (const Row& row : kTable) {
-      if (row.field == Field::strict) continue;
-      const Raw raw = read(row);
-      if (row.field == Field::help) result_.help = static_cast<Help>(raw.value_or(0));
-    }
+    for (const Row& row : kTable)
+      if (row.field != Field::strict) read(row);
   }
 
   void check_name(std::string_view name) {
@@ -112,17 +108,16 @@ class Pass {
     const std::string hint = best.empty() ? "RAMIE_HELP=1 lists those that exist"
                                           : fmt::format("did you mean {}?", best);
     result_.messages.push_back(fmt::format("{}: no such variable, {}; {}", printable(name),
-                                           result_.is_strict ? kRefused : "ignored", hint));
-    result_.fatal |= result_.is_strict;
+                                           result_.values.strict ? kRefused : "ignored", hint));
+    result_.fatal |= result_.values.strict;
   }
 
   EnvResult take() { return std::move(result_); }
 
  private:
-  // What is now in force for `row`; for `strict` and `help`, which have no base, 0 is.
-  Raw read(const Row& row) {
+  void read(const Row& row) {
     const char* text = reader_(row.name.data());
-    if (text == nullptr) return load(row, result_.values);
+    if (text == nullptr) return;
     const Parsed parsed = parse(row, text);
     const bool is_usable = parsed.fault == Fault::none || is_mended(row, parsed.fault);
     Raw raw = is_usable ? parsed.raw : load(row, result_.values);
@@ -134,7 +129,6 @@ class Pass {
       store(row, raw, result_.values);
       result_.set |= bit(row.field);
     }
-    return raw;
   }
 
   static bool is_mended(const Row& row, Fault fault) {
@@ -143,9 +137,9 @@ class Pass {
            (fault == Fault::too_large && row.above == Outside::clamp);
   }
 
-  // Rounding up to a page is told, but it is no error: nobody gets less than was asked for.
+  // Rounding up to a page is reported but is no error: the program gets at least what it asked for.
   void report(const Row& row, std::string_view text, Fault fault, Raw used) {
-    const bool is_refused = result_.is_strict && fault != Fault::not_whole_pages;
+    const bool is_refused = result_.values.strict && fault != Fault::not_whole_pages;
     std::string line =
         fmt::format("{}={}: want {}", row.name, printable(text), accepted_form(row, fault));
     if (!row.example.empty()) line += fmt::format(" such as {}", row.example);
@@ -179,7 +173,7 @@ EnvResult read_process_environment(const Config& base) {
   return read_environment(base, [](const char* name) { return ::secure_getenv(name); }, names);
 }
 
-void copy_fields(std::uint32_t fields, const Config& from, Config& to) {
+void copy_fields(Fields fields, const Config& from, Config& to) {
   for (const Row& row : kTable) {
     if ((fields & bit(row.field)) != 0) store(row, load(row, from), to);
   }
@@ -187,7 +181,6 @@ void copy_fields(std::uint32_t fields, const Config& from, Config& to) {
 
 std::string format_value(Field field, const Config& config) {
   const Row& row = row_of(field);
-  if (std::holds_alternative<std::monostate>(row.slot)) return {};
   return format_raw(row, load(row, config));
 }
 

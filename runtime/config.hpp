@@ -1,16 +1,16 @@
-// Every knob of a runtime, and how environment variables turn them.
+// Every knob of a runtime, and how environment variables set them.
 //
 //   code (Builder) ----+
 //   RAMIE_* variables -+--> Config --> the runtime's parts
 //   automatic choice --+
 //
-// The Builder owns the precedence: code, then environment, then automatic, or the first two
-// exchanged. This file gives it what that needs: the values read, a bit for each field that the
-// environment really set, and copy_fields(). The variables themselves (name, range, meaning) stand
-// in config_table.hpp, once. Only config.cpp touches the process environment.
+// config_table.hpp holds one row for each knob: to add one, start there. The Builder decides which
+// source wins: code, then environment, then automatic, or the first two exchanged. This file gives
+// the Builder what it needs for that: the values, a bit for each field that the environment really
+// set, and copy_fields(). Only config.cpp reads the process environment.
 //
 // Rejected: a configuration file (one more thing to find, parse and secure), and reading a variable
-// where it is used (a setenv in some thread would then be a data race with us).
+// where it is used (a setenv in another thread would then race with us).
 #pragma once
 
 #include <chrono>
@@ -34,116 +34,59 @@ inline constexpr unsigned kMaxWorkers = 1024;
 enum class StackGuard : std::uint8_t { automatic, madvise, mprotect, off };
 /// What happens to an exception that leaves a detached fiber.
 enum class Unhandled : std::uint8_t { report, abort };
-/// Whether waits in the wrong place are looked for; see sched/hold_check.hpp.
+/// Whether Ramie looks for waits in the wrong place; see sched/hold_check.hpp.
 enum class Checks : std::uint8_t { automatic, on, off };
 /// How the completions of a ring reach their worker; see uring::RingMode.
 enum class UringMode : std::uint8_t { automatic, coop, none };
 
-/// Every knob, with its value after code, environment and automatic choice were merged.
-struct Config {
-  unsigned workers = 0;  // 0: automatic
-  bool cpu_quota = true;
-  Affinity affinity = Affinity::none;
-  unsigned io_shards = 0;  // 0: automatic
-  unsigned event_interval = 61;
-  unsigned global_interval = 0;                   // 0: automatic
-  unsigned budget = 128;                          // 0: off
-  std::optional<std::chrono::microseconds> spin;  // nullopt: automatic
-  unsigned blocking_threads = 512;
-  std::chrono::nanoseconds blocking_keepalive = std::chrono::seconds(10);
-  std::size_t stack_size = std::size_t{256} << 10;
-  StackGuard stack_guard = StackGuard::automatic;
-  std::size_t stack_cache = std::size_t{64} << 20;
-  std::optional<std::uint64_t> seed;                                 // nullopt: random
-  std::chrono::microseconds watch = std::chrono::microseconds(500);  // 0: off
-  std::optional<std::chrono::microseconds> notify_lazy;              // nullopt: automatic
-  std::size_t root_stack_size = std::size_t{1} << 20;
-  unsigned lifo = 3;  // 0: off
-  std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
-  Unhandled unhandled = Unhandled::report;
-  unsigned stall_ms = 1000;  // 0: off
-  Deadlock deadlock = Deadlock::report;
-  DumpSignal dump_signal = DumpSignal::quit;
-  IoBackend io = IoBackend::automatic;
-  FileBackend fs = FileBackend::automatic;
-  unsigned uring_entries = 256;
-  UringMode uring_mode = UringMode::automatic;
-  std::optional<std::uint64_t> chaos;  // nullopt: off
-  Checks checks = Checks::automatic;
-};
-
-/// One per variable, in the order of the table. `strict` and `help` have no place in Config.
-enum class Field : std::uint8_t {
-  workers,
-  cpu_quota,
-  affinity,
-  io_shards,
-  event_interval,
-  global_interval,
-  budget,
-  spin,
-  blocking_threads,
-  blocking_keepalive,
-  stack_size,
-  stack_guard,
-  stack_cache,
-  seed,
-  watch,
-  notify_lazy,
-  root_stack_size,
-  lifo,
-  drain_timeout,
-  unhandled,
-  stall_ms,
-  deadlock,
-  dump_signal,
-  io,
-  fs,
-  uring_entries,
-  uring_mode,
-  chaos,
-  checks,
-  strict,
-  help
-};
-inline constexpr std::size_t kFieldCount = 31;
-
-constexpr std::uint32_t bit(Field field) {
-  return std::uint32_t{1} << static_cast<unsigned>(field);
-}
-
-/// What RAMIE_HELP asks for. Acting on it (printing, exiting) is the caller's business.
+/// What RAMIE_HELP asks for. The caller acts on it: it prints the list or ends the program.
 enum class Help : std::uint8_t { off, print, exit };
+
+inline constexpr std::size_t kKiB = std::size_t{1} << 10;
+inline constexpr std::size_t kMiB = kKiB << 10;
+inline constexpr std::size_t kGiB = kMiB << 10;
+
+/// The value of every knob. In the defaults 0 or nullopt means automatic or off; the row says which.
+struct Config {
+#define RAMIE_KNOB(variable, type, member, default_value, ...) type member = default_value;
+#include "runtime/config_table.hpp"
+};
+
+/// One for each row of the table, in its order.
+enum class Field : std::uint8_t {
+#define RAMIE_KNOB(variable, type, member, ...) member,
+#include "runtime/config_table.hpp"
+};
+
+/// A set of fields: bit(field) for each.
+using Fields = std::uint64_t;
+constexpr Fields bit(Field field) { return Fields{1} << static_cast<unsigned>(field); }
 
 /// Finds a variable's text, or nullptr: secure_getenv, or a test's map.
 using Reader = std::function<const char*(const char* name)>;
 
 struct EnvResult {
   Config values;
-  std::uint32_t set = 0;              // bit(field) for each variable that gave a usable value
+  Fields set = 0;                     // the variables that gave a usable value
   std::vector<std::string> messages;  // for stderr, one line each, without a newline
-  bool is_strict = false;             // RAMIE_STRICT is on
-  bool fatal = false;                 // ... and something was wrong
-  Help help = Help::off;
+  bool fatal = false;                 // RAMIE_STRICT is on, and something was wrong
 
   bool has(Field field) const { return (set & bit(field)) != 0; }
 };
 
-/// Parses the variables that `reader` finds over `base`; `all_names` are searched for RAMIE_* names
-/// that do not exist. A bad value leaves what `base` says; one outside a clamped range moves to
-/// its bound. Messages name what is used instead, so `base` should hold what the code asked for.
+/// Starts with `base` and stores the variables that `reader` finds. A bad value changes nothing; a
+/// value outside a clamped range moves to the bound. Messages say which value is used instead, so
+/// `base` should hold what the code asked for. `all_names` is searched for unknown RAMIE_* names.
 [[nodiscard]] EnvResult read_environment(const Config& base, const Reader& reader,
                                          std::span<const std::string> all_names);
 
 /// The same for this process. A set-user-id process sees an empty environment.
-/// Threads  call it once, when the first runtime is built: nobody may call setenv meanwhile.
+/// Threads  no thread may call setenv meanwhile.
 [[nodiscard]] EnvResult read_process_environment(const Config& base);
 
-/// Copies the fields whose bit(field) is in `fields`.
-void copy_fields(std::uint32_t fields, const Config& from, Config& to);
+void copy_fields(Fields fields, const Config& from, Config& to);
 
-/// The value in the form in which its variable accepts it: `256K`, `10s`, `auto`.
-/// Empty for `strict` and `help`.
+/// The value in the form that its variable accepts: `256K`, `10s`, `auto`.
 std::string format_value(Field field, const Config& config);
 
 /// What RAMIE_HELP=1 prints.

@@ -1,5 +1,5 @@
-// What people read about the variables: the accepted form in a message, RAMIE_HELP and the docs
-// page, all rendered from the rows of the table.
+// Writes what people read about the variables from the rows of the table: the accepted form in a
+// message, RAMIE_HELP and docs/environment.md.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -24,8 +24,7 @@ std::string list_words(std::string_view words) {
 
 std::string_view noun(Kind kind) {
   switch (kind) {
-    case Kind::size:
-    case Kind::stack: return "a size";
+    case Kind::size: return "a size";
     case Kind::micros: return "a number of microseconds";
     case Kind::duration: return "a time in us, ms or s";
     case Kind::seed: return "a number of up to 64 bits, decimal or 0x hex";
@@ -53,7 +52,7 @@ std::string_view outside_text(const Row& row) {
   const bool low = row.below == Outside::clamp;
   const bool high = row.above == Outside::clamp;
   if (low && high) return "nearest bound";
-  if (high) return "too large: the upper bound";
+  if (high) return "upper bound if too large, else default";
   return "default";
 }
 
@@ -62,22 +61,29 @@ constexpr std::string_view kPageHead =
 
 <!-- Generated from runtime/config_table.hpp: `ramie env --markdown > docs/environment.md`. -->
 
-Ramie reads these once, when a process builds its first runtime. A set-user-id process ignores
-them. What the code says through `Builder` wins over the environment, and the environment over the
-automatic choice; `Builder::environment_wins(true)` exchanges the first two. `ramie env` shows what
-is in force.
+Set a variable for one run of a program:
 
-- **Numbers** are decimal, without sign or blanks.
-- **Sizes** are bytes, or take `K`, `M` or `G` (also `k` and `KiB`, ...): powers of 1024. Stack
-  sizes are rounded up to whole pages.
-- **Times** need `us`, `ms` or `s`, except 0. In a variable that ends in `_US` a plain number means
+    RAMIE_WORKERS=4 RAMIE_STACK_SIZE=64K ./server
+
+`ramie env` shows the values that are in force; `RAMIE_HELP=1 ./server` prints this list.
+
+- A process reads the variables once, when it builds its first runtime. A set-user-id process
+  ignores them.
+- A value that the code sets through `Builder` wins over the environment, and the environment wins
+  over the automatic choice. `Builder::environment_wins(true)` exchanges the first two.
+- If Ramie cannot read a value, it prints one line on stderr and keeps the default, or the value
+  that the code set. The last column says what happens to a number outside the range.
+- If a `RAMIE_*` name does not exist, Ramie prints one line with the most similar name.
+- With `RAMIE_STRICT=on`, both are errors and Ramie builds no runtime.
+
+How to write values:
+
+- **Numbers** are decimal, without a sign or blanks.
+- **Sizes** are bytes, or use `K`, `M` or `G` (also `k`, `KiB` and so on), which are powers of 1024.
+  Ramie rounds stack sizes up to whole pages.
+- **Times** need `us`, `ms` or `s`, except 0. In a variable that ends in `_US`, a plain number means
   microseconds.
-- **Switches** are `on`, `1`, `true` or `off`, `0`, `false`.
-
-A value that is not of the accepted form is one line on stderr, and the default (or what the code
-said) stays in force. The last column tells what happens to a number outside the range. A `RAMIE_*`
-name that does not exist is a line, too, with the nearest name that does. With `RAMIE_STRICT=on`
-both are errors and no runtime is built.
+- **Switches** are `on`, `1` or `true`, and `off`, `0` or `false`.
 
 | Name | Default | Accepts | Effect | Outside the range |
 |---|---|---|---|---|

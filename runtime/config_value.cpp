@@ -1,4 +1,4 @@
-// Parsing, formatting, loading and storing of one value, by the kind that its row names.
+// Parses, formats, loads and stores one value, by the kind of its row.
 #include "runtime/config_value.hpp"
 
 #include <unistd.h>
@@ -8,7 +8,6 @@
 #include <limits>
 #include <span>
 #include <system_error>
-#include <type_traits>
 
 #include <fmt/format.h>
 
@@ -25,15 +24,15 @@ struct Unit {
   std::string_view suffix;
   std::uint64_t factor;
 };
-// The largest unit stands last; format_units() relies on it. A plain number comes first.
+// format_units() needs this order: the plain number first, the largest unit last.
 constexpr Unit kPlain[] = {{"", 1}};
 constexpr Unit kSizes[] = {{"", 1},       {"k", kKiB},   {"m", kMiB}, {"g", kGiB}, {"KiB", kKiB},
                            {"MiB", kMiB}, {"GiB", kGiB}, {"K", kKiB}, {"M", kMiB}, {"G", kGiB}};
 constexpr Unit kMicros[] = {{"", 1}, {"us", 1}, {"ms", 1000}, {"s", 1'000'000}};
 constexpr Unit kDurations[] = {{"us", 1000}, {"ms", 1'000'000}, {"s", 1'000'000'000}};
 
-// Digits and one of the units, nothing else. What is too big for 64 bits becomes the most that
-// they hold, so that the range check calls it too large.
+// Accepts digits and one of the units, nothing else. A number that 64 bits cannot hold becomes the
+// largest number, so the range check calls it too large.
 Raw parse_units(std::string_view text, std::span<const Unit> units) {
   std::uint64_t number = 0;
   const char* end = text.data() + text.size();
@@ -84,8 +83,7 @@ Raw parse_raw(const Row& row, std::string_view text) {
     case Kind::number: return parse_units(text, kPlain);
     case Kind::flag: return parse_flag(text, row.words);
     case Kind::choice: return parse_word(text, row.words);
-    case Kind::size:
-    case Kind::stack: return parse_units(text, kSizes);
+    case Kind::size: return parse_units(text, kSizes);
     case Kind::micros: return parse_units(text, kMicros);
     case Kind::duration: return parse_duration(text);
     case Kind::seed: return parse_seed(text);
@@ -97,7 +95,7 @@ std::uint64_t page_size() { return static_cast<std::uint64_t>(::sysconf(_SC_PAGE
 
 // ---- raw -> text -------------------------------------------------------------------------------
 
-// The largest unit that leaves no rest.
+// Uses the largest unit that leaves no remainder.
 std::string format_units(std::uint64_t raw, std::span<const Unit> units) {
   for (std::size_t i = units.size(); i-- > 0;) {
     const Unit& unit = units[i];
@@ -108,48 +106,13 @@ std::string format_units(std::uint64_t raw, std::span<const Unit> units) {
 }
 
 std::string format_duration(std::uint64_t raw) {
-  if (raw % 1000 != 0) return fmt::format("{}ns", raw);  // only code can ask for that
+  if (raw % 1000 != 0) return fmt::format("{}ns", raw);  // only code can set that
   return raw == 0 ? "0s" : format_units(raw, kDurations);
 }
 
 std::string format_word(std::uint64_t index, std::string_view words) {
   for (; index > 0; --index) words.remove_prefix(words.find('|') + 1);
   return std::string(words.substr(0, words.find('|')));
-}
-
-// ---- raw <-> members of Config -----------------------------------------------------------------
-
-template <class T>
-struct IsOptional : std::false_type {};
-template <class T>
-struct IsOptional<std::optional<T>> : std::true_type {};
-
-template <class T>
-std::uint64_t to_raw(T value) {
-  if constexpr (requires { value.count(); }) {
-    return static_cast<std::uint64_t>(std::max(value.count(), decltype(value.count()){0}));
-  } else {
-    return static_cast<std::uint64_t>(value);
-  }
-}
-
-template <class T>
-T from_raw(std::uint64_t raw) {
-  if constexpr (requires(T value) { value.count(); }) {
-    return T(static_cast<typename T::rep>(raw));
-  } else {
-    return static_cast<T>(raw);
-  }
-}
-
-// Calls `act` with the member that belongs to `row`, if there is one.
-template <class C, class Act>
-void with_member(const Row& row, C& config, const Act& act) {
-  std::visit(
-      [&](auto member) {
-        if constexpr (!std::is_same_v<decltype(member), std::monostate>) act(config.*member);
-      },
-      row.slot);
 }
 
 }  // namespace
@@ -161,14 +124,14 @@ Parsed parse(const Row& row, std::string_view text) {
   if (row.zero_is_off && *raw == 0) return {raw, Fault::none};
   if (*raw < row.min) return {raw, Fault::too_small};
   if (*raw > row.max) return {raw, Fault::too_large};
-  if (row.kind == Kind::stack && *raw % page_size() != 0) return {raw, Fault::not_whole_pages};
+  if (row.whole_pages && *raw % page_size() != 0) return {raw, Fault::not_whole_pages};
   return {raw, Fault::none};
 }
 
 std::uint64_t move_into_range(const Row& row, std::uint64_t raw) {
   raw = std::clamp(raw, row.min, row.max);
-  // Also after a clamp: the least stack is less than a page where pages have 64 KiB.
-  if (row.kind == Kind::stack) raw = (raw + page_size() - 1) / page_size() * page_size();
+  // Also after a clamp: the smallest stack is less than a page on a machine with 64 KiB pages.
+  if (row.whole_pages) raw = (raw + page_size() - 1) / page_size() * page_size();
   return raw;
 }
 
@@ -179,8 +142,7 @@ std::string format_raw(const Row& row, Raw raw) {
       if (*raw > 1) return format_word(*raw - 2, row.words);
       return *raw == 1 ? "on" : "off";
     case Kind::choice: return format_word(*raw, row.words);
-    case Kind::size:
-    case Kind::stack: return format_units(*raw, kSizes);
+    case Kind::size: return format_units(*raw, kSizes);
     case Kind::duration: return format_duration(*raw);
     case Kind::number:
     case Kind::micros:
@@ -192,28 +154,12 @@ std::string format_raw(const Row& row, Raw raw) {
 std::string format_page_size() { return format_units(page_size(), kSizes); }
 
 Raw load(const Row& row, const Config& config) {
-  Raw raw = 0;
-  with_member(row, config, [&](const auto& member) {
-    if constexpr (IsOptional<std::remove_cvref_t<decltype(member)>>::value) {
-      raw = member ? Raw(to_raw(*member)) : std::nullopt;
-    } else {
-      raw = to_raw(member);
-      if (!row.automatic.empty() && *raw == 0) raw.reset();
-    }
-  });
-  return raw;
+  const Raw raw = row.load(config);
+  const bool zero_is_automatic = !row.is_optional && !row.automatic.empty();
+  return zero_is_automatic && raw == std::uint64_t{0} ? std::nullopt : raw;
 }
 
-void store(const Row& row, Raw raw, Config& config) {
-  with_member(row, config, [&](auto& member) {
-    using Member = std::remove_cvref_t<decltype(member)>;
-    if constexpr (IsOptional<Member>::value) {
-      member = raw ? Member(from_raw<typename Member::value_type>(*raw)) : std::nullopt;
-    } else {
-      member = from_raw<Member>(raw.value_or(0));
-    }
-  });
-}
+void store(const Row& row, Raw raw, Config& config) { row.store(config, raw); }
 
 }  // namespace runtime
 }  // namespace v0

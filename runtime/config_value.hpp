@@ -1,20 +1,17 @@
-// One value of a RAMIE_* variable on its way between text, raw form (see config_table.hpp) and its
-// member of Config. Nothing here knows the environment or prints: config.cpp decides what a fault
-// means, config_text.cpp what people read.
+// Converts one value of a RAMIE_* variable between text, its raw form (config_row.hpp) and its
+// member of Config. Nothing here reads the environment or prints: config.cpp decides what a fault
+// means, and config_text.cpp writes what people read.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
-#include "runtime/config_table.hpp"
+#include "runtime/config_row.hpp"
 
 namespace ramie {
 inline namespace v0 {
 namespace runtime {
-
-using Raw = std::optional<std::uint64_t>;  // nothing: automatic
 
 enum class Fault : std::uint8_t { none, malformed, too_small, too_large, not_whole_pages };
 
@@ -23,24 +20,26 @@ struct Parsed {
   Fault fault = Fault::none;
 };
 
-/// Strict: the whole text must be of the row's form. What 64 bits cannot hold is `too_large`.
+/// The whole text must have the row's form. A number that 64 bits cannot hold is `too_large`.
 [[nodiscard]] Parsed parse(const Row& row, std::string_view text);
 
-/// The nearest usable value after a number with a fault other than `malformed`.
+/// The usable value nearest to a number whose fault is not `malformed`.
 [[nodiscard]] std::uint64_t move_into_range(const Row& row, std::uint64_t raw);
 
-/// A form that parse() accepts and reads as `raw` (but for nanoseconds, which only code can ask).
+/// A text that parse() reads as `raw`. Only a number of nanoseconds that is not a whole number of
+/// microseconds, which only code can set, has no such text: it is shown as `1500ns`.
 std::string format_raw(const Row& row, Raw raw);
 
-/// `4K`: how messages name a page.
+/// `4K`: the size of a page, for messages.
 std::string format_page_size();
 
-/// Between Config and raw. Rows without a member load 0 and store nothing.
+/// From Config to raw and back. If a member is not optional but has an automatic word, 0 means
+/// automatic.
 [[nodiscard]] Raw load(const Row& row, const Config& config);
 void store(const Row& row, Raw raw, Config& config);
 
-/// Defined in config_text.cpp: the accepted form, for a message or the docs. After a number outside
-/// its range it tells only the bound that was broken.
+/// The accepted form, for a message or the docs (in config_text.cpp). For a number outside its range
+/// it names only the bound that was crossed.
 std::string accepted_form(const Row& row, Fault fault);
 
 }  // namespace runtime

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "runtime/config.hpp"
-#include "runtime/config_table.hpp"
+#include "runtime/config_row.hpp"
 #include "runtime/cpus.hpp"
 
 namespace {
@@ -20,17 +20,12 @@ constexpr int kBadConfig = 78;  // EX_CONFIG
 
 constexpr std::string_view kUsage =
     "usage: ramie env [--markdown | --help]\n"
-    "  Shows every RAMIE_* variable with the value that is in force and where it comes from.\n"
-    "  --markdown  prints docs/environment.md instead\n"
+    "  Shows the value that is in force for every RAMIE_* variable, and its source.\n"
+    "  --markdown  prints docs/environment.md\n"
     "  --help      explains every variable\n";
 
-// `auto` alone would not tell an operator what he wants to know.
+// For workers it also shows the number that `auto` means here.
 std::string value_in_force(const runtime::Row& row, const runtime::EnvResult& env) {
-  if (row.field == runtime::Field::strict) return env.is_strict ? "on" : "off";
-  if (row.field == runtime::Field::help) {
-    if (env.help == runtime::Help::exit) return "exit";
-    return env.help == runtime::Help::print ? "on" : "off";
-  }
   std::string value = runtime::format_value(row.field, env.values);
   if (row.field == runtime::Field::workers && env.values.workers == 0) {
     value += fmt::format(" ({})", runtime::worker_count(env.values.cpu_quota));
@@ -41,7 +36,7 @@ std::string value_in_force(const runtime::Row& row, const runtime::EnvResult& en
 int print_values() {
   const runtime::EnvResult env = runtime::read_process_environment(runtime::Config{});
   for (const std::string& message : env.messages) fmt::print(stderr, "ramie: {}\n", message);
-  if (env.help != runtime::Help::off) fmt::print(stderr, "{}", runtime::help_text());
+  if (env.values.help != runtime::Help::off) fmt::print(stderr, "{}", runtime::help_text());
   fmt::print("{:<26}{:<12}{}\n", "VARIABLE", "VALUE", "FROM");
   for (const runtime::Row& row : runtime::kTable) {
     fmt::print("{:<26}{:<12}{}\n", row.name, value_in_force(row, env),

@@ -1,6 +1,6 @@
-// `ramie env`: which environment variables there are, and what they would set here and now.
+// `ramie env`: shows the environment variables and the values that they set here.
 #pragma once
 
-/// Prints the table to stdout, what is wrong with the environment to stderr.
+/// Prints the table to stdout, and errors in the environment to stderr.
 /// Returns  0; 2 for an unknown argument; 78 (EX_CONFIG) if RAMIE_STRICT refuses the environment.
 int env_command(int argc, char** argv);

@@ -58,7 +58,7 @@ std::vector<Raw> extremes(const Row& row) {
 std::vector<Knob> knobs() {
   std::vector<Knob> all;
   for (const Row& row : kTable) {
-    if (std::holds_alternative<std::monostate>(row.slot)) continue;  // strict and help
+    if (row.field == Field::strict || row.field == Field::help) continue;  // only the reader's
     for (const Raw& raw : extremes(row)) all.push_back({&row, raw});
   }
   return all;

@@ -413,6 +413,8 @@ class Builder {
  private:
   struct Knobs;
   Knobs& knobs() const noexcept;  // stops the program if the builder was moved from
+  template <auto Member, class V>
+  Builder& set(V value);
   std::unique_ptr<Knobs> knobs_;
 };
 
