@@ -60,8 +60,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
-// The known name most similar to an unknown one, or "" if none is similar. One edit in three letters
-// is similar. So is a name without its end (RAMIE_SPIN), which is the most common mistake.
+// The known name most similar to an unknown one, or "" if none is similar. A name is similar after
+// one edit in three letters, or if its end is missing (RAMIE_SPIN), the most common mistake.
 std::string_view nearest_name(std::string_view name) {
   constexpr std::size_t kLongest = 48;
   std::string wrong(name.substr(kPrefix.size()));

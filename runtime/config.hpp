@@ -46,7 +46,7 @@ inline constexpr std::size_t kKiB = std::size_t{1} << 10;
 inline constexpr std::size_t kMiB = kKiB << 10;
 inline constexpr std::size_t kGiB = kMiB << 10;
 
-/// The value of every knob. In the defaults 0 or nullopt means automatic or off; the row says which.
+/// The value of every knob. A default of 0 or nullopt means automatic or off; the row says which.
 struct Config {
 #define RAMIE_KNOB(variable, type, member, default_value, ...) type member = default_value;
 #include "runtime/config_table.hpp"

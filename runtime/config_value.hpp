@@ -38,8 +38,8 @@ std::string format_page_size();
 [[nodiscard]] Raw load(const Row& row, const Config& config);
 void store(const Row& row, Raw raw, Config& config);
 
-/// The accepted form, for a message or the docs (in config_text.cpp). For a number outside its range
-/// it names only the bound that was crossed.
+/// The accepted form, for a message or the docs (in config_text.cpp). For a number outside its
+/// range it names only the bound that was crossed.
 std::string accepted_form(const Row& row, Fault fault);
 
 }  // namespace runtime

@@ -9,7 +9,7 @@
 #include "sched/detectors.hpp"
 #include "sched/hold_check.hpp"
 #include "sched/stack_overflow.hpp"
-#include "signal/pipe.hpp"
+#include "signal/handlers.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -45,9 +45,9 @@ sched::OnDeadlock on_deadlock_of(Deadlock what) noexcept {
 bool install_dump_signal(DumpSignal signal) noexcept {
   switch (signal) {
     case DumpSignal::none: return false;
-    case DumpSignal::quit: return signal::pipe::install_dump(SIGQUIT);
-    case DumpSignal::usr1: return signal::pipe::install_dump(SIGUSR1);
-    case DumpSignal::usr2: return signal::pipe::install_dump(SIGUSR2);
+    case DumpSignal::quit: return signal::handlers::install_dump(SIGQUIT);
+    case DumpSignal::usr1: return signal::handlers::install_dump(SIGUSR1);
+    case DumpSignal::usr2: return signal::handlers::install_dump(SIGUSR2);
   }
   return false;
 }
@@ -182,7 +182,7 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
   env.set(*state->uring_);
   env.set(*state);
   env.describe = &describe_wait;
-  env.expects_signals = &signal::pipe::is_in_use;
+  env.expects_signals = &signal::handlers::is_in_use;
   if (auto started = state->scheduler_->start(); !started) {
     return failure(started.error());
   }

@@ -14,7 +14,7 @@ Result<std::unique_ptr<Driver>> Driver::create() noexcept {
   try {
     Registry& registry = Registry::instance();
     auto listeners = std::make_shared<Listeners>();
-    auto bell = pipe::Bell::create();
+    auto bell = handlers::Bell::create();
     if (!bell) return failure(bell.error());
     return std::unique_ptr<Driver>(new Driver(std::move(*bell), registry, std::move(listeners)));
   } catch (const std::bad_alloc&) {
@@ -22,20 +22,21 @@ Result<std::unique_ptr<Driver>> Driver::create() noexcept {
   }
 }
 
-Driver::Driver(pipe::Bell bell, Registry& registry, std::shared_ptr<Listeners> listeners) noexcept
+Driver::Driver(handlers::Bell bell, Registry& registry,
+               std::shared_ptr<Listeners> listeners) noexcept
     : bell_(std::move(bell)), registry_(registry), listeners_(std::move(listeners)) {
   registry_.add(*listeners_);
 }
 
-// Signals may outlive us: they must not wait for a broadcast that never reaches them.
+// A Signal may outlive its driver. It must not wait for a broadcast that never comes.
 Driver::~Driver() {
   registry_.remove(*listeners_);
   listeners_->shut_down();
 }
 
-// The bell is not drained: each ring is an edge. One that comes from now on rings again.
+// We do not drain the eventfd: each write is a new edge for the edge-triggered epoll.
 void Driver::on_ready(sched::WakeList& wakes) noexcept {
-  if (sched::current_worker() != nullptr) pipe::let_in();
+  if (sched::current_worker() != nullptr) handlers::unblock();
   registry_.broadcast(wakes);
 }
 

@@ -1,8 +1,9 @@
-// One runtime's ear: its bell hangs in its own epoll; when it rings, this driver tells everybody.
+// Delivers signals in one runtime. The signal handler writes this driver's eventfd, its "bell",
+// which is in the runtime's epoll. The driver then broadcasts the pending signals to all runtimes.
 #pragma once
 
 #include "io/extension.hpp"
-#include "signal/pipe.hpp"
+#include "signal/handlers.hpp"
 #include "signal/registry.hpp"
 
 #include <ramie/result.hpp>
@@ -27,9 +28,9 @@ class Driver final : public io::Extension {
   void shut_down() noexcept override { listeners_->shut_down(); }
 
  private:
-  Driver(pipe::Bell bell, Registry& registry, std::shared_ptr<Listeners> listeners) noexcept;
+  Driver(handlers::Bell bell, Registry& registry, std::shared_ptr<Listeners> listeners) noexcept;
 
-  pipe::Bell bell_;
+  handlers::Bell bell_;
   Registry& registry_;
   const std::shared_ptr<Listeners> listeners_;
 };

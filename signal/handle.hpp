@@ -1,4 +1,4 @@
-// The runtime's end of the signal extension: made after io::Handle, destroyed before it.
+// What a runtime owns of the signal extension. It is made after io::Handle and destroyed before it.
 #pragma once
 
 #include "sched/env.hpp"
@@ -19,11 +19,11 @@ class Handle : public sched::EnvPart {
  public:
   static constexpr Place kPlace = Place::signals;
 
-  // Before the workers start. Errors: those of eventfd and epoll; not_enough_memory;
-  // too_many_files_open past pipe::kMaxBells runtimes.
+  // Call it before the workers start. Errors: those of eventfd and epoll; not_enough_memory;
+  // too_many_files_open if there are handlers::kMaxBells runtimes already.
   static Result<std::unique_ptr<Handle>> create(io::Handle& io) noexcept;
 
-  // The current runtime's, or null.
+  // The handle of the current runtime, or null.
   static Handle* current() noexcept;
 
   // Ends every wait with `shutting_down`, now and later.

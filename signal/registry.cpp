@@ -17,15 +17,15 @@ std::size_t index_of(int number) noexcept { return static_cast<std::size_t>(numb
 
 }  // namespace
 
-// --- one runtime's ------------------------------------------------------------------------------
+// --- the listeners of one runtime ---------------------------------------------------------------
 
 std::uint64_t Listeners::arrivals(int number) noexcept {
   const std::lock_guard lock(mutex_);
   return arrivals_[index_of(number)];
 }
 
-// The count is read again after the wait: what came while the fiber was on its way back belongs to
-// this recv().
+// Reads the count again after the wait: a signal that arrives before the fiber runs belongs to this
+// recv().
 Result<void> Listeners::wait(int number, std::uint64_t& seen) noexcept {
   const std::uint64_t& arrivals = arrivals_[index_of(number)];
   sched::Wait wait(sched::WaitKind::signal, this);
@@ -61,13 +61,13 @@ void Listeners::wake(SignalSet arrived, sched::WakeList& wakes) noexcept {
 }
 
 void Listeners::shut_down() noexcept {
-  sched::WakeList wakes;  // fires when the lock is free again
+  sched::WakeList wakes;  // wakes them after the lock is released
   const std::lock_guard lock(mutex_);
   is_shut_down_ = true;
   while (sched::Waiter* waiter = waiters_.pop_front()) (void)wakes.claim(*waiter);
 }
 
-// --- everybody's --------------------------------------------------------------------------------
+// --- the registry of the process ----------------------------------------------------------------
 
 Registry& Registry::instance() {
   static Registry* const registry = new Registry;
@@ -76,9 +76,9 @@ Registry& Registry::instance() {
 
 namespace {
 
-// The first use, when the program is loaded: a fork that came during another thread's first use
-// would leave the object half made in the child. The runtimes of before are the parent's: in the
-// child nothing of theirs is touched.
+// Makes the registry when the program is loaded. If a thread made it later and another one forked
+// at that moment, the child would have half an object. The runtimes in the list belong to the
+// parent; the child touches nothing of them.
 [[maybe_unused]] const bool is_whole_in_children = [] {
   try {
     (void)Registry::instance();
@@ -110,9 +110,9 @@ void Registry::remove(Listeners& listeners) noexcept {
 }
 
 void Registry::broadcast(sched::WakeList& wakes) noexcept {
-  const SignalSet arrived = pipe::take();
+  const SignalSet arrived = handlers::take();
   if (arrived == 0) return;
-  if (pipe::is_shutdown_requested()) shutdown_token_.cancel();
+  if (handlers::is_shutdown_requested()) shutdown_token_.cancel();
   const std::lock_guard lock(mutex_);
   for (Listeners* each = runtimes_.front(); each != nullptr; each = runtimes_.next(*each)) {
     each->count(arrived);

@@ -1,20 +1,23 @@
-// Who hears which signal. The registry is the process's; each runtime adds its listeners to it.
+// Which fibers and threads listen to which signal. There is one registry in the process; each
+// runtime adds its listeners to it.
 //
-//   Driver A or B, whoever comes first:  Registry::broadcast()
-//        pipe::take() -> {USR1, INT}
-//        Listeners of every runtime: arrivals[USR1]++, arrivals[INT]++; wake who waits for them
+//   Driver A or B, whichever is first:  Registry::broadcast()
+//        handlers::take() -> {USR1, INT}
+//        Listeners of every runtime: arrivals[USR1]++, arrivals[INT]++; wake those that wait
 //        INT or TERM after shutdown(): cancel the token
 //
-// S5  A Signal compares the count of arrivals with the one it saw last: many signals before recv()
-//     are one, a signal between two recv() is never lost, and a slow listener delays nobody.
-// S6  A broadcast puts all that it wakes into the batch of the driver that broadcasts. The batch is
-//     fired after the locks; a fiber of another runtime then goes to its own scheduler.
+// S5  A Signal compares the count of arrivals with the count that it saw last. So many signals
+//     before recv() count as one, a signal between two recv() is never lost, and a slow listener
+//     does not delay the others.
+// S6  A broadcast puts everything that it wakes into the batch of the driver that broadcasts. The
+//     batch is fired after the locks are released; a fiber of another runtime then goes to its own
+//     scheduler.
 #pragma once
 
 #include "sched/base/intrusive_list.hpp"
 #include "sched/base/mutex.hpp"
 #include "sched/waiter.hpp"
-#include "signal/pipe.hpp"
+#include "signal/handlers.hpp"
 
 #include <ramie/cancel.hpp>
 #include <ramie/result.hpp>
@@ -27,19 +30,19 @@ inline namespace v0 {
 
 namespace signal {
 
-// Those of one runtime. Shared by its driver and its Signals; the driver ends it.
+// The listeners of one runtime. Its driver and its Signals share them; the driver shuts them down.
 class Listeners : public base::Link {
  public:
   std::uint64_t arrivals(int number) noexcept;
-  // Until arrivals(number) differs from `seen`, which it then becomes. Errors: those of a wait;
+  // Waits until arrivals(number) differs from `seen`, and stores it there. Errors: those of a wait;
   // shutting_down.
   Result<void> wait(int number, std::uint64_t& seen) noexcept;
 
-  // --- the registry
+  // --- for the registry
   void count(SignalSet arrived) noexcept;
   void wake(SignalSet arrived, sched::WakeList& wakes) noexcept;
 
-  // --- the driver
+  // --- for the driver
   void shut_down() noexcept;
 
  private:
@@ -51,18 +54,19 @@ class Listeners : public base::Link {
 
 class Registry {
  public:
-  // Never destroyed: a runtime may outlive static objects. Throws std::bad_alloc the first time.
+  // It is never destroyed, because a runtime may outlive static objects. The first call may throw
+  // std::bad_alloc.
   static Registry& instance();
 
   void add(Listeners& listeners) noexcept;
   void remove(Listeners& listeners) noexcept;
 
-  // Tells the listeners of all runtimes what has come.
+  // Takes the pending signals and tells the listeners of all runtimes.
   void broadcast(sched::WakeList& wakes) noexcept;
 
   const CancellationToken& shutdown_token() const noexcept { return shutdown_token_; }
 
-  // Around a fork, and in its child.
+  // Around a fork. become_copy() is for its child.
   void lock() noexcept { mutex_.lock(); }
   void unlock() noexcept { mutex_.unlock(); }
   void become_copy() noexcept;

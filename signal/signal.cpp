@@ -1,6 +1,6 @@
-// The public face: which signals can be heard, and by whom.
+// The public functions: Signal, ctrl_c() and shutdown().
 #include "signal/handle.hpp"
-#include "signal/pipe.hpp"
+#include "signal/handlers.hpp"
 #include "signal/registry.hpp"
 
 #include "sched/base/assert.hpp"
@@ -16,8 +16,8 @@ namespace signal {
 
 namespace {
 
-// KILL and STOP cannot be caught. After the others the faulting instruction runs again: a handler
-// that returns makes an endless loop of a crash.
+// KILL and STOP cannot be caught. After a handler for one of the others returns, the faulting
+// instruction runs again: the crash would become an endless loop.
 constexpr SignalSet kForbidden = bit_of(SIGKILL) | bit_of(SIGSTOP) | bit_of(SIGILL) |
                                  bit_of(SIGFPE) | bit_of(SIGSEGV) | bit_of(SIGBUS);
 
@@ -36,14 +36,14 @@ Result<Signal> Signal::open(Kind kind) noexcept {
   if (handle == nullptr)
     return failure(sched::current_scheduler() == nullptr ? errc::no_runtime : errc::unsupported);
   Signal listener(kind, handle->listeners());
-  if (auto installed = pipe::install(kind.raw()); !installed) return failure(installed.error());
-  if (sched::current_worker() != nullptr) pipe::let_in();
+  if (auto installed = handlers::install(kind.raw()); !installed) return failure(installed.error());
+  if (sched::current_worker() != nullptr) handlers::unblock();
   return listener;
 }
 
 Result<void> Signal::recv() noexcept {
   RAMIE_CHECK(listeners_ != nullptr,
-              "recv() on a Signal that was moved from: ask the one that it was moved to");
+              "this Signal was moved from: call recv() on the Signal that it was moved to");
   return listeners_->wait(kind_.raw(), seen_);
 }
 
@@ -53,11 +53,11 @@ Result<void> ctrl_c() noexcept {
   return interrupt->recv();
 }
 
-// The token is there before the first signal can ask for it.
+// The token exists before the first signal can cancel it.
 CancellationToken shutdown() {
   const CancellationToken& token = Registry::instance().shutdown_token();
-  pipe::arm_shutdown();
-  if (sched::current_worker() != nullptr) pipe::let_in();
+  handlers::arm_shutdown();
+  if (sched::current_worker() != nullptr) handlers::unblock();
   return token;
 }
 

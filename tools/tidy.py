@@ -59,8 +59,8 @@ OWNERS = [
      SYSTEM_CALLS,
      "call the function of sched/base/sys or of a sys/ folder"),
     ("sigaction", r"\bsigaction\b|(?<![\w>])(?:::|std::)signal\s*\(",
-     ("signal/pipe.", "sched/stack_overflow.", "sched/probe."),
-     "handlers are installed by signal/pipe"),
+     ("signal/handlers.", "sched/stack_overflow.", "sched/probe."),
+     "handlers are installed by signal/handlers"),
 ]
 OWNERS = [(rule, re.compile(pattern), allowed, way) for rule, pattern, allowed, way in OWNERS]
 

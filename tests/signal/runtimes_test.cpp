@@ -127,7 +127,7 @@ TEST_CASE("S4: runtimes come and go under a storm, and no descriptor is left") {
 TEST_CASE("S1: a bell that is full of rings takes no signal away from the others") {
   Runtime runtime;
   const Counter counter(runtime);
-  auto bell = ramie::or_throw(ramie::signal::pipe::Bell::create());
+  auto bell = ramie::or_throw(ramie::signal::handlers::Bell::create());
   const std::uint64_t most = ~std::uint64_t{1};
   REQUIRE(::write(bell.fd(), &most, sizeof most) == sizeof most);
   (void)::raise(SIGUSR1);

@@ -15,7 +15,7 @@ import layers  # noqa: E402
 HOUSE = [
     "sched/base/atomic.hpp", "sched/worker.hpp", "sched/include/ramie/api.hpp",
     "sched/include/ramie/task.hpp", "io/driver.hpp", "io/sys/epoll.hpp",
-    "io/include/ramie/io.hpp", "signal/pipe.hpp", "signal/include/ramie/signal.hpp",
+    "io/include/ramie/io.hpp", "signal/handlers.hpp", "signal/include/ramie/signal.hpp",
     "uring/ring.hpp", "uring/include/ramie/uring.hpp",
     "runtime/net/sys/socket.hpp", "runtime/include/ramie/net.hpp",
     "runtime/include/ramie/net/addr.hpp", "runtime/fs/calls.hpp", "runtime/include/ramie/fs.hpp",
@@ -57,7 +57,7 @@ class Layers(unittest.TestCase):
 
     def test_signal_and_uring_never_see_each_other(self):
         self.assertEqual(check("signal/a.cpp", '"uring/ring.hpp"'), [(1, "layer")])
-        self.assertEqual(check("uring/a.cpp", '"signal/pipe.hpp"'), [(1, "layer")])
+        self.assertEqual(check("uring/a.cpp", '"signal/handlers.hpp"'), [(1, "layer")])
         self.assertEqual(check("uring/a.cpp", "<ramie/signal.hpp>"), [(1, "layer")])
         self.assertEqual(check("uring/a.cpp", '"io/driver.hpp"', '"sched/worker.hpp"'), [])
 

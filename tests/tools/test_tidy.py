@@ -142,7 +142,7 @@ class Owners(unittest.TestCase):
         ("errno", "int e = errno;", "runtime/net/sys/socket.cpp"),
         ("syscall", "auto r = syscall(SYS_futex, w);", "sched/base/sys.cpp"),
         ("syscall", "auto n = ::read(fd, p, 1);", "runtime/net/sys/socket.cpp"),
-        ("sigaction", "struct sigaction action{};", "signal/pipe.cpp"),
+        ("sigaction", "struct sigaction action{};", "signal/handlers.cpp"),
         ("sigaction", "std::signal(2, handler);", "sched/stack_overflow.cpp"),
     ]
 

@@ -1,7 +1,11 @@
-// Unix signals as things to wait for: streams of one kind, Ctrl-C, the token that ends a server.
+// Wait for Unix signals: a stream of one kind, Ctrl-C, or the token that ends a server.
 //
-// The first use of a kind installs a handler for the whole process, for good: dropping a Signal
-// does not bring the default action back. Signals coalesce, as they do in the kernel.
+//   const auto stop = ramie::signal::shutdown();                  // SIGINT or SIGTERM cancels it
+//   auto accepted = ramie::until(stop, [&] { return listener.accept(); });
+//
+// The first use of a kind installs a handler for the whole process, and the handler stays: if you
+// destroy a Signal, the default action does not come back. Several signals of one kind before a
+// recv() count as one.
 #pragma once
 
 #include <ramie/cancel.hpp>
@@ -18,7 +22,7 @@ namespace signal {
 
 class Listeners;
 
-/// Which signal. Any number can be named; Signal::open() says which can be heard.
+/// A signal number. Signal::open() refuses the numbers that a program cannot catch.
 class Kind {
  public:
   static constexpr Kind interrupt() noexcept { return Kind(SIGINT); }  // Ctrl-C
@@ -41,25 +45,24 @@ class Kind {
   int number_;
 };
 
-/// Hears one kind of signal. Every Signal of that kind, in whatever runtime, hears each one.
+/// Receives one kind of signal. Every Signal of that kind, in every runtime, receives each signal.
 class Signal {
  public:
-  /// Starts to hear `kind`: signals that come after this call count.
+  /// Starts to listen for `kind`. Signals that arrive after this call count.
   /// Returns  the listener; it belongs to the current runtime.
-  /// Errors   invalid_argument: a number below 1 or above SIGRTMAX, one that libc keeps for itself,
-  ///          or KILL, STOP, ILL, FPE, SEGV, BUS; no_runtime; unsupported in a runtime without
-  ///          signals (Builder::process_wide); what a sandbox says that denies sigaction.
-  /// Blocks   never.
-  /// Threads  any that runs fibers or has entered a runtime.
-  /// Cancel   not a wait.
+  /// Errors   invalid_argument: a number below 1 or above SIGRTMAX, a number that libc keeps for
+  ///          itself, or KILL, STOP, ILL, FPE, SEGV, BUS; no_runtime; unsupported in a runtime
+  ///          without signals (Builder::process_wide); the error of a sandbox that denies
+  ///          sigaction.
+  /// Threads  one that runs fibers or has entered a runtime.
   [[nodiscard]] RAMIE_API static Result<Signal> open(Kind kind) noexcept;
 
-  /// Waits until the signal has come at least once since the last recv(), or since open().
-  /// Returns  success, once for however many have come.
-  /// Errors   canceled, timed_out; shutting_down, also after the end of the runtime it belongs to.
+  /// Waits until the signal has arrived at least once since the last recv(), or since open().
+  /// Returns  success; one success for all signals that have arrived.
+  /// Errors   canceled, timed_out; shutting_down, also after its runtime has ended.
   /// Blocks   this fiber; outside a fiber, this thread.
-  /// Threads  one at a time; each fiber that listens opens its own.
-  /// Cancel   safe: a signal is not lost.
+  /// Threads  one at a time; each fiber that listens opens its own Signal.
+  /// Cancel   safe: no signal is lost.
   [[nodiscard]] RAMIE_API Result<void> recv() noexcept;
 
   Kind kind() const noexcept { return kind_; }
@@ -73,22 +76,19 @@ class Signal {
 };
 
 /// Waits for the next SIGINT. From the first call on, Ctrl-C no longer ends the process.
-/// Returns  success once it has come; one that comes between two calls is not seen.
+/// Returns  success after it has arrived; a signal that arrives between two calls is not seen.
 /// Errors   no_runtime; canceled, timed_out, shutting_down.
 /// Blocks   this fiber; outside a fiber, this thread.
-/// Threads  any number of waiters.
-/// Cancel   safe.
+/// Threads  any number may wait at the same time.
+/// Cancel   safe: may be called again.
 [[nodiscard]] RAMIE_API Result<void> ctrl_c() noexcept;
 
-/// The process's shutdown token: the first SIGINT or SIGTERM after the first call cancels it, for
-/// good. That signal also gives both kinds their default action back, so the next one ends the
-/// process: a server that hangs while it drains can still be stopped by hand.
-/// Returns  the one token, also outside a runtime; it takes a running runtime to cancel it, and a
-///          signal that comes before one runs is kept until then.
+/// The shutdown token of the process. The first SIGINT or SIGTERM after the first call cancels it,
+/// and it stays cancelled. That signal also restores the default action of both kinds, so the next
+/// one ends the process: you can still stop a server that hangs while it drains.
+/// Returns  the same token for every call, also outside a runtime. Only a running runtime can
+///          cancel it: a signal that arrives before one runs is kept until then.
 /// Errors   throws std::bad_alloc.
-/// Blocks   never.
-/// Threads  any.
-/// Cancel   not a wait.
 [[nodiscard]] RAMIE_API CancellationToken shutdown();
 
 }  // namespace signal

@@ -17,7 +17,7 @@
 
 #include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
-#include "signal/pipe.hpp"
+#include "signal/handlers.hpp"
 #include "tests/faults/confine.hpp"
 #include "tests/signal/runtime.hpp"
 #include "tests/support/skip.hpp"
@@ -25,7 +25,7 @@
 using namespace ramie::test;
 using ramie::signal::Kind;
 using ramie::signal::Signal;
-using ramie::signal::pipe::Bell;
+using ramie::signal::handlers::Bell;
 
 namespace {
 
@@ -64,7 +64,7 @@ std::size_t stack_used_by(int number) {
 }  // namespace
 
 TEST_CASE("S1: the handler leaves errno as it was, even if its write fails") {
-  REQUIRE(ramie::signal::pipe::install(SIGUSR1));
+  REQUIRE(ramie::signal::handlers::install(SIGUSR1));
   const auto full = ramie::or_throw(Bell::create());
   const std::uint64_t most = ~std::uint64_t{1};
   REQUIRE(::write(full.fd(), &most, sizeof most) == sizeof most);
@@ -72,24 +72,24 @@ TEST_CASE("S1: the handler leaves errno as it was, even if its write fails") {
   (void)::raise(SIGUSR1);
   const int after = errno;
   CHECK(after == 4242);
-  CHECK((ramie::signal::pipe::take() & ramie::signal::bit_of(SIGUSR1)) != 0);
+  CHECK((ramie::signal::handlers::take() & ramie::signal::bit_of(SIGUSR1)) != 0);
 }
 
 TEST_CASE("S1: a bell that comes after the signal has rung already") {
-  REQUIRE(ramie::signal::pipe::install(SIGUSR1));
-  (void)ramie::signal::pipe::take();
+  REQUIRE(ramie::signal::handlers::install(SIGUSR1));
+  (void)ramie::signal::handlers::take();
   CHECK_FALSE(has_rung(ramie::or_throw(Bell::create())));
   (void)::raise(SIGUSR1);
   CHECK(has_rung(ramie::or_throw(Bell::create())));
-  CHECK(ramie::signal::pipe::take() == ramie::signal::bit_of(SIGUSR1));
-  CHECK(ramie::signal::pipe::take() == 0);
+  CHECK(ramie::signal::handlers::take() == ramie::signal::bit_of(SIGUSR1));
+  CHECK(ramie::signal::handlers::take() == 0);
 }
 
 // Goal: below 512 bytes, and on the alternate stack. Method: the same with a handler that does
 // nothing; the difference is ours. (Sanitizers put frames of their own in between.)
 TEST_CASE("S4: the handler uses the alternate stack and less than 512 bytes of it") {
   if (RAMIE_TSAN != 0 || RAMIE_ASAN != 0) RAMIE_SKIP("sanitizers have frames of their own");
-  REQUIRE(ramie::signal::pipe::install(SIGUSR1));
+  REQUIRE(ramie::signal::handlers::install(SIGUSR1));
   struct sigaction empty{};
   empty.sa_handler = [](int) {};
   empty.sa_flags = SA_ONSTACK;
@@ -102,12 +102,12 @@ TEST_CASE("S4: the handler uses the alternate stack and less than 512 bytes of i
   CHECK(ours >= nothing);
   CHECK(ours - nothing < 512);
   CHECK(has_rung(bell));
-  CHECK((ramie::signal::pipe::take() & ramie::signal::bit_of(SIGUSR1)) != 0);
+  CHECK((ramie::signal::handlers::take() & ramie::signal::bit_of(SIGUSR1)) != 0);
 }
 
 TEST_CASE("S3: a forked child that raises gets the default action and rings no bell of ours") {
   const bool has_getpid = GENERATE(true, false);  // a sandbox may deny it
-  REQUIRE(ramie::signal::pipe::install(SIGUSR1));
+  REQUIRE(ramie::signal::handlers::install(SIGUSR1));
   const auto bell = ramie::or_throw(Bell::create());
   silence(bell);
   const pid_t child = ::fork();
@@ -122,13 +122,13 @@ TEST_CASE("S3: a forked child that raises gets the default action and rings no b
   CHECK(WIFSIGNALED(status));
   CHECK(WTERMSIG(status) == SIGUSR1);
   CHECK_FALSE(has_rung(bell));
-  CHECK(ramie::signal::pipe::take() == 0);
+  CHECK(ramie::signal::handlers::take() == 0);
 }
 
 // Under TSan a forked process may not start threads, so the child does without a runtime.
 TEST_CASE("S3: a forked child that listens itself starts afresh") {
-  REQUIRE(ramie::signal::pipe::install(SIGUSR1));
-  REQUIRE(ramie::signal::pipe::install(SIGUSR2));
+  REQUIRE(ramie::signal::handlers::install(SIGUSR1));
+  REQUIRE(ramie::signal::handlers::install(SIGUSR2));
   const auto parents = ramie::or_throw(Bell::create());
   silence(parents);
   const pid_t child = ::fork();
@@ -136,10 +136,10 @@ TEST_CASE("S3: a forked child that listens itself starts afresh") {
   if (child == 0) {
     {
       auto own = Bell::create();
-      if (!own || !ramie::signal::pipe::install(SIGUSR1)) ::_exit(1);
+      if (!own || !ramie::signal::handlers::install(SIGUSR1)) ::_exit(1);
       (void)::raise(SIGUSR1);
       if (!has_rung(*own) || has_rung(parents)) ::_exit(2);
-      if (ramie::signal::pipe::take() != ramie::signal::bit_of(SIGUSR1)) ::_exit(3);
+      if (ramie::signal::handlers::take() != ramie::signal::bit_of(SIGUSR1)) ::_exit(3);
     }
     (void)::raise(SIGUSR2);  // nobody opened it here
     ::_exit(4);
@@ -153,7 +153,7 @@ TEST_CASE("S3: a forked child that listens itself starts afresh") {
 TEST_CASE("S4: the table has an end, and says so") {
   std::vector<Bell> bells;
   std::error_code error;
-  while (bells.size() <= ramie::signal::pipe::kMaxBells) {
+  while (bells.size() <= ramie::signal::handlers::kMaxBells) {
     auto bell = Bell::create();
     if (!bell) {
       error = bell.error();

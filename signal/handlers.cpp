@@ -1,8 +1,8 @@
-// See pipe.hpp. The only file that installs signal handlers.
+// See handlers.hpp. The only file that installs signal handlers.
 //
-// The handler may interrupt anything, on a fiber's stack too: it takes no lock, allocates nothing,
-// needs less than 512 bytes of stack and leaves errno as it was.
-#include "signal/pipe.hpp"
+// The handler may interrupt any code, also code on a fiber's stack. So it takes no lock, allocates
+// nothing, needs less than 512 bytes of stack and restores errno.
+#include "signal/handlers.hpp"
 
 #include "io/sys/event_fd.hpp"
 #include "io/sys/outcome.hpp"
@@ -21,7 +21,7 @@
 namespace ramie {
 inline namespace v0 {
 namespace signal {
-namespace pipe {
+namespace handlers {
 
 namespace {
 
@@ -34,7 +34,7 @@ struct Slot {
 
 // --- what the handler touches
 constinit std::array<Slot, kMaxBells> slots;
-constinit base::Atomic<std::size_t> used_slots{0};  // those above have never had a bell
+constinit base::Atomic<std::size_t> used_slots{0};  // the slots from here on never had a bell
 constinit base::Atomic<SignalSet> pending{0};
 constinit base::Atomic<pid_t> owner{0};                 // the process that installed the handlers
 constinit base::Atomic<std::uint32_t> owner_number{0};  // the same, as fork() counts
@@ -44,8 +44,8 @@ constinit base::Atomic<bool> has_shutdown_come{false};
 const struct sigaction kDefaultAction{};  // SIG_DFL, no flags; not on the handler's stack
 static_assert(base::Atomic<SignalSet>::is_always_lock_free && SIG_DFL == nullptr);
 
-// --- what it does not: under `mutex`, which is held over each fork: a child finds it free, and all
-// of this whole
+// --- what the handler does not touch; `mutex` guards it. A fork holds `mutex`, so that in the
+// child it is free and this data is consistent
 constinit base::Mutex mutex;
 constinit SignalSet installed = 0;
 
@@ -55,8 +55,9 @@ constinit SignalSet installed = 0;
   return true;
 }();
 
-// What the program's parent had ignored when the program was loaded: a script that starts us with
-// `&` ignores INT and QUIT in our name. (What the program ignores itself comes later.)
+// The signals that the program's parent ignored when it started the program: a shell script that
+// starts us with `&` makes us ignore INT and QUIT. (The program itself can ignore signals only
+// later.)
 SignalSet find_ignored() noexcept {
   SignalSet ignored = 0;
   for (const int number : {SIGQUIT, SIGUSR1, SIGUSR2}) {
@@ -70,7 +71,7 @@ const SignalSet ignored_by_parent = find_ignored();
 
 bool is_shutdown_kind(int number) noexcept { return number == SIGINT || number == SIGTERM; }
 
-// A sandbox may deny getpid(), at once or later: then a child of _Fork() or clone() is not told
+// A sandbox may deny getpid(), at once or later. Then we cannot tell a child of _Fork() or clone()
 // from its parent.
 bool is_owner() noexcept {
   const pid_t self = ::getpid();
@@ -85,9 +86,9 @@ void restore_shutdown_kinds() noexcept {
   restore_default(SIGTERM);
 }
 
-// ORDER(signal-1), partner in ~Bell. We announce ourselves, then read the bell; ~Bell takes the
-// bell away, then looks for announcements. With seq_cst one of us sees the other (S4). A slot
-// without a bell is not announced to, so ~Bell waits only for handlers that are in here already.
+// ORDER(signal-1), partner in ~Bell. We count up `ringing`, then read the bell; ~Bell removes the
+// bell, then reads `ringing`. With seq_cst one of us sees the other (S4). We do not count up for a
+// slot without a bell, so ~Bell waits only for handlers that are already in this function.
 void ring_slot(Slot& slot) noexcept {
   if (slot.bell.load(base::kRelaxed) == kNoBell) return;
   slot.ringing.fetch_add(1, base::kSeqCst);
@@ -95,7 +96,7 @@ void ring_slot(Slot& slot) noexcept {
   slot.ringing.fetch_sub(1, base::kSeqCst);
 }
 
-// The signal is blocked until we return, so it strikes only then.
+// The signal is blocked until the handler returns, so its default action happens only then.
 [[gnu::noinline]] void act_by_default(int number) noexcept {
   const bool is_dump = number == dump_number.load(base::kRelaxed);
   if (is_dump && (ignored_by_parent & bit_of(number)) != 0) return;
@@ -109,7 +110,7 @@ void on_signal(int number) noexcept {
     return;
   }
   if (number == dump_number.load(base::kRelaxed)) {
-    if (!sched::Watchdog::request_dump()) act_by_default(number);  // no runtime is there
+    if (!sched::Watchdog::request_dump()) act_by_default(number);  // no runtime exists
     return;
   }
   if (is_shutdown_kind(number) && is_shutdown_armed.load(base::kSeqCst)) {
@@ -121,14 +122,14 @@ void on_signal(int number) noexcept {
   for (std::size_t i = 0; i < count; ++i) ring_slot(slots[i]);
 }
 
-// The program may have put a handler of its own in the place of ours.
+// The program may have replaced our handler with its own.
 bool is_ours(int number) noexcept {
   struct sigaction present{};
   return ::sigaction(number, nullptr, &present) == 0 && (present.sa_flags & SA_SIGINFO) == 0 &&
          present.sa_handler == &on_signal;
 }
 
-// Under the lock. In a forked child: nothing of the parent's is ours (S3).
+// Under the lock. A forked child forgets what its parent installed (S3).
 void adopt_process() noexcept {
   const bool is_known = owner.load(base::kRelaxed) != 0;
   if (is_known && is_owner()) return;
@@ -158,7 +159,7 @@ int install_locked(int number) noexcept {
   const int error = io::sys::outcome_of(::sigaction(number, &action, nullptr));
   if (error != 0) return error;
   installed |= bit_of(number);
-  // S7: each runtime that hears its bell lets the signal in.
+  // S7: a worker of each runtime hears its bell and unblocks the signal.
   for (const Slot& slot : slots)
     if (const int bell = slot.bell.load(base::kRelaxed); bell != kNoBell) io::sys::ring(bell);
   return 0;
@@ -172,7 +173,8 @@ sigset_t set_of(SignalSet signals) noexcept {
   return set;
 }
 
-// Under the lock. On this thread, from which the workers of a new runtime inherit their masks.
+// Under the lock. Looks at this thread, from which the workers of a new runtime inherit their
+// masks.
 bool is_any_blocked() noexcept {
   sigset_t mask;
   if (::pthread_sigmask(SIG_BLOCK, nullptr, &mask) != 0) return false;
@@ -205,19 +207,19 @@ bool install_dump(int number) noexcept {
   if ((present.sa_flags & SA_SIGINFO) != 0) return false;
   if (present.sa_handler != SIG_DFL && !is_inherited) return false;
   dump_number.store(number, base::kRelaxed);
-  installed &= ~bit_of(number);  // the handler gave the default action back, or somebody did
+  installed &= ~bit_of(number);  // our handler, or the program, restored the default action
   if (install_locked(number) == 0) return true;
   dump_number.store(0, base::kRelaxed);
   return false;
 }
 
-void let_in() noexcept {
-  SignalSet heard = 0;
+void unblock() noexcept {
+  SignalSet handled = 0;
   {
     const std::lock_guard lock(mutex);
-    heard = installed;
+    handled = installed;
   }
-  const sigset_t set = set_of(heard);
+  const sigset_t set = set_of(handled);
   (void)::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
@@ -227,7 +229,7 @@ bool is_in_use() noexcept {
   return (installed & ~(number == 0 ? SignalSet{0} : bit_of(number))) != 0;
 }
 
-// Armed first: a signal that the new handler takes must not be swallowed.
+// Arms first, so that the new handler does not miss the shutdown in the first signal that it gets.
 void arm_shutdown() noexcept {
   const std::lock_guard lock(mutex);
   adopt_process();
@@ -245,8 +247,8 @@ SignalSet take() noexcept {
 }
 
 // ORDER(signal-2), partner in on_signal. We publish the bell, then look for pending signals; the
-// handler sets its bit, then looks for bells. One of us sees the other: what came while no runtime
-// was there is heard by the first that comes.
+// handler sets its bit, then looks for bells. One of us sees the other. So the first runtime hears
+// the signals that arrived while there was none.
 Result<Bell> Bell::create() noexcept {
   io::sys::UniqueFd fd(io::sys::open_event());
   if (!fd.is_open()) return failure(std::error_code(-fd.get(), std::system_category()));
@@ -268,11 +270,12 @@ Bell::~Bell() {
   int ours = fd_.get();
   Slot& slot = slots[slot_];
   if (!slot.bell.compare_exchange_strong(ours, kNoBell, base::kSeqCst)) return;  // our parent's
-  if (!is_owner()) return;  // a count of its handlers never ends here
+  if (!is_owner())
+    return;  // we are a copy in a child: `ringing` of the parent never reaches 0 here
   while (slot.ringing.load(base::kSeqCst) != 0) std::this_thread::yield();
 }
 
-}  // namespace pipe
+}  // namespace handlers
 }  // namespace signal
 }  // namespace v0
 }  // namespace ramie
