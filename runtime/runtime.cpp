@@ -18,11 +18,10 @@ namespace detail {
 void check_may_block_on() {
   RAMIE_CHECK(sched::current_fiber() == nullptr,
               "block_on inside a fiber would block its worker: call the function directly, or "
-              "spawn() and join()");
-  RAMIE_CHECK(
-      sched::current_worker() == nullptr,
-      "block_on on a worker thread would block it for ever. Is it in a hook (on_thread_start, "
-      "on_thread_stop)? spawn() instead");
+              "use spawn() and join()");
+  RAMIE_CHECK(sched::current_worker() == nullptr,
+              "block_on on a worker thread would block it for ever: in a hook (on_thread_start, "
+              "on_thread_stop) use spawn()");
 }
 
 std::size_t root_stack_size(RuntimeState& state) noexcept { return state.config().root_stack_size; }
@@ -38,7 +37,7 @@ void become_root() noexcept {
   sched::current_fiber()->join_flags.fetch_or(sched::Fiber::kRoot, base::kAcqRel);
 }
 
-// Those that could not be drained have had their time; the others have this one for their end.
+// The fibers that were drained have used up their time. The others get this time to end.
 void end_without_root(RuntimeState& state) {
   const std::chrono::nanoseconds drain_timeout = state.config().drain_timeout;
   state.end_within(std::min<std::chrono::nanoseconds>(drain_timeout, std::chrono::seconds(1)));
@@ -61,13 +60,13 @@ EnterGuard::EnterGuard(EnterGuard&& other) noexcept
 
 EnterGuard::~EnterGuard() {
   if (state_ == nullptr) return;
-  if (state_->is_in_forked_child()) {  // nothing of the parent's is entered here
+  if (state_->is_in_forked_child()) {  // in a forked child the thread has entered no runtime
     (void)sched::exchange_entered(nullptr);
     return;
   }
   void* found = sched::exchange_entered(static_cast<sched::Scheduler*>(before_));
   RAMIE_CHECK(found == own_,
-              "EnterGuards must end in the reverse order of their start, on their own thread");
+              "destroy EnterGuards in the reverse order of their creation, on their own thread");
 }
 
 std::optional<Handle> Handle::try_current() noexcept {
@@ -89,9 +88,9 @@ Handle Handle::current() {
 
 EnterGuard Handle::enter() const noexcept {
   RAMIE_CHECK(sched::current_fiber() == nullptr,
-              "Handle::enter() inside a fiber: use Handle::spawn, which needs no guard");
+              "Handle::enter() inside a fiber: use Handle::spawn(), which needs no guard");
   RAMIE_CHECK(state_ != nullptr,
-              "enter() on a Runtime that was moved from: enter the one that it was moved to");
+              "this Runtime was moved from: call enter() on the Runtime that it was moved to");
   return EnterGuard(state_);
 }
 

@@ -466,14 +466,14 @@ TEST_CASE("A Handle that was moved from works; a Runtime and a Builder say that 
     const auto guard = source.enter();
   });
   CHECK(entered.signal == SIGABRT);
-  CHECK(entered.says("a Runtime that was moved from"));
+  CHECK(entered.says("Runtime was moved from"));
   const auto built = run_in_child([] {
     Builder source;
     const Builder target = std::move(source);
     source.workers(1);
   });
   CHECK(built.signal == SIGABRT);
-  CHECK(built.says("a Builder that was moved from"));
+  CHECK(built.says("Builder was moved from"));
 }
 
 TEST_CASE("A CancellationToken that was moved from is refused where it could never cancel",

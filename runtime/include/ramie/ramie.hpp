@@ -1,4 +1,4 @@
-// Everything.
+// All of Ramie except <ramie/uring.hpp>, which runs any operation of io_uring.
 #pragma once
 
 #include <ramie/cancel.hpp>

@@ -1,4 +1,11 @@
-// The runtime: build one, run a function in it, end it.
+// Build a runtime, run a function in it, and shut it down.
+//
+//   int main() {
+//     return ramie::block_on([] { return serve(); });       // a runtime with the default settings
+//   }
+//
+//   auto runtime = ramie::or_throw(ramie::runtime::Builder().workers(4).build());
+//   runtime.block_on(serve);                               // a runtime with your own settings
 #pragma once
 
 #include <ramie/detail/clamped.hpp>
@@ -22,46 +29,46 @@ namespace runtime {
 
 class RuntimeState;
 
-/// A parameter that takes any duration; what is too long to count becomes the longest.
+/// A parameter that accepts any duration. A duration that is too long becomes the longest one.
 template <class Unit>
 using Time = ramie::detail::Clamped<Unit>;
 
-/// Figures of a running runtime; sums over its workers, exact when nothing runs.
+/// Counters of a runtime, summed over its workers. They are exact when no fiber runs.
 struct Metrics {
   std::size_t workers = 0;
   std::uint64_t spawned = 0, finished = 0;    // fibers and blocking jobs; the difference is alive
-  std::uint64_t switches = 0;                 // fibers switched in
-  std::uint64_t parks = 0, unparks = 0;       // sleeps of workers
-  std::uint64_t notified = 0;                 // of these, ended by another thread
-  std::uint64_t wakes = 0;                    // wake-ups of one worker by another
-  std::uint64_t watches = 0;                  // bounded sleeps of the watcher that ran out
-  std::uint64_t polls = 0;                    // looks at the driver
-  std::uint64_t steals = 0, stolen = 0;       // successful attempts, fibers taken
-  std::uint64_t overflows = 0, injected = 0;  // full local queues, fibers taken from the injector
+  std::uint64_t switches = 0;                 // a worker switched to a fiber
+  std::uint64_t parks = 0, unparks = 0;       // a worker went to sleep, woke up
+  std::uint64_t notified = 0;                 // of the unparks, those that another thread caused
+  std::uint64_t wakes = 0;                    // a worker woke another worker
+  std::uint64_t watches = 0;                  // the watcher slept for its whole interval
+  std::uint64_t polls = 0;                    // a worker asked the driver for events
+  std::uint64_t steals = 0, stolen = 0;       // successful attempts, fibers that they took
+  std::uint64_t overflows = 0, injected = 0;  // a local queue was full; fibers from the injector
   std::uint64_t lifo_runs = 0, yields = 0;
   std::uint64_t io_registered = 0, io_deregistered = 0, io_ready = 0, io_stale = 0, io_unparks = 0;
-  std::uint64_t timers = 0;  // in the wheels now
+  std::uint64_t timers = 0;  // pending now
   std::int64_t stacks = 0;   // in use now
   std::size_t blocking_threads = 0, blocking_queue = 0;
   std::uint64_t stalls = 0;  // reports of fibers that kept their worker (RAMIE_STALL_MS)
-  std::uint64_t spins = 0;   // reports of fibers that pass through waits of which none waits
-  // Waits that ended at once and brought nothing: refused to a cancelled fiber, a closed channel,
-  // the end of a stream, an error of a socket. Millions a second: a loop ignores an error.
+  std::uint64_t spins = 0;   // reports of fibers that loop over waits that all end at once
+  // Waits that ended at once without a result: the fiber was cancelled, the channel closed, the
+  // stream at its end, the socket in error. Millions in a second mean: a loop ignores an error.
   std::uint64_t fruitless_waits = 0;
-  std::uint64_t deadlocks = 0;  // times that all fibers waited for each other
-  // Wake-ups that were lost and that the watchdog mended: not 0 is a bug of Ramie, unless
-  // RAMIE_WATCH_US=0, where that is its duty.
+  std::uint64_t deadlocks = 0;  // all fibers waited for each other
+  // The watchdog repaired a lost wake-up. If it is not 0, Ramie has a bug. (With RAMIE_WATCH_US=0
+  // it may be more than 0, because the watchdog then does the watcher's work.)
   std::uint64_t rescues = 0;
   std::size_t rings = 0;                                 // workers that use io_uring
   std::uint64_t uring_started = 0, uring_completed = 0;  // operations
-  std::uint64_t uring_enters = 0;           // system calls for them, and for sleeping in a ring
-  std::uint64_t uring_cancels = 0;          // asked of the kernel
-  std::uint64_t uring_queued = 0;           // operations that had to wait for room in a ring
-  std::uint64_t fs_uring = 0, fs_pool = 0;  // file operations by ring, jobs for files in the pool
-  int uring_refusal = 0;  // the errno that turned io_uring off for this process; 0: none so far
+  std::uint64_t uring_enters = 0;           // io_uring_enter calls, also those that slept
+  std::uint64_t uring_cancels = 0;          // cancels that Ramie sent to the kernel
+  std::uint64_t uring_queued = 0;           // operations that waited for room in a ring
+  std::uint64_t fs_uring = 0, fs_pool = 0;  // file operations on a ring, file jobs on the pool
+  int uring_refusal = 0;  // the errno that turned io_uring off for this process; 0: none
 };
 
-/// Lets a plain thread use the runtime (spawn, bind, ...) while it lives. End the latest first.
+/// While it lives, its thread may use the runtime (spawn, bind, ...). Destroy the latest one first.
 class [[nodiscard]] EnterGuard {
  public:
   RAMIE_API EnterGuard(EnterGuard&& other) noexcept;
@@ -79,7 +86,8 @@ class [[nodiscard]] EnterGuard {
 class Runtime;
 
 namespace detail {
-// What is no call gets a result all the same, so that the compiler comes to block_on()'s sentence.
+// If F cannot be called, the result is void, so that the compiler reaches the static_assert in
+// block_on_at(), which explains the mistake.
 template <class F>
 struct CallResultOf {
   using type = void;
@@ -100,28 +108,28 @@ RAMIE_API void check_is_running(RuntimeState* state);  // throws runtime_gone, s
 RAMIE_API std::size_t root_stack_size(RuntimeState& state) noexcept;
 RAMIE_API bool is_running(RuntimeState& state) noexcept;
 
-// A task that was refused because the runtime ends says what one after the end says.
+// Makes a task that the runtime refused during its end fail with the same error as one after it.
 template <class T>
 JoinHandle<T> name_refusal(RuntimeState& state, JoinHandle<T> task) noexcept {
   if (task.is_joinable() || is_running(state)) return task;
   return JoinHandle<T>(nullptr, make_error_code(errc::runtime_gone));
 }
 
-// This fiber is one that a block_on() waits for.
+// Marks this fiber as one that a block_on() waits for.
 RAMIE_API void become_root() noexcept;
-// Ends the runtime, if nobody did: a fiber of it does not end although it was drained.
+// Ends the runtime if it still runs. For a drain that did not end: a fiber does not return.
 RAMIE_API void end_without_root(RuntimeState& state);
 [[noreturn]] RAMIE_API void throw_root_error(RuntimeState& state, std::error_code error);
 
-// The function of a block_on(). The fiber may be left behind and block_on() gone, so it has one of
-// its own, unless the caller has named it.
+// The function of a block_on(). The fiber may outlive block_on(), so it owns the function, unless
+// the caller passed an lvalue.
 template <class F>
 struct Root {
   using Kept =
       std::conditional_t<!std::is_lvalue_reference_v<F> && std::is_move_constructible_v<F>, F, F&>;
   explicit Root(std::remove_reference_t<F>& its) : function(static_cast<Kept&&>(its)) {}
 
-  // Wrapped, so that a Result which the function returns is not confused with one of join().
+  // Wraps the value, so that a Result that the function returns differs from a Result of join().
   using R = std::invoke_result_t<F>;
   struct Box {
     R value;
@@ -148,24 +156,21 @@ T join_root(RuntimeState& state, JoinHandle<T> root) {
 }
 }  // namespace detail
 
-/// A reference to a runtime, to be copied freely; it does not keep the runtime running.
+/// A reference to a runtime. Copies are cheap. It does not keep the runtime running.
 class Handle {
  public:
-  /// The runtime that this fiber or thread is in.
-  /// Returns  its handle; stops the program with a message if there is none (see try_current()).
-  /// Errors   none.
-  /// Blocks   never.
-  /// Threads  any.
-  /// Cancel   not a wait.
+  /// Returns  the handle of the runtime that this fiber or thread is in. If there is none, it stops
+  ///          the program with a message.
   RAMIE_API static Handle current();
+  /// Returns  the same, or nothing if this fiber or thread is in no runtime.
   RAMIE_API static std::optional<Handle> try_current() noexcept;
 
-  Handle(const Handle&) noexcept = default;  // no move: one that was moved from is as good as new
+  Handle(const Handle&) noexcept = default;  // also moves: a moved-from Handle works
   Handle& operator=(const Handle&) noexcept = default;
   ~Handle() = default;
 
-  /// ramie::spawn() into this runtime, from any thread; join() says runtime_gone once its shutdown
-  /// has begun.
+  /// ramie::spawn() into this runtime, from any thread. After its shutdown has begun, join()
+  /// returns runtime_gone.
   template <ramie::detail::NoOptions F, class... Args>
   [[nodiscard, gnu::noinline]] auto spawn(F&& function, Args&&... arguments) const {
     return spawn_at(Where::fiber, {}, __builtin_return_address(0), std::forward<F>(function),
@@ -190,33 +195,33 @@ class Handle {
   }
 
   /// Runs `function()` in a fiber of this runtime with a large stack, and waits for it.
-  /// Returns  what `function` returned; throws what it threw, or std::system_error if it could not
-  ///          be started.
-  /// Errors   see above; runtime_gone once the runtime has ended or its end has left the function
-  ///          behind, and in a forked child.
-  /// Blocks   this thread. Inside a fiber the program stops with a message.
-  /// Threads  any plain thread, several at a time.
-  /// Cancel   shutdown of the runtime ends the waits inside.
+  /// Returns  the result of `function`; it throws what `function` throws.
+  /// Errors   throws std::system_error: runtime_gone after the runtime has ended, if its end left
+  ///          the function behind, and in a forked child; the error of spawn() if the fiber did not
+  ///          start.
+  /// Blocks   this thread. Inside a fiber it stops the program with a message.
+  /// Threads  plain threads, several at a time.
+  /// Cancel   a shutdown of the runtime ends the waits of `function`.
   template <class F>
   [[gnu::noinline]] detail::CallResult<F> block_on(F&& function) const {
     return block_on_at(__builtin_return_address(0), std::forward<F>(function));
   }
 
-  /// Inside a fiber the program stops with a message: the guard would stay with the thread.
+  /// Makes this thread a guest of the runtime while the guard lives.
+  /// Threads  plain threads. Inside a fiber it stops the program with a message: the fiber may move
+  ///          to another thread, and the guard would stay behind.
   RAMIE_API EnterGuard enter() const noexcept;
-  /// Of an ended runtime the last figures; in a forked child none.
+  /// Returns  the counters; the last ones if the runtime has ended; all 0 in a forked child.
   RAMIE_API Metrics metrics() const;
 
-  /// What every fiber does: id, name, state, what it waits for and since when, where it was
-  /// spawned, its stack; fibers with the same stack stand together. The format is for people and
-  /// may change. Fibers go on meanwhile; a parked one is kept from running while its own stack
-  /// is read. A worker that runs a fiber is interrupted by SIGURG for that fiber's stack.
-  /// Returns  the text; empty once the runtime has ended.
+  /// Describes every fiber: id, name, state, what it waits for and since when, where it was
+  /// spawned, and its stack. Fibers with the same stack form a group. The format is for people and
+  /// may change. Other fibers go on; a parked fiber cannot run while the dump reads its stack. For
+  /// the stack of a running fiber the dump interrupts its worker with SIGURG.
+  /// Returns  the text; empty after the runtime has ended.
   /// Errors   throws std::bad_alloc.
-  /// Blocks   this thread: the first time for a while, since it reads the program's symbols. In a
-  ///          fiber: call it in spawn_blocking().
-  /// Threads  any.
-  /// Cancel   not a wait.
+  /// Blocks   this thread; the first call takes longer, because it reads the program's symbols. In
+  ///          a fiber, call it through spawn_blocking().
   RAMIE_API std::string dump() const;
 
  private:
@@ -224,7 +229,7 @@ class Handle {
   using Where = ramie::detail::Where;
   explicit Handle(std::shared_ptr<RuntimeState> state) noexcept : state_(std::move(state)) {}
 
-  // The site is where the user called (see ramie::detail::spawn_at).
+  // `site` is the address of the user's call (see ramie::detail::spawn_at).
   template <class F, class... Args>
   auto spawn_at(Where where, const SpawnOptions& options, const void* spawned_at, F&& function,
                 Args&&... arguments) const {
@@ -258,9 +263,9 @@ class Handle {
   std::shared_ptr<RuntimeState> state_;
 };
 
-/// A runtime. Destroying it ends it as shutdown() does, with RAMIE_DRAIN_TIMEOUT. One that was
-/// moved from has none: spawn() and block_on() say `spent`, metrics() and dump() are empty, enter()
-/// stops the program with a message.
+/// Owns a runtime. The destructor shuts it down with RAMIE_DRAIN_TIMEOUT as the deadline. A Runtime
+/// that was moved from owns none: spawn() and block_on() fail with `spent`, metrics() and dump()
+/// are empty, and enter() stops the program with a message.
 class Runtime {
  public:
   RAMIE_API Runtime(Runtime&& other) noexcept;
@@ -268,6 +273,7 @@ class Runtime {
   RAMIE_API ~Runtime();
 
   const Handle& handle() const noexcept { return handle_; }
+  // These work as in Handle.
   template <class F>
   [[gnu::noinline]] detail::CallResult<F> block_on(F&& function) const {
     return block_on_at(__builtin_return_address(0), std::forward<F>(function));
@@ -286,14 +292,12 @@ class Runtime {
   EnterGuard enter() const noexcept { return handle_.enter(); }
   Metrics metrics() const { return handle_.metrics(); }
 
-  /// Cancels every fiber (their waits return `shutting_down`) and waits until all have run to their
-  /// end, at most `deadline`. Fibers that are left after that are named, and their stacks and
-  /// threads leaked on purpose; joins of them say runtime_gone.
-  /// Returns  the stragglers, one line each; empty if all ended.
-  /// Errors   none.
-  /// Blocks   this thread. Inside a fiber of this runtime the program stops with a message.
-  /// Threads  any; a second one waits until the first has ended the runtime.
-  /// Cancel   not a wait.
+  /// Cancels every fiber, so that its waits return `shutting_down`, and waits until all fibers have
+  /// run to their end, for at most `deadline`. Ramie leaks the stacks and threads of the fibers
+  /// that are left, on purpose; a join() of such a fiber returns runtime_gone.
+  /// Returns  one line for each fiber or blocking call that is left; empty if all ended.
+  /// Blocks   this thread. Inside a fiber of this runtime it stops the program with a message.
+  /// Threads  any; a second call waits until the first one has ended the runtime.
   RAMIE_API std::vector<std::string> shutdown(Time<std::chrono::nanoseconds> deadline);
 
  private:
@@ -317,36 +321,41 @@ CallResult<F> block_on_at(const Runtime& runtime, const void* spawned_at, F&& fu
 }
 }  // namespace detail
 
-/// Where the workers run. The CPUs are those of the affinity mask of the thread that builds. A
-/// thread or process that a fiber starts itself inherits its worker's CPU; spawn_blocking's do not.
+/// On which CPUs the workers run. Ramie uses the affinity mask of the thread that calls build(). A
+/// thread or process that a fiber starts inherits the CPU of its worker; the threads of
+/// spawn_blocking() do not.
 enum class Affinity : std::uint8_t {
-  none,    // where the kernel puts them
-  spread,  // each on a CPU of its own, as far apart as their numbers allow
-  compact  // each on a CPU of its own, the first ones
+  none,    // the kernel decides
+  spread,  // each worker has its own CPU, as far apart as their numbers allow
+  compact  // each worker has its own CPU, the first ones of the mask
 };
 
-/// What happens when all fibers wait for each other, and no timer, descriptor, signal or thread of
-/// the process can wake them. `report`: a dump and a message; `abort`: the end of the program, too.
+/// What Ramie does when all fibers wait for each other and no timer, descriptor, signal or thread
+/// of the process can wake them. `report` prints a dump and a message; `abort` then aborts the
+/// program.
 enum class Deadlock : std::uint8_t { off, report, abort };
 
-/// Which signal prints a dump to stderr: only if its disposition is the default when the runtime is
-/// built (or what the program's parent ignored in its name), and until the program opens that
-/// signal as a signal::Signal.
+/// The signal that prints a dump to stderr. It does so only if its disposition is the default when
+/// the runtime is built (or if the program's parent started it with the signal ignored), and until
+/// the program opens the signal as a signal::Signal.
 enum class DumpSignal : std::uint8_t { none, quit, usr1, usr2 };
 
-/// What carries I/O. `automatic`: sockets by epoll, files by io_uring where the kernel allows it;
-/// `epoll`: no io_uring, unless FileBackend::uring asks for it; `uring`: receives that must wait,
-/// too.
+/// `automatic`: sockets use epoll, and files use io_uring if the kernel allows it. `epoll`: nothing
+/// uses io_uring, unless FileBackend::uring asks for it. `uring`: a receive that must wait uses
+/// io_uring, too; build() fails if io_uring is not available.
 enum class IoBackend : std::uint8_t { automatic, epoll, uring };
 
-/// Where file operations run: io_uring if it is there, io_uring or an error from build(), the
-/// blocking pool.
+/// Where file operations run that the kernel cannot answer from its caches. `automatic`: on
+/// io_uring if it is available, else on the blocking pool. `uring`: on io_uring; build() fails if
+/// it is not available. `pool`: on the blocking pool.
 enum class FileBackend : std::uint8_t { automatic, uring, pool };
 
-/// Every knob of a runtime. What the code sets wins over the environment (RAMIE_*), which wins over
-/// the automatic choice; environment_wins(true) exchanges the first two. The ranges are those of
-/// the variables (docs/environment.md): outside of them build() says invalid_argument; only a stack
-/// may be asked for too small, and is the smallest then.
+/// Sets the knobs of a runtime and builds it.
+///
+/// A value that the code sets wins over the environment variable that each setter names, and the
+/// variable wins over the automatic choice; environment_wins(true) exchanges the first two. If a
+/// value is outside the range of its variable (docs/environment.md), build() returns
+/// invalid_argument; only a stack size below the range becomes the smallest one.
 class Builder {
  public:
   RAMIE_API Builder();
@@ -354,60 +363,111 @@ class Builder {
   RAMIE_API Builder& operator=(Builder&&) noexcept;
   RAMIE_API ~Builder();
 
+  // --- workers
+
+  /// The number of worker threads. Default: the CPUs that the process may use (RAMIE_WORKERS).
   RAMIE_API Builder& workers(std::size_t count);
+  /// The CPUs on which the workers run. Default: Affinity::none (RAMIE_AFFINITY).
   RAMIE_API Builder& affinity(Affinity where);
+  /// The number of epoll instances. Default: one for every 8 workers (RAMIE_IO_SHARDS).
   RAMIE_API Builder& io_shards(std::size_t count);
-  RAMIE_API Builder& event_interval(std::uint32_t switches);
-  RAMIE_API Builder& global_interval(std::uint32_t switches);
-  RAMIE_API Builder& budget(std::uint32_t operations);
-  RAMIE_API Builder& lifo(std::uint32_t runs);
-  RAMIE_API Builder& spin(Time<std::chrono::microseconds> time);
-  RAMIE_API Builder& watch(Time<std::chrono::microseconds> bound);
-  RAMIE_API Builder& notify_lazy(Time<std::chrono::microseconds> age);
-  RAMIE_API Builder& stack_size(std::size_t bytes);
-  RAMIE_API Builder& root_stack_size(std::size_t bytes);
-  RAMIE_API Builder& stack_cache(std::size_t bytes);
-  RAMIE_API Builder& blocking_threads(std::size_t limit);
-  RAMIE_API Builder& blocking_keepalive(Time<std::chrono::nanoseconds> time);
-  RAMIE_API Builder& drain_timeout(Time<std::chrono::nanoseconds> time);
-  RAMIE_API Builder& seed(std::uint64_t seed);
-  /// A fiber that keeps its worker so long is reported on stderr with its stack; 0: none is.
-  RAMIE_API Builder& stall(Time<std::chrono::milliseconds> limit);
-  RAMIE_API Builder& deadlock(Deadlock what);
-  RAMIE_API Builder& dump_signal(DumpSignal signal);
-  RAMIE_API Builder& io(IoBackend backend);
-  RAMIE_API Builder& files(FileBackend backend);
-  /// Submissions that a worker's io_uring holds: 8 to 32768.
-  RAMIE_API Builder& uring_entries(unsigned count);
-  /// Test mode: orders, queues, budgets and delays that would be rare, all the time (RAMIE_CHAOS).
-  RAMIE_API Builder& chaos(std::uint64_t seed);
-  /// A fiber that waits while it holds a std::mutex, in the initialiser of a static or in a signal
-  /// handler stops the program with a message and both stacks (RAMIE_CHECKS). Locks and waits then
-  /// cost microseconds. Once on, it stays on for all runtimes of the process.
-  RAMIE_API Builder& checks(bool on);
-  /// An exception that nobody joins stops the program instead of being reported: where it is thrown
-  /// if the fiber was detached before it began, else where it would be reported.
-  RAMIE_API Builder& abort_on_unhandled(bool on);
-  /// Names the worker threads `name-0`, `name-1`, ...; at most 11 bytes.
+  /// Names the worker threads `name-0`, `name-1`, ...; at most 11 bytes. Default: "ramie".
   RAMIE_API Builder& thread_name(std::string name);
+  /// Each worker thread calls `hook` when it starts. Default: no hook.
   RAMIE_API Builder& on_thread_start(std::function<void()> hook);
+  /// Each worker thread calls `hook` before it ends. Default: no hook.
   RAMIE_API Builder& on_thread_stop(std::function<void()> hook);
-  /// Signal dispositions and alternate stacks are left alone; signal::* then says `unsupported`, a
-  /// stack overflow is a plain SIGSEGV, dumps have no stacks of fibers that run; and standard
-  /// descriptors that are closed are not opened on /dev/null.
+
+  // --- scheduling: the order of fibers, and when a worker sleeps
+
+  /// A busy worker checks I/O events and timers after this many fiber switches. Default: 61
+  /// (RAMIE_EVENT_INTERVAL).
+  RAMIE_API Builder& event_interval(std::uint32_t switches);
+  /// A busy worker takes a fiber from the shared injection queue after this many switches. Default:
+  /// automatic (RAMIE_GLOBAL_INTERVAL).
+  RAMIE_API Builder& global_interval(std::uint32_t switches);
+  /// A fiber yields after it has completed this many operations without waiting; 0: only after
+  ///   about
+  /// 100 us. Default: 128 (RAMIE_BUDGET).
+  RAMIE_API Builder& budget(std::uint32_t operations);
+  /// The most fibers that a worker runs in a row from its last-in slot. Default: 3 (RAMIE_LIFO).
+  RAMIE_API Builder& lifo(std::uint32_t runs);
+  /// How long an idle worker polls before it sleeps. Default: it does not poll (RAMIE_SPIN_US).
+  RAMIE_API Builder& spin(Time<std::chrono::microseconds> time);
+  /// While some workers run fibers, one sleeping worker wakes at this interval and looks for
+  /// unattended fibers and I/O; 0: none does. Default: 500 us (RAMIE_WATCH_US).
+  RAMIE_API Builder& watch(Time<std::chrono::microseconds> bound);
+  /// A worker wakes another one when a fiber has waited in its queue for this time. 0: at once.
+  /// Default: automatic (RAMIE_NOTIFY_LAZY_US).
+  RAMIE_API Builder& notify_lazy(Time<std::chrono::microseconds> age);
+  /// The seed of the scheduler's random choices. Default: random (RAMIE_SEED).
+  RAMIE_API Builder& seed(std::uint64_t seed);
+
+  // --- stacks
+
+  /// The address space of a fiber's stack, in bytes. Default: 256 KiB (RAMIE_STACK_SIZE).
+  RAMIE_API Builder& stack_size(std::size_t bytes);
+  /// The same for the stack of block_on(). Default: 1 MiB (RAMIE_ROOT_STACK_SIZE).
+  RAMIE_API Builder& root_stack_size(std::size_t bytes);
+  /// The most bytes of free stacks that Ramie keeps for reuse. Default: 64 MiB (RAMIE_STACK_CACHE).
+  RAMIE_API Builder& stack_cache(std::size_t bytes);
+
+  // --- blocking calls and I/O
+
+  /// The most threads for spawn_blocking(). Default: 512 (RAMIE_BLOCKING_THREADS).
+  RAMIE_API Builder& blocking_threads(std::size_t limit);
+  /// An idle thread of that pool ends after this time. Default: 10 s (RAMIE_BLOCKING_KEEPALIVE).
+  RAMIE_API Builder& blocking_keepalive(Time<std::chrono::nanoseconds> time);
+  /// Default: IoBackend::automatic (RAMIE_IO).
+  RAMIE_API Builder& io(IoBackend backend);
+  /// Default: FileBackend::automatic (RAMIE_FS).
+  RAMIE_API Builder& files(FileBackend backend);
+  /// The number of submissions in a worker's ring. Default: 256 (RAMIE_URING_ENTRIES).
+  RAMIE_API Builder& uring_entries(unsigned count);
+
+  // --- shutdown and errors
+
+  /// How long the end of a runtime waits for fibers to end. Default: 30 s (RAMIE_DRAIN_TIMEOUT).
+  RAMIE_API Builder& drain_timeout(Time<std::chrono::nanoseconds> time);
+  /// With `true`, an exception that no join() takes aborts the program: at the throw if the fiber
+  /// was detached before it began, else where Ramie prints it. Default: false (RAMIE_UNHANDLED).
+  RAMIE_API Builder& abort_on_unhandled(bool on);
+
+  // --- finding bugs
+
+  /// Ramie reports a fiber on stderr that keeps its worker for this time; 0: it reports none.
+  /// Default: 1 s (RAMIE_STALL_MS).
+  RAMIE_API Builder& stall(Time<std::chrono::milliseconds> limit);
+  /// Default: Deadlock::report (RAMIE_DEADLOCK).
+  RAMIE_API Builder& deadlock(Deadlock what);
+  /// Default: DumpSignal::quit (RAMIE_DUMP_SIGNAL).
+  RAMIE_API Builder& dump_signal(DumpSignal signal);
+  /// A test mode that makes rare orders, full queues, small budgets and delays frequent. Default:
+  ///   off
+  /// (RAMIE_CHAOS).
+  RAMIE_API Builder& chaos(std::uint64_t seed);
+  /// With `true`, a fiber that waits while it holds a std::mutex, in the initializer of a static or
+  /// in a signal handler stops the program with a message and both stacks. Locks and waits then
+  /// cost microseconds. It stays on for all runtimes of the process. Default: only in builds of
+  /// Ramie with assertions (RAMIE_CHECKS).
+  RAMIE_API Builder& checks(bool on);
+
+  // --- the process and its environment
+
+  /// With `false`, Ramie changes nothing that belongs to the whole process: signal dispositions,
+  /// alternate stacks, and closed standard descriptors, which it otherwise opens on /dev/null. Then
+  /// signal::* returns `unsupported`, a stack overflow is a plain SIGSEGV, and a dump has no stacks
+  /// of running fibers. Default: true.
   RAMIE_API Builder& process_wide(bool on);
+  /// With `true`, the environment wins over the code. Default: false.
   RAMIE_API Builder& environment_wins(bool on);
-  /// Ignores RAMIE_* altogether: for tests.
+  /// With `true`, Ramie reads no RAMIE_* variable; for tests. Default: false.
   RAMIE_API Builder& ignore_environment(bool on);
 
-  /// Starts the runtime.
-  /// Returns  it, running.
-  /// Errors   invalid_argument (a knob out of range, or RAMIE_STRICT and a bad variable); what
-  ///          epoll, eventfd or the creation of threads said, or io_uring if it was demanded;
-  ///          not_enough_memory. Nothing is left behind.
-  /// Blocks   never.
-  /// Threads  any.
-  /// Cancel   not a wait.
+  /// Builds the runtime and starts its workers.
+  /// Errors   invalid_argument: a knob is out of range, or RAMIE_STRICT is on and a variable is
+  ///          bad; the errors of epoll, eventfd and thread creation; the error of io_uring if the
+  ///          backend must be io_uring; not_enough_memory. After an error nothing is left behind.
   [[nodiscard]] RAMIE_API Result<Runtime> build();
 
  private:
@@ -418,14 +478,13 @@ class Builder {
   std::unique_ptr<Knobs> knobs_;
 };
 
-/// Runs `function()` in a new runtime made of the environment's settings: what a server's main()
-/// calls. When the function has returned, detached fibers are cancelled and run to their end within
-/// RAMIE_DRAIN_TIMEOUT; stragglers are named on stderr.
-/// Returns  what `function` returned; throws what it threw.
-/// Errors   throws std::system_error if the runtime could not be built.
-/// Blocks   this thread. Inside a fiber the program stops with a message.
-/// Threads  any plain thread.
-/// Cancel   not a wait.
+/// Runs `function()` in a new runtime with the settings of the environment. A server calls it in
+/// main(). After the function has returned, it cancels the detached fibers, waits for them up to
+/// RAMIE_DRAIN_TIMEOUT, and names those that are left on stderr.
+/// Returns  the result of `function`; it throws what `function` throws.
+/// Errors   throws std::system_error if it cannot build the runtime.
+/// Blocks   this thread. Inside a fiber it stops the program with a message.
+/// Threads  plain threads.
 template <class F>
 [[gnu::noinline]] detail::CallResult<F> block_on(F&& function) {
   detail::check_may_block_on();
