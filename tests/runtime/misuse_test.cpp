@@ -129,7 +129,7 @@ TEST_CASE("An exception that nobody joins is reported with name and site; abort 
   CHECK(aborted.signal == SIGABRT);
 }
 
-TEST_CASE("F04 a stack overflow in a runtime names the fiber; process_wide(false) does not",
+TEST_CASE("BF04 a stack overflow in a runtime names the fiber; process_wide(false) does not",
           "[runtime][misuse]") {
   const Watchdog watchdog;
   const bool is_wide = GENERATE(true, false);
@@ -215,7 +215,7 @@ namespace misuse_test {
 
 }  // namespace misuse_test
 
-TEST_CASE("F07 parking with a std::mutex held is diagnosed, with both stacks", "[misuse]") {
+TEST_CASE("BF07 parking with a std::mutex held is diagnosed, with both stacks", "[misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
     Runtime runtime = checking(1);
@@ -233,7 +233,7 @@ TEST_CASE("F07 parking with a std::mutex held is diagnosed, with both stacks", "
   CHECK(end.messages.find("misuse_test::park_with", first + 1) != std::string::npos);
 }
 
-TEST_CASE("F07 parking with a std::timed_mutex held is diagnosed, by whatever call it was taken",
+TEST_CASE("BF07 parking with a std::timed_mutex held is diagnosed, by whatever call it was taken",
           "[misuse]") {
   const Watchdog watchdog;
   const auto call = GENERATE(0, 1, 2);
@@ -253,7 +253,7 @@ TEST_CASE("F07 parking with a std::timed_mutex held is diagnosed, by whatever ca
   CHECK(end.says("while it holds a std::mutex, taken here:\n"));
 }
 
-TEST_CASE("F07 a std::timed_mutex that was not had, or was released, is no misuse", "[misuse]") {
+TEST_CASE("BF07 a std::timed_mutex that was not had, or was released, is no misuse", "[misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
     Runtime runtime = checking(1);
@@ -273,7 +273,7 @@ TEST_CASE("F07 a std::timed_mutex that was not had, or was released, is no misus
   CHECK(end.exit_status == 0);
 }
 
-TEST_CASE("F07 parking in the initialiser of a static is diagnosed", "[misuse]") {
+TEST_CASE("BF07 parking in the initialiser of a static is diagnosed", "[misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
     Runtime runtime = checking(1);
@@ -286,7 +286,7 @@ TEST_CASE("F07 parking in the initialiser of a static is diagnosed", "[misuse]")
   CHECK(end.says("misuse_test::initialise"));
 }
 
-TEST_CASE("F07 a std::mutex that is released before the wait is no misuse", "[misuse]") {
+TEST_CASE("BF07 a std::mutex that is released before the wait is no misuse", "[misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
     Runtime runtime = checking(2);
@@ -312,7 +312,7 @@ TEST_CASE("F07 a std::mutex that is released before the wait is no misuse", "[mi
   CHECK(end.exit_status == 0);
 }
 
-TEST_CASE("F07 a std::mutex that a fiber ended with is not counted against the next one",
+TEST_CASE("BF07 a std::mutex that a fiber ended with is not counted against the next one",
           "[misuse]") {
   const auto end = run_in_child([] {
     Runtime runtime = checking(1);
@@ -325,7 +325,7 @@ TEST_CASE("F07 a std::mutex that a fiber ended with is not counted against the n
   CHECK(end.exit_status == 0);
 }
 
-TEST_CASE("F07 without RAMIE_CHECKS nothing is watched in builds without assertions", "[misuse]") {
+TEST_CASE("BF07 without RAMIE_CHECKS nothing is watched in builds without assertions", "[misuse]") {
   if (ramie::sched::HoldCheck::is_on()) return;  // a build with them
   const auto end = run_in_child([] {
     Runtime runtime = ramie::or_throw(quiet_builder(1).checks(false).build());

@@ -129,7 +129,7 @@ TEST_CASE("block_on ends when its function has returned; detached fibers are end
   CHECK(ended == 10);
 }
 
-TEST_CASE("F09 block_on from many foreign threads at once, with deep stacks and signals",
+TEST_CASE("BF09 block_on from many foreign threads at once, with deep stacks and signals",
           "[runtime]") {
   const Watchdog watchdog;
   Runtime runtime = ramie::or_throw(quiet_builder(2).root_stack_size(4 << 20).build());

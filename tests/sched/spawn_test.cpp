@@ -354,7 +354,7 @@ TEST_CASE("B27 ids are unique and the same inside, name and site are kept", "[sc
   CHECK(*site != nullptr);
 }
 
-TEST_CASE("F10 a fiber destroys its locals where it ends; a thread joins it", "[sched][spawn]") {
+TEST_CASE("BF10 a fiber destroys its locals where it ends; a thread joins it", "[sched][spawn]") {
   const Watchdog watchdog;
   struct Local {
     std::atomic<int>& ends_at;

@@ -61,7 +61,7 @@ thread_local int tls_value = 0;
 
 }  // namespace
 
-TEST_CASE("F06 200 frames and frames of 100 KiB fit a stack of the right size", "[sched][stack]") {
+TEST_CASE("BF06 200 frames and frames of 100 KiB fit a stack of the right size", "[sched][stack]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
   CHECK(spawn({.stack_size = 4 << 20}, [] { return recurse<8192>(200); }).join() == 201);
@@ -150,7 +150,7 @@ TEST_CASE("spawn: a stack size beyond the bound is an error of join()", "[sched]
 
 // Goal: an overflow hits the guard, with small frames and large ones, and the message names the
 // fiber.
-TEST_CASE("F04 a stack overflow says which fiber, on any kind of guard", "[sched][stack]") {
+TEST_CASE("BF04 a stack overflow says which fiber, on any kind of guard", "[sched][stack]") {
   const Watchdog watchdog;
   const auto method = GENERATE(GuardMethod::automatic, GuardMethod::mprotect);
   const auto large = GENERATE(false, true);
@@ -189,7 +189,7 @@ template <class Then>
 
 // Goal: a frame without stack probes that is larger than the rest of its stack changes no other
 // fiber's stack. Method: frames of many sizes between forty fibers with locals of 200 KB.
-TEST_CASE("F04 a frame that steps over the guard overwrites nobody's locals", "[sched][stack]") {
+TEST_CASE("BF04 a frame that steps over the guard overwrites nobody's locals", "[sched][stack]") {
   const Watchdog watchdog;
   const std::size_t kibibytes = GENERATE(280U, 330U, 400U, 512U, 700U, 1024U);
   const auto end = ramie_test::run_in_child([kibibytes] {
@@ -219,7 +219,7 @@ TEST_CASE("F04 a frame that steps over the guard overwrites nobody's locals", "[
   CHECK((end.exit_status == 0 || end.says("stack overflow in fiber")));
 }
 
-TEST_CASE("F04 a fiber that waits with a frame beyond its guard stops the program by name",
+TEST_CASE("BF04 a fiber that waits with a frame beyond its guard stops the program by name",
           "[sched][stack]") {
   const Watchdog watchdog;
   const bool yields = GENERATE(false, true);
@@ -243,7 +243,7 @@ TEST_CASE("F04 a fiber that waits with a frame beyond its guard stops the progra
 
 #endif
 
-TEST_CASE("F04 another fault is not called an overflow", "[sched][stack]") {
+TEST_CASE("BF04 another fault is not called an overflow", "[sched][stack]") {
   const Watchdog watchdog;
   const auto end = ramie_test::run_in_child([] {
     ramie::sched::install_stack_overflow_reporter();
@@ -258,7 +258,7 @@ TEST_CASE("F04 another fault is not called an overflow", "[sched][stack]") {
   CHECK_FALSE(end.says("stack overflow"));
 }
 
-TEST_CASE("F06 the memory of a burst of stacks goes back to the kernel", "[sched][stack]") {
+TEST_CASE("BF06 the memory of a burst of stacks goes back to the kernel", "[sched][stack]") {
   const Watchdog watchdog;
   auto options = with_workers(2);
   options.stacks.cache_bytes = 1 << 20;
@@ -288,7 +288,7 @@ TEST_CASE("F06 the memory of a burst of stacks goes back to the kernel", "[sched
   CHECK(after - before < (at_peak - before) / 3);
 }
 
-TEST_CASE("F04 60,000 fibers are parked at once, each with a guarded stack", "[sched][stack]") {
+TEST_CASE("BF04 60,000 fibers are parked at once, each with a guarded stack", "[sched][stack]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
   constexpr int kFibers = 60'000;
@@ -324,7 +324,7 @@ TEST_CASE("F04 60,000 fibers are parked at once, each with a guarded stack", "[s
 
 // Goal: after a change of thread a fiber sees the new thread's variables and errno. Method: each
 // fiber writes its worker's number into them, so the value in the thread tells the worker.
-TEST_CASE("F03 thread id, TLS and errno are those of the thread that runs the fiber",
+TEST_CASE("BF03 thread id, TLS and errno are those of the thread that runs the fiber",
           "[sched][stack]") {
   const Watchdog watchdog;
   SchedRuntime runtime(2);
