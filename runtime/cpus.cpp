@@ -1,5 +1,5 @@
-// Counts CPUs; see the header for what counts. A file that is missing or makes no sense is no
-// limit: a confined or strange system gets the workers of its affinity mask, never an error.
+// See cpus.hpp. If a file is missing or makes no sense, it sets no limit: a confined or unusual
+// system gets the workers of its affinity mask and never an error.
 #include "runtime/cpus.hpp"
 
 #include <sched.h>
@@ -23,7 +23,8 @@ inline namespace v0 {
 namespace runtime {
 namespace {
 
-// Cuts the text up to `separator` off the front of `rest`; all of it if there is none.
+// Removes the text up to `separator` from the front of `rest` and returns it; all of it if there is
+// no separator.
 std::string_view cut(std::string_view& rest, char separator) {
   const std::size_t at = rest.find(separator);
   const std::string_view front = rest.substr(0, at);
@@ -39,7 +40,7 @@ bool has_word(std::string_view list, std::string_view word) {
   return false;
 }
 
-// "-1" and "max", which mean no limit, are no numbers here; nor is 0, which means nothing.
+// Returns nothing for "-1" and "max", which mean no limit, and for 0, which has no meaning.
 std::optional<std::uint64_t> positive(std::string_view text) {
   while (text.ends_with('\n')) text.remove_suffix(1);
   std::uint64_t number = 0;
@@ -79,8 +80,8 @@ std::optional<unsigned> directory_quota(const FileReader& read, const std::strin
   return period ? quota_cpus(*quota, *period) : std::nullopt;
 }
 
-// Where a hierarchy is mounted, and which of its groups stands there as the root: in a container
-// without its own cgroup namespace that is not "/".
+// Where a hierarchy is mounted, and which of its groups is the root there. In a container without
+// its own cgroup namespace that group is not "/".
 struct Mount {
   std::string point;
   std::string root;
@@ -100,7 +101,7 @@ std::string unescape(std::string_view text) {
   return out;
 }
 
-// The part of `group` below `root`: "" is the root itself; nothing: it does not lie there.
+// The part of `group` below `root`: "" for the root itself, nothing if it is not below `root`.
 std::optional<std::string_view> below(std::string_view root, std::string_view group) {
   if (root == "/") return group == "/" ? std::string_view() : group;
   if (!group.starts_with(root)) return std::nullopt;
@@ -125,7 +126,7 @@ std::optional<Mount> parse_mount(std::string_view line, Version version) {
   return Mount{unescape(cut(front, ' ')), unescape(root)};
 }
 
-// The mount that shows `group`, else any mount of the hierarchy, else where everybody has it.
+// The mount that shows `group`, else any mount of the hierarchy, else the usual place.
 Mount find_mount(std::string_view mountinfo, std::string_view group, Version version) {
   std::optional<Mount> other;
   while (!mountinfo.empty()) {
@@ -138,10 +139,10 @@ Mount find_mount(std::string_view mountinfo, std::string_view group, Version ver
   return {version == Version::v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu", "/"};
 }
 
-// The least limit from the group's directory up to the mount point.
+// The smallest limit from the group's directory up to the mount point.
 std::optional<unsigned> path_quota(const FileReader& read, const Mount& mount,
                                    std::string_view group, Version version) {
-  // A group that the mount does not show ("/../x" in a cgroup namespace): its visible root remains.
+  // If the mount does not show the group ("/../x" in a cgroup namespace), use its visible root.
   std::string path(below(mount.root, group).value_or(std::string_view()));
   if ((path + '/').find("/../") != std::string::npos) path.clear();
   std::optional<unsigned> least;
@@ -161,7 +162,7 @@ std::optional<std::string> read_file(const std::string& path) {
   if (!file) return std::nullopt;
   std::string text;
   char chunk[4096];
-  // read() turns what the buffer throws (a directory: EISDIR) into badbit.
+  // read() turns an exception of the buffer (EISDIR for a directory) into badbit.
   while (file.read(chunk, sizeof chunk), file.gcount() > 0) {
     text.append(chunk, static_cast<std::size_t>(file.gcount()));
   }
@@ -169,7 +170,7 @@ std::optional<std::string> read_file(const std::string& path) {
 }
 
 std::vector<unsigned> allowed_cpus() {
-  // The kernel refuses a mask that is shorter than its own, and does not say how long that is.
+  // The kernel refuses a mask that is shorter than its own, and does not say how long its own is.
   constexpr std::size_t kMostCpus = std::size_t{1} << 20;
   std::vector<unsigned> cpus;
   for (std::size_t most = CPU_SETSIZE; most <= kMostCpus && cpus.empty(); most *= 2) {

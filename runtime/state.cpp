@@ -75,7 +75,7 @@ sched::SchedulerOptions options_of(const Config& config, const RuntimeState::Hoo
   options.lifo = config.lifo;
   options.watch = config.watch;
   options.spin = config.spin.value_or(std::chrono::microseconds(0));
-  // Work that waits lazily is found by the watcher, so its bound is the age that may be reached.
+  // The watcher finds work that waits lazily, so its interval bounds the age of that work.
   const bool is_eager = config.notify_lazy && config.notify_lazy->count() == 0;
   options.lazy_notify = !is_eager && config.watch.count() != 0;
   if (config.notify_lazy && !is_eager)
@@ -132,7 +132,8 @@ void add_uring(uring::Handle& handle, Metrics& sum) noexcept {
   sum.uring_refusal = uring::process_refusal();
 }
 
-// Demanded but impossible: an error that names the cause, and no runtime.
+// If the program requires io_uring and the kernel denies it: a message with the cause, and an
+// error.
 Result<void> check_uring(const Config& config, const uring::RingOptions& options) noexcept {
   const bool is_demanded = config.io == IoBackend::uring || config.fs == FileBackend::uring;
   if (!is_demanded) return {};
@@ -154,7 +155,7 @@ Result<std::shared_ptr<RuntimeState>> RuntimeState::create(const Config& config,
   if (checks) sched::HoldCheck::turn_on();
   std::shared_ptr<RuntimeState> state(new RuntimeState(config));
   sched::SchedulerOptions options = options_of(config, hooks);
-  // Before we open any: what is written to stdout or stderr must not go into a connection.
+  // Before we open a descriptor: output to stdout or stderr must not go into a connection.
   if (hooks.is_process_wide) io::sys::fill_standard_descriptors();
   auto io = io::Handle::create(shards_of(config, options.workers));
   if (!io) return failure(io.error());
@@ -205,9 +206,9 @@ std::vector<std::string> RuntimeState::shut_down(std::chrono::nanoseconds deadli
     leaves_parts_ = true;
     return {};
   }
-  if (scheduler_ == nullptr) return {};  // it was never built
+  if (scheduler_ == nullptr) return {};  // create() failed
   RAMIE_CHECK(sched::current_scheduler() != scheduler_.get() || sched::current_fiber() == nullptr,
-              "a runtime cannot be ended by one of its own fibers: it would wait for itself");
+              "a fiber cannot end its own runtime: it would wait for itself");
   const std::lock_guard lock(ending_);
   if (is_ended_.exchange(true, base::kAcqRel)) return {};
   std::vector<std::string> stragglers = scheduler_->shut_down(deadline);

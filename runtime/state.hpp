@@ -3,11 +3,11 @@
 //   io::Handle (drivers) -> signal::Handle, uring::Handle (extensions of them) -> Scheduler
 //   (workers that park on them)
 //
-// Who calls us from outside while we end, or later: Handles and EnterGuards share us, and the parts
-// live as long as we do, so whatever they ask finds the parts. Nothing is moved or destroyed by
-// shut_down(); the scheduler refuses what it must not begin any more (`is_shutting_down`). So there
-// is no moment in which a call could meet half of a runtime, and none has to be locked out.
-// Rejected: a count of the calls that are inside, for which an end would have to wait.
+// Calls from outside during or after an end: Handles and EnterGuards share this object, and the
+// parts live as long as it does, so a call always finds the parts. shut_down() moves and destroys
+// nothing; the scheduler refuses what must not begin any more (`is_shutting_down`). So no call can
+// see half of a runtime, and no lock is needed. Rejected: a count of the calls that are inside; an
+// end would have to wait for it.
 #pragma once
 
 #include "io/handle.hpp"
@@ -33,7 +33,7 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState>, public s
  public:
   static constexpr Place kPlace = Place::runtime;
 
-  // What the Builder has that Config has not.
+  // The settings of a Builder that are not in Config.
   struct Hooks {
     std::string thread_name = "ramie";
     std::function<void()> on_thread_start;
@@ -44,22 +44,22 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState>, public s
   static Result<std::shared_ptr<RuntimeState>> create(const Config& config, const Hooks& hooks);
   ~RuntimeState();
 
-  // Not once its end has begun, and not in a forked child.
+  // False after its end has begun, and in a forked child.
   bool is_running() const noexcept {
     return !is_ended_.load(base::kAcquire) && !is_in_forked_child();
   }
-  // Null in a forked child. It may have ended: then it refuses what it is given.
+  // Null in a forked child. After its end the scheduler refuses new work.
   sched::Scheduler* scheduler() const noexcept {
     return is_in_forked_child() ? nullptr : scheduler_.get();
   }
-  // We are a copy in a forked child.
+  // Whether this is a copy in a forked child.
   bool is_in_forked_child() const noexcept { return fork_number_ != sched::fork_number(); }
   const Config& config() const noexcept { return config_; }
-  // Of an ended runtime the last ones; none in a forked child, where a lock may be held for ever.
+  // After the end the last figures. In a forked child all 0, because a lock may be held for ever.
   Metrics metrics() const;
-  // The second one waits for the first, and finds nothing to do.
+  // A second call waits for the first and returns nothing.
   std::vector<std::string> shut_down(std::chrono::nanoseconds deadline);
-  // With the configured deadline; stragglers are named on stderr.
+  // Shuts down with the configured deadline and names the stragglers on stderr.
   void end() { end_within(config_.drain_timeout); }
   void end_within(std::chrono::nanoseconds deadline);
 
@@ -75,8 +75,8 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState>, public s
   std::unique_ptr<uring::Handle> uring_;
   sched::Scheduler::Owner scheduler_;
   base::Atomic<bool> is_ended_{true};          // until all parts run
-  bool leaves_parts_ = false;                  // to stragglers, or to the parent
-  base::ThreadMutex ending_;                   // held by who ends us
+  bool leaves_parts_ = false;                  // leaks them: stragglers or the parent use them
+  base::ThreadMutex ending_;                   // held during shut_down()
   std::shared_ptr<RuntimeState> leaked_self_;  // stragglers still find us through their scheduler
 };
 
