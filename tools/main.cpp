@@ -1,4 +1,4 @@
-// The `ramie` command: finds the subcommand and leaves the rest to it.
+// The `ramie` command: finds the subcommand and calls it.
 #include <cstdio>
 #include <string_view>
 #include <vector>

@@ -1,4 +1,4 @@
-// The writer and its failures; aof.hpp tells what they mean for the clients.
+// The writer and its failures; aof.hpp says what they mean for the clients.
 #include "tools/demo/aof.hpp"
 
 #include <ramie/scope.hpp>
@@ -14,7 +14,7 @@ Aof::Aof(ramie::fs::File file, std::string name, std::uint64_t size, Fsync fsync
          std::chrono::milliseconds period)
     : file_(std::move(file)), name_(std::move(name)), fsync_(fsync), period_(period), size_(size) {}
 
-// ---- those who append, and wait --------------------------------------------------------------
+// ---- fibers that append and wait -------------------------------------------------------------
 
 template <class Words>
 Aof::Sequence Aof::append_words(Words words) {
@@ -23,7 +23,7 @@ Aof::Sequence Aof::append_words(Words words) {
   try {
     append_record(buffer_, words);
   } catch (...) {
-    // The store has changed and the log will not say so: whatever came behind would be wrong.
+    // The store has changed and the log lacks the change: every later record would be wrong.
     buffer_.resize(before);
     error_ = std::make_error_code(std::errc::not_enough_memory);
     broken_ = failing_ = true;
@@ -73,14 +73,14 @@ Aof::Status Aof::status() const noexcept {
 // ---- the writer --------------------------------------------------------------------------------
 
 void Aof::run() {
-  const ramie::Shield shield;  // stop() ends it: a write must not be cut in half by a cancel
+  const ramie::Shield shield;  // only stop() ends it: a cancel must not cut a write in half
   ramie::Scope parts(ramie::on_failure::report);
   if (!is_always()) (void)parts.spawn({.name = "aof sync"}, [this] { run_sync(); });
   while (!stop_.is_canceled()) {
     const bool retries = is_failing() && !broken_.load();
     (void)ramie::until(stop_, [&] { return retries ? ramie::sleep_for(period_) : work_.wait(); });
     write_groups();
-    if (broken_.load()) publish_safe();  // what append() has broken
+    if (broken_.load()) publish_safe();  // append() has broken the log
   }
   (void)parts.join();
   write_groups();
@@ -106,7 +106,7 @@ void Aof::write_groups() {
   }
 }
 
-// False: there is nothing to write. What a failed write has left comes first.
+// False: there is nothing to write. It first writes what a failed write has left.
 bool Aof::take_group() {
   constexpr std::size_t kKeep = 1 << 20;  // one burst must not keep its memory
   if (!group_.empty()) return true;
@@ -131,7 +131,7 @@ bool Aof::write_group() {
   return true;
 }
 
-// The writer's with `always`, the syncing fiber's with `everysec`; at the end the writer's.
+// Called by the writer with `always` and at the end, and by the syncing fiber with `everysec`.
 void Aof::sync_written() {
   const Sequence written = written_.load();
   if (broken_.load() || written == synced_.load()) return;
@@ -140,7 +140,7 @@ void Aof::sync_written() {
   synced_.store(written);
 }
 
-// And wakes who waits. Of a broken log nothing more becomes safe.
+// And wakes the fibers that wait. In a broken log nothing more becomes safe.
 void Aof::publish_safe() {
   const Sequence safe = is_always() ? synced_.load() : written_.load();
   {
@@ -174,7 +174,7 @@ void Aof::fail(const char* act, std::error_code error, bool for_good) {
 void Aof::recover() {
   {
     const std::lock_guard lock(mutex_);
-    if (broken_.load()) return;  // meanwhile, by a sync: failing_ is set behind that
+    if (broken_.load()) return;  // a sync broke it meanwhile; it sets failing_ after that
     failing_.store(false, std::memory_order_release);
   }
   std::fprintf(stderr, "ramie demo: aof: %s is written again: writes are accepted\n",

@@ -1,28 +1,31 @@
-// The append-only log of `--aof`: every change of the store, as the command that makes it again.
+// The append-only log of `--aof`: every change of the store, as a command that repeats it.
 //
 //   handler, under the locks of its change --append()--> buffer --writer fiber, in groups--> file
 //   session --wait_safe(sequence)--> its replies leave
 //
-//   --fsync everysec   safe is what is written: it survives the end of the process; a second fiber
-//                      syncs once a second, and a power failure takes what came since
-//   --fsync always     safe is what is synced: one fdatasync for all who wait
+//   --fsync everysec   a record is safe when it is written: it survives the end of the process. A
+//                      second fiber syncs once a second; a power failure loses later records.
+//   --fsync always     a record is safe when it is synced: one fdatasync for all that wait
 //
-// A sequence number is how many bytes were appended when the record was. The buffer's order is the
-// store's order, for whoever appends holds the locks of the shards that he changes.
+// A sequence number is the number of bytes appended when the record was. The order of the buffer is
+// the order of the store, because a fiber that appends holds the locks of the shards that it
+// changes.
 //
-// No reply leaves before all is safe that was in the log when it was made, those of readers
-// included: nobody is shown what a power failure could take back.
+// No reply leaves before everything is safe that was in the log when the reply was made. That
+// includes replies to readers: no client sees a value that a power failure could take back.
 //
-// When the disk fails, nothing is acknowledged any more and writes are refused; reads go on, and
-// show what is in memory.
-//   a write fails   what it may have written is cut off, and it is tried again once a period. What
-//                   was refused or answered by an error meanwhile but stands in the store is
-//                   written too: the log never leaves out a change that later ones build on.
-//   a sync fails,   for good, with `always` and with `everysec`: the kernel has forgotten which
-//   or the cut      pages never reached the disk, and says nothing at the next sync
+// If the disk fails, the server acknowledges nothing and refuses writes; reads go on and show what
+// is in memory.
+//   a write fails   cut off what it may have written, and try again once a period. A change may
+//   have
+//                   been refused or answered with an error meanwhile and still be in the store; it
+//                   is written, too: the log leaves out no change that later ones build on.
+//   a sync fails,   refuse writes until a restart, with `always` and with `everysec`: the kernel
+//   has or the cut      forgotten which pages never reached the disk, and the next sync does not
+//   say so
 //
-// Rejected: each session writes and syncs for itself (one fdatasync per client, and the records out
-// of order); a log per shard (MSET and FLUSHALL would need a commit over all of them).
+// Rejected: each session writes and syncs for itself (one fdatasync per client, and records out of
+// order); a log per shard (MSET and FLUSHALL would need a commit over all of them).
 #pragma once
 
 #include <ramie/cancel.hpp>
@@ -55,10 +58,10 @@ class Aof final : public ExpiryObserver {
   Aof(ramie::fs::File file, std::string name, std::uint64_t size, Fsync fsync,
       std::chrono::milliseconds period = kPeriod);
 
-  /// Writes and syncs until stop(), and then what is left. One fiber; who is inside of wait_safe()
-  /// depends on it.
+  /// Writes and syncs until stop(), and then what is left. Call it in one fiber. Fibers in
+  /// wait_safe() depend on it.
   void run();
-  /// All who append have ended.
+  /// Call it after every fiber that appends has ended.
   void stop() noexcept { stop_.cancel(); }
   /// After run(): everything that was ever appended is on the disk.
   bool is_complete() const noexcept { return synced_.load() == appended_.load(); }
@@ -68,16 +71,17 @@ class Aof final : public ExpiryObserver {
   Sequence append(std::initializer_list<Word> words) {
     return append_words(std::span(words.begin(), words.size()));
   }
-  /// A key has expired: those who replay the log do not look at the clock.
+  /// Records that a key has expired, because the replay does not look at the clock.
   void expired(std::string_view key) noexcept override;
-  /// Makes the writer look. Never parks.
+  /// Wakes the writer. Never parks.
   void kick() noexcept { work_.notify_one(); }
 
   Sequence appended() const noexcept { return appended_.load(std::memory_order_acquire); }
-  /// Parks until everything up to `wanted` is safe or the disk fails. Returns how far it is safe.
+  /// Parks until everything up to `wanted` is safe or the disk fails. Returns up to where it is
+  /// safe.
   ramie::Result<Sequence> wait_safe(Sequence wanted);
 
-  /// Why writes are refused now: a RESP error without its '-'. Nothing: they are not.
+  /// Why writes are refused now, as a RESP error without its '-'; nothing if they are accepted.
   std::optional<std::string> refusal() const {
     if (!is_failing()) [[likely]]
       return std::nullopt;
@@ -114,12 +118,12 @@ class Aof final : public ExpiryObserver {
   const ramie::CancellationToken stop_;
   ramie::sync::Notify work_;
 
-  mutable std::mutex mutex_;  // held for an append or a swap; nobody parks under it
+  mutable std::mutex mutex_;  // held for an append or a swap; no fiber parks under it
   std::string buffer_;        // appended, not taken by the writer
   std::error_code error_;     // the last failure
   std::atomic<Sequence> appended_{0};
   std::atomic<bool> failing_{false};
-  std::atomic<bool> broken_{false};  // failing for good: nothing is appended or written any more
+  std::atomic<bool> broken_{false};  // failed until a restart: no more appends or writes
 
   std::string group_;                // the writer's: taken, not written
   std::atomic<std::uint64_t> size_;  // of the file, up to the last whole record

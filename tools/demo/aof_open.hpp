@@ -1,11 +1,11 @@
-// The log at the start: found or made, replayed, cut back to what is whole.
+// Opens or makes the log at the start, replays it, and cuts off an incomplete record.
 //
 //   [ record | record | ... | record | a piece of one ]
-//     replayed in order, while the      cut off: a crash came in between
+//     replayed in order, while the      cut off: a crash interrupted it
 //     store's clock stands still
 //
-// An expired key is removed by the DEL that the log has of it, never by the clock: what came behind
-// saw the store as it was then.
+// The replay removes an expired key at the DEL in the log, never by the clock: later records saw
+// the store as it was then.
 #pragma once
 
 #include <ramie/fs.hpp>
@@ -23,20 +23,21 @@ namespace demo {
 struct Replayed {
   std::uint64_t records = 0;
   std::uint64_t valid = 0;  // bytes of whole records
-  std::uint64_t cut = 0;    // bytes behind them, which belong to nothing
+  std::uint64_t cut = 0;    // bytes behind them, which are no record
 };
 
-/// Applies every record of `file` to `store`, which nobody else uses. The file stays as it is.
+/// Applies every record of `file` to `store`, which no other fiber may use meanwhile. It does not
+/// change the file.
 ///
-/// What is behind the last whole record counts as the trace of a crash, and as `cut`, if it is a
-/// piece of a record, or zeros (space that was given to the file, and never filled), or damaged and
-/// without a whole record behind it. Anything else is an error that names the offset: damage in the
-/// middle, a command that fails, and a file that begins with no record, which is no log of ours.
+/// The bytes behind the last whole record count as `cut` if a crash may have left them: a piece of
+/// a record, zeros (space that the file got and that was never filled), or damage without a whole
+/// record behind it. Anything else is an error that names the offset: damage in the middle, a
+/// command that fails, or a file that does not begin with a record, which is no log of ours.
 std::expected<Replayed, std::string> replay(const ramie::fs::File& file, Store& store);
 
 /// Opens or makes the log, locks it against a second server, replays and cuts it; then makes the
-/// store tell it of expired keys. What was cut is told on stderr. The error is one line. Waits for
-/// the lock: in a fiber three seconds, outside of one for ever.
+/// store report expired keys to it. Prints on stderr what it cut. The error is one line. It waits
+/// for the lock: three seconds in a fiber, without a limit outside of one.
 std::expected<std::unique_ptr<Aof>, std::string> open_aof(
     const std::string& path, Aof::Fsync fsync, Store& store,
     std::chrono::milliseconds period = Aof::kPeriod);

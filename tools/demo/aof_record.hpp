@@ -1,10 +1,10 @@
-// One record of the append-only log: a command as RESP, in the one spelling that we write.
+// One record of the append-only log: a command as RESP, in the only spelling that we write.
 //
 //   *3\r\n $3\r\nSET\r\n $1\r\nk\r\n $1\r\nv\r\n
 //
-// The parser of requests would not do: it takes inline commands, so that any text is a command to
-// it, and does not look at the line ends behind the arguments. Here every byte that is not what we
-// would have written is damage, at once: what is left to be "incomplete" is a true prefix.
+// The parser of requests cannot read records: it accepts inline commands, so any text is a command,
+// and it does not check the line ends behind the arguments. Here every byte that we would not have
+// written is damage, so an "incomplete" record is a true prefix of one.
 #pragma once
 
 #include <cstddef>
@@ -37,15 +37,15 @@ void append_record(std::string& out, std::span<const std::string_view> words);
 
 struct Record {
   enum class State {
-    kComplete,    // `args` and `size` tell
+    kComplete,    // see `args` and `size`
     kIncomplete,  // a true prefix of a record
-    kDamaged,     // whatever follows, no record
+    kDamaged,     // no record, whatever follows
   };
   State state;
   std::size_t size = 0;
 };
 
-/// What stands at the beginning of `bytes`, which must not be empty. `args` are views into them.
+/// Reads the beginning of `bytes`, which must not be empty. `args` are views into them.
 [[nodiscard]] Record parse_record(std::string_view bytes, std::vector<std::string_view>& args);
 
 }  // namespace demo

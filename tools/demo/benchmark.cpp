@@ -23,7 +23,7 @@ struct Output {
   std::string text;
 };
 
-// The command is made of our own words and numbers, and of an address that a socket was bound to.
+// The command has only our own words and numbers, and an address that a socket was bound to.
 Output run_command(const std::string& command) {
   Output output;
   std::FILE* const pipe = popen(command.c_str(), "re");

@@ -1,4 +1,4 @@
-// redis-benchmark as a second opinion: somebody else's client, somebody else's clock.
+// Runs redis-benchmark, a client that others wrote, as a second measurement.
 #pragma once
 
 #include <optional>
@@ -18,7 +18,7 @@ struct BenchmarkRun {
   unsigned requests = 100000;
 };
 
-/// Runs it against "host:port" and waits. Nothing: it failed, and said why on stderr.
+/// Runs it against "host:port" and waits. Returns nothing if it failed; stderr says why.
 std::optional<Row> run_redis_benchmark(std::string_view address, const BenchmarkRun& run);
 
 /// The line of `redis-benchmark --csv` that belongs to `test`; exposed for its test.

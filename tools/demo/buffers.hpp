@@ -20,7 +20,7 @@ namespace demo {
 class InputBuffer {
  public:
   static constexpr std::size_t kUsual = 16 * 1024;
-  /// A request that needs more than this is refused: 512 MiB of value and then some.
+  /// A request that needs more is refused: a value of 512 MiB and a little more.
   static constexpr std::size_t kLargest = std::size_t{1} << 30;
 
   InputBuffer();

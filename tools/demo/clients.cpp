@@ -1,4 +1,4 @@
-// The registry of connections; clients.hpp tells who uses it.
+// The registry of connections; clients.hpp says what uses it.
 #include "tools/demo/clients.hpp"
 
 #include "tools/demo/text.hpp"

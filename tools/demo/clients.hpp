@@ -1,10 +1,10 @@
-// Who is connected: for CLIENT LIST, and for the drain at shutdown, which has to end waits.
+// The connected clients: for CLIENT LIST, and for the drain at shutdown, which has to end waits.
 //
 //   session: Presence { serve ... }               server at SIGTERM: drain() -> interrupt() of each
 //
-// A session that is parked in a read is ended by interrupt(), which shuts the receiving side of its
-// socket: what the peer had already sent is still served, then the read reports the end. (A cancel
-// would do too, but could cut a reply in half.)
+// interrupt() ends a session that is parked in a read: it shuts the receiving side of the socket.
+// The session still serves what the peer has already sent; then its read reports the end. (A cancel
+// would work, too, but could cut a reply in half.)
 #pragma once
 
 #include <atomic>
@@ -52,12 +52,12 @@ class Clients {
   bool is_draining() const noexcept { return draining_.load(std::memory_order_acquire); }
 
  private:
-  mutable std::mutex mutex_;  // held for list work only; nobody parks under it
+  mutable std::mutex mutex_;  // held for list work only; no fiber parks under it
   std::map<std::uint64_t, Client*> clients_;
   std::atomic<bool> draining_{false};
 };
 
-/// Entered as long as this lives: from when the client is complete until before it is taken apart.
+/// The client is in the registry while this lives: after its construction, before its destruction.
 class Presence {
  public:
   Presence(Clients& clients, Client& client) : clients_(clients), client_(client) {

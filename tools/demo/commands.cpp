@@ -97,7 +97,8 @@ void unknown_command(Context& context, Args args) {
   context.reply.error(message);
 }
 
-// With a log: no change if it would not be kept, no reply to one before it is.
+// With a log: refuses a change that it could not keep, and sends no reply before the change is
+// safe.
 void execute_logged(Context& context, const Command& command, Args args) {
   if (!command.flags.starts_with("write")) return command.handler(context, args);
   Journal& journal = *context.journal;
@@ -131,7 +132,7 @@ void execute(Context& context, Args args) {
   ++context.commands;
   const Command* const found = find_command(args[0]);
   if (found == nullptr) [[unlikely]] {
-    // A browser or a proxy was made to talk to this port: stop before its body runs as commands.
+    // A browser or proxy was tricked into this port: stop before its body runs as commands.
     if (equals_ignoring_case(args[0], "post") || equals_ignoring_case(args[0], "host:")) {
       context.client.closing = true;
       return;

@@ -3,7 +3,7 @@
 //
 //   args --lower case--> constexpr hash index --> Command --arity--> handler(Context, args)
 //
-// Nothing on this way allocates; GET and SET allocate at most the memory of a new value.
+// None of these steps allocates; GET and SET allocate at most the memory of a new value.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace demo {
 
 using Args = std::span<const std::string_view>;
 
-/// What one connection gives to every handler. Counters are published by the session.
+/// What one connection gives to every handler. The session publishes the counters.
 struct Context {
   Store& store;
   Stats& stats;
@@ -48,11 +48,11 @@ struct Command {
 /// Runs one request and writes exactly one reply (none for an empty request).
 void execute(Context& context, Args args);
 
-/// Ignores case. Null: no such command.
+/// Ignores case. Null if there is no such command.
 const Command* find_command(std::string_view name) noexcept;
 std::span<const Command> all_commands() noexcept;
 
-/// Runs args[1] as a subcommand out of `table`, or writes the error that Redis gives.
+/// Runs args[1] as a subcommand out of `table`, or writes the error that Redis writes.
 void execute_subcommand(Context& context, Args args, std::span<const Command> table);
 
 void wrong_arity(Context& context, std::string_view command);

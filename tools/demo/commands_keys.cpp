@@ -41,7 +41,7 @@ struct ExpireOptions {
   bool only_sooner = false;   // LT
 };
 
-// Writes the error itself; false: it did.
+// Returns false if there is an error, after it has written it.
 bool parse_expire_options(Context& context, Args words, ExpireOptions& out) {
   for (const std::string_view word : words) {
     if (equals_ignoring_case(word, "NX")) {
@@ -77,7 +77,7 @@ bool allows(const ExpireOptions& options, Milliseconds current, Milliseconds nex
   return !(options.only_sooner && has && next >= current);
 }
 
-// `base` is what the amount counts from.
+// The amount counts from `base`.
 void set_expiry(Context& context, Args args, Milliseconds unit, Milliseconds base,
                 std::string_view name) {
   ExpireOptions options;

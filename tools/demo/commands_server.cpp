@@ -43,7 +43,7 @@ struct Setting {
   std::string_view value;
 };
 
-// Facts, not knobs: what clients look up before they start.
+// Fixed values that clients read before they start.
 constexpr auto kSettings = std::to_array<Setting>({
     {"appendfsync", "everysec"},
     {"appendonly", "no"},

@@ -42,7 +42,7 @@ const DeadlineOption* find_deadline_option(std::string_view word) noexcept {
   return nullptr;
 }
 
-// False: a syntax error. Repeating an option is fine, contradicting it is not.
+// False: a syntax error. An option may be repeated but not contradicted.
 bool parse_set_options(Args words, SetOptions& out) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (equals_ignoring_case(words[i], "NX")) {
@@ -67,7 +67,7 @@ bool parse_set_options(Args words, SetOptions& out) {
   return !(out.only_new && out.only_old) && !(out.keep_deadline && out.unit != 0);
 }
 
-// Its conditions held, so they are left out.
+// Leaves out the conditions: they held.
 void record_set(Context& context, Args args, const SetOptions& options, Milliseconds deadline) {
   if (context.journal == nullptr) [[likely]]
     return;
@@ -131,8 +131,8 @@ void set(Context& context, Args args) {
 void mget(Context& context, Args args) {
   Args keys = args.subspan(1);
   context.reply.array(keys.size());
-  // One lock for all keys, as in Redis, unless the values fill the reply buffer: then what there is
-  // goes out first (it may park, hence without locks) and the rest is read at a later instant.
+  // One lock for all keys, as in Redis, unless the values fill the reply buffer. Then the buffer is
+  // sent first, without locks because that may park, and the rest is read at a later instant.
   while (!keys.empty()) {
     {
       Store::Locked locked = context.store.lock(keys);

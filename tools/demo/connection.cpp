@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// One wait of a client that may be silent, or slow to read, for `limit` at most; 0: for ever.
+// One wait for a client that may be silent or slow to read, for at most `limit`; 0: no limit.
 template <class F>
 auto bounded(std::chrono::seconds limit, F&& wait) {
   return limit == 0s ? wait() : ramie::timeout(limit, std::forward<F>(wait));
@@ -26,7 +26,7 @@ Connection::Connection(Service& service, ramie::net::TcpStream stream, std::stri
     : Client(service.stats.next_id(), std::move(peer_address), std::move(own_address)),
       service_(service),
       stream_(std::move(stream)) {
-  // Replies are gathered here already; Nagle would only delay the last one of a batch.
+  // The session already collects replies; Nagle would only delay the last one of a batch.
   (void)stream_.set_nodelay(true);
 }
 
@@ -34,7 +34,7 @@ Connection::~Connection() {
   if (buffers_) service_.buffers.give(id, std::move(buffers_));
 }
 
-// A failure means that the peer is gone already: then the read fails without our help.
+// If it fails, the peer is already gone, and the read fails by itself.
 void Connection::interrupt() noexcept { (void)stream_.shutdown(ramie::net::Shutdown::read); }
 
 bool Connection::wait_readable() {

@@ -1,9 +1,9 @@
-// What a RESP and an HTTP connection share: the socket, the memory, the time-outs, the close.
+// What a RESP and an HTTP connection share: the socket, the memory, the timeouts, the close.
 //
 //   wait for bytes (no memory held) -> take buffers -> read, serve, write ... -> give back -> wait
 //
-// All of it is plain code in one fiber per connection; where it says read or write, the fiber parks
-// and its worker thread serves others.
+// It is plain code in one fiber per connection. In a read or write the fiber parks, and its worker
+// thread serves others.
 #pragma once
 
 #include <ramie/net.hpp>
@@ -42,15 +42,16 @@ class Connection : public Client, protected Sink {
  protected:
   ~Connection();
 
-  /// Parks until bytes or the end have arrived. False: time-out, cancel or a broken connection.
+  /// Parks until bytes or the end have arrived. False: timeout, cancel or a broken connection.
   bool wait_readable();
-  /// Reads what is there into the input buffer, which is taken if need be. False: no more to come.
+  /// Reads what has arrived into the input buffer, and takes a buffer if needed. False: no more
+  /// data will come.
   bool read_more();
   bool write(std::string_view bytes) override;
   /// Gives the memory back if no request is half read.
   void release_buffers() noexcept;
-  /// Ends our side first: sends FIN and reads what the peer still sends, for a second at most, so
-  /// that closing on unread bytes does not reset the connection and destroy our last reply.
+  /// Closes our side first: sends FIN and reads what the peer still sends, for at most a second.
+  /// Closing with unread bytes would reset the connection and destroy our last reply.
   void close_politely();
 
   bool is_draining() const noexcept { return service_.clients.is_draining(); }

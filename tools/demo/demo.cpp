@@ -1,4 +1,4 @@
-// Two ways to run the server: until a signal, or under our own load with a table at the end.
+// Runs the server until a signal, or under our own load with a table at the end.
 //
 //   --serve   one runtime; the first SIGTERM or SIGINT cancels the token that serve() watches
 //   drive     thread 1: the server's runtime      this thread: the load's runtime, then
@@ -27,14 +27,14 @@
 namespace demo {
 namespace {
 
-constexpr std::string_view kBackEnd = "epoll";  // the only one so far
+constexpr std::string_view kBackEnd = "epoll";  // the only one
 
 int print(std::string_view text) {
   const std::size_t written = std::fwrite(text.data(), 1, text.size(), stdout);
   return written == text.size() && std::fflush(stdout) == 0 ? 0 : 1;
 }
 
-// Runs `body` in a new runtime. 1, with a line on stderr, if there can be none.
+// Runs `body` in a new runtime. Returns 1, with a line on stderr, if it cannot build one.
 template <class F>
 int in_runtime(const Options& options, F&& body) {
   ramie::runtime::Builder builder;
@@ -75,7 +75,7 @@ int serve_until_signal(const Options& options) {
   });
 }
 
-// Both ends of every connection are ours, and the runtimes need some as well.
+// Both ends of every connection are in this process, and the runtimes need descriptors, too.
 unsigned fit_to_descriptors(unsigned connections) {
   constexpr rlim_t kOthers = 64;
   rlimit limit{};
@@ -97,7 +97,7 @@ unsigned fit_to_descriptors(unsigned connections) {
   return static_cast<unsigned>(fitting);
 }
 
-/// The server in a thread of its own, as long as this lives.
+/// Runs the server in its own thread while this lives.
 class BackgroundServer {
  public:
   explicit BackgroundServer(const Options& options)
@@ -109,7 +109,7 @@ class BackgroundServer {
   BackgroundServer(const BackgroundServer&) = delete;
   BackgroundServer& operator=(const BackgroundServer&) = delete;
 
-  /// Empty addresses: it could not start, and has said why.
+  /// The addresses are empty if it could not start; stderr says why.
   Addresses wait_bound() { return bound_.get_future().get(); }
 
   [[nodiscard]] int finish() {

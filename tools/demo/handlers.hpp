@@ -1,4 +1,4 @@
-// Every command handler, and the words that several of them say. Included by commands*.cpp only.
+// Every command handler, and helpers that several of them use. Only commands*.cpp include it.
 #pragma once
 
 #include "tools/demo/commands.hpp"
@@ -67,8 +67,8 @@ inline Table::Entry* look_up(Context& context, Store::Locked& locked, std::strin
   return entry;
 }
 
-/// Tells the log, if there is one, what was changed: a command that changes it again, whatever the
-/// time is then. Under the locks of the change.
+/// Records a change in the log, if there is one, as a command that repeats it at any later time.
+/// Call it under the locks of the change.
 inline void record(Context& context, std::initializer_list<Word> words) {
   if (context.journal != nullptr) [[unlikely]]
     context.journal->record(words);

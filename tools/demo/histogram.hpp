@@ -1,5 +1,5 @@
 // Latencies in log-linear buckets: 128 per power of two, so that a bucket is at most 0.8 % wide
-// and a reported quantile is off by at most that. 35 KiB whatever the number of samples.
+// and a reported quantile is off by at most that. 35 KiB for any number of samples.
 //
 //   value   0 .. 127 | 128 .. 255 | 256 .. 511 | ...
 //   step        1    |     1      |     2      | ...        up to 2^40 ns (18 minutes), then capped

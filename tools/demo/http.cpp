@@ -64,7 +64,7 @@ void append_response(HttpContext& context, const Response& response, bool keep_a
   out.append("HTTP/1.1 ");
   append_integer(out, response.status);
   out.append(" ").append(reason(response.status)).append("\r\n").append(date_header(context));
-  if (response.status != 204) {  // which has no body, hence no length
+  if (response.status != 204) {  // 204 has no body and so no length
     out.append("Content-Type: ").append(response.type).append("\r\nContent-Length: ");
     append_integer(out, response.body.size());
     out.append("\r\n");
@@ -143,7 +143,7 @@ Response route(HttpContext& context, HttpRequest& request) {
           .type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
-// A response leaves when what it tells is safe in the log.
+// A response leaves after everything that it shows is safe in the log.
 void wait_for_log(HttpContext& context, Response& response) {
   const auto safe = context.log->wait_safe(context.log->appended());
   if (!safe || *safe < context.recorded) response = plain(503, context.log->failure_text());

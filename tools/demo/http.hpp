@@ -1,4 +1,4 @@
-// What the HTTP side answers: the same store as the RESP side, two pages for operators.
+// The answers of the HTTP side: the same store as the RESP side, and two pages for operators.
 //
 //   GET PUT DELETE HEAD /k/<key>     the key is percent-decoded; a body is the value
 //   GET HEAD /metrics /healthz /
@@ -16,7 +16,7 @@
 
 namespace demo {
 
-/// What one HTTP connection has. Counters are published by the session.
+/// The data of one HTTP connection. The session publishes the counters.
 struct HttpContext {
   Store& store;
   Stats& stats;
@@ -36,7 +36,7 @@ void answer(HttpContext& context, HttpRequest& request, bool keep_alive, std::st
 /// Appends the last response of a connection whose request could not be understood.
 void answer_error(HttpContext& context, int status, std::string& out);
 
-/// Nothing for a '%' without two hex digits behind it.
+/// Returns nothing if two hex digits do not follow a '%'.
 std::optional<std::string> percent_decode(std::string_view text);
 
 }  // namespace demo

@@ -84,7 +84,7 @@ int HttpParser::refuse(int status) noexcept {
 }
 
 int HttpParser::end_header() {
-  // Trailers are read and dropped: a Host in them means nothing.
+  // We read trailers and drop them: a Host in them means nothing.
   if ((parser_.flags & F_TRAILING) == 0) {
     if (equals_ignoring_case(name_, "host")) ++hosts_;
     if (equals_ignoring_case(name_, "expect")) {
@@ -98,12 +98,12 @@ int HttpParser::end_header() {
 }
 
 int HttpParser::headers_complete() {
-  // We speak no other protocol: an offer to upgrade is ignored, as the standard allows.
+  // We ignore an offer to upgrade, as the standard allows: we speak no other protocol.
   parser_.upgrade = 0;
   request_.method = static_cast<llhttp_method_t>(parser_.method);
   request_.is_http_1_0 = parser_.http_major == 1 && parser_.http_minor == 0;
   if (parser_.http_major != 1) return error_status_ = 505, -1;
-  // -1, not HPE_USER: positive results of this hook have meanings of their own.
+  // -1, not HPE_USER: positive results of this hook have other meanings.
   if (!request_.is_http_1_0 && hosts_ != 1) return error_status_ = 400, -1;
   if (bad_expectation_) return error_status_ = 417, -1;
   const bool has_length = (parser_.flags & F_CONTENT_LENGTH) != 0;

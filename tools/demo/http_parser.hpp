@@ -1,11 +1,11 @@
-// HTTP/1.1 requests, one at a time, out of whatever pieces the socket delivers (llhttp inside).
+// Parses HTTP/1.1 requests, one at a time, from the pieces that the socket delivers (uses llhttp).
 //
 //   parse(input) -> kContinue   headers are in and the client waits for "100 Continue"
 //                -> kRequest    request() is complete; input starts behind it (pipelining)
 //                -> kMore       input is used up
 //                -> kError      answer error_status(), then close: the position is lost
 //
-// Every part has a limit, and memory follows received bytes, never announced ones.
+// Every part has a limit. The memory grows with received bytes, never with announced ones.
 #pragma once
 
 #include <llhttp.h>

@@ -8,7 +8,8 @@ bool is_blank(char c) noexcept {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f' || c == '\0';
 }
 
-// What ends an unquoted argument: fewer than the blanks between arguments, as in Redis.
+// The characters that end an unquoted argument: fewer than the blanks between arguments, as in
+// Redis.
 bool is_separator(char c) noexcept {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\0';
 }

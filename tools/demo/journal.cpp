@@ -3,7 +3,7 @@
 
 namespace demo {
 
-// The client is gone before its replies could wait; what it did is written all the same.
+// The client left before its replies could wait; its changes are still written.
 Journal::~Journal() {
   if (!held_.empty()) log_.kick();
 }

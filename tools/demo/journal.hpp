@@ -1,5 +1,5 @@
-// One RESP session's business with the log: which replies of a batch wait for it, and what becomes
-// of them if it fails.
+// How one RESP session uses the log: which replies of a batch wait for it, and what happens to them
+// if it fails.
 //
 //   execute: the reply of a write is replies[begin, end), its record ends at `sequence`
 //   flush:   wait until all is safe -> send;  or put an error in the place of what is not safe

@@ -1,8 +1,8 @@
 // One SET for four GETs on 10,000 keys. A key's value follows from the key, so that every reply can
 // be checked: a GET gives that value or nothing.
 //
-// No lock guards what the fibers share: this runtime has one worker, and a fiber is left only where
-// it waits.
+// The fibers share data without a lock: this runtime has one worker, and it leaves a fiber only
+// where the fiber waits.
 #include "tools/demo/load.hpp"
 
 #include <ramie/cancel.hpp>
@@ -88,7 +88,7 @@ class Load {
     ++result_.connected;
     arrive();
     if (!gate_.wait()) return;
-    // A server that stops answering must not hold us up for ever.
+    // A server that stops answering must not block us for ever.
     const auto done = ramie::timeout_at(end_ + 10s, [&] { converse(*stream, number + 1); });
     if (!done) fail("no reply within ten seconds after the end");
   }
@@ -109,7 +109,7 @@ class Load {
     }
   }
 
-  // Reads exactly one reply and compares it. False: the connection is of no more use.
+  // Reads exactly one reply and compares it. False: the connection is no longer usable.
   bool receive(ramie::net::TcpStream& stream, const Question& question,
                std::array<char, 256>& reply) {
     std::size_t have = 0;
@@ -127,7 +127,7 @@ class Load {
     }
   }
 
-  // The last one to connect, or to fail to, starts the clock for all.
+  // The last one that connects, or fails to, starts the clock for all.
   void arrive() {
     if (++arrived_ < plan_.connections) return;
     begin_ = last_ = Clock::now();

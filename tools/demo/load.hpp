@@ -1,6 +1,6 @@
-// The demo's own load: many connections that each send a request, wait for its reply, check it, and
-// send the next. Fibers of a runtime of their own with one worker, so that the server's fibers and
-// the load's are scheduled apart.
+// The demo's own load: each of many connections sends a request, waits for its reply, checks it,
+// and sends the next. The load has its own runtime with one worker, so that its fibers and those of
+// the server are scheduled apart.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// One row per option; the rest follows from the row.
+// One row per option; parsing and help come from the row.
 #include "tools/demo/options.hpp"
 
 #include <array>
@@ -86,7 +86,7 @@ std::string bad_number(const Row& row, std::string_view text) {
   return message.append(std::to_string(row.high)).append(", not '").append(text).append("'");
 }
 
-// Which option was given that needs the other mode.
+// An option that was given and needs the other mode.
 std::optional<std::string> misplaced(const Options& options, std::span<const Row* const> seen) {
   for (const Row* row : seen) {
     if (row == nullptr || row->when == When::kAlways) continue;

@@ -1,5 +1,5 @@
-// The command line of `ramie demo`, parsed strictly: what is not understood is an error that says
-// what would be.
+// Parses the command line of `ramie demo` strictly: an unknown argument is an error that says what
+// is accepted.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Options {
   unsigned workers = 0;         // 0: the runtime decides
   unsigned seconds = 10;
   unsigned connections = 1000;
-  unsigned idle_timeout = 0;  // seconds; 0: a silent client may stay
+  unsigned idle_timeout = 0;  // seconds; 0: no timeout
   std::string aof;            // the append-only log; empty: none
   bool fsync_always = false;  // else every second
 };

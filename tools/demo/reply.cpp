@@ -1,4 +1,4 @@
-// RESP2 reply encodings; reply.hpp tells when they leave.
+// RESP2 reply encodings; reply.hpp says when they leave.
 #include "tools/demo/reply.hpp"
 
 #include <algorithm>

@@ -14,7 +14,7 @@
 
 namespace demo {
 
-/// Where full buffers go. Returns false when the peer is gone; the session then ends.
+/// Sends full buffers. Returns false if the peer is gone; the session then ends.
 class Sink {
  public:
   virtual bool write(std::string_view bytes) = 0;
@@ -23,7 +23,7 @@ class Sink {
   ~Sink() = default;
 };
 
-/// What replies have to wait for before they leave.
+/// What replies wait for before they leave.
 struct Passed {
   bool is_open = true;     // false: they must not leave, the session ends
   std::size_t errors = 0;  // replies that became errors
@@ -60,7 +60,7 @@ class Replies {
   /// Bytes that are already a reply.
   void raw(std::string_view encoded) { out_.append(encoded); }
 
-  /// Sends what is there once it exceeds kFlushAt. May park: never call it under a lock.
+  /// Sends the buffer if it exceeds kFlushAt. May park: never call it under a lock.
   bool relieve();
   /// Sends everything. False: the peer is gone.
   bool flush();

@@ -1,4 +1,4 @@
-// Formatting without locale: the table looks the same everywhere.
+// Formats without a locale, so that the table looks the same everywhere.
 #include "tools/demo/report.hpp"
 
 #include <sys/resource.h>
@@ -61,7 +61,7 @@ std::string format_table(const std::vector<Row>& rows, std::string_view back_end
     for (std::size_t i = 0; i < kColumns; ++i) {
       const std::string fill(widths[i] - line[i].size(), ' ');
       if (i > 0) out.append("  ");
-      // The first column reads from the left, numbers from the right, and no blank ends a line.
+      // The first column is left-aligned, numbers are right-aligned, and no line ends with a blank.
       out.append(i == 0 ? line[i] + fill : i + 1 == kColumns ? line[i] : fill + line[i]);
     }
     out.push_back('\n');

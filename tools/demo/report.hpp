@@ -8,13 +8,13 @@
 
 namespace demo {
 
-/// One line: a load and what it saw. Latencies are nanoseconds.
+/// One line: a load and its results. Latencies are in nanoseconds.
 struct Row {
   std::string load;
   double per_second = 0;
   std::uint64_t p50 = 0;
   std::uint64_t p99 = 0;
-  std::optional<std::uint64_t> p999;  // redis-benchmark does not tell
+  std::optional<std::uint64_t> p999;  // not from redis-benchmark
   std::uint64_t resident = 0;
   std::uint64_t switches = 0;
 };
@@ -23,10 +23,10 @@ struct Row {
 std::string format_table(const std::vector<Row>& rows, std::string_view back_end);
 
 std::string with_commas(std::uint64_t number);
-/// "1.23 ms", three digits that matter.
+/// "1.23 ms": three significant digits.
 std::string milliseconds(std::uint64_t nanoseconds);
 
-/// Context switches of this process so far, wanted and not.
+/// Context switches of this process so far, voluntary and involuntary.
 std::uint64_t context_switches();
 
 }  // namespace demo

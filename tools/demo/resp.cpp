@@ -14,7 +14,7 @@ void RequestParser::start_command() {
   args_.clear();
   extents_.clear();
   position_ = scanned_ = consumed_ = wanted_ = 0;
-  // One huge command must not pin its bookkeeping to the connection for ever.
+  // The memory for one huge command must not stay with the connection.
   constexpr std::size_t kKeep = 1024;
   if (extents_.capacity() > kKeep) extents_.shrink_to_fit();
   if (args_.capacity() > kKeep) args_.shrink_to_fit();
@@ -62,7 +62,7 @@ Status RequestParser::parse_array(std::string_view input) {
         wanted_ = position_ + bulk_length_ + 2;
         if (input.size() < wanted_) return Status::kMore;
         extents_.push_back({position_, bulk_length_});
-        position_ = wanted_;  // Redis does not look at the two bytes of the line end either
+        position_ = wanted_;  // Redis does not check the two bytes of the line end either
         --remaining_;
         state_ = State::kBulkHeader;
         continue;

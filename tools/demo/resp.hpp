@@ -3,11 +3,11 @@
 //   *2\r\n $3\r\nGET\r\n $1\r\nk\r\n        one command
 //   ^ start of `input`: stays the same until the command is complete and the caller consumes it
 //
-// The caller keeps the bytes of an unfinished command in front of its buffer and calls parse() with
-// more of them; nothing is scanned twice and nothing is copied: arguments are offsets that become
-// views when the command is complete. (Inline commands with quotes are unescaped into a scratch
-// string.) The parser never reserves memory for what was only announced: a header that promises
-// 512 MiB costs its own 12 bytes, and `wanted()` is a hint that the caller may distrust.
+// The caller keeps the bytes of an unfinished command at the front of its buffer and calls parse()
+// with more of them. The parser scans no byte twice and copies nothing: arguments are offsets that
+// become views when the command is complete. (It unescapes inline commands with quotes into a
+// scratch string.) It never reserves memory for announced bytes: a header that announces 512 MiB
+// costs its own 12 bytes, and `wanted()` is only a hint.
 //
 // Wording of errors: Redis 7.0.15, which redis-cli --pipe and the test suites of clients match.
 // Rejected: a state machine per byte (three times slower on pipelines), copying arguments into
@@ -32,7 +32,7 @@ class RequestParser {
   enum class Status {
     kMore,     // keep the bytes, come back with more
     kCommand,  // args() is complete (and may be empty: a blank line); consume consumed() bytes
-    kError,    // error() is what the client should hear before the connection closes
+    kError,    // send error() to the client, then close the connection
   };
 
   /// `input` starts at the first byte of the current command and only ever grows until kCommand.
@@ -42,7 +42,7 @@ class RequestParser {
   std::span<const std::string_view> args() const noexcept { return args_; }
   std::size_t consumed() const noexcept { return consumed_; }
   const std::string& error() const noexcept { return error_; }
-  /// Bytes from the start of the command that are needed at least before parse() can go on.
+  /// The least number of bytes, from the start of the command, that parse() needs to go on.
   std::size_t wanted() const noexcept { return wanted_; }
 
  private:

@@ -1,4 +1,4 @@
-// Accepting, sweeping, draining.
+// Accepts, sweeps and drains.
 #include "tools/demo/server.hpp"
 
 #include <ramie/scope.hpp>
@@ -29,7 +29,7 @@ std::optional<ramie::net::TcpListener> bind_or_report(const std::string& where) 
   return std::nullopt;
 }
 
-// A peer that gave up, or a shortage that passes; anything else would fail for ever.
+// The peer gave up, or a resource is short for a while. Any other error would repeat for ever.
 bool is_passing(std::error_code error) noexcept {
   return error != std::errc::bad_file_descriptor && error != std::errc::invalid_argument &&
          error != std::errc::not_a_socket && error.category() == std::system_category();
@@ -50,7 +50,7 @@ void accept_loop(Service& service, ramie::net::TcpListener& listener,
       stop.cancel();
       break;
     }
-    // If there is no memory for a fiber the stream closes here, and the server goes on.
+    // If there is no memory for a fiber, the stream closes here, and the server goes on.
     (void)connections.spawn([&service, &own_address, peer = accepted->peer,
                              stream = std::move(accepted->stream)]() mutable {
       std::string address = peer.to_string();
@@ -68,7 +68,7 @@ void sweep_loop(Service& service, const ramie::CancellationToken& stop) {
   });
 }
 
-// Until everybody has left.
+// Until every client has left.
 int serve_clients(Service& service, Listeners& listeners, const ramie::CancellationToken& stop) {
   std::atomic<int> status{0};
   ramie::Scope parts(ramie::on_failure::report);
@@ -95,7 +95,7 @@ std::optional<Listeners> bind_listeners(const Options& options) {
 
 bool open_log(Service& service, const Options& options) {
   if (options.aof.empty()) return true;
-  std::signal(SIGXFSZ, SIG_IGN);  // a log at the limit of file sizes is an error like a full disk
+  std::signal(SIGXFSZ, SIG_IGN);  // a log at the file size limit is an error, as with a full disk
   const auto fsync = options.fsync_always ? Aof::Fsync::kAlways : Aof::Fsync::kEverySecond;
   auto log = open_aof(options.aof, fsync, service.store);
   if (!log) {

@@ -1,4 +1,4 @@
-// The server: two listeners, a fiber per connection, a sweeper, one orderly end.
+// The server: two listeners, a fiber per connection, a sweeper, a clean shutdown.
 //
 //   serve --+-- accept RESP --- a fiber per connection
 //           +-- accept HTTP --- a fiber per connection
@@ -24,15 +24,15 @@ struct Listeners {
   ramie::net::TcpListener http;
 };
 
-/// Says on stderr what is wrong, if anything is.
+/// Prints errors on stderr.
 std::optional<Listeners> bind_listeners(const Options& options);
 
-/// Opens and replays what --aof names, before serve(). False: it cannot be had; stderr says why.
+/// Opens and replays the file of --aof, before serve(). False: it failed, and stderr says why.
 bool open_log(Service& service, const Options& options);
 
 inline constexpr std::chrono::seconds kGrace{5};
 
-/// Serves until `stop` is cancelled. Returns the exit status; an error is on stderr already.
+/// Serves until `stop` is cancelled. Returns the exit status; it has printed errors on stderr.
 int serve(Service& service, Listeners& listeners, const ramie::CancellationToken& stop);
 
 }  // namespace demo

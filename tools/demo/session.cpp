@@ -1,9 +1,9 @@
 // The life of a RESP connection, top to bottom.
 //
-//   read -> parse and execute all that is complete -> write all replies at once -> ...
+//   read -> parse and execute all complete requests -> write all replies at once -> ...
 //
-// Replies are also written whenever 64 KiB of them have gathered, and nothing more is executed
-// until they are gone: a client that sends and does not read stops itself, not the server.
+// The session also writes replies when it has 64 KiB of them, and executes nothing until they are
+// sent. So a client that sends and does not read stops itself, not the server.
 #include "tools/demo/session.hpp"
 
 #include <utility>

@@ -1,4 +1,4 @@
-// Sums, and their two texts: INFO for redis-cli, /metrics for Prometheus.
+// Sums, as two texts: INFO for redis-cli, /metrics for Prometheus.
 #include "tools/demo/stats.hpp"
 
 #include <unistd.h>
@@ -96,7 +96,7 @@ std::string info_text(const Stats& stats, Store& store, const Aof* log,
                       std::span<const std::string_view> sections) {
   InfoWriter info(sections);
   if (info.section("Server")) {
-    info.field("redis_version", "7.0.15");  // whose replies and wording we match
+    info.field("redis_version", "7.0.15");  // we match its replies and wording
     info.field("server_name", "ramie-demo");
     info.field("redis_mode", "standalone");
     info.field("multiplexing_api", "epoll");

@@ -1,8 +1,8 @@
 // What the server counts, for INFO and /metrics.
 //
-// A session counts in its own plain integers and publishes once per batch of requests; the shared
-// counters are striped so that two workers seldom touch one cache line. Sums are read without a
-// lock: each counter is exact, two counters need not be of the same instant.
+// A session counts in its own plain integers and publishes them once per batch of requests. The
+// shared counters are striped, so that two workers seldom touch one cache line. Sums need no lock:
+// each counter is exact, but two counters may be from different instants.
 #pragma once
 
 #include <array>
@@ -62,7 +62,7 @@ class Stats {
 
 class Aof;
 class Store;
-/// Resident memory of this process in bytes; 0 if /proc does not say.
+/// Resident memory of this process in bytes; 0 if /proc does not tell.
 std::uint64_t resident_bytes();
 /// The text of INFO; `sections` as the client named them (none, "all", "server", ...). `log` may be
 /// null, here and below.

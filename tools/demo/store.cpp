@@ -1,4 +1,4 @@
-// Locking and whole-store operations; what happens inside one shard is in table.cpp.
+// Locks, and operations on the whole store. Operations inside one shard are in table.cpp.
 #include "tools/demo/store.hpp"
 
 #include <chrono>

@@ -2,18 +2,19 @@
 //
 //   key --hash--> one of 32 shards { mutex, table, keys by deadline }
 //
-// A shard's lock is a plain std::mutex on purpose: it is held for a table lookup and a copy, no
-// fiber ever parks while it holds one, and so nothing waits for a worker that runs another fiber.
-// Commands on several keys take the locks of all their shards in ascending order (no deadlock) and
-// are therefore as atomic as in a single-threaded server. A 512 MiB value is copied under its
-// lock: others on that shard wait for the copy, as all of Redis would.
+// The lock of a shard is a plain std::mutex on purpose. A fiber holds it for a table lookup and a
+// copy and never parks meanwhile, so no thread waits for a worker that runs another fiber. A
+// command on several keys takes the locks of all their shards in ascending order, so there is no
+// deadlock, and the command is as atomic as in a single-threaded server. A 512 MiB value is copied
+// under its lock: others on that shard wait for the copy, as all clients of Redis would.
 //
-// Expiry: a key past its deadline is never seen (each lookup checks), and sweep() removes the ones
-// that nobody asks for. The deadlines are an ordered index, so that DBSIZE is exact and a sweep
+// Expiry: no command sees a key after its deadline, because each lookup checks it; sweep() removes
+// keys that no client asks for. The deadlines are an ordered index, so DBSIZE is exact, and a sweep
 // touches only what it removes.
 //
-// Rejected: one lock (two workers spend a third of a SET waiting), a lock-free table (no gain at a
-// demo's sizes), ramie::Mutex (parks the fiber: right for long sections, dear for these).
+// Rejected: one lock (two workers spend a third of a SET waiting), a lock-free table (no gain at
+// the sizes of a demo), ramie::Mutex (it parks the fiber: right for long sections, expensive for
+// these).
 #pragma once
 
 #include <array>
@@ -31,7 +32,7 @@ namespace demo {
 
 class Store {
  public:
-  /// Half of the locks that ThreadSanitizer lets one thread hold: the log's comes on top.
+  /// Half of the locks that ThreadSanitizer lets one thread hold; the log needs one more.
   static constexpr std::size_t kShards = 32;
   /// Milliseconds since the epoch; tests inject their own.
   using Clock = std::function<Milliseconds()>;
@@ -64,7 +65,7 @@ class Store {
   /// Locks every `stride`-th key (MSET: 2).
   [[nodiscard]] Locked lock(std::span<const std::string_view> keys, std::size_t stride = 1);
 
-  /// Keys that are alive, and of those the ones with a deadline: exact, at one instant.
+  /// Live keys, and how many of them have a deadline: exact, at one instant.
   struct Count {
     std::size_t keys = 0;
     std::size_t expiring = 0;
@@ -78,7 +79,7 @@ class Store {
   std::uint64_t expired();
   Milliseconds now() const { return clock_(); }
 
-  /// Both before the store is shared, or after.
+  /// Call both before the store is shared, or after.
   Clock exchange_clock(Clock clock) { return std::exchange(clock_, std::move(clock)); }
   void observe_expiry(ExpiryObserver* observer) noexcept;
 

@@ -27,7 +27,7 @@ Table::Entry& Table::put(std::string_view key, std::string_view value, Milliseco
   } else if (old->capacity() <= 2 * value.size() + 64) {
     old->assign(value);
   } else {
-    // It shrank a lot: one big SET must not stick to its key. (Assigning would keep the buffer.)
+    // It shrank a lot: the memory of one big SET must not stay. (Assigning would keep the buffer.)
     std::string(value).swap(*old);
   }
   return entry;

@@ -1,5 +1,5 @@
 // One shard of the store: a hash table of values and an index of the keys that expire.
-// Not thread-safe: Store hands it out under the shard's lock only.
+// Not thread-safe: Store gives access to it only under the shard's lock.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ namespace demo {
 using Milliseconds = std::int64_t;
 using List = std::deque<std::string>;
 
-/// A list is behind a pointer: an empty deque weighs 600 bytes, and most values are strings.
+/// A list is behind a pointer: an empty deque takes 600 bytes, and most values are strings.
 using Value = std::variant<std::string, std::unique_ptr<List>>;
 
-/// Hears of keys that are removed at their deadline, under the lock of their shard.
+/// Called for each key that is removed at its deadline, under the lock of its shard.
 class ExpiryObserver {
  public:
   virtual void expired(std::string_view key) noexcept = 0;
@@ -56,7 +56,7 @@ class Table {
   /// Replaces whatever `key` holds, keeping the memory of an old string. The deadline stays.
   Entry& put(std::string_view key, std::string_view value, Milliseconds now);
   bool erase(std::string_view key, Milliseconds now);
-  /// kNever takes the deadline away. The entry must be alive.
+  /// kNever removes the deadline. The entry must be alive.
   void set_deadline(std::string_view key, Milliseconds deadline);
 
   std::size_t sweep(Milliseconds now, std::size_t limit);
