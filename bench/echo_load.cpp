@@ -1,4 +1,4 @@
-// Loads an echo server, closed or open loop. Without --port it brings a server along.
+// Loads an echo server, closed or open loop. Without --port it starts its own server.
 #include "bench/support/echo.hpp"
 #include "bench/support/in_process.hpp"
 #include "bench/support/options.hpp"
@@ -9,13 +9,13 @@ int main(int argc, char** argv) {
   bench::LoadPlan plan;
   std::uint64_t port = 0, workers = 1, urgent = 0;
   bench::Options("echo_load: requests/s and latencies of an echo server on 127.0.0.1")
-      .whole("--port", port, 0, 65535, "of the server; 0: one in this process")
-      .whole("--workers", workers, 1, 1024, "worker threads of that one")
-      .whole("--connections", plan.connections, 1, 100'000, "all at once")
-      .whole("--size", plan.size, 1, 1 << 20, "bytes of a message")
+      .whole("--port", port, 0, 65535, "port of the server; 0: run a server in this process")
+      .whole("--workers", workers, 1, 1024, "worker threads of that server")
+      .whole("--connections", plan.connections, 1, 100'000, "open at the same time")
+      .whole("--size", plan.size, 1, 1 << 20, "bytes in a message")
       .whole("--rate", plan.rate, 0, 10'000'000, "messages/s in all, open loop; 0: closed loop")
-      .whole("--burners", plan.burners, 0, 1000, "connections that send B: not counted")
-      .whole("--urgent", urgent, 0, 1, "1: the client runs before ordinary threads, if it may")
+      .whole("--burners", plan.burners, 0, 1000, "connections that send B; not counted")
+      .whole("--urgent", urgent, 0, 1, "1: the client runs before ordinary threads, if allowed")
       .real("--seconds", plan.seconds, 0.01, 3600, "how long to measure")
       .parse(argc, argv);
   bench::allow_many_files();

@@ -1,4 +1,4 @@
-// The echo server, alone: serves until SIGTERM or SIGINT, then tells what it cost.
+// Only the echo server: serves until SIGTERM or SIGINT, then prints its costs.
 #include "bench/support/echo.hpp"
 #include "bench/support/measure.hpp"
 #include "bench/support/options.hpp"
@@ -7,8 +7,8 @@
 
 int main(int argc, char** argv) {
   std::uint64_t workers = 1, port = 0, burn = 0;
-  bench::Options("echo_server: echoes what it gets; prints its costs when it is told to stop")
-      .whole("--port", port, 0, 65535, "on 127.0.0.1; 0: a free one, told on stderr")
+  bench::Options("echo_server: sends back what it receives; prints its costs when it stops")
+      .whole("--port", port, 0, 65535, "on 127.0.0.1; 0: a free port, printed on stderr")
       .whole("--workers", workers, 1, 1024, "worker threads")
       .whole("--burn-us", burn, 0, 1'000'000, "CPU time for a message that begins with B")
       .parse(argc, argv);

@@ -1,12 +1,12 @@
-// Files: random reads of a large one, looks at many, whole small ones.
+// Files: random reads of a large file, metadata of many files, whole small files.
 //
 //   --what read    --block bytes anywhere in one file, from the page cache; --direct 1: past it
 //   --what stat    the metadata of one of 10,000 files
 //   --what small   fs::read of one of them: open, stat, read to the end, close
 //
-// --depth fibers do it at a time, each one thing after the other. With --threads there is no
-// runtime: so many threads make the same system calls themselves. Nothing is handed over to them,
-// so this is what a pool of threads could reach at best.
+// --depth fibers work at the same time; each makes one operation after the other. With --threads
+// there is no runtime: that many threads make the same system calls themselves. No operation is
+// handed over to them, so no pool of threads can be faster.
 #include "bench/support/material.hpp"
 #include "bench/support/measure.hpp"
 #include "bench/support/options.hpp"
@@ -34,7 +34,7 @@ struct Plan {
 };
 
 struct Window {
-  Clock::time_point begin, end;  // what counts
+  Clock::time_point begin, end;  // the measured window
 };
 
 [[noreturn]] void fail(const std::string& what, std::error_code error) {
@@ -46,7 +46,7 @@ struct Window {
   fail(what, {errno, std::system_category()});
 }
 
-// One of --depth: a fiber, or a thread.
+// One of --depth fibers or threads.
 class Client {
  public:
   Client(const Plan& plan, const bench::Material& material, std::uint64_t number)
@@ -58,7 +58,7 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // The pool: the calls of a thread, as one job.
+  // With the pool: the calls that a thread makes, as one job.
   void run_in_fiber(const Window& window) {
     if (plan_.files == "pool" && plan_.what != "read") {
       const auto job = [this] { plan_.what == "stat" ? stat_blocking() : small_blocking(); };
@@ -144,7 +144,7 @@ class Client {
   demo::Histogram latency_;
 };
 
-// What the process had used at one of the window's ends.
+// What the process had used at one end of the window.
 struct Reading {
   double cpu = 0;
   ramie::runtime::Metrics runtime;
@@ -182,7 +182,7 @@ void report(const Plan& plan, const demo::Histogram& latency, const Reading& bef
       .add("parks_per_op", each([](const auto& m) { return m.parks; }));
 }
 
-// The window's ends are read off by this thread, which sleeps meanwhile.
+// This thread reads the usage at both ends of the window and sleeps in between.
 void measure(const Plan& plan, const bench::Material& material) {
   bench::Line line("files");
   std::optional<ramie::runtime::Runtime> runtime;
@@ -224,14 +224,14 @@ int main(int argc, char** argv) {
   bench::Options("files: operations on files by many fibers")
       .choice("--what", plan.what, {"read", "stat", "small"}, "read, stat or small")
       .choice("--files", plan.files, {"auto", "uring", "pool"}, "auto, uring or pool; see RAMIE_FS")
-      .whole("--depth", plan.depth, 1, 100'000, "fibers at a time")
+      .whole("--depth", plan.depth, 1, 100'000, "fibers at the same time")
       .whole("--workers", plan.workers, 1, 1024, "worker threads")
       .whole("--threads", plan.threads, 0, 10'000, "this many threads instead of a runtime")
       .whole("--direct", plan.direct, 0, 1, "1: past the page cache (read)")
       .whole("--block", plan.block, 4096, 1 << 24, "bytes of a read, times 4096")
       .whole("--mib", plan.mib, 1, 1 << 20, "size of the file (read)")
       .whole("--size", plan.size, 0, 1 << 24, "bytes of each file (stat, small)")
-      .text("--dir", plan.directory, "where the files are, or are made to stay")
+      .text("--dir", plan.directory, "folder of the files; created there and kept")
       .real("--seconds", plan.seconds, 0.01, 3600, "how long to measure")
       .parse(argc, argv);
   if (plan.block % 4096 != 0 || plan.block > plan.mib << 20)

@@ -1,5 +1,6 @@
-// Two fibers that wake each other in turn: by Notify, and by a oneshot for each request and answer.
-// With two workers or more also pinned to different ones: each wake then crosses threads.
+// Two fibers that wake each other in turn: with Notify, and with a oneshot for each request and
+// answer. With two workers or more also pinned to different workers: each wake then crosses
+// threads.
 #include "bench/support/measure.hpp"
 #include "bench/support/options.hpp"
 
@@ -11,7 +12,7 @@ using ramie::SpawnOptions;
 using ramie::sync::Notify;
 namespace oneshot = ramie::sync::oneshot;
 
-// n round trips; options say where the two run.
+// n round trips. The options say on which workers the two fibers run.
 void by_notify(std::uint64_t n, const SpawnOptions& where) {
   Notify ping, pong;
   auto answers = ramie::spawn(where, [&] {

@@ -32,9 +32,9 @@ demo::Histogram lateness(std::uint64_t times) {
 
 int main(int argc, char** argv) {
   std::uint64_t workers = 1, sleeps = 1000;
-  bench::Options("sleep: us beyond the millisecond that was asked for")
+  bench::Options("sleep: us by which a sleep of one millisecond is late")
       .whole("--workers", workers, 1, 1024, "worker threads")
-      .whole("--sleeps", sleeps, 1, 1'000'000, "how many, for each of the two")
+      .whole("--sleeps", sleeps, 1, 1'000'000, "number of sleeps, idle and busy")
       .parse(argc, argv);
   bench::Line line("sleep");
   const auto runtime = bench::make_runtime(workers);

@@ -1,5 +1,6 @@
-// A plain thread wakes a parked fiber of an idle runtime: how long until it runs, and what the
-// workers had to do for it.
+// A plain thread wakes a parked fiber of an idle runtime. Measures how long until the fiber runs,
+//   and
+// how often the workers parked and polled for it.
 #include "bench/support/measure.hpp"
 #include "bench/support/options.hpp"
 
@@ -20,7 +21,7 @@ struct Bell {
   Clock::time_point rung_at;  // written before notify_one(), read after wait()
 };
 
-// Leaves the runtime time to fall asleep before each ring.
+// Gives the runtime time to fall asleep before each wake.
 void ring(Bell& bell, std::uint64_t times) {
   for (std::uint64_t i = 1; i <= times; ++i) {
     std::this_thread::sleep_for(200us);
@@ -48,7 +49,7 @@ double per_wake(std::uint64_t before, std::uint64_t after, std::uint64_t wakes) 
 
 int main(int argc, char** argv) {
   std::uint64_t workers = 1, wakes = 5000;
-  bench::Options("wake: us until a fiber runs that a plain thread has woken")
+  bench::Options("wake: us from a plain thread's wake until the fiber runs")
       .whole("--workers", workers, 1, 1024, "worker threads")
       .whole("--wakes", wakes, 1, 1'000'000, "how often")
       .parse(argc, argv);

@@ -1,9 +1,10 @@
-// What the watcher (law P4) is worth and what it costs, in pairs: the same load on a server with
-// it and on one without, in turns, so that the machine's moods hit both.
+// What the watcher (law P4) gains and costs, in pairs: the same load on a server with the watcher
+// and on one without, in turns, so that changes of the machine's speed affect both.
 //
-//   --rate 10000   open loop; one connection keeps its worker busy 2 ms a message: how long do the
-//                  others wait?
-//   --rate 0       closed loop, nobody burns: requests/s with it over requests/s without
+//   --rate 10000   open loop; one connection keeps its worker busy for 2 ms per message: how long
+//   do
+//                  the others wait?
+//   --rate 0       closed loop without such a connection: requests/s with the watcher over without
 #include "bench/support/in_process.hpp"
 #include "bench/support/options.hpp"
 
@@ -61,13 +62,13 @@ int main(int argc, char** argv) {
   std::uint64_t workers = 2, rounds = 5, watch = 500, burn = 2000, pinned = 1;
   bench::Options("watcher: latencies and requests/s with and without the watcher")
       .whole("--workers", workers, 1, 1024, "worker threads of the server")
-      .whole("--connections", plan.connections, 2, 100'000, "all at once")
-      .whole("--rate", plan.rate, 0, 10'000'000, "messages/s, open loop; 0: closed, no burner")
+      .whole("--connections", plan.connections, 2, 100'000, "open at the same time")
+      .whole("--rate", plan.rate, 0, 10'000'000, "messages/s, open loop; 0: closed loop, no burner")
       .whole("--burn-us", burn, 0, 1'000'000, "CPU time of each message of one connection")
       .whole("--watch-us", watch, 50, 100'000, "the bound of the watcher's sleep")
-      .whole("--pinned", pinned, 0, 1, "each worker on a CPU of its own")
+      .whole("--pinned", pinned, 0, 1, "1: each worker has its own CPU")
       .whole("--rounds", rounds, 1, 1000, "pairs")
-      .real("--seconds", plan.seconds, 0.01, 3600, "each run")
+      .real("--seconds", plan.seconds, 0.01, 3600, "length of each run")
       .parse(argc, argv);
   bench::allow_many_files();
   if (plan.rate == 0) burn = 0;

@@ -1,4 +1,4 @@
-// yield_now(): alone, where every yield is a look at the driver, and among many.
+// yield_now(): alone, where every yield polls the driver, and among many fibers.
 #include "bench/support/measure.hpp"
 #include "bench/support/options.hpp"
 

@@ -1,9 +1,9 @@
-// An echo server, and a client that loads it: what echo_server, echo_load and watcher are made of.
+// An echo server, and a client that loads it; for echo_server, echo_load and watcher.
 //
-//   closed loop   a fiber a connection: write, read the answer, again
-//   open loop     message k of connection c is due at start + (k * connections + c) / rate;
-//                 one fiber writes when it is due, another reads, and a latency counts from when
-//                 the message was due, so a slow server cannot hide behind a waiting client
+//   closed loop   one fiber per connection: write, read the answer, again
+//   open loop     message k of connection c is due at start + (k * connections + c) / rate. One
+//                 fiber writes when it is due, another reads. A latency counts from when the
+//                 message was due, so a slow server cannot hide behind a waiting client
 #pragma once
 
 #include "bench/support/report.hpp"
@@ -17,7 +17,7 @@
 
 namespace bench {
 
-/// What a message begins with; the rest is dots.
+/// The first byte of a message; the rest is dots.
 inline constexpr char kPlain = 'm';
 inline constexpr char kBurning = 'B';
 
@@ -35,14 +35,14 @@ struct LoadPlan {
   std::uint64_t connections = 50;
   std::uint64_t size = 64;    // bytes of a message
   std::uint64_t rate = 0;     // messages a second, over all connections; 0: closed loop
-  std::uint64_t burners = 0;  // connections whose messages burn; they are not counted
-  double seconds = 2;         // that count
+  std::uint64_t burners = 0;  // connections that send kBurning; not counted
+  double seconds = 2;         // to measure
   double warm_up = 0.2;       // before them
 };
 
 struct LoadResult {
   demo::Histogram latency;
-  std::uint64_t requests = 0;  // within the seconds that count
+  std::uint64_t requests = 0;  // in the measured seconds
   std::uint64_t errors = 0;
   double seconds = 0;
   std::string first_error;
@@ -50,9 +50,9 @@ struct LoadResult {
   double per_second() const { return seconds <= 0 ? 0 : static_cast<double>(requests) / seconds; }
 };
 
-/// Runs the plan in a runtime of its own with one worker, on this thread's behalf.
-/// `urgent`: that worker runs before all ordinary threads, if we may (so that an open loop keeps
-/// its times on a machine whose CPUs the server uses up).
+/// Runs the plan in its own runtime with one worker, and blocks this thread.
+/// `urgent`: that worker runs before all ordinary threads, if allowed, so that an open loop keeps
+/// its times while the server uses all CPUs.
 LoadResult run_load(const LoadPlan& plan, bool urgent);
 
 /// Raises the soft limit of open files to the hard one.

@@ -1,4 +1,5 @@
-// The client's half of echo.hpp. One worker, and a fiber is left only where it waits: no locks.
+// The client of echo.hpp. It needs no locks: there is one worker, and it leaves a fiber only where
+// the fiber waits.
 #include "bench/support/echo.hpp"
 
 #include "bench/support/measure.hpp"
@@ -47,7 +48,7 @@ class Load {
     if (!done) fail("no answer within ten seconds after the end");
   }
 
-  // The last one to connect, or to fail to, starts the clock for all.
+  // The last one that connects, or fails to, starts the clock for all.
   void arrive() {
     if (++arrived_ < plan_.connections) return;
     start_ = Clock::now() + 10ms;
@@ -90,7 +91,7 @@ class Load {
     }
   }
 
-  // `counts_at` decides whether it belongs to the seconds that count.
+  // `counts_at` decides whether it is in the measured seconds.
   void count(Clock::time_point asked, Clock::time_point answered, Clock::time_point counts_at) {
     if (counts_at < begin_ || counts_at >= end_) return;
     ++result_.requests;
@@ -113,7 +114,7 @@ class Load {
   Clock::time_point start_, begin_, end_;
 };
 
-// Best effort: root, or whoever has CAP_SYS_NICE.
+// Best effort: it needs root or CAP_SYS_NICE.
 void hurry() {
   const sched_param first{.sched_priority = 10};
   (void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);

@@ -1,4 +1,4 @@
-// The server's half of echo.hpp.
+// The server of echo.hpp.
 #include "bench/support/echo.hpp"
 
 #include <algorithm>

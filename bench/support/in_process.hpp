@@ -1,5 +1,5 @@
-// An echo server in a runtime of its own, in this process: so that a benchmark starts alone, and
-// two servers can be compared in one run.
+// An echo server in its own runtime in this process. So a benchmark needs no other program, and one
+// run can compare two servers.
 #pragma once
 
 #include "bench/support/echo.hpp"
@@ -38,7 +38,7 @@ class InProcessServer {
   ramie::JoinHandle<int> serving_;
 };
 
-/// The result, or the end of the program with status 1: a figure with errors is none.
+/// Returns the result, or ends the program with status 1 if there were errors.
 inline LoadResult run_load_or_exit(const LoadPlan& plan, bool urgent) {
   LoadResult result = run_load(plan, urgent);
   if (result.errors == 0) return result;

@@ -20,7 +20,7 @@ std::vector<std::byte> random_bytes(std::uint64_t size) {
   return bytes;
 }
 
-// All of it, so that the page cache has it.
+// Reads all of it, so that the page cache has it.
 void read_through(const std::string& path) {
   const auto file = ramie::or_throw(ramie::fs::File::open(path));
   std::vector<std::byte> buffer(kMib);

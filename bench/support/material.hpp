@@ -1,6 +1,6 @@
-// What a benchmark of files reads: one large file of random bytes, or a tree of 10,000 small ones.
+// The files that a benchmark reads: one large file of random bytes, or a tree of 10,000 small ones.
 //
-// It stands in --dir and stays there for the next run; without one it is temporary.
+// They stay in --dir for the next run; without --dir they are temporary.
 #pragma once
 
 #include <ramie/fs/directory.hpp>
@@ -15,11 +15,12 @@ namespace bench {
 
 class Material {
  public:
-  /// Finds or makes it in `directory`; ends the program if it cannot. Outside of fibers only.
+  /// Finds or creates them in `directory`; ends the program on an error. Not in fibers.
   explicit Material(std::string directory);
 
-  /// `mib` MiB that are on the disk. If `is_direct`, opened past the page cache; else read once,
-  /// so that the page cache holds them.
+  /// A file of `mib` MiB that is on the disk. If `is_direct`, it is opened past the page cache;
+  ///   else
+  /// it is read once, so that the page cache holds it.
   void provide_file(std::uint64_t mib, bool is_direct);
   /// 100 directories of 100 files, each of `size` bytes, all read once.
   void provide_tree(std::uint64_t size);

@@ -1,9 +1,9 @@
-// Repetition: how long one operation takes, from batches that are long enough to be measured.
+// Measures how long one operation takes, from batches that are long enough to measure.
 //
 //   double n until a batch takes 1/8 of its share -> scale n -> five batches -> median and bounds
 //
-// Rejected: one long run (a single disturbance moves it and nobody sees that), and the minimum
-// alone (it shows the machine at its best, not the program).
+// Rejected: one long run (a single disturbance changes it unnoticed), and only the minimum (it
+// shows the best moment of the machine, not the program).
 #pragma once
 
 #include "bench/support/report.hpp"
@@ -30,8 +30,8 @@ inline Spread spread_of(std::vector<double> values) {
   return {values[values.size() / 2], values.front(), values.back()};
 }
 
-/// Nanoseconds per operation: on the clock, and of CPU time, all threads together. On a machine
-/// that others use, too, the second is the steadier one.
+/// Nanoseconds per operation: by the clock, and CPU time of all threads together. If other programs
+/// use the machine, the CPU time is steadier.
 struct Cost {
   Spread wall, cpu;
 
@@ -44,7 +44,7 @@ struct Cost {
   }
 };
 
-/// What one operation of `batch(n)` costs, which does n of them; about `seconds` in all.
+/// The cost of one operation. `batch(n)` does n of them; the measurement takes about `seconds`.
 template <class Batch>
 Cost measure(double seconds, Batch&& batch) {
   const double share = seconds * 1e9 / static_cast<double>(kBatches + 1);
@@ -53,7 +53,7 @@ Cost measure(double seconds, Batch&& batch) {
     batch(n);
     return nanos_since(start);
   };
-  // The quicker of two: a hiccup must not make us believe that a tiny batch is long.
+  // The faster of two: a disturbance must not make a tiny batch look long.
   const auto at_best = [&](std::uint64_t n) { return std::min(run(n), run(n)); };
   std::uint64_t n = 1;
   double took = at_best(n);
@@ -68,7 +68,7 @@ Cost measure(double seconds, Batch&& batch) {
   return {spread_of(std::move(wall)), spread_of(std::move(cpu))};
 }
 
-/// A runtime with so many workers; every other knob is the environment's.
+/// A runtime with this number of workers; the environment sets every other knob.
 inline ramie::runtime::Runtime make_runtime(std::uint64_t workers) {
   return ramie::or_throw(ramie::runtime::Builder().workers(workers).build());
 }

@@ -21,7 +21,7 @@ std::string text_of(double number) {
   return text;
 }
 
-// The whole text is the number, or nothing is.
+// The whole text must be a number.
 template <class T>
 bool read(std::string_view text, T& value) {
   const char* const end = text.data() + text.size();

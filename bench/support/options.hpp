@@ -1,7 +1,6 @@
 // Command lines of the benchmark programs: `--name VALUE` or `--name=VALUE`, nothing else.
 //
-// A mistake is one line on stderr and exit status 2: a benchmark that guesses measures the wrong
-// thing.
+// A mistake is one line on stderr and exit status 2: a benchmark must not guess what to measure.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +39,7 @@ class Options {
     double* real;
     double low, high;
     std::string* text = nullptr;
-    std::vector<std::string_view> words = {};  // that `text` may be; none: anything
+    std::vector<std::string_view> words = {};  // the allowed texts; empty: any text
   };
 
   const Row* find(std::string_view name) const noexcept;

@@ -18,7 +18,7 @@ double seconds_of(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-// Time that all CPUs were not idle, minus ours.
+// The time that all CPUs were busy, minus the time of this process.
 double foreign_seconds() {
   std::ifstream stat("/proc/stat");
   std::string word;

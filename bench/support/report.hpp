@@ -1,4 +1,4 @@
-// One JSON line: what was measured, on which machine, and how much of it others were using.
+// Writes one JSON line: the results, the machine, and how much CPU other programs used.
 #pragma once
 
 #include "tools/demo/histogram.hpp"
@@ -12,7 +12,7 @@ namespace bench {
 
 using Clock = std::chrono::steady_clock;
 
-/// The median of several batches, and how far they lie apart.
+/// The median of several batches, with the lowest and the highest.
 struct Spread {
   double median = 0, low = 0, high = 0;
 
@@ -45,7 +45,7 @@ class Line {
   /// `prefix`_p50_us, _p90_us, _p99_us and _max_us of nanoseconds.
   Line& add(std::string_view prefix, const demo::Histogram& latency);
 
-  /// Adds the machine and the foreign CPU, and writes the line.
+  /// Adds the machine and the CPU time of other programs, and writes the line.
   void print();
 
  private:

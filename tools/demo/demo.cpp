@@ -176,7 +176,7 @@ int drive(const Options& options) {
   std::vector<Row> rows = {built_in_row(*load, context_switches() - switches)};
   bool good = load->errors == 0;
   if (!good) {
-    std::fprintf(stderr, "ramie demo: the load met %llu errors, the first: %s\n",
+    std::fprintf(stderr, "ramie demo: the load had %llu errors, the first: %s\n",
                  static_cast<unsigned long long>(load->errors), load->first_error.c_str());
   }
 

@@ -156,21 +156,21 @@ std::string_view usage() noexcept {
   return R"(usage: ramie demo [options]            serve, drive and measure; prints one table
        ramie demo --serve [options]    serve until SIGTERM or SIGINT, then drain
 
-A key-value server that speaks Redis' protocol and HTTP/1.1 on one store, a fiber per connection.
+A key-value server that speaks Redis' protocol and HTTP/1.1, with one fiber per connection.
 
-  --host ADDRESS         listen here                              (127.0.0.1)
-  --port N               port of the Redis protocol, 0: a free one (free; --serve: 6379)
-  --http-port N          port of HTTP, 0: a free one              (free; --serve: 8080)
-  --workers N            worker threads of the server             (what the machine offers)
+  --host ADDRESS         address to listen on                     (127.0.0.1)
+  --port N               port of the Redis protocol, 0: any free  (any; --serve: 6379)
+  --http-port N          port of HTTP, 0: any free                (any; --serve: 8080)
+  --workers N            worker threads of the server             (the CPUs of the machine)
   --aof FILE             append every change to FILE, replay it at the start
-  --fsync WHEN           always: a reply leaves when its change is on the disk
-                         everysec: when it is written; synced once a second (everysec)
+  --fsync WHEN           always: a reply leaves after its change is on the disk
+                         everysec: after it is written; sync once a second (everysec)
 with --serve:
-  --idle-timeout SEC     close a connection that is silent so long (0: never)
-without:
-  --seconds N            how long the built-in client drives      (10)
-  --connections N        how many connections it opens            (1000)
-  --no-redis-benchmark   leave redis-benchmark out, even where it is installed
+  --idle-timeout SEC     close a connection after SEC silent seconds (0: never)
+without --serve:
+  --seconds N            run the built-in client for N seconds    (10)
+  --connections N        open N connections                       (1000)
+  --no-redis-benchmark   do not run redis-benchmark, even if it is installed
 
 Try: redis-cli -p 6379 set k v     curl http://127.0.0.1:8080/k/k     curl .../metrics
 )";
