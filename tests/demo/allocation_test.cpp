@@ -10,7 +10,7 @@
 #include "tools/demo/commands.hpp"
 #include "tools/demo/resp.hpp"
 
-// The sanitizers replace operator new themselves, and what they count is not ours to change.
+// The sanitizers replace operator new themselves.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RAMIE_DEMO_COUNTS 0
 #elif defined(__has_feature)

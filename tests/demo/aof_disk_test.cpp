@@ -1,5 +1,5 @@
-// The log at work: what waits for the disk, what a failing disk does to clients, and that the log's
-// order is the store's. Peers without sockets, in a runtime.
+// The log of a running server: which replies wait for the disk, what clients see when the disk
+// fails, and that the log has the order of the store. Peers without sockets, in a runtime.
 #include <catch2/catch.hpp>
 
 #include "logged.hpp"
@@ -24,7 +24,7 @@ namespace {
 constexpr auto kNoSpace = "-MISCONF Errors writing to the AOF file: No space left on device\r\n";
 constexpr auto kInputOutput = "-MISCONF Errors writing to the AOF file: Input/output error\r\n";
 
-// Every call of a name stands still in its thread until open().
+// Every call with one name blocks its thread until open().
 class Held final : private ramie_test::Injection {
  public:
   explicit Held(const char* call) : call_(call) { plug_in(); }
@@ -49,7 +49,7 @@ class Held final : private ramie_test::Injection {
   std::atomic<int> calls_{0};
 };
 
-// Of a fresh store, made of the log alone.
+// The state of a new store that was made from the log.
 std::string replayed(const std::string& path, const std::vector<std::string>& keys) {
   demo::Store store;
   const auto file = ramie::or_throw(ramie::fs::File::open(path));
@@ -58,7 +58,7 @@ std::string replayed(const std::string& path, const std::vector<std::string>& ke
   return dump(store, keys);
 }
 
-// Files on the ring, where there is one, and on the pool.
+// Files on the ring, if there is one, and on the pool.
 template <class F>
 void with_files(std::size_t workers, F&& test) {
   for (const auto files :
@@ -91,7 +91,7 @@ TEST_CASE("Aof: with always no reply leaves while the sync is held, a reader's n
     });
     (void)ramie::sleep_for(50ms);
     CHECK(answers.load() == 0);
-    CHECK_FALSE(ramie_test::content_of(folder / "log").empty());  // written it is
+    CHECK_FALSE(ramie_test::content_of(folder / "log").empty());  // it is written
     sync.open();
     (void)peers.join();
     CHECK(set == "+OK\r\n$1\r\nv\r\n:1\r\n");
@@ -115,7 +115,7 @@ TEST_CASE("Aof: with everysec a reply waits for the write and not for the sync")
   });
 }
 
-TEST_CASE("Aof: all who come while a sync runs share the next one") {
+TEST_CASE("Aof: all writes that arrive while a sync runs share the next one") {
   with_files(4, [] {
     const Folder folder;
     LoggedServer server(folder / "log", Fsync::kAlways);
@@ -248,7 +248,7 @@ TEST_CASE("Aof: a key that expires is deleted in the log before what comes behin
   });
 }
 
-// Many fibers, few keys: every order of locks that there is. The store at the end is the truth.
+// Many fibers and few keys give every order of locks. The replay must equal the store at the end.
 TEST_CASE("Aof: a replay gives the store that the commands made, whatever their order was") {
   std::vector<std::string> keys;
   for (int i = 0; i < 12; ++i) keys.push_back("k" + std::to_string(i));

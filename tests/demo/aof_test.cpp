@@ -1,5 +1,5 @@
-// The log's bytes: what counts as whole, as cut and as damaged, and that a replay makes the same
-// store. On a plain thread, with files.
+// The bytes of the log: which records count as whole, cut or damaged, and that a replay makes the
+// same store. On a plain thread, with files.
 #include <catch2/catch.hpp>
 
 #include <string>
@@ -26,7 +26,7 @@ std::string record(const Words& words) {
 const std::vector<std::string> kKeys = {"a", "b", "n", "l", "e", "x"};
 const std::string kNested = "*1\r\n$8\r\nFLUSHALL\r\n";
 
-// A value that looks like a command among them.
+// One value looks like a command.
 std::vector<std::string> some_records() {
   return {record({"SET", "a", "one"}),
           record({"MSET", "b", "two", "x", kNested}),

@@ -13,7 +13,7 @@ using demo::InputBuffer;
 
 namespace {
 
-// What a socket would do: fills as much of the room as there are bytes.
+// Fills the room with as many bytes as there are, as a socket does.
 void receive(InputBuffer& input, std::string_view bytes) {
   while (!bytes.empty()) {
     const auto room = input.room();

@@ -1,5 +1,5 @@
-// The commands: byte for byte what redis-server 7.0.15 answers, plus what only a clock can show and
-// where we differ on purpose.
+// The commands answer byte for byte as redis-server 7.0.15. Further tests move the clock, or show
+// where the demo differs on purpose.
 #include <catch2/catch.hpp>
 
 #include <string>
@@ -60,7 +60,7 @@ TEST_CASE("Commands: QUIT ends the pipeline behind it") {
   CHECK(script.send("GET k\r\n") == "$1\r\nv\r\n");
 }
 
-TEST_CASE("Commands: what clients ask first is answered") {
+TEST_CASE("Commands: the first questions of clients are answered") {
   Script script;
   const auto count = std::to_string(demo::all_commands().size());
   CHECK(script.send("COMMAND COUNT\r\n") == ":" + count + "\r\n");
@@ -95,7 +95,7 @@ TEST_CASE("Commands: CLIENT LIST names the connections that are entered") {
   CHECK(script.send("CLIENT LIST\r\n") == "$0\r\n\r\n");
 }
 
-TEST_CASE("Clients: drain ends the waits of those who are here and of those who come later") {
+TEST_CASE("Clients: drain ends the waits of present clients and of later ones") {
   struct Peer : demo::Client {
     using Client::Client;
     void interrupt() noexcept override { ++interrupted; }

@@ -1,4 +1,4 @@
-// HTTP/1.1: the parser under every cut and every limit, and what each route answers.
+// HTTP/1.1: the parser with every cut and every limit, and the answers of each route.
 #include <catch2/catch.hpp>
 
 #include <string>
@@ -11,7 +11,7 @@ using Status = HttpParser::Status;
 
 namespace {
 
-/// A connection without a socket: replies to whatever is complete.
+/// A connection without a socket: answers each complete request.
 class Connection {
  public:
   explicit Connection(demo::Store& store, HttpParser::Limits limits = {})
@@ -43,7 +43,7 @@ class Connection {
   bool closed = false;
 
  private:
-  // The only line that differs from run to run; that it is there is checked here.
+  // The only line that differs between runs. Checks that it is there.
   static std::string strip_date(std::string text) {
     for (std::size_t at; (at = text.find("Date: ")) != std::string::npos;) {
       CHECK(text.substr(at + 31, 6) == " GMT\r\n");

@@ -37,7 +37,7 @@ inline std::string dump(demo::Store& store, const std::vector<std::string>& keys
 
 class LoggedServer {
  public:
-  /// A short period: retries, and the syncs of everysec, come soon.
+  /// A short period, so that retries and the syncs of everysec come soon.
   LoggedServer(const std::string& path, Aof::Fsync fsync, std::chrono::milliseconds period = 20ms) {
     auto opened = demo::open_aof(path, fsync, store, period);
     if (!opened) throw std::runtime_error(opened.error());
@@ -67,7 +67,7 @@ class Peer final : public demo::Client, private demo::Sink {
   explicit Peer(LoggedServer& server)
       : Client(1, "peer", "here"), server_(server), journal_(*server.log) {}
 
-  /// Whole commands; returns what came back, when it has left.
+  /// Sends whole commands; returns the replies after they have left.
   std::string send(std::string_view bytes) {
     std::string out;
     demo::Replies replies(out, this, &journal_);

@@ -1,4 +1,4 @@
-// The command line: what is accepted, and the one line that says why something is not.
+// The command line: which arguments are accepted, and the one-line error for the others.
 #include <catch2/catch.hpp>
 
 #include <string>

@@ -1,4 +1,4 @@
-// The table of the demo and what it is read from.
+// The table of the demo, and the output that it is read from.
 #include <catch2/catch.hpp>
 
 #include "tools/demo/benchmark.hpp"
@@ -16,7 +16,7 @@ TEST_CASE("Report: numbers as people read them") {
   CHECK(demo::milliseconds(1'234'000'000) == "1234 ms");
 }
 
-TEST_CASE("Report: columns align, and a quantile that nobody told is a dash") {
+TEST_CASE("Report: columns align, and an unknown quantile is a dash") {
   const std::vector<demo::Row> rows = {{.load = "built in",
                                         .per_second = 123456.7,
                                         .p50 = 1'000'000,

@@ -1,5 +1,5 @@
-// The RESP2 parser: any cut of the input gives the same commands, announced sizes cost nothing,
-// and what is malformed is refused at the limit, in Redis' words.
+// The RESP2 parser: any cut of the input gives the same commands, announced sizes cost nothing, and
+// malformed input is refused at the limit with the messages of Redis.
 #include <catch2/catch.hpp>
 
 #include <random>
@@ -173,7 +173,7 @@ TEST_CASE("Replies: encodings, and no forged line in an error") {
   CHECK(replies.errors() == 1);
 }
 
-TEST_CASE("Replies: relieve() sends at 64 KiB and not before; a gone peer is told") {
+TEST_CASE("Replies: relieve() sends at 64 KiB and not before; it reports a gone peer") {
   struct Socket : demo::Sink {
     bool write(std::string_view bytes) override {
       sent += bytes.size();

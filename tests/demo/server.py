@@ -17,7 +17,7 @@ RAMIE = None
 
 
 class Skipped(Exception):
-    """The machine does not give what a test needs."""
+    """The machine lacks something that a test needs."""
 
 
 def ramie():

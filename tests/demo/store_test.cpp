@@ -1,5 +1,5 @@
-// The store: expiry with a clock that the test moves, exact counts, and locks that hold under
-// threads (plain ones: the store knows no fibers).
+// The store: expiry with a clock that the test moves, exact counts, and locks between plain threads
+// (the store does not use fibers).
 #include <catch2/catch.hpp>
 
 #include <atomic>
@@ -79,7 +79,7 @@ TEST_CASE("Table: a value that shrank gives its memory back") {
 }
 
 TEST_CASE("Store: multi-key locks are atomic and never deadlock") {
-  // Four threads set and read the same eight keys as one; a reader that sees two values lost.
+  // Four threads set and read the same eight keys as one; a reader must never see two values.
   Store store;
   const std::vector<std::string> names = {"a", "b", "c", "d", "e", "f", "g", "h"};
   std::atomic<int> torn{0};

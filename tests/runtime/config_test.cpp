@@ -1,5 +1,5 @@
 // The RAMIE_* variables: every accepted form, every way to get one wrong, and the texts that are
-// generated from the table. No test sets a variable of the process: a map stands in for it.
+// generated from the table. No test sets a variable of the process; a map replaces the environment.
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -53,7 +53,7 @@ bool same(const Config& a, const Config& b) {
                      [&](const Row& row) { return load(row, a) == load(row, b); });
 }
 
-// What a program would set if it disliked every default.
+// A value for every variable that is not its default.
 const Env& other_values() {
   static const Env env{{"RAMIE_WORKERS", "3"},
                        {"RAMIE_CPU_QUOTA", "off"},
@@ -435,8 +435,7 @@ TEST_CASE("Config: help lists every variable with its default") {
 }
 
 TEST_CASE("Config: the committed docs page is the generated one") {
-  // What the compiler was called with is relative to the build's folder; the program is in its
-  // folder `tests`.
+  // __FILE__ is relative to the build folder; the program is in its subfolder `tests`.
   const auto build = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
   const auto root = (build / __FILE__).parent_path() / ".." / "..";
   const auto path = root / "docs" / "environment.md";

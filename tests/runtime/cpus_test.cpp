@@ -1,5 +1,5 @@
-// How many workers "automatic" means: affinity mask and cgroup quota. A map stands in for /proc
-// and /sys, so every kind of system can be tried on any.
+// How many workers "automatic" means: affinity mask and cgroup quota. A map replaces /proc and
+// /sys, so the tests can try every kind of system on any machine.
 #include <catch2/catch.hpp>
 
 #include <sched.h>
@@ -66,9 +66,9 @@ TEST_CASE("Cpus: a v2 quota is rounded up") {
 }
 
 TEST_CASE("Cpus: max, garbage and missing files are no limit") {
-  for (const char* text : {"max 100000\n", "", "\n", "max", "100000", "100000 ", " 100000",
-                           "0 100000", "100000 0", "-1 100000", "1e5 100000", "x y",
-                           "100000 100000 7", "99999999999999999999999 1"}) {
+  for (const char* text :
+       {"max 100000\n", "", "\n", "max", "100000", "100000 ", " 100000", "0 100000", "100000 0",
+        "-1 100000", "1e5 100000", "x y", "100000 100000 7", "99999999999999999999999 1"}) {
     INFO("'" << text << "'");
     CHECK_FALSE(quota(v2(text)));
     CHECK(worker_count(true, 4, reader_of(v2(text))) == 4);
@@ -123,7 +123,7 @@ TEST_CASE("Cpus: a hybrid system takes the lesser of v1 and v2") {
 }
 
 TEST_CASE("Cpus: a container sees its group as the root of the mount") {
-  // /proc/self/cgroup tells the host's path, the mount shows only what is below its own root.
+  // /proc/self/cgroup has the host's path; the mount shows only groups below its own root.
   Files files{{"/proc/self/cgroup", "0::/docker/ab/inner\n"},
               {"/proc/self/mountinfo", "9 8 0:2 /docker/ab /sys/fs/cgroup ro - cgroup2 c rw\n"},
               {"/sys/fs/cgroup/cpu.max", "300000 100000\n"}};
@@ -139,12 +139,12 @@ TEST_CASE("Cpus: a container sees its group as the root of the mount") {
 }
 
 TEST_CASE("Cpus: of several mounts the one that shows our group is read") {
-  const Files files{
-      {"/proc/self/cgroup", "0::/mine/x\n"},
-      {"/proc/self/mountinfo", "1 0 0:2 /other /mnt/other rw - cgroup2 c rw\n"
-                               "2 0 0:2 /mine /mnt/my\\040groups rw shared:1 - cgroup2 c rw\n"},
-      {"/mnt/other/cpu.max", "100000 100000\n"},
-      {"/mnt/my groups/x/cpu.max", "500000 100000\n"}};
+  const Files files{{"/proc/self/cgroup", "0::/mine/x\n"},
+                    {"/proc/self/mountinfo",
+                     "1 0 0:2 /other /mnt/other rw - cgroup2 c rw\n"
+                     "2 0 0:2 /mine /mnt/my\\040groups rw shared:1 - cgroup2 c rw\n"},
+                    {"/mnt/other/cpu.max", "100000 100000\n"},
+                    {"/mnt/my groups/x/cpu.max", "500000 100000\n"}};
   CHECK(quota(files) == 5U);
 }
 
@@ -181,9 +181,9 @@ TEST_CASE("Cpus: without quota no file is opened") {
 // and of the limits' files; the seed is fixed.
 TEST_CASE("Cpus: random files never crash and never give 0") {
   std::mt19937 random(7);
-  const std::vector<std::string> proc{"0::", "/a", "..", "\n", " ", ":", ",", "cpu", "\\040",
-                                      "\\", "\\0", " - ", "cgroup", "cgroup2", "/", "0::/a\n",
-                                      "4:cpu:/a\n", kMountV2, kMountV1};
+  const std::vector<std::string> proc{
+      "0::", "/a",  "..",     "\n",      " ", ":",       ",",          "cpu",    "\\040", "\\",
+      "\\0", " - ", "cgroup", "cgroup2", "/", "0::/a\n", "4:cpu:/a\n", kMountV2, kMountV1};
   const std::vector<std::string> limit{"1", "100000", "max", "-1", "0", " ", "\n"};
   const FileReader read = [&](const std::string& path) -> std::optional<std::string> {
     const auto& pieces = path.starts_with("/proc/") ? proc : limit;
@@ -254,12 +254,13 @@ TEST_CASE("RAMIE_AFFINITY: each worker runs on its CPU, and only there") {
                                      .workers(allowed.size())
                                      .affinity(ramie::runtime::Affinity::spread)
                                      .build());
-  const auto seen = runtime.block_on([] {
-    return std::pair(ramie::current::worker_index(), allowed_cpus());
-  });
+  const auto seen =
+      runtime.block_on([] { return std::pair(ramie::current::worker_index(), allowed_cpus()); });
   CHECK(seen.second == std::vector<unsigned>{allowed[static_cast<std::size_t>(seen.first)]});
   CHECK(allowed_cpus() == allowed);
-  // A thread inherits the CPUs of the one that starts it: the pool's must not stay on the worker's.
+  // A thread inherits the CPUs of the thread that starts it: the pool's threads must not stay on
+  //   the
+  // CPU of a worker.
   const auto blocking = runtime.block_on([] { return ramie::spawn_blocking(allowed_cpus).join(); });
   CHECK(blocking == allowed);
 }

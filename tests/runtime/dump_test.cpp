@@ -92,7 +92,7 @@ TEST_CASE("Dump: parked fibers are there with name, wait and stack, equal ones i
   }
 }
 
-// In a process of its own: what is process-wide stays in a process.
+// In its own process, because some effects are process-wide.
 TEST_CASE("Dump: works while every worker is stuck, and shows in what", "[runtime][dump]") {
   const auto end = ramie_test::run_in_child([] {
     auto builder = quiet_builder(2);
@@ -147,8 +147,8 @@ TEST_CASE("Dump: tells the descriptor, the joined fiber, the job, and what has n
   });
 }
 
-// Goal: a dump disturbs nothing, whatever the fibers do meanwhile, and each stack that it shows is
-// whole. Method: fibers that park and are woken all the time, 1,000 dumps beside them.
+// Goal: a dump disturbs no fiber, and each stack that it shows is complete. Method: fibers that
+// park and are woken all the time, and 1,000 dumps beside them.
 TEST_CASE("Dump: 1,000 dumps under load", "[runtime][dump]") {
   const Watchdog watchdog(std::chrono::seconds(300));
   auto runtime = make_runtime(2);
@@ -189,8 +189,9 @@ TEST_CASE("Dump: 1,000 dumps under load", "[runtime][dump]") {
   CHECK(without_stack == 0);
 }
 
-// Goal: a name is read safely while its fiber changes it (here the race detector looks). Method:
-// fibers that rename themselves all the time, dumps beside them. A name may be a mix of two.
+// Goal: a dump reads a name safely while its fiber changes it (the race detector checks this).
+// Method: fibers that rename themselves all the time, and dumps beside them. A name in a dump may
+// be a mix of two.
 TEST_CASE("Dump: fibers that change their names meanwhile", "[runtime][dump]") {
   const Watchdog watchdog;
   auto runtime = make_runtime(2);
@@ -242,8 +243,8 @@ TEST_CASE("Dump: what must not be process-wide leaves SIGURG alone", "[runtime][
   CHECK(end.says("without a break"));
 }
 
-// Where a handler would have to run on the fiber's own stack, nobody is interrupted.
-TEST_CASE("Dump: a worker without an alternate stack for signals is left alone, and this is said",
+// If a handler would have to run on the fiber's own stack, the dump interrupts no worker.
+TEST_CASE("Dump: a worker without an alternate signal stack is not interrupted, and this is said",
           "[runtime][dump]") {
   const auto end = ramie_test::run_in_child([] {
     const ramie_test::PlannedFaults faults("sigaltstack 1.. ENOMEM; tgkill 9999 EPERM");

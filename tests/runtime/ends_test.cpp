@@ -1,5 +1,5 @@
-// The end of a runtime, seen from outside: who calls it meanwhile or later gets an answer, what is
-// left behind disturbs nobody.
+// The end of a runtime, seen from outside: a call during the end or later gets an answer, and what
+// is left behind disturbs no one.
 #include "sched/base/annotate.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
@@ -46,7 +46,7 @@ void spin_until(Condition&& condition) {
   while (!condition()) std::this_thread::sleep_for(50us);
 }
 
-// What block_on() says.
+// The error that block_on() throws.
 template <class F>
 std::error_code error_of_block_on(const Handle& handle, F&& function) {
   try {
@@ -57,8 +57,8 @@ std::error_code error_of_block_on(const Handle& handle, F&& function) {
   }
 }
 
-// Everything that may be asked of a runtime from outside, in a loop until it has ended. False: an
-// answer that is neither a result nor runtime_gone.
+// Makes every call that is allowed from outside, in a loop until the runtime has ended. Returns
+// false after an answer that is neither a result nor runtime_gone.
 bool ask_until_gone(const Handle& handle) {
   const auto is_good = [](const auto& result) {
     return result.has_value() || result.error() == errc::runtime_gone ||
@@ -93,7 +93,7 @@ void stay(std::atomic<int>& in) {
 
 }  // namespace
 
-TEST_CASE("Ends: whoever asks a runtime from outside while it ends gets a result or runtime_gone",
+TEST_CASE("Ends: a call from outside while a runtime ends gets a result or runtime_gone",
           "[runtime][ends]") {
   const Watchdog watchdog(std::chrono::seconds(120));
   for (int round = 0; round < 40; ++round) {
@@ -111,7 +111,7 @@ TEST_CASE("Ends: whoever asks a runtime from outside while it ends gets a result
   }
 }
 
-TEST_CASE("Ends: asked from outside while stragglers are left behind, a runtime answers, too",
+TEST_CASE("Ends: a call from outside while stragglers are left behind gets an answer, too",
           "[runtime][ends]") {
   const auto end = run_in_child(
       [] {
@@ -355,7 +355,7 @@ void wait_in(Globals& globals, std::atomic<int>& in) {
 
 }  // namespace
 
-TEST_CASE("Ends: globals in which stragglers wait are destroyed without a word",
+TEST_CASE("Ends: globals in which stragglers wait are destroyed without a message",
           "[runtime][ends]") {
 #if RAMIE_TSAN
   RAMIE_SKIP("nothing orders stragglers and the end of statics: the race detector is right");
@@ -380,7 +380,7 @@ TEST_CASE("Ends: globals in which stragglers wait are destroyed without a word",
   CHECK(end.messages.empty());
 }
 
-TEST_CASE("Ends: drain() names who does not end, and RAMIE_DRAIN_TIMEOUT bounds block_on",
+TEST_CASE("Ends: drain() names fibers that do not end, and RAMIE_DRAIN_TIMEOUT bounds block_on",
           "[runtime][ends]") {
   const auto end = run_in_child([] {
     auto builder = quiet_builder(2);
@@ -416,7 +416,7 @@ TEST_CASE("Ends: drain() names who does not end, and RAMIE_DRAIN_TIMEOUT bounds 
   CHECK(end.says("'block_on': Scope"));
 }
 
-TEST_CASE("Ends: a drain in another fiber, and one that succeeds late, are bounded alike",
+TEST_CASE("Ends: a drain in another fiber, and one that succeeds late, are bounded, too",
           "[runtime][ends]") {
   const auto end = run_in_child([] {
     auto builder = quiet_builder(1);

@@ -1,9 +1,9 @@
-// fork() beside and inside a runtime: the parent does not notice, and the child cannot do harm with
-// its copies of the parent's epolls and rings.
+// fork() beside and inside a runtime: the parent does not notice it, and the child can do no harm
+// with its copies of the parent's epolls and rings.
 //
 // No watchdog here: run_in_child() has its alarm, and must fork before there are threads. (In the
-// child of a process with threads ThreadSanitizer looks away, and then calls epoll_pwait2 twice:
-// the first call's events are lost.)
+// child of a process with threads, ThreadSanitizer calls epoll_pwait2 twice, and the events of the
+// first call are lost.)
 #include "sched/base/annotate.hpp"
 #include "sched/base/sys.hpp"
 #include "tests/support/builder.hpp"
@@ -89,7 +89,7 @@ TEST_CASE("Fork: a fiber that goes on in the child stops it with a message", "[r
   }
 }
 
-TEST_CASE("Fork: exec in the child of a fiber works as ever", "[runtime][fork]") {
+TEST_CASE("Fork: exec in the child of a fiber works", "[runtime][fork]") {
   const auto end = run_in_child([] {
     int status = -1;
     ramie::or_throw(quiet_builder(2).build()).block_on([&] {
@@ -137,7 +137,7 @@ TEST_CASE("Fork: in the child the parent's runtime is gone, and a new one works"
     if (!is_well) ::_exit(200);
   });
   CHECK(end.exit_status == 0);
-  // Both say it where there is no io_uring, and nothing else.
+  // Without io_uring both print the message about it, and nothing else.
   CHECK(count(end.messages, "\n") == count(end.messages, "ramie: io_uring is off"));
 }
 
@@ -216,7 +216,7 @@ namespace {
 std::atomic<bool> is_inside{false};
 std::atomic<bool> may_leave{false};
 
-// Holds the call that is made under the lock of the signal handlers.
+// Delays the call that is made under the lock of the signal handlers.
 int stop_inside(const char* call) noexcept {
   if (std::string_view(call) != "sigaction" || is_inside.exchange(true)) return 0;
   while (!may_leave.load()) std::this_thread::sleep_for(1ms);
@@ -229,7 +229,7 @@ bool uses_signals() {
   auto runtime = builder.build();
   return runtime && runtime->block_on([] {
     auto heard = ramie::signal::Signal::open(ramie::signal::Kind::user1());
-    if (RAMIE_TSAN != 0) return heard.has_value();  // it keeps handlers back while a thread sleeps
+    if (RAMIE_TSAN != 0) return heard.has_value();  // it delays handlers while a thread sleeps
     if (!heard || ::kill(::getpid(), SIGUSR1) != 0) return false;
     return ramie::timeout(10s, [&] { return heard->recv(); }).has_value();
   });
@@ -237,9 +237,9 @@ bool uses_signals() {
 
 }  // namespace
 
-// Goal: no lock of the process is left held in a child. Method: the fork comes while another thread
-// is under the lock; it waits for that thread.
-TEST_CASE("Fork: a child of a plain thread builds a runtime, whoever held a lock of ours",
+// Goal: a child has no lock of the process held. Method: fork while another thread holds the lock;
+// the fork waits for that thread.
+TEST_CASE("Fork: a child of a plain thread builds a runtime, whichever thread held a lock of ours",
           "[runtime][fork]") {
   const auto end = run_in_child([] {
     ramie::base::fault_plan.store(&stop_inside, std::memory_order_release);

@@ -1,4 +1,4 @@
-// Every knob at its bounds: whatever always runs, everything else moves on.
+// Every knob at its bounds: beside fibers that always run, all other work goes on.
 #include "runtime/config_value.hpp"
 #include "runtime/state.hpp"
 #include "sched/current.hpp"
@@ -37,8 +37,8 @@ struct Knob {
   std::string text() const { return std::string(row->name) + "=" + format_raw(*row, raw); }
 };
 
-// The first and the last value that the row accepts, and those that mean something special. A knob
-// that somebody adds to the table is walked, too.
+// The first and the last value that the row accepts, and the special ones. A new row of the table
+// is tested, too.
 std::vector<Raw> extremes(const Row& row) {
   std::vector<Raw> values;
   if (row.kind == Kind::choice) {
@@ -99,7 +99,7 @@ class Entered {
   ramie::sched::Scheduler* before_ = nullptr;
 };
 
-// --- what always runs
+// --- fibers that always run
 
 using Stop = std::atomic<bool>;
 
@@ -175,7 +175,7 @@ class Crowd {
   std::thread flood_;
 };
 
-// --- what must move on: each makes one step of its kind, on a fiber or on the test's thread
+// --- work that must go on: each makes one step of its kind, on a fiber or on the test's thread
 
 struct Mover {
   const char* name;
@@ -235,7 +235,7 @@ constexpr std::array kMovers{
     Mover{"a socket", false, &send_a_byte},
 };
 
-// How many switches the worst of some steps has taken, all in one fiber; ~0: one has failed.
+// The most switches that one of several steps took, all in one fiber; ~0 if a step failed.
 std::uint64_t worst_step(Entered& runtime, const Mover& mover) {
   return spawn([&runtime, &mover] {
            std::uint64_t worst = 0;
@@ -262,13 +262,13 @@ std::uint64_t worst_injection(Entered& runtime) {
   return worst;
 }
 
-// Switches. By count: every fourth of those that are not injected is the pinned ones', of the rest
-// one in 65 is the queue's, where a few wait, and a step needs a few of them. By time: what a fast
-// machine switches in a few slices, half of what the longest interval would let pass.
+// Limits in switches. By count: of the fibers that are not injected, every fourth is pinned; of the
+// rest one in 65 comes from the queue, where a few wait, and a step needs a few of them. By time:
+// the switches of a fast machine in a few slices, half of what the longest interval would allow.
 constexpr std::uint64_t kByCount = 8'192;
 constexpr std::uint64_t kByTime = 32'768;
 
-// Other workers' switches count, too, and what chaos does cannot be counted.
+// The switches of other workers count, too, and those that chaos adds cannot be counted.
 bool is_countable(const Knob& knob) {
   return knob.row->field != Field::workers && !(knob.row->field == Field::chaos && knob.raw);
 }
@@ -277,8 +277,7 @@ bool is_countable(const Knob& knob) {
 
 // Goal: D.17 and its kind: no accepted value of any knob starves a class of work.
 // Method: each knob at its bounds, on one worker; for each kind of fiber that always runs, each
-// other kind makes a few steps. A step that starves never ends; one that comes late took too many
-// switches.
+// other kind makes a few steps. A step that starves never ends; a late step took too many switches.
 TEST_CASE("Every knob at its bounds keeps every kind of work moving", "[runtime][fairness]") {
   const Watchdog watchdog(std::chrono::seconds(240));
   std::size_t refused = 0;
@@ -289,7 +288,7 @@ TEST_CASE("Every knob at its bounds keeps every kind of work moving", "[runtime]
     config.dump_signal = DumpSignal::none;
     store(*knob.row, knob.raw, config);
     Entered runtime(config);
-    if (!runtime.exists()) {  // io_uring is demanded and denied, or the stacks are too large here
+    if (!runtime.exists()) {  // io_uring is required and denied, or the stacks are too large here
       ++refused;
       WARN(knob.text() << " is refused on this machine");
       continue;
@@ -297,7 +296,7 @@ TEST_CASE("Every knob at its bounds keeps every kind of work moving", "[runtime]
     for (const Crowd::Kind kind : Crowd::kKinds) {
       const Crowd crowd(kind, runtime.scheduler());
       const auto expect = [&](const char* what, std::uint64_t worst, std::uint64_t most) {
-        INFO(knob.text() << ", beside what " << Crowd::kNames[kind] << ": " << what);
+        INFO(knob.text() << ", beside a fiber that " << Crowd::kNames[kind] << ": " << what);
         REQUIRE(worst != ~std::uint64_t{0});
         if (is_countable(knob)) CHECK(worst <= most);
       };

@@ -1,4 +1,4 @@
-// What outlives a runtime says so, and frees itself; what ends with it leaves nothing behind.
+// Objects that outlive a runtime report it and free themselves; a runtime leaves nothing behind.
 #include "tests/support/builder.hpp"
 #include "tests/support/endless_io.hpp"
 #include "tests/support/eventually.hpp"
@@ -139,7 +139,7 @@ TEST_CASE("A handle used after the end gives an error, and never a hang", "[runt
   CHECK(is_end(ramie::net::TcpListener::bind("127.0.0.1:0").error()));
 }
 
-// Goal: a time that is too long to count means "for ever", nowhere "no time at all".
+// Goal: a time that is too long to count means "no limit", and never "no time at all".
 TEST_CASE("The longest and the shortest durations mean what they say", "[runtime][lifetime]") {
   const Watchdog watchdog;
   using std::chrono::hours;
@@ -234,7 +234,7 @@ TEST_CASE("A runtime ended from another runtime's fiber ends like any other",
   CHECK(good);
 }
 
-// Goal: create, park fibers in every kind of wait, destroy: nothing is left, however often.
+// Goal: create a runtime, park fibers in every kind of wait, destroy it: nothing is left.
 // Method: 1,000 cycles (10,000 if STRESS_LONG is set); every third ends while the fibers start.
 TEST_CASE("1,000 runtimes come and go with parked fibers, and nothing is left",
           "[runtime][lifetime]") {

@@ -1,5 +1,5 @@
-// What a process inherits: signals that its parent has blocked, or ignored in its name. Each case
-// in a child, which blocks all but the alarm that ends a hang.
+// Signals that the parent of a process has blocked or ignored. Each case runs in a child, which
+// blocks all signals except the alarm that ends a hang.
 #include "sched/base/annotate.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
@@ -52,7 +52,7 @@ bool hears(Signal& signal, int number) {
 
 }  // namespace
 
-TEST_CASE("Signal: what was blocked when the runtime was built is heard all the same",
+TEST_CASE("Signal: a signal that was blocked when the runtime was built is still received",
           "[runtime][mask]") {
   for (const std::size_t workers : {1U, 2U}) {
     const auto end = run_in_child([workers] {
@@ -75,8 +75,9 @@ TEST_CASE("Signal: what was blocked when the runtime was built is heard all the 
   }
 }
 
-TEST_CASE("Signal: opened or armed by a plain thread, before or beside the runtime, it is let in",
-          "[runtime][mask]") {
+TEST_CASE(
+    "Signal: opened or armed by a plain thread, before or beside the runtime, it is unblocked",
+    "[runtime][mask]") {
   const auto end = run_in_child([] {
     block_all();
     const auto stop = ramie::signal::shutdown();
@@ -95,7 +96,7 @@ TEST_CASE("Signal: opened or armed by a plain thread, before or beside the runti
         return hears(signal, SIGUSR2);
       });
     }
-    // The one that opened it has ended; the others go on hearing.
+    // The thread that opened it has ended; the others still receive it.
     good &= second.block_on([] {
       auto signal = ramie::or_throw(Signal::open(Kind::user2()));
       return hears(signal, SIGUSR2);
@@ -119,7 +120,7 @@ TEST_CASE("A runtime that is not process-wide leaves every mask alone", "[runtim
   CHECK(end.exit_status == 0);
 }
 
-#if RAMIE_TSAN == 0  // it keeps handlers back for as long as a thread sleeps
+#if RAMIE_TSAN == 0  // it delays handlers while a thread sleeps
 
 namespace {
 
@@ -152,7 +153,7 @@ TEST_CASE("Dump: SIGQUIT that was blocked at the start prints one", "[runtime][m
   CHECK(end.says("seen in the dump"));
 }
 
-// Not for the list: the program that a script has started with `&`.
+// Hidden: the program that a script has started with `&`.
 TEST_CASE("Inherited: a dump is asked for", "[.]") { ask_for_dump(true); }
 
 TEST_CASE("Dump: SIGQUIT that the parent ignored prints one, as in a script's background",

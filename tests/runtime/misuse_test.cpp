@@ -39,7 +39,7 @@ TEST_CASE("B29 block_on inside a fiber is refused with a message", "[runtime][mi
   CHECK(end.says("'nesting'"));
 }
 
-TEST_CASE("B33 a runtime that one of its own fibers ends is diagnosed", "[runtime][misuse]") {
+TEST_CASE("B33 a fiber that ends its own runtime is diagnosed", "[runtime][misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
     Runtime runtime = ramie::or_throw(quiet_builder(2).build());
@@ -101,7 +101,7 @@ TEST_CASE("A fiber that joins itself, and a hook that blocks its worker, are dia
   CHECK(hook.says("a worker thread must not block"));
 }
 
-TEST_CASE("An exception that nobody joins is reported with name and site; abort is a choice",
+TEST_CASE("An exception that no join takes is reported with name and site; abort is a choice",
           "[runtime][misuse]") {
   const Watchdog watchdog;
   const auto reported = run_in_child([] {
@@ -134,7 +134,7 @@ TEST_CASE("BF04 a stack overflow in a runtime names the fiber; process_wide(fals
   const Watchdog watchdog;
   const bool is_wide = GENERATE(true, false);
   const auto end = run_in_child([is_wide] {
-    // A sanitizer's own handler would answer first; the plain message is what is tested.
+    // The handler of a sanitizer would answer first; this tests the plain message.
     auto builder = quiet_builder(2);
     builder.stall(0ms);  // no report of a fiber that takes long to end, by its name
     Runtime runtime = ramie::or_throw(builder.process_wide(is_wide).build());
@@ -184,12 +184,12 @@ TEST_CASE("Stragglers of a Runtime are named on stderr, and the process goes on"
   CHECK(end.says("did not end within"));
 }
 
-// Sanitizers have functions of their own in these places.
+// Sanitizers replace these functions.
 #if !RAMIE_ASAN && !RAMIE_TSAN
 
 namespace {
 
-// In every build. In a process of its own where it finds something, since the checks stay on.
+// In every build. In its own process if it finds something, because the checks stay on.
 Runtime checking(std::size_t workers) {
   return ramie::or_throw(quiet_builder(workers).checks(true).build());
 }
@@ -233,7 +233,7 @@ TEST_CASE("BF07 parking with a std::mutex held is diagnosed, with both stacks", 
   CHECK(end.messages.find("misuse_test::park_with", first + 1) != std::string::npos);
 }
 
-TEST_CASE("BF07 parking with a std::timed_mutex held is diagnosed, by whatever call it was taken",
+TEST_CASE("BF07 parking with a std::timed_mutex held is diagnosed, whichever call took it",
           "[misuse]") {
   const Watchdog watchdog;
   const auto call = GENERATE(0, 1, 2);
@@ -253,7 +253,7 @@ TEST_CASE("BF07 parking with a std::timed_mutex held is diagnosed, by whatever c
   CHECK(end.says("while it holds a std::mutex, taken here:\n"));
 }
 
-TEST_CASE("BF07 a std::timed_mutex that was not had, or was released, is no misuse", "[misuse]") {
+TEST_CASE("BF07 a std::timed_mutex that was not taken, or was released, is no misuse", "[misuse]") {
   const Watchdog watchdog;
   const auto end = run_in_child([] {
     Runtime runtime = checking(1);
@@ -350,7 +350,7 @@ TEST_CASE("A wait in a signal handler is named as what it is, in a fiber and on 
   const bool is_fiber = GENERATE(true, false);
   const auto flags = GENERATE(0, SA_ONSTACK, SA_NODEFER);
   CAPTURE(is_fiber, flags);
-  if (is_fiber && flags == SA_NODEFER) return;  // nothing tells it from a call
+  if (is_fiber && flags == SA_NODEFER) return;  // it looks the same as a call
   const auto end = run_in_child([=] {
     struct sigaction action{};
     action.sa_handler = &misuse_test::lock_in_handler;
@@ -375,7 +375,7 @@ TEST_CASE("A wait in a signal handler is named as what it is, in a fiber and on 
 
 #endif
 
-// --- objects that hold nothing any more ----------------------------------------------------------
+// --- objects that were moved from or used up -----------------------------------------------------
 
 namespace {
 
@@ -400,7 +400,7 @@ TEST_CASE("A handle that was joined, detached or moved from says so", "[runtime]
   CHECK(code_of(source.join()) == ramie::errc::spent);
   CHECK(target.join() == 2);
   CHECK(code_of(ramie::JoinHandle<int>().join()) == ramie::errc::spent);
-  auto refused = spawn([] {});  // no runtime: the reason stays with the handle, not with its shell
+  auto refused = spawn([] {});  // no runtime: the reason moves with the handle
   auto taken = std::move(refused);
   CHECK(code_of(taken.join()) == ramie::errc::no_runtime);
   CHECK(code_of(refused.join()) == ramie::errc::spent);

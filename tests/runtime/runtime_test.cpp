@@ -1,4 +1,4 @@
-// Runtime, Builder, Handle: what a program sees of block_on and of several runtimes.
+// Runtime, Builder, Handle, block_on, and several runtimes in one process.
 #include "tests/support/builder.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/watchdog.hpp"
@@ -291,7 +291,7 @@ TEST_CASE("Metrics balance: each spawn has its end, each park its unpark", "[run
     auto client = ramie::net::TcpStream::connect(*listener->local_addr());
     auto server = listener->accept();
   });
-  // A moment later the last fiber is counted, and the workers sleep.
+  // The last fiber is counted a moment later, and then the workers sleep.
   ramie::runtime::Metrics metrics;
   CHECK(comes_true([&] {
     metrics = runtime.metrics();

@@ -1,4 +1,5 @@
-// Loops that ignore what their waits say: the watchdog names the fiber, and nobody who only works.
+// Loops that ignore the errors of their waits: the watchdog names the fiber, and no fiber that only
+// works.
 #include "sched/base/annotate.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
@@ -39,7 +40,7 @@ Runtime watched(std::chrono::milliseconds stall) {
 
 namespace spin_test {
 
-// Loops that ignore what their waits say.
+// Loops that ignore the errors of their waits.
 [[gnu::noinline]] void spin_when_canceled(const std::atomic<bool>& stop) {
   while (!stop) (void)ramie::sleep_for(1h);
 }
@@ -67,8 +68,8 @@ namespace spin_test {
   while (!stop) (void)pair.far.read(bytes);
 }
 
-// Busy, but each wait brings something. (lock() of a free mutex would be no wait: it spends no
-// budget, and such a loop keeps its worker.)
+// Busy, but each wait has a result. (lock() of a free mutex would be no wait: it uses no budget,
+// and such a loop keeps its worker.)
 void work_with_lock(const std::atomic<bool>& stop) {
   ramie::sync::Mutex mutex;
   while (!stop && mutex.lock_cancelable()) mutex.unlock();
@@ -90,7 +91,7 @@ void work_with_stream(const std::atomic<bool>& stop) {
 }  // namespace spin_test
 
 // Goal: A.4. Method: fibers that ignore errors in a loop, each beside others that only work hard.
-TEST_CASE("Watchdog: a fiber that passes through waits of which none waits is named, once",
+TEST_CASE("Watchdog: a fiber that loops over waits that never wait is named, once",
           "[runtime][watchdog]") {
   using Body = void (*)(const std::atomic<bool>&);
   static constexpr std::array<Body, 4> kSpins{

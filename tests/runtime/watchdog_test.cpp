@@ -1,5 +1,5 @@
-// The watchdog: who keeps a worker is named in time, who only works is not; fibers that wait for
-// each other are found, those that may still be woken are not; a signal prints a dump.
+// The watchdog names a fiber that keeps a worker in time, and no fiber that only works. It finds
+// fibers that wait for each other, and not those that may still be woken. A signal prints a dump.
 #include "tests/support/watchdog.hpp"
 #include "sched/base/annotate.hpp"
 #include "tests/support/builder.hpp"
@@ -55,7 +55,7 @@ namespace watchdog_test {
 
 namespace {
 
-// The race detector's own code has no unwind tables, and it has a thread that might wake somebody.
+// The race detector's own code has no unwind tables, and it has a thread that might wake a fiber.
 constexpr bool kIsPlain = RAMIE_TSAN == 0;
 
 Runtime watched(std::chrono::milliseconds stall, Deadlock what = Deadlock::off) {
@@ -70,7 +70,7 @@ TEST_CASE("Watchdog: a fiber that keeps its worker is named with its stack, and 
           "[runtime][watchdog]") {
   const auto end = run_in_child([] {
     const Overheard heard;
-    // With short stalls the watchdog takes a thread that gets no CPU for a lost wake-up.
+    // With a short limit the watchdog takes a thread that gets no CPU for a lost wake-up.
     auto runtime = watched(500ms);
     std::atomic<bool> stop{false};
     const auto hog = [&stop] { watchdog_test::hog(stop); };
@@ -90,7 +90,7 @@ TEST_CASE("Watchdog: a fiber that keeps its worker is named with its stack, and 
   CHECK(end.says("goes on"));
 }
 
-TEST_CASE("Watchdog: a stderr that nobody reads holds up no shutdown", "[runtime][watchdog]") {
+TEST_CASE("Watchdog: a stderr that no one reads delays no shutdown", "[runtime][watchdog]") {
   const auto end = run_in_child([] {
     int full[2];
     if (::pipe2(full, O_NONBLOCK) != 0) ::_exit(1);
@@ -146,7 +146,7 @@ TEST_CASE("Watchdog: fibers that give way, and workers that sleep, are not repor
   CHECK(end.messages.empty());
 }
 
-TEST_CASE("Watchdog: what lies in the queue of a stuck worker is rescued when nobody watches",
+TEST_CASE("Watchdog: fibers in the queue of a stuck worker are rescued without a watcher",
           "[runtime][watchdog]") {
   const ramie_test::Watchdog limit;
   auto builder = quiet_builder(2);
@@ -214,11 +214,11 @@ TEST_CASE("Deadlock: fibers that wait for each other are reported, and end the p
     if (child == 0) {
       auto runtime = watched(0ms, Deadlock::report);
       ramie::sync::Notify never;
-      std::thread waiter([&] { (void)never.wait(); });  // a thread that waits itself wakes nobody
+      std::thread waiter([&] { (void)never.wait(); });  // a thread that waits wakes no one
       embrace(runtime);
     }
     const bool is_told = heard.comes("ramie: deadlock: all fibers wait for each other");
-    std::this_thread::sleep_for(1s);  // it is not told again
+    std::this_thread::sleep_for(1s);  // it is not reported again
     int status = 0;
     (void)::kill(child, SIGALRM);
     if (::waitpid(child, &status, 0) != child || !is_told) ::_exit(1);
@@ -241,7 +241,7 @@ TEST_CASE("Deadlock: one that begins while a thread is awake is found when it sl
   CHECK(end.says("fatal: deadlock: all fibers wait for each other"));
 }
 
-// The kernel's own threads of an io_uring wake nobody of ours.
+// The kernel's threads of an io_uring wake no fiber of ours.
 TEST_CASE("Deadlock: one is reported after files were used, too", "[runtime][watchdog]") {
   if (!kIsPlain) RAMIE_SKIP("the race detector has a thread that might wake somebody");
   const auto end = run_in_child([] {
@@ -287,7 +287,8 @@ TEST_CASE("Deadlock: one in a runtime of a forked child is reported", "[runtime]
 
 // Goal: no false alarm. Method: everything sleeps for long enough, but a timer, a descriptor, a
 // signal or a thread may still come.
-TEST_CASE("Deadlock: who may still be woken from outside is left alone", "[runtime][watchdog]") {
+TEST_CASE("Deadlock: fibers that may still be woken from outside are not reported",
+          "[runtime][watchdog]") {
   const auto end = run_in_child([] {
     auto runtime = watched(0ms, Deadlock::abort);
     ramie::sync::Notify never;
@@ -434,7 +435,7 @@ TEST_CASE("Dump signal: also in a forked child whose own runtime has ended", "[r
 }
 
 // Method: the parent forks while another thread of it asks a worker for its stack.
-TEST_CASE("Dump: in a forked child it works, whatever the parent was doing", "[runtime][dump]") {
+TEST_CASE("Dump: in a forked child it works at any state of the parent", "[runtime][dump]") {
   if (!kIsPlain) RAMIE_SKIP("the race detector has a thread that might wake somebody");
   const auto end = run_in_child([] {
     const ramie_test::PlannedFaults faults("tgkill 1 delay=500ms");

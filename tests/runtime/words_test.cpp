@@ -1,5 +1,5 @@
-// What a user reads: where a fiber was spawned, stacks and names cut to size, dumps of many fibers,
-// who holds what, whose exception it was.
+// The texts that a user reads: where a fiber was spawned, shortened stacks and names, dumps of many
+// fibers, which fiber holds a lock, which fiber threw an exception.
 #include "sched/base/annotate.hpp"
 #include "sched/base/symbols.hpp"
 #include "sched/detectors.hpp"
@@ -50,7 +50,7 @@ bool has(const std::string& text, const std::string& pattern) {
   return std::regex_search(text, std::regex(pattern));
 }
 
-// A dump in which this stands at last; the last one if it never does.
+// The first dump with this text, or the last dump if none has it.
 std::string dump_with(const ramie::runtime::Runtime& runtime, const std::string& pattern) {
   std::string text;
   (void)comes_true([&] { return has(text = runtime.handle().dump(), pattern); });
@@ -83,7 +83,7 @@ TEST_CASE("Names: a template's result goes first, then arguments, then parameter
     CHECK(shorten(strange).size() <= 83);
 }
 
-TEST_CASE("The spawn site is the user's line, whatever spawned it", "[words]") {
+TEST_CASE("The spawn site is the user's line, whichever function spawned it", "[words]") {
   const Watchdog watchdog;
   auto runtime = make_runtime(2);
   const auto handle = runtime.handle();
@@ -136,7 +136,7 @@ TEST_CASE("The spawn site of a Scope's child is the line with the spawn; stacks 
   CHECK(has(text, "1 fiber parked: Scope\n.*2 children left"));
 }
 
-// Goal: a dump of a crowd can be read, and who is not shown is counted.
+// Goal: a dump of many fibers can be read, and fibers that it does not show are counted.
 TEST_CASE("Dump: of a large group a few are shown, the others counted with their site", "[words]") {
   const Watchdog watchdog;
   auto runtime = make_runtime(2);
@@ -157,7 +157,7 @@ TEST_CASE("Dump: of a large group a few are shown, the others counted with their
   for (auto& fiber : fibers) CHECK(fiber.join().has_value());
 }
 
-TEST_CASE("Dump: a fiber that waits for a Mutex tells who took it", "[words]") {
+TEST_CASE("Dump: a fiber that waits for a Mutex shows which fiber took it", "[words]") {
   const Watchdog watchdog;
   auto runtime = make_runtime(2);
   ramie::sync::Mutex mutex;
@@ -311,7 +311,8 @@ TEST_CASE("A detector that this build does not know is named in one line", "[wor
   if (ramie::sched::unknown_detector() != Detector::none) return;  // this very program has one
   if (RAMIE_VALGRIND != 0) return;  // a build that tells valgrind about stacks
   const auto end = run_in_child([] {
-    ::setenv("LD_PRELOAD", "vgpreload_core-amd64-linux.so", 1);  // the linker says: not there
+    ::setenv("LD_PRELOAD", "vgpreload_core-amd64-linux.so",
+             1);  // the loader prints that it does not exist
     ::execl("/proc/self/exe", "words", "(two runtimes*", nullptr);
   });
   INFO(end.messages);

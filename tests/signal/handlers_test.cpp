@@ -1,4 +1,4 @@
-// The handler itself: what it may touch, how much stack it needs, and whom it works for.
+// The signal handler: what it may touch, how much stack it needs, and in which process it works.
 #include <catch2/catch.hpp>
 
 #include <ramie/signal.hpp>
@@ -85,8 +85,8 @@ TEST_CASE("S1: a bell that comes after the signal has rung already") {
   CHECK(ramie::signal::handlers::take() == 0);
 }
 
-// Goal: below 512 bytes, and on the alternate stack. Method: the same with a handler that does
-// nothing; the difference is ours. (Sanitizers put frames of their own in between.)
+// Goal: below 512 bytes, and on the alternate stack. Method: compare with a handler that does
+// nothing. (Sanitizers add their own frames.)
 TEST_CASE("S4: the handler uses the alternate stack and less than 512 bytes of it") {
   if (RAMIE_TSAN != 0 || RAMIE_ASAN != 0) RAMIE_SKIP("sanitizers have frames of their own");
   REQUIRE(ramie::signal::handlers::install(SIGUSR1));
@@ -95,7 +95,7 @@ TEST_CASE("S4: the handler uses the alternate stack and less than 512 bytes of i
   empty.sa_flags = SA_ONSTACK;
   REQUIRE(::sigaction(SIGURG, &empty, nullptr) == 0);
   const auto bell = ramie::or_throw(Bell::create());
-  (void)::raise(SIGUSR1);  // the loader has bound everything
+  (void)::raise(SIGUSR1);  // now the loader has bound all functions
   const std::size_t nothing = stack_used_by(SIGURG);
   const std::size_t ours = stack_used_by(SIGUSR1);
   CHECK(nothing > 0);
@@ -115,7 +115,7 @@ TEST_CASE("S3: a forked child that raises gets the default action and rings no b
   if (child == 0) {
     if (!has_getpid) faults::deny("getpid=EPERM");
     (void)ramie::base::sys::interrupt(ramie::base::sys::thread_id(), SIGUSR1);
-    (void)::usleep(1000);  // the race detector keeps it back until a thread sleeps
+    (void)::usleep(1000);  // the race detector delays it until a thread sleeps
     ::_exit(0);
   }
   const int status = wait_for(child);

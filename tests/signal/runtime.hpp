@@ -46,8 +46,8 @@ class Runtime {
     const Entered entered(*scheduler_);
     return ramie::spawn(std::forward<F>(function));
   }
-  // TSan holds a handler back while the thread that got the signal is in a futex call of ours; so
-  // there this thread sleeps in calls that TSan knows.
+  // TSan delays a handler while the thread that got the signal is in a futex call of ours. So under
+  // TSan this thread sleeps in calls that TSan knows.
   template <class F>
   auto run(F&& function) {
     auto handle = spawn(std::forward<F>(function));
@@ -64,8 +64,7 @@ class Runtime {
 
  private:
   struct Entered {
-    explicit Entered(sched::Scheduler& scheduler)
-        : before(sched::exchange_entered(&scheduler)) {}
+    explicit Entered(sched::Scheduler& scheduler) : before(sched::exchange_entered(&scheduler)) {}
     ~Entered() { sched::exchange_entered(before); }
     sched::Scheduler* before;
   };

@@ -26,7 +26,7 @@ std::ptrdiff_t open_descriptors() {
   return std::distance(begin(all), end(all));
 }
 
-// A fiber that counts what it hears.
+// A fiber that counts the signals that it receives.
 class Counter {
  public:
   explicit Counter(Runtime& runtime)
@@ -59,7 +59,7 @@ TEST_CASE("S6: listeners of two runtimes both hear") {
   }
 }
 
-// Whoever broadcasts has the other runtime's fibers in its hands.
+// The driver that broadcasts must not run the fibers of the other runtime.
 TEST_CASE("S6: a fiber hears through a Signal of another runtime, on its own workers") {
   Runtime owner;
   Runtime user;
@@ -76,7 +76,7 @@ TEST_CASE("S6: a fiber hears through a Signal of another runtime, on its own wor
   CHECK(fiber.join());
 }
 
-TEST_CASE("S1: dropping one runtime starves nobody") {
+TEST_CASE("S1: dropping one runtime takes no signal from another") {
   auto first = std::make_unique<Runtime>();
   Runtime second;
   auto third = std::make_unique<Runtime>();
@@ -96,7 +96,9 @@ TEST_CASE("S1: dropping one runtime starves nobody") {
 TEST_CASE("S4: runtimes come and go under a storm, and no descriptor is left") {
   Runtime survivor;
   const Counter counter(survivor);
-  { const Runtime warm_up; }
+  {
+    const Runtime warm_up;
+  }
   const auto before = open_descriptors();
   std::atomic<bool> must_stop{false};
   std::thread storm([&] {
@@ -106,7 +108,7 @@ TEST_CASE("S4: runtimes come and go under a storm, and no descriptor is left") {
       std::this_thread::sleep_for(20us);
     }
   });
-  REQUIRE(comes_true([&] { return counter.heard() > 0; }));  // it blows
+  REQUIRE(comes_true([&] { return counter.heard() > 0; }));  // the storm has begun
   for (int i = 0; i < 100; ++i) {
     Runtime passing;
     REQUIRE(passing.run([] { return 7; }).value() == 7);

@@ -1,4 +1,5 @@
-// The shutdown token, in processes of their own: this program runs itself with one hidden case.
+// The shutdown token. Each case runs in its own process: this program runs itself with a hidden
+// case.
 #include <catch2/catch.hpp>
 
 #include <ramie/cancel.hpp>
@@ -40,8 +41,8 @@ class Child {
     ::posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
     std::string program = "/proc/self/exe";
     std::array<char*, 3> arguments{program.data(), hidden_case.data(), nullptr};
-    REQUIRE(::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, arguments.data(),
-                          environ) == 0);
+    REQUIRE(::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, arguments.data(), environ) ==
+            0);
     ::posix_spawn_file_actions_destroy(&actions);
     ::close(pipe[1]);
     reports_ = pipe[0];
@@ -88,15 +89,17 @@ void check_killed(Child& child, int number) {
 // A server that takes for ever to drain: 'a' armed, 'c' canceled, 'x' what must not come.
 TEST_CASE("child: a server that never drains", "[.never-drains]") {
   Runtime runtime;
-  runtime.run([] {
-    const auto stop = ramie::signal::shutdown();
-    report('a');
-    const auto waited = ramie::until(stop, [] { return ramie::sleep_for(1h); });
-    report(!waited && stop.is_canceled() ? 'c' : 'x');
-    const ramie::Shield draining;
-    (void)ramie::sleep_for(60s);
-    report('x');
-  }).value();
+  runtime
+      .run([] {
+        const auto stop = ramie::signal::shutdown();
+        report('a');
+        const auto waited = ramie::until(stop, [] { return ramie::sleep_for(1h); });
+        report(!waited && stop.is_canceled() ? 'c' : 'x');
+        const ramie::Shield draining;
+        (void)ramie::sleep_for(60s);
+        report('x');
+      })
+      .value();
 }
 
 TEST_CASE("child: the token is older than the runtime", "[.early-token]") {
@@ -104,9 +107,7 @@ TEST_CASE("child: the token is older than the runtime", "[.early-token]") {
   (void)::raise(SIGTERM);
   const bool was_canceled = stop.is_canceled();
   Runtime runtime;
-  const auto waited = runtime.run([&] {
-    return ramie::timeout(10s, [&] { return stop.wait(); });
-  });
+  const auto waited = runtime.run([&] { return ramie::timeout(10s, [&] { return stop.wait(); }); });
   const bool is_same = ramie::signal::shutdown().is_canceled();
   report(!was_canceled && waited && stop.is_canceled() && is_same ? 'c' : 'x');
 }
@@ -148,7 +149,7 @@ TEST_CASE("S1: a shutdown signal that comes before the runtime is kept for it") 
   CHECK(child.wait() == 0);
 }
 
-TEST_CASE("S2: the shutdown token takes the signal away from nobody") {
+TEST_CASE("S2: the shutdown token takes the signal from no other listener") {
   Child child("[.both-hear]");
   REQUIRE(child.next() == 'a');
   child.send(SIGTERM);

@@ -1,4 +1,4 @@
-// One runtime: what can be heard, coalescing, and what the end of a wait leaves behind.
+// One runtime: which signals can be received, how they coalesce, and the end of a wait.
 #include <catch2/catch.hpp>
 
 #include <ramie/signal.hpp>
@@ -26,15 +26,15 @@ std::error_code open_error(int number) {
   return opened ? std::error_code() : opened.error();
 }
 
-// A signal of its own for each test: the kernel may deliver another test's late. Realtime signals
-// are queued, so what coalesces is ours.
+// Each test has its own signal, because the kernel may deliver a signal of another test late. The
+// kernel queues realtime signals, so only Ramie coalesces them.
 Kind fresh_kind() {
   static int next = SIGRTMIN + 1;
   REQUIRE(next < SIGRTMAX);
   return Kind::from_raw(next++);
 }
 
-// True: it came within the time.
+// True if it arrived within the time.
 bool comes_within(Signal& signal, std::chrono::milliseconds time) {
   const auto received = ramie::timeout(time, [&] { return signal.recv(); });
   if (!received) CHECK(received.error() == errc::timed_out);
@@ -46,12 +46,12 @@ bool comes_within(Signal& signal, std::chrono::milliseconds time) {
 TEST_CASE("B73: numbers that cannot be heard are rejected") {
   Runtime runtime;
   runtime.enter([] {
-    for (const int number : {0, -1, -100, SIGRTMAX + 1, 1'000'000, SIGKILL, SIGSTOP, SIGILL,
-                             SIGFPE, SIGSEGV, SIGBUS, 32, 33}) {  // 32 and 33 are libc's own
+    for (const int number : {0, -1, -100, SIGRTMAX + 1, 1'000'000, SIGKILL, SIGSTOP, SIGILL, SIGFPE,
+                             SIGSEGV, SIGBUS, 32, 33}) {  // 32 and 33 are libc's own
       INFO(number);
       CHECK(open_error(number) == std::errc::invalid_argument);
     }
-    struct sigaction now {};
+    struct sigaction now{};
     REQUIRE(::sigaction(SIGBUS, nullptr, &now) == 0);
     CHECK((now.sa_flags & SA_RESTART) == 0);  // not ours
   });
@@ -84,11 +84,11 @@ TEST_CASE("B73: realtime signals are heard, the first and the last") {
 }
 
 TEST_CASE("B73: outside a runtime there is an error, and no handler") {
-  struct sigaction before {};
+  struct sigaction before{};
   REQUIRE(::sigaction(SIGURG, nullptr, &before) == 0);
   CHECK(open_error(SIGURG) == errc::no_runtime);
   CHECK(ramie::signal::ctrl_c().error() == errc::no_runtime);
-  struct sigaction after {};
+  struct sigaction after{};
   REQUIRE(::sigaction(SIGURG, nullptr, &after) == 0);
   CHECK(before.sa_handler == after.sa_handler);
 }
@@ -101,7 +101,7 @@ TEST_CASE("B73: dropping a Signal does not bring the default action back") {
   });
 }
 
-// The mark is sent last, so when it has been told, the others have been told.
+// The mark is sent last. When it has been broadcast, the others have been, too.
 TEST_CASE("S5: many signals before recv are one") {
   Runtime runtime;
   const auto counted = runtime.run([kind = fresh_kind(), last = fresh_kind()]() -> int {
@@ -140,9 +140,9 @@ TEST_CASE("S5: kinds do not mix") {
   CHECK(verdict.value() == 1);
 }
 
-// Goal: no last signal of a burst is lost. Method: another thread sends 100 bursts of 100; before
-// the last of each it leaves the burst's number, which a recv() that comes later must see. (TSan
-// holds handlers back in threads that sleep in a futex: there the sender signals itself.)
+// Goal: the last signal of a burst is never lost. Method: another thread sends 100 bursts of 100.
+// Before the last signal of each it stores the burst's number, which a later recv() must see. (TSan
+// delays handlers in threads that sleep in a futex: there the sender signals itself.)
 TEST_CASE("S1: after a storm of 10,000 signals every quiescence has had its recv") {
   Runtime runtime;
   std::atomic<int> sent{0};
