@@ -1,5 +1,5 @@
-// Files: ramie::fs reads as blocking code does, and parks the fiber, never the worker. On io_uring
-// where the kernel allows it, else on threads of the blocking pool; the results are the same.
+// Files: ramie::fs looks like blocking code, and parks the fiber, never the worker. It uses
+// io_uring if the kernel allows it, else threads of the blocking pool; the results are the same.
 #include <ramie/ramie.hpp>
 
 #include <array>
@@ -13,7 +13,7 @@ namespace fs = ramie::fs;
 
 namespace {
 
-// A log that is on the disk when append() has returned.
+// A log. When append() has returned, the line is on the disk.
 class Log {
  public:
   static ramie::Result<Log> open(const std::string& path) {
@@ -39,7 +39,7 @@ int run() {
   for (int i = 0; i < 3; ++i) ramie::or_throw(log.append("line " + std::to_string(i) + "\n"));
   std::fputs(ramie::or_throw(fs::read_to_string(path)).c_str(), stdout);
 
-  // A deadline bounds it like any other wait.
+  // A deadline limits it like any other wait.
   const auto size = ramie::timeout(1s, [&] { return fs::metadata(path); });
   if (!size) return ramie::report("metadata", size.error());
   std::printf("%llu bytes\n", static_cast<unsigned long long>(size->size));

@@ -1,5 +1,6 @@
-// Ending well: SIGTERM stops the intake, running jobs get two seconds, the rest is cancelled, and a
-// cancelled job still saves its state.
+// A clean shutdown: SIGTERM stops new jobs, running jobs have two seconds, the rest is cancelled,
+//   and
+// a cancelled job still saves its state.
 //
 //   timeout -s TERM 1 ./example_graceful        a second signal would end the process at once
 #include <ramie/ramie.hpp>
@@ -9,7 +10,7 @@
 
 using namespace std::chrono_literals;
 
-// A wait here, although this fiber may be cancelled: the Shield lets it finish.
+// The Shield lets this wait finish, although the fiber may be cancelled.
 void save(int job, int steps) {
   const ramie::Shield shield;
   if (ramie::sleep_for(10ms)) std::printf("job %d saved after %d steps\n", job, steps);
@@ -18,7 +19,7 @@ void save(int job, int steps) {
 void work(int job) {
   constexpr int kSteps = 100;
   for (int step = 0; step < kSteps; ++step) {
-    // A cancel ends the sleep, and every later wait of this fiber: so leave.
+    // A cancel ends the sleep and every later wait of this fiber, so return.
     if (!ramie::sleep_for(job % 2 == 0 ? 5ms : 50ms)) return save(job, step);
   }
   std::printf("job %d is done\n", job);

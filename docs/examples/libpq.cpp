@@ -1,5 +1,5 @@
-// PostgreSQL's own client library in fibers: libpq reads and writes, Ramie waits. While the
-// database thinks, the thread runs other fibers.
+// PostgreSQL's client library in fibers: libpq reads and writes, Ramie waits. While the database
+// works, the thread runs other fibers.
 //
 //   libpq "host=127.0.0.1 dbname=postgres"
 #include <ramie/ramie.hpp>
@@ -30,7 +30,7 @@ std::unexpected<std::error_code> broken(PGconn* connection) {
   return ramie::failure(std::make_error_code(std::errc::connection_aborted));
 }
 
-// libpq changes its socket while it connects: so each wait there has a registration of its own.
+// libpq may change its socket while it connects, so each wait there has its own registration.
 Result<Database> connect_to(const std::string& where) {
   Connection connection(PQconnectStart(where.c_str()));
   PGconn* raw = connection.get();

@@ -1,5 +1,5 @@
-// TLS by OpenSSL over a TcpStream: OpenSSL reads and writes the socket, Ramie waits. A server and a
-// client in one program, with a certificate that is made here.
+// TLS with OpenSSL over a TcpStream: OpenSSL reads and writes the socket, Ramie waits. A server and
+// a client in one program, which makes its own certificate.
 #include <ramie/ramie.hpp>
 
 #include <openssl/err.h>
@@ -54,7 +54,7 @@ class Tls {
  private:
   static int size_of(std::span<const char> data) { return static_cast<int>(data.size()); }
 
-  // The error queue belongs to the thread: there is no wait between the call and the question.
+  // The error queue belongs to the thread, so there must be no wait between the call and the check.
   template <class Call>
   Result<int> drive(Call&& call) {
     for (;;) {
@@ -76,7 +76,7 @@ class Tls {
   int waits_ = 0;
 };
 
-// For an example: a server has its own in files.
+// Only for this example: a server reads its certificate from files.
 bool certify(SSL_CTX& context) {
   const std::unique_ptr<EVP_PKEY, Free<&EVP_PKEY_free>> key(EVP_EC_gen("P-256"));
   const std::unique_ptr<X509, Free<&X509_free>> certificate(X509_new());

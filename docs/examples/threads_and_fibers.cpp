@@ -26,7 +26,7 @@ int main() {
   auto runtime = ramie::or_throw(ramie::runtime::Builder().workers(2).build());
   auto channel = mpsc::channel<int>(16);  // a sender and a receiver
 
-  // A thread that was there before the runtime: while it has entered, it may spawn, bind, ...
+  // A thread that is older than the runtime. After it has entered, it may spawn, bind, ...
   std::thread producer([&runtime, sender = std::move(channel.first)]() mutable {
     const auto entered = runtime.enter();
     auto fiber = ramie::spawn([sender]() mutable {

@@ -1,5 +1,5 @@
-// Operations of io_uring that Ramie has no function for: uring::submit() fills in the kernel's own
-// request and parks the fiber until it is done. Everything that it points to is on the stack.
+// Operations of io_uring for which Ramie has no function: you fill in the kernel's request, and
+// uring::submit() parks the fiber until it is done. The request may point to the fiber's stack.
 #include <ramie/ramie.hpp>
 #include <ramie/uring.hpp>
 
@@ -41,7 +41,7 @@ ramie::Result<int> exit_status_of(pid_t child) {
   return info.si_status;
 }
 
-// Waits until `word` is no longer `value`, whichever process or thread changes it.
+// Waits until `word` is no longer `value`. Any process or thread may change it.
 ramie::Result<void> wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t value) {
   while (word.load() == value) {
     const auto woken = ramie::uring::submit([&](ramie::uring::Entry& entry) {
