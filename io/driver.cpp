@@ -103,7 +103,7 @@ Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
 
 // The bookkeeping happens even if the kernel no longer knows the descriptor (it was closed first).
 Result<void> Driver::deregister_source(ScheduledIo& io) noexcept {
-  if (poller_.is_parents()) return {};  // sched/fork.hpp
+  if (poller_.is_in_forked_child()) return {};  // sched/fork.hpp
   const int error = poller_.remove(io.fd());
   forget(io);
   if (error != 0 && error != -ENOENT && error != -EBADF) return failure(system_error(error));

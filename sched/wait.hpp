@@ -12,7 +12,9 @@
 
 #include "sched/fiber.hpp"
 
+#include <cstdint>
 #include <mutex>
+#include <type_traits>
 
 namespace ramie::inline v0::sched {
 
@@ -54,34 +56,7 @@ class Wait {
   // The same for an operation that has already called enter().
   template <class IsReady>
   [[nodiscard]] Result<void> run_entered(base::Mutex& mutex, WaiterList& list, IsReady&& is_ready,
-                                         std::uint64_t amount = 0) noexcept {
-    for (;;) {
-      Waiter waiter;
-      {
-        std::unique_lock lock(mutex);
-        if (is_ready()) return {};
-        if (arm()) {
-          bind(waiter);
-          waiter.amount = amount;
-          list.push_back(waiter);
-        } else {
-          lock.unlock();
-          if (is_over()) return failure(errc::timed_out);
-          if (auto ended = verdict(); !ended) return ended;
-          continue;
-        }
-      }
-      const std::uint8_t by = park();
-      if (by < FiberWord::kByTimer && waker_is_out()) return {};
-      {
-        const std::lock_guard lock(mutex);
-        if (waiter.is_linked()) list.erase(waiter);
-      }
-      if (by == 0) return {};
-      if (is_over()) return failure(errc::timed_out);
-      if (auto ended = verdict(); !ended) return ended;
-    }
-  }
+                                         std::uint64_t amount = 0) noexcept;
 
  private:
   bool is_over() const noexcept {
@@ -99,6 +74,60 @@ class Wait {
   base::Instant deadline_ = base::kNever;
   std::uint32_t epoch_ = 0;
 };
+
+// One thing that a wait waits for, in the three parts that a wait for several things (select) needs
+// one by one: try, arm, disarm. The arm that ended a wait is the one whose waiter is unlinked.
+template <class IsReady>
+class Arm {
+ public:
+  enum class Armed : std::uint8_t { ready, linked, refused };
+
+  Arm(base::Mutex& mutex, WaiterList& list, IsReady& is_ready, std::uint64_t amount) noexcept
+      : mutex_(mutex), list_(list), is_ready_(is_ready) {
+    waiter_.amount = amount;
+  }
+
+  // Tries, and arms the wait and links its waiter if there is nothing yet. Both happen under the
+  // lock, so what comes meanwhile finds the waiter. `refused`: ask the wait why.
+  [[nodiscard]] Armed arm(Wait& wait) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (is_ready_()) return Armed::ready;
+    if (!wait.arm()) return Armed::refused;
+    wait.bind(waiter_);
+    list_.push_back(waiter_);
+    return Armed::linked;
+  }
+  // Unlinks the waiter, and passes the lock even if its waker has done that.
+  void disarm() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (waiter_.is_linked()) list_.erase(waiter_);
+  }
+
+ private:
+  base::Mutex& mutex_;
+  WaiterList& list_;
+  IsReady& is_ready_;
+  Waiter waiter_;
+};
+
+template <class IsReady>
+Result<void> Wait::run_entered(base::Mutex& mutex, WaiterList& list, IsReady&& is_ready,
+                               std::uint64_t amount) noexcept {
+  using Only = Arm<std::remove_reference_t<IsReady>>;
+  Only only(mutex, list, is_ready, amount);
+  for (;;) {
+    const auto armed = only.arm(*this);
+    if (armed == Only::Armed::ready) return {};
+    if (armed == Only::Armed::linked) {
+      const std::uint8_t by = park();
+      if (by < FiberWord::kByTimer && waker_is_out()) return {};
+      only.disarm();
+      if (by == 0) return {};
+    }
+    if (is_over()) return failure(errc::timed_out);
+    if (auto ended = verdict(); !ended) return ended;
+  }
+}
 
 // The number of plain threads of the process that sleep in a Wait now.
 std::size_t parked_threads() noexcept;

@@ -119,10 +119,10 @@ Poller::Poller(UniqueFd epoll, UniqueFd wake, std::vector<unsigned char> buffer)
 Poller::Poller(Poller&&) noexcept = default;
 Poller::~Poller() = default;
 
-bool Poller::is_parents() const noexcept { return fork_number_ != sched::fork_number(); }
+bool Poller::is_in_forked_child() const noexcept { return fork_number_ != sched::fork_number(); }
 
 int Poller::add(int fd, Interest interest, std::uint64_t token) noexcept {
-  if (is_parents()) return -ENODEV;
+  if (is_in_forked_child()) return -ENODEV;
   epoll_event event{};
   event.events = flags_of(interest);
   event.data.u64 = token;

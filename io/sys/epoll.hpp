@@ -37,7 +37,7 @@ class Poller {
   int add(int fd, Interest interest, std::uint64_t token) noexcept;
   int remove(int fd) noexcept;
   // We are a copy in a forked child: a change would be one of the parent's.
-  bool is_parents() const noexcept;
+  bool is_in_forked_child() const noexcept;
 
   // Waits at most `max_wait` (negative: for ever). Interruptions count as nothing ready. -errno on
   // a real failure.

@@ -58,6 +58,27 @@ class WaitQueue {
     return false;
   }
 
+  enum class Armed : std::uint8_t { served, ready, linked, refused };
+  // The parts of wait(), like those of sched::Arm. arm() tries; if nothing is there, it arms the
+  // wait and links its waiter. disarm() unlinks the waiter.
+  template <class IsReady>
+  [[nodiscard]] Armed arm(Wait& wait, Waiter& waiter, IsReady&& is_ready, Seat seat) noexcept {
+    const std::lock_guard lock(mutex);
+    if (waiter.interest == kTold) return Armed::served;
+    const bool looks = !waiter.is_linked() || waiter.interest == kPassedOver;
+    if (looks && is_ready()) {
+      if (waiter.is_linked()) waiters.erase(waiter);
+      return Armed::ready;
+    }
+    if (!wait.arm()) return Armed::refused;
+    take_place(wait, waiter, seat);
+    return Armed::linked;
+  }
+  void disarm(Waiter& waiter) noexcept {
+    const std::lock_guard lock(mutex);
+    if (waiter.is_linked()) waiters.erase(waiter);
+  }
+
   // Waits in the queue until served. `is_ready()` runs under the lock before the waiter is linked,
   // and again when the waiter has been passed over, linked or not. `on_linked` runs once, without
   // the lock, between the first link and the park. The caller has called wait.enter(). Returns who
@@ -70,19 +91,10 @@ class WaitQueue {
     waiter.amount = amount;
     bool was_linked = false;
     for (;;) {
-      bool is_armed = false;
-      {
-        const std::lock_guard lock(mutex);
-        if (waiter.interest == kTold) return kServed;
-        const bool looks = !waiter.is_linked() || waiter.interest == kPassedOver;
-        if (looks && is_ready()) {
-          if (waiter.is_linked()) waiters.erase(waiter);
-          return kReady;
-        }
-        is_armed = wait.arm();
-        if (is_armed) take_place(wait, waiter, seat);
-      }
-      if (is_armed) {
+      const auto armed = arm(wait, waiter, is_ready, seat);
+      if (armed == Armed::served) return kServed;
+      if (armed == Armed::ready) return kReady;
+      if (armed == Armed::linked) {
         if (!std::exchange(was_linked, true)) on_linked();
         const std::uint8_t by = wait.park();
         if (by < FiberWord::kByTimer) {
@@ -91,8 +103,7 @@ class WaitQueue {
         }
       }
       if (auto ended = wait.verdict(); !ended) {
-        const std::lock_guard lock(mutex);
-        if (waiter.is_linked()) waiters.erase(waiter);
+        disarm(waiter);
         return failure(ended.error());
       }
     }

@@ -137,3 +137,35 @@ TEST_CASE("Acceptors model: a shutdown ends the line although nobody gives the p
       },
       Mutants{415}, {.preemptions = 2});
 }
+
+// A fiber that queues for the permit gets it after the slot has its next owner. It must not take
+// from that owner.
+TEST_CASE("Acceptors model: a fiber in the queue takes nothing from the slot's next owner") {
+  check_model("acceptors: the slot is reused",
+              [] {
+                Kernel kernel;
+                Driver::Owner driver = *Driver::create();
+                ScheduledIo& io = **driver->add_source(1, Interest::readable);
+                const PlainThread self;
+                ramie::sched::Wait first(WaitKind::accept, &io);
+                check(io.take_permit(first).has_value(), "the first");
+                FiberThread next([&] {
+                  ramie::sched::Wait wait(WaitKind::accept, &io);
+                  const auto taken = io.take_permit(wait);
+                  check(!taken && taken.error() == errc::canceled, "it has another's permit");
+                });
+                next.until_waits();
+                Thread owner([&] {
+                  (void)driver->deregister_source(io);
+                  ramie::sched::FiberList out;
+                  driver->turn(ramie::base::Nanos(0), out);
+                  ScheduledIo& reused = **driver->add_source(2, Interest::readable);
+                  check(&reused == &io, "another slot");
+                });
+                io.release_permit();
+                owner.join();
+                next.join();
+                (void)driver->deregister_source(io);
+              },
+              Mutants{418, 419}, {.preemptions = 3});
+}

@@ -67,7 +67,7 @@ int level_of(int fd, Interest) noexcept {
 }
 
 void Poller::wake() noexcept {}
-bool Poller::is_parents() const noexcept { return false; }
+bool Poller::is_in_forked_child() const noexcept { return false; }
 
 }  // namespace sys
 }  // namespace io

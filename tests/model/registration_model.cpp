@@ -24,6 +24,8 @@ using ramie::io::ScheduledIo;
 
 namespace {
 
+constexpr int kClosesFirst = 270;
+
 // A turn, and its fibers made runnable, as the holder of the baton does.
 void turn(Driver& driver) {
   ramie::sched::FiberList out;
@@ -115,4 +117,28 @@ TEST_CASE("Registration model: a shutdown ends the waits, and a socket may outli
     check(!driver->add_source(2, Interest::readable), "a registration after the shutdown");
     driver.reset();
   }, Mutants{276, 279}, {.preemptions = 2});
+}
+
+// As Socket::close_now(): another thread opens a descriptor that gets the number at once.
+TEST_CASE("Registration model: a number that is reused at once keeps its new registration") {
+  check_model("registration: a number is reused", [] {
+    Kernel kernel;
+    Driver::Owner driver = *Driver::create();
+    ScheduledIo& first = **driver->add_source(1, Interest::readable);
+    Event is_closed;
+    Thread owner([&] {
+      if (is_mutant(kClosesFirst)) is_closed.signal();
+      (void)driver->deregister_source(first);
+      is_closed.signal();
+    });
+    is_closed.wait();
+    ScheduledIo& second = **driver->add_source(1, Interest::readable);
+    FiberThread fiber([&] { check(wait_readable(second).has_value(), "nobody ends it"); });
+    owner.join();
+    kernel.make_ready(1, IoState::kReadable);
+    turn(*driver);
+    fiber.join();
+    (void)driver->deregister_source(second);
+  }, Mutants{{kClosesFirst, "the number is free before its registration has ended"}},
+     {.preemptions = 2});
 }

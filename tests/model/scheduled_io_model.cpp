@@ -147,6 +147,23 @@ int read(Io& io, Stream& stream, int limit) {
   return n ? static_cast<int>(*n) : -1;
 }
 
+TEST_CASE("ScheduledIo model: the loop of an operation loses no edge and does not spin") {
+  check_model("scheduled io: the loop",
+              [] {
+                Io io;
+                Stream stream;
+                FiberThread reader([&] {
+                  check(read(io, stream, 5) == 1, "no data");
+                  check(read(io, stream, 5) == 1, "no more data");
+                });
+                for (int i = 0; i < 2; ++i) {
+                  stream.data.fetch_add(1, Order::acq_rel);
+                  io.publish(IoState::kReadable);
+                }
+              },
+              Mutants{289, 290, 281, 277}, {.preemptions = 3});
+}
+
 TEST_CASE("ScheduledIo model: a HUP that passes makes no reader spin, and the real end comes") {
   check_model(
       "scheduled io: a HUP that passes",

@@ -255,8 +255,8 @@ TEST_CASE("FiberWord: a hold is for parked fibers, and outlasts what wakes them"
   }
 }
 
-// BF01 for one word: a claim between the arming and the commit leaves the fiber to its worker. So no
-// second thread can have it.
+// BF01 for one word: a claim between the arming and the commit leaves the fiber to its worker, so
+// no second thread can have it.
 TEST_CASE("FiberWord: a wake between arm and switch leaves the fiber to its worker",
           "[sched][word]") {
   FiberWord word;
