@@ -1,6 +1,5 @@
 // A plain thread wakes a parked fiber of an idle runtime. Measures how long until the fiber runs,
-//   and
-// how often the workers parked and polled for it.
+// and how often the workers parked and polled for it.
 #include "bench/support/measure.hpp"
 #include "bench/support/options.hpp"
 

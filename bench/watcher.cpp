@@ -2,8 +2,7 @@
 // and on one without, in turns, so that changes of the machine's speed affect both.
 //
 //   --rate 10000   open loop; one connection keeps its worker busy for 2 ms per message: how long
-//   do
-//                  the others wait?
+//                  do the others wait?
 //   --rate 0       closed loop without such a connection: requests/s with the watcher over without
 #include "bench/support/in_process.hpp"
 #include "bench/support/options.hpp"

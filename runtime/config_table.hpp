@@ -159,10 +159,10 @@ RAMIE_KNOB("RAMIE_DUMP_SIGNAL", DumpSignal, dump_signal, DumpSignal::quit,
 
 RAMIE_KNOB("RAMIE_IO", IoBackend, io, IoBackend::automatic, .words = "auto|epoll|uring",
            .effect =
-               "`auto`: sockets use epoll, and files use io_uring if the kernel allows it. "
-               "`epoll`: nothing uses io_uring, unless `RAMIE_FS` asks for it. `uring`: a "
-               "receive that must wait goes through io_uring, too; if io_uring is not "
-               "available, building a runtime fails.")
+               "Whether io_uring is used. `auto`: for files and operations of `uring::submit`, "
+               "if the kernel allows it. `epoll`: never, unless `RAMIE_FS` asks for it. "
+               "`uring`: as `auto`, but building a runtime fails if it is not available. "
+               "Sockets always use epoll.")
 
 RAMIE_KNOB("RAMIE_FS", FileBackend, fs, FileBackend::automatic, .words = "auto|uring|pool",
            .effect =

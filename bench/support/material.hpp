@@ -19,8 +19,7 @@ class Material {
   explicit Material(std::string directory);
 
   /// A file of `mib` MiB that is on the disk. If `is_direct`, it is opened past the page cache;
-  ///   else
-  /// it is read once, so that the page cache holds it.
+  /// else it is read once, so that the page cache holds it.
   void provide_file(std::uint64_t mib, bool is_direct);
   /// 100 directories of 100 files, each of `size` bytes, all read once.
   void provide_tree(std::uint64_t size);

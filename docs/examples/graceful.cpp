@@ -1,6 +1,5 @@
 // A clean shutdown: SIGTERM stops new jobs, running jobs have two seconds, the rest is cancelled,
-//   and
-// a cancelled job still saves its state.
+// and a cancelled job still saves its state.
 //
 //   timeout -s TERM 1 ./example_graceful        a second signal would end the process at once
 #include <ramie/ramie.hpp>

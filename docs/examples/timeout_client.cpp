@@ -1,6 +1,5 @@
 // A client with deadlines: one for the whole exchange, and a shorter one for the connection. It
-//   asks
-// an HTTP server for its status line.
+// asks an HTTP server for its status line.
 //
 //   ./example_timeout_client 127.0.0.1:8080
 //   ./example_timeout_client example.org:80

@@ -259,8 +259,7 @@ TEST_CASE("RAMIE_AFFINITY: each worker runs on its CPU, and only there") {
   CHECK(seen.second == std::vector<unsigned>{allowed[static_cast<std::size_t>(seen.first)]});
   CHECK(allowed_cpus() == allowed);
   // A thread inherits the CPUs of the thread that starts it: the pool's threads must not stay on
-  //   the
-  // CPU of a worker.
+  // the CPU of a worker.
   const auto blocking = runtime.block_on([] { return ramie::spawn_blocking(allowed_cpus).join(); });
   CHECK(blocking == allowed);
 }

@@ -16,13 +16,12 @@
 //
 // If the disk fails, the server acknowledges nothing and refuses writes; reads go on and show what
 // is in memory.
-//   a write fails   cut off what it may have written, and try again once a period. A change may
-//   have
-//                   been refused or answered with an error meanwhile and still be in the store; it
-//                   is written, too: the log leaves out no change that later ones build on.
+//   a write fails   cut off what it may have written, and try again once a period. Meanwhile a
+//                   change may have been refused or answered with an error and still be in the
+//                   store; it is written, too: later changes may build on it.
 //   a sync fails,   refuse writes until a restart, with `always` and with `everysec`: the kernel
-//   has or the cut      forgotten which pages never reached the disk, and the next sync does not
-//   say so
+//   or the cut      has forgotten which pages never reached the disk, and the next sync does not
+//                   report it
 //
 // Rejected: each session writes and syncs for itself (one fdatasync per client, and records out of
 // order); a log per shard (MSET and FLUSHALL would need a commit over all of them).

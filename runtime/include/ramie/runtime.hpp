@@ -340,9 +340,9 @@ enum class Deadlock : std::uint8_t { off, report, abort };
 /// the program opens the signal as a signal::Signal.
 enum class DumpSignal : std::uint8_t { none, quit, usr1, usr2 };
 
-/// `automatic`: sockets use epoll, and files use io_uring if the kernel allows it. `epoll`: nothing
-/// uses io_uring, unless FileBackend::uring asks for it. `uring`: a receive that must wait uses
-/// io_uring, too; build() fails if io_uring is not available.
+/// Whether files and uring::submit() use io_uring. `automatic`: if the kernel allows it. `epoll`:
+/// never, unless FileBackend::uring asks for it. `uring`: as `automatic`, but build() fails if it
+/// is not available. Sockets always use epoll.
 enum class IoBackend : std::uint8_t { automatic, epoll, uring };
 
 /// Where file operations run that the kernel cannot answer from its caches. `automatic`: on
@@ -387,8 +387,7 @@ class Builder {
   /// automatic (RAMIE_GLOBAL_INTERVAL).
   RAMIE_API Builder& global_interval(std::uint32_t switches);
   /// A fiber yields after it has completed this many operations without waiting; 0: only after
-  ///   about
-  /// 100 us. Default: 128 (RAMIE_BUDGET).
+  /// about 100 us. Default: 128 (RAMIE_BUDGET).
   RAMIE_API Builder& budget(std::uint32_t operations);
   /// The most fibers that a worker runs in a row from its last-in slot. Default: 3 (RAMIE_LIFO).
   RAMIE_API Builder& lifo(std::uint32_t runs);
@@ -443,8 +442,7 @@ class Builder {
   /// Default: DumpSignal::quit (RAMIE_DUMP_SIGNAL).
   RAMIE_API Builder& dump_signal(DumpSignal signal);
   /// A test mode that makes rare orders, full queues, small budgets and delays frequent. Default:
-  ///   off
-  /// (RAMIE_CHAOS).
+  /// off (RAMIE_CHAOS).
   RAMIE_API Builder& chaos(std::uint64_t seed);
   /// With `true`, a fiber that waits while it holds a std::mutex, in the initializer of a static or
   /// in a signal handler stops the program with a message and both stacks. Locks and waits then
