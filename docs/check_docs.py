@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The pages and the code agree: check_docs.py [root] prints `file:line: message`, exits 1 if any.
+"""Checks that pages and code agree: check_docs.py [root] prints `file:line: message`, exits 1 if any.
 
     snippet   a code block after the line `<!-- path -->` is that file, to the letter; after
               `<!-- from path -->` it is a part of it, however indented

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs the examples of the documentation: run_examples.py PROGRAM...
 
-The programs in the order in which they are called at the end of this file.
+Pass the programs in the order of the calls at the end of this file.
 
-They use port 7000 as their pages say; where that is taken, the test of the echo server says so.
+They use port 7000, as their pages say. If it is taken, the test of the echo server says so.
 """
 import signal
 import socket

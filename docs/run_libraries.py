@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the examples with other people's libraries: run_libraries.py [tsan] NAME=PROGRAM...
+"""Runs the examples with libpq and OpenSSL: run_libraries.py [tsan] NAME=PROGRAM...
 
-What was not built, because its package is missing, is skipped, and says so; so is everything under
-the race detector (`tsan`), to which memory that a library keeps for each thread looks shared by the
-fibers of that thread. The database is a
-server of our own, on a free port of the loopback, in a folder that goes away.
+If a package is missing, its example was not built; it is skipped with a message. Under the race
+detector (`tsan`) all are skipped: memory that a library keeps for each thread looks shared by the
+fibers of that thread. The test starts its own database server on a free port of the loopback, in a
+temporary folder.
 """
 import glob
 import os

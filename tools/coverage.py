@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the tests reach: coverage.py BUILD FOLDER... [--least-lines P] [--least-branches P]
+"""Shows what the tests reach: coverage.py BUILD FOLDER... [--least-lines P] [--least-branches P]
 
 Reads what a build with -Db_coverage=true has counted, by gcov. A line or branch of a header counts
 as reached if one of its instantiations was. Left out: branches that only an exception takes, and

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Finds what nobody uses: dead.py [root] prints `file:line: rule: message`, exits 1 if any.
+"""Finds what nothing uses: dead.py [root] prints `file:line: rule: message`, exits 1 if any.
 
     unused-header       a header of the library that no file includes
     unused-source       a .cpp file of the library that no meson.build names

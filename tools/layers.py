@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks who includes whom: layers.py [root] prints `file:line: rule: message`, exits 1 if any.
+"""Checks which folder includes which: layers.py [root] prints `file:line: rule: message`, exits 1 if any.
 
     runtime                          may include everything below
     runtime/net    runtime/fs        what programs call; of each other they see public headers only

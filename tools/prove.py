@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Looks for bugs for as long as you like: prove.py BUILD [--hours N] [--write PAGE].
+"""Looks for bugs for a given time: prove.py BUILD [--hours N] [--write PAGE].
 
     models   deeper bounds, and random and PCT walks with fresh seeds
     chaos    the unit tests with RAMIE_CHAOS, one fresh seed after the other
     faults   every call, errno and position up to the 50th; every allocation
     stress   the stress programs at full size: a million connections, 10,000 runtimes
 
-in turn, until the time is over; each part ends what it has begun. The first failure ends it, with
-the seed and what to run. The figures are printed, and with --write put into PAGE between
+It runs them in turn until the time is over; each part finishes what it has begun. The first failure
+ends the run and prints the seed and the command. At the end it prints the figures; with --write it
+also puts them into PAGE between
 `<!-- figures: begin -->` and `<!-- figures: end -->`.
 """
 import argparse

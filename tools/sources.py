@@ -1,4 +1,4 @@
-"""What tidy.py and layers.py share: finding the files, and looking at code without its comments."""
+"""Shared by the checkers: finds files, and reads code without its comments."""
 import os
 import re
 

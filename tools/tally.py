@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Counts test cases: reads what test programs printed, prints one line "N passed, N failed", and
-", N skipped" after it where some were.
+"""Counts test cases: reads the output of test programs and prints "N passed, N failed", with
+", N skipped" if cases were skipped.
 
     tally.py LOG [NOTES]         LOG: build/x/meson-logs/testlog.json of a run of `meson test`, one
                                  JSON object per line; what failed is added to the file NOTES
     tally.py --text FILE STATUS  the output of one program and its exit status
 
-Catch2 and unittest programs are counted by their own summaries. A program that says nothing we
-know counts as one test; one that died, ran out of time or failed without naming a case counts one
-failure. A case that needs what the machine does not give prints `skipped: NAME | REASON`.
+It counts Catch2 and unittest programs by their own summaries. A program without a summary counts
+as one test. A program that died, ran out of time or failed without naming a case counts as one
+failure. A case that needs what the machine lacks prints `skipped: NAME | REASON`.
 """
 import json
 import re

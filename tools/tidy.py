@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the shape of the house: tidy.py [root] prints `file:line: rule: message`, exits 1 if any.
+"""Checks the shape of files, and owners: tidy.py [root] prints `file:line: rule: message`, exits 1 if any.
 
     shape    file-length 500, line-length 100, function-length 70, tab, trailing-blank,
              opening-comment, unfinished (marks of work left undone)
@@ -28,7 +28,7 @@ SCRIPTS = ("dev", ".ci/run")
 # Where the library calls the kernel.
 SYSTEM_CALLS = ("sched/base/sys.", "io/sys/", "runtime/net/sys/", "runtime/fs/sys/")
 
-# rule, what it looks for in code and includes, who may have it (path prefixes), the way out.
+# rule, what it looks for in code and includes, where it is allowed (path prefixes), the way out.
 OWNERS = [
     ("boost", r"\bboost::|<boost/|\b(?:make|jump|ontop)_fcontext\b", ("sched/context.",),
      "switches go through sched/context"),

@@ -5,12 +5,12 @@
                    __errno_location, pthread_self, __cxa_get_globals, a thread_local's wrapper
     suspends       the code refers to sched::switch_out, or to a function that does, and so on
 
-A function that does both may use the old thread's errno or thread_local after the fiber went on
-elsewhere. Plain accesses by %fs:offset are no danger: they are made anew each time.
+A function that does both may use the old thread's errno or thread_local after the fiber has moved
+to another thread. Plain accesses by %fs:offset are safe, because each computes the address anew.
 
-Reads the disassembly with relocations, so it wants what the compiler made, not a linked program.
-Prints `function: materialises THIS, suspends through THAT`; exits 1 if there is any, or if nothing
-suspends at all (then it has looked at the wrong thing).
+It reads the disassembly with relocations, so it needs the compiler's output, not a linked program.
+It prints `function: materialises THIS, suspends through THAT`, and exits 1 if there is any, or if no
+function suspends (then it has read the wrong files).
 """
 import re
 import subprocess

@@ -5,12 +5,13 @@
     (gdb) fiber 12 bt                 the stack of fiber 12; after `bt` gdb's own arguments
     (gdb) fiber apply all bt          the stacks of all
 
-In the cores that gdb's own gcore makes, stacks guarded by madvise are missing (gdb cannot read a
-guard, and leaves out what is around it): use a core of the kernel, or RAMIE_STACK_GUARD=mprotect.
+In core files that gdb's gcore makes, stacks guarded by madvise are missing, because gdb cannot read
+a guard and leaves out the memory around it. Use a core file of the kernel, or
+RAMIE_STACK_GUARD=mprotect.
 
-A parked fiber's registers lie on its stack, where jump_fcontext has put them; an unwinder shows
-them to gdb as the caller of frame 0. Fibers that run are shown by their worker's thread. Needs the
-debug information of the library; x86-64.
+jump_fcontext has put the registers of a parked fiber on its stack. An unwinder shows them to gdb as
+the caller of frame 0. A running fiber is shown by the thread of its worker. Needs the debug
+information of the library; x86-64.
 """
 import re
 
