@@ -44,19 +44,19 @@ void Driver::turn(base::Nanos max_wait, sched::FiberList& out) noexcept {
   out.append(wakes.fibers());
 }
 
-// Without its epoll a runtime's sockets would wait for ever, and nobody would know. What may pass
-// is asked again after a while: no spin.
+// Without its epoll a runtime's sockets would wait for ever without a message. An error that may
+// pass is retried after a pause, so the worker does not spin.
 void Driver::survive(int error) noexcept {
   const char* reason = base::sys::describe_error(-error);
   if (error == -EBADF || error == -EINVAL || error == -EFAULT)
     base::fatal(
-        "the runtime's epoll failed (%s): was a descriptor closed, or overwritten by dup2, "
-        "that is not its owner's?",
+        "the runtime's epoll failed (%s): did the program close a descriptor that it does not own, "
+        "or overwrite one with dup2?",
         reason);
   if (error == -EPERM || error == -ENOSYS)
     base::fatal("a sandbox denies epoll_wait and epoll_pwait (%s): allow one of them", reason);
   if (!std::exchange(has_failed_, true))
-    base::warn("the driver's epoll failed (%s): this runtime asks again each millisecond", reason);
+    base::warn("the driver's epoll failed (%s): the runtime tries again every millisecond", reason);
   const std::uint32_t nobody = 0;
   (void)base::sys::futex_wait(&nobody, 0, std::chrono::milliseconds(1));
 }
@@ -90,7 +90,7 @@ void Driver::shut_down() noexcept {
 Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
   auto io = registrations_.allocate(*this, fd);
   if (!io) return io;
-  // Outside the set's lock: the kernel takes its time.
+  // Outside the set's lock, because epoll_ctl may take long.
   if (const int error = poller_.add(fd, interest, (*io)->token()); error != 0) {
     registrations_.remove(**io);
     if (error == -EEXIST) return failure(errc::already_registered);
@@ -101,7 +101,7 @@ Result<ScheduledIo*> Driver::add_source(int fd, Interest interest) noexcept {
   return io;
 }
 
-// The bookkeeping happens even if the kernel no longer knows the descriptor (it was closed first).
+// Deregisters even if the kernel no longer knows the descriptor because it was closed first.
 Result<void> Driver::deregister_source(ScheduledIo& io) noexcept {
   if (poller_.is_in_forked_child()) return {};  // sched/fork.hpp
   const int error = poller_.remove(io.fd());

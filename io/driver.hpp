@@ -1,10 +1,11 @@
-// A shard of the reactor: one epoll, one eventfd, one set of registrations. Whoever holds the
-// shard's baton takes turns.
+// A shard of the reactor: one epoll, one eventfd, one set of registrations. The worker that holds
+// the shard's baton takes turns.
 //
 //     turn:  release pending registrations (I5) -> wait -> publish the whole batch
 //
-// Tokens: 0 the eventfd, 1..15 extensions, everything else a ScheduledIo with its generation. The
-// driver collects the fibers that its events make runnable; one place in the worker queues them.
+// Tokens: 0 is the eventfd, 1..15 are extensions, every other value is a ScheduledIo with its
+// generation. The driver collects the fibers that its events wake; the worker queues them in one
+// place.
 #pragma once
 
 #include "io/extension.hpp"
@@ -27,8 +28,8 @@ class Driver final : public sched::Driver {
   static constexpr std::size_t kMaxEvents = 256;
   static constexpr std::size_t kMaxExtensions = 15;
 
-  // A driver ends when its runtime has retired it and the last registration is gone: sockets may
-  // outlive the runtime.
+  // Sockets may outlive the runtime. So a driver ends when its runtime has retired it and the last
+  // registration is gone.
   struct Retire {
     void operator()(Driver* driver) const noexcept { driver->retire(); }
   };
@@ -46,7 +47,7 @@ class Driver final : public sched::Driver {
   void shut_down() noexcept;
   Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;
   Result<void> deregister_source(ScheduledIo& io) noexcept;
-  // Before the workers start: `extension` hears when `fd` is readable.
+  // Call this before the workers start. `extension` is told when `fd` is readable.
   Result<void> add_extension(Extension& extension, int fd) noexcept;
 
   const DriverMetrics& metrics() const noexcept { return metrics_; }

@@ -1,4 +1,4 @@
-// The plug for signal and uring: something with a descriptor of its own that the driver watches.
+// The interface for a driver extension (signal/): an object whose descriptor the driver watches.
 #pragma once
 
 #include "sched/waiter.hpp"
@@ -11,10 +11,10 @@ class Extension {
  public:
   virtual ~Extension() = default;
 
-  // The descriptor is readable: drain it, it may be edge-triggered. Fibers that can go on are
-  // added to `wakes`.
+  // The descriptor is readable. Drain it, because it may be edge-triggered. Add the fibers that can
+  // go on to `wakes`.
   virtual void on_ready(sched::WakeList& wakes) noexcept = 0;
-  // The runtime ends: every wait of this extension ends with `shutting_down`.
+  // The runtime ends: end every wait of this extension with `shutting_down`.
   virtual void shut_down() noexcept = 0;
 };
 

@@ -1,4 +1,4 @@
-// The shared half of the reactor: registers descriptors with one of the runtime's shards.
+// The runtime's entry to the reactor: registers descriptors with one of its shards.
 #pragma once
 
 #include "io/driver.hpp"
@@ -12,17 +12,17 @@ namespace ramie {
 inline namespace v0 {
 namespace io {
 
-// For dumps: "descriptor 7", or nothing if it is no wait of this layer.
+// For dumps: "descriptor 7", or an empty text if the wait does not belong to this layer.
 std::string describe_wait(sched::WaitKind kind, const void* object);
 
 class Handle : public sched::EnvPart {
  public:
   static constexpr Place kPlace = Place::readiness;
 
-  // Errors: what epoll_create1 or eventfd said.
+  // Errors: those of epoll_create1 and eventfd.
   static Result<std::unique_ptr<Handle>> create(std::size_t shards) noexcept;
 
-  // The current runtime's, or null.
+  // That of the current runtime, or null.
   static Handle* current() noexcept;
 
   Result<ScheduledIo*> add_source(int fd, Interest interest) noexcept;

@@ -3,17 +3,18 @@
 //     bit 63..38 write tick | 37..12 read tick | 11 SHUTDOWN | 10 GONE | 9..6 ours | 5..0 Ready
 //
 // A tick counts the driver's reports for its direction. A fiber that got EAGAIN clears readiness
-// only with the tick that it read before its call, so an edge that arrived in between survives:
-// with edge-triggered epoll it would never come again. 26 bits: a tick cannot wrap between a
-// snapshot and its clear (Tokio compares 8 of them).
+// only with the tick that it read before its call. So an edge that arrived in between survives;
+// edge-triggered epoll would not report it again. A tick has 26 bits, so it cannot wrap between a
+// snapshot and its clear (Tokio compares 8 bits).
 //
-// No bit is final: HUP, RDHUP and ERR are hints, the call decides. A socket says HUP before it is
-// connected, ERR for what is in its error queue, a FIFO HUP until the next writer comes. EAGAIN
-// clears them, as it clears the rest: what ends later is a new edge. Who clears takes only the bits
-// of its own kind of waiters (waited_for(), noted_for()), so that nobody hides an end from others.
+// No bit is final. HUP, RDHUP and ERR are hints, and the call decides: a socket reports HUP before
+// it is connected, ERR for an entry of its error queue, and a FIFO reports HUP until its next
+// writer comes. EAGAIN clears these bits like the others; a later end is a new edge. A clear takes
+// only the bits that its own kind of waiters uses (waited_for(), noted_for()), so it cannot hide an
+// end from other waiters.
 //
 // I1 publish() comes before the waiters' lock. I3 GONE and SHUTDOWN are sticky: every transition
-//   carries them. I4 clear() needs the tick.
+//   keeps them. I4 clear() needs the tick.
 //
 // Writers: publish() by the driver, clear() by fibers, shut_down() by the runtime, close() by the
 // owner, reset() by the owner of an unused slot. All but reset() are read-modify-write.
@@ -38,9 +39,9 @@ class IoState {
   static constexpr Bits kReadable = Ready::kReadable, kWritable = Ready::kWritable,
                         kReadClosed = Ready::kReadClosed, kWriteClosed = Ready::kWriteClosed,
                         kPriority = Ready::kPriority, kError = Ready::kError;
-  // Of an ERR that waiters of this kind have not heard yet; see ScheduledIo::wait_for_level().
+  // News: an ERR that waiters of this kind have not heard of; see ScheduledIo::wait_for_level().
   static constexpr Bits kReadNews = 64, kWriteNews = 128, kErrorNews = 256;
-  static constexpr Bits kPriorityClosed = 512;  // the end, for waits for urgent data
+  static constexpr Bits kPriorityClosed = 512;  // the end of the stream, for waits for urgent data
   static constexpr Bits kReadyMask = 1023;
   static constexpr Bits kReadSide =
       kReadable | kReadClosed | kPriority | kError | kReadNews | kErrorNews | kPriorityClosed;
@@ -62,14 +63,14 @@ class IoState {
     if (has(interest, Interest::error)) bits |= kErrorNews;
     return static_cast<Bits>(bits);
   }
-  // What a call for `interest` uses up.
+  // The bits that a call for `interest` uses up.
   static constexpr Bits moved_by(Interest interest) noexcept {
     unsigned bits = 0;
     if (has(interest, Interest::readable)) bits |= kReadable;
     if (has(interest, Interest::writable)) bits |= kWritable;
     return static_cast<Bits>(bits);
   }
-  // All that EAGAIN disproves.
+  // All bits that EAGAIN disproves.
   static constexpr Bits noted_for(Interest interest) noexcept {
     return static_cast<Bits>(waited_for(interest) | news_for(interest));
   }
@@ -84,7 +85,7 @@ class IoState {
       const unsigned shift = direction == Direction::read ? kReadTickShift : kWriteTickShift;
       return static_cast<std::uint32_t>(word >> shift) & kTickMask;
     }
-    // Something of `interest` is there, or the driver has not reported yet.
+    // Something of `interest` is ready, or the driver has not reported yet.
     bool may_be_ready(Interest interest) const noexcept {
       const Bits mask = waited_for(interest);
       return (ready() & mask) != 0 || ((mask & kReadSide) != 0 && tick(Direction::read) == 0) ||
@@ -94,7 +95,7 @@ class IoState {
 
   Snapshot load() const noexcept { return {word_.load(base::kAcquire)}; }
 
-  // The driver heard `ready`: adds it and steps the ticks of the directions that it concerns.
+  // For the driver: adds `ready` and steps the ticks of the directions that it concerns.
   void publish(Bits ready) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     std::uint64_t next = 0;
@@ -105,7 +106,7 @@ class IoState {
     } while (!word_.compare_exchange_weak(old, next, base::kAcqRel, base::kRelaxed));
   }
 
-  // EAGAIN: `bits` are not there, unless the driver has reported since `seen`.
+  // After EAGAIN: clears `bits`, unless the driver has reported since `seen`.
   void clear(Direction direction, Bits bits, Snapshot seen) noexcept {
     std::uint64_t old = word_.load(base::kRelaxed);
     const std::uint64_t gone = bits;
@@ -131,7 +132,7 @@ class IoState {
   static constexpr unsigned kWriteTickShift = 38;
   static constexpr std::uint64_t kTickMask = (1U << 26U) - 1;
 
-  // Tick + 1; after the last comes 1, since 0 says "never".
+  // Tick + 1. The value after the last is 1, because 0 means that the driver never reported.
   static std::uint64_t step(std::uint64_t word, Direction direction) noexcept {
     const unsigned shift = direction == Direction::read ? kReadTickShift : kWriteTickShift;
     const std::uint64_t tick = (word >> shift) & kTickMask;

@@ -5,8 +5,9 @@
 // This is the only such loop in Ramie. net::Socket, fs::Watcher and Registration::io() use it.
 //
 // I7: A read or write of a byte stream that moved less than it asked for has emptied the socket or
-//   filled its buffer, so the loop clears readiness without a further call that would say EAGAIN.
-//   That saves 9 to 13 % of an echo server's throughput. Beside urgent data or an error a short
+//     filled its buffer. So the loop clears readiness without another call that would return
+//     EAGAIN. That saves 9 to 13 % of an echo server's throughput. If urgent data or an error is
+//     pending, a short count proves nothing. A short count never proves that the stream ended.
 //   count proves nothing, and it never disproves the end of the stream.
 #pragma once
 
@@ -19,12 +20,12 @@ namespace ramie {
 inline namespace v0 {
 namespace io {
 
-// What a count below the one that was asked for means.
+// What a count smaller than the requested one means for readiness.
 enum class Short : bool { proves_nothing, clears };
 
 // How the loop begins.
 enum class Start : std::uint8_t {
-  unless_not_ready,  // with the call, unless the driver has said "nothing there"
+  unless_not_ready,  // with the call, unless the driver reported and nothing is ready
   with_call,
   with_wait
 };
@@ -38,9 +39,9 @@ struct Operation {
   Start start = Start::unless_not_ready;
 };
 
-// Runs the loop for a caller that has called `wait.enter()`. No other fiber runs between that and
-// the first try. `call(asked)` asks for `asked` bytes, which is `size`, or less if the call lowers
-// it; it returns a count or -errno.
+// Runs the loop. The caller has called `wait.enter()`; no other fiber runs between that and the
+// first try. `call(asked)` moves up to `asked` bytes. `asked` is `size` at first; the call may
+// lower it. It returns a count or -errno.
 template <class Call>
 Result<std::size_t> run_entered(sched::Wait& wait, const Operation& operation, std::size_t size,
                                 Call&& call) noexcept(noexcept(call(size))) {
@@ -75,7 +76,7 @@ Result<std::size_t> run_entered(sched::Wait& wait, const Operation& operation, s
   }
 }
 
-// The same for a caller that has not entered the wait.
+// The same for a caller that has not called `wait.enter()`.
 template <class Call>
 Result<std::size_t> run(const Operation& operation, std::size_t size,
                         Call&& call) noexcept(noexcept(call(size))) {

@@ -1,4 +1,4 @@
-// The library's side of Registration, and names for Ready.
+// The library's side of Registration, and the names of Ready's bits.
 #include "io/handle.hpp"
 #include "io/operation.hpp"
 #include "sched/current.hpp"
@@ -50,7 +50,7 @@ Result<ReadyGuard> Registration::guard(Interest interest) noexcept {
   return ReadyGuard(shared, level->seen.word, interest, level->ready);
 }
 
-// The user's operation may throw.
+// Not noexcept: the user's operation may throw.
 Result<void> Registration::repeat(Interest interest, bool (*is_done)(void* context),
                                   void* context) {
   if (shared_ == nullptr) return not_open();
@@ -79,7 +79,7 @@ void ReadyGuard::clear() noexcept {
     shared->state().clear(IoState::noted_for(interest_), IoState::Snapshot{seen_});
 }
 
-// The news is told. What is still there the kernel says again.
+// The news has been reported. The kernel reports again what is still there.
 void ReadyGuard::spend() noexcept {
   if (ScheduledIo* shared = std::exchange(shared_, nullptr))
     shared->state().clear(IoState::news_for(interest_), IoState::Snapshot{seen_});

@@ -1,8 +1,8 @@
-// Owns every ScheduledIo of one driver: a slab that only grows until the driver ends.
+// Owns every ScheduledIo of one driver. Its memory only grows until the driver ends.
 //
-//   unused --allocate()--> registered --deregister()--> pending --release_pending()--> unused
-//                            any thread ^                    ^ the baton's holder, before it
-//                                                              polls (I5)
+//     unused --allocate()--> registered --deregister()--> pending --release_pending()--> unused
+//                            any thread                            the baton's holder, before
+//                                                                  it polls (I5)
 #pragma once
 
 #include "io/scheduled_io.hpp"
@@ -21,12 +21,12 @@ class RegistrationSet {
 
   // Errors: shutting_down, not_enough_memory.
   Result<ScheduledIo*> allocate(Driver& driver, int fd) noexcept;
-  // True: many wait for their release; the driver should take a turn soon.
+  // Returns true if many slots wait for their release: the driver should take a turn soon.
   [[nodiscard]] bool deregister(ScheduledIo& io) noexcept;
-  // Gives one back that never was registered with the kernel.
+  // Gives back a slot that was never registered with the kernel.
   void remove(ScheduledIo& io) noexcept;
   void release_pending() noexcept;
-  // Ends all waits, now and later; sticky.
+  // Ends all waits, present and future.
   void shut_down() noexcept;
 
   std::size_t pending() const noexcept { return pending_size_.load(base::kRelaxed); }

@@ -12,7 +12,7 @@ inline namespace v0 {
 namespace io {
 
 namespace {
-// x86-64 user addresses fit into 47 bits; the upper 16 of a token are the generation.
+// x86-64 user addresses fit into 47 bits. The upper 16 bits of a token are the generation.
 constexpr unsigned kGenerationShift = 48;
 constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kGenerationShift) - 1;
 }  // namespace
@@ -20,7 +20,7 @@ constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kGenerationShift) - 
 void ScheduledIo::open(Driver& driver, int fd) noexcept {
   driver_ = &driver;
   fd_.store(fd, base::kRelaxed);
-  // The generation comes before the state: a reader that sees the new state sees it too.
+  // Store the generation before the state: a reader that sees the new state then sees it too.
   generation_.store(static_cast<std::uint16_t>(generation() + 1), base::kRelaxed);
   state_.reset();
 }
@@ -43,7 +43,7 @@ void ScheduledIo::shut_down() noexcept {
   state_.shut_down();
   sched::WakeList wakes;
   take_waiters(IoState::kReadyMask, wakes);
-  permit_.close();  // a fiber that is left behind never gives it back
+  permit_.close();  // a fiber that is left behind never releases it
 }
 
 void ScheduledIo::close() noexcept {
@@ -113,7 +113,7 @@ Result<void> ScheduledIo::take_permit(sched::Wait& wait) noexcept {
 }
 
 namespace {
-// In the user's words.
+// The bits in the user's terms.
 Ready as_ready(IoState::Bits bits, Interest interest) noexcept {
   if ((bits & IoState::kPriorityClosed) != 0) bits |= IoState::kReadClosed;
   return Ready(static_cast<std::uint8_t>(bits & Ready::kAll)).masked_by(interest);
@@ -134,7 +134,7 @@ Result<ScheduledIo::Level> ScheduledIo::wait_for_level(Interest interest, sched:
     const bool is_news = (seen->ready() & IoState::news_for(interest)) != 0;
     const int level = is_remembered ? sys::level_of(fd, interest) : heard;
     if (level == -EBADF) return failure(std::make_error_code(std::errc::bad_file_descriptor));
-    // If the kernel cannot be asked, what we remember may be true.
+    // If the kernel cannot be asked, trust what we remember.
     const unsigned there = level < 0 ? heard : static_cast<unsigned>(level) & mask;
     const auto ready = static_cast<IoState::Bits>(is_news ? there | heard : there);
     if (ready != 0) return Level{*seen, as_ready(ready, interest)};

@@ -8,12 +8,12 @@
 //       unlock
 //     queue the fibers it claimed   I2
 //
-// The two critical sections are ordered. If the driver's comes first, the fiber sees its readiness
-// under the lock. If the fiber's comes first, the driver finds its waiter.
+// The two critical sections are ordered. If the driver's comes first, the fiber sees the readiness
+// under the lock. If the fiber's comes first, the driver finds the waiter.
 //
-// I5: Memory is type-stable. Only the holder of the baton gives a slot back, before it polls, so an
-//   event of the batch in progress cannot meet the slot's next registration. Tokens carry a
-//   generation all the same.
+// I5: The memory is type-stable. Only the holder of the baton gives a slot back, before it polls.
+//     So an event of the current batch cannot reach the slot's next registration. Tokens carry a
+//     generation nevertheless.
 #pragma once
 
 #include "io/io_state.hpp"
@@ -33,14 +33,14 @@ class Driver;
 
 class alignas(base::kCacheLine) ScheduledIo {
  public:
-  enum class Sharing : bool { one_waiter, any };  // one waiter a direction, or any number
+  enum class Sharing : bool { one_waiter, any };  // one waiter per direction, or any number
 
   ScheduledIo() noexcept = default;
 
   IoState& state() noexcept { return state_; }
   Driver& driver() const noexcept { return *driver_; }
 
-  // That of a registration, which must be registered.
+  // Returns that of `registration`, which must be registered.
   static ScheduledIo& of(const Registration& registration) noexcept {
     return *registration.shared_;
   }
@@ -48,39 +48,39 @@ class alignas(base::kCacheLine) ScheduledIo {
 
   // Publishes `ready` and claims the waiters that it concerns.
   void publish(IoState::Bits ready, sched::WakeList& wakes) noexcept;
-  // The runtime ends: all waits end with `shutting_down`, now and later.
+  // The runtime ends: ends all waits with `shutting_down`, present and future.
   void shut_down() noexcept;
-  // The registration ends: all waits end with `canceled`, now and later.
+  // The registration ends: ends all waits with `canceled`, present and future.
   void close() noexcept;
 
-  // Parks until something of `interest` is there, as far as the driver has heard. A caller that
-  // waits again clears first. The caller has called wait.enter().
+  // Parks until something of `interest` is ready, as far as the driver knows. A caller that waits
+  // again clears readiness first. The caller has called wait.enter().
   Result<IoState::Snapshot> wait(sched::Wait& wait, Interest interest, Sharing sharing) noexcept;
-  // The same for a caller that has not.
+  // The same for a caller that has not called enter().
   Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
 
-  // For fibers that take from one descriptor one at a time, such as acceptors. The fiber that has
-  // the permit tries and waits; the others queue for the permit. A fiber that comes again queues
-  // behind the others. So they share a burst, and an event wakes one of them.
-  // After the registration has ended, each of them gets the permit in turn, and returns `canceled`.
-  // The slot may then have its next owner, whose fibers wait until the last of them has left.
-  // The caller has called wait.enter().
+  // The permit is for fibers that take from one descriptor one at a time, such as acceptors. The
+  // fiber that has the permit tries and waits; the others queue for the permit. A fiber that comes
+  // again queues behind the others. So the fibers share a burst, and an event wakes only one.
+  // After the registration has ended, each queued fiber gets the permit in turn and returns
+  // `canceled`. If the slot is reused before, fibers of the new registration wait until the last of
+  // these has left. The caller has called wait.enter().
   Result<void> take_permit(sched::Wait& wait) noexcept;
   void release_permit() noexcept { permit_.release(); }
 
-  // For callers that make the calls themselves and do not say what they saw. Remembered readiness
-  // may have been used up by anybody, or may still hold without a new edge, so the kernel is asked
-  // unless the fiber has parked. An ERR may stay whatever its waiters do (an error queue that
-  // nobody empties): they hear of each ERR once, when the caller clears `news_for(interest)` with
-  // `seen`.
+  // For callers that make the calls themselves and do not report what the calls returned. Anybody
+  // may have used up remembered readiness, or it may still hold without a new edge. So this asks
+  // the kernel unless the fiber has parked. An ERR may stay whatever its waiters do (an error queue
+  // that nobody empties). Waiters hear of each ERR once: the caller clears `news_for(interest)`
+  // with `seen`.
   struct Level {
     IoState::Snapshot seen;
     Ready ready;  // of `interest`; not empty
   };
   Result<Level> wait_for_level(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
 
-  // Is this still the registration of that generation? The state is read first: a reader that sees
-  // the state of the slot's next owner sees its generation too (open()).
+  // Returns whether this is still the registration of that generation. It reads the state first: a
+  // reader that sees the state of the slot's next registration also sees its generation (open()).
   bool is_still(std::uint16_t generation) const noexcept {
     return !state_.load().is_gone() && generation_.load(base::kRelaxed) == generation;
   }

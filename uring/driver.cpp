@@ -26,7 +26,7 @@ constinit std::array<base::Atomic<bool>, 256> denied{};
 
 std::error_code code_of(int error) noexcept { return {error, std::system_category()}; }
 
-// These pass: more memory, more descriptors.
+// These errors may pass, when memory or descriptors become free.
 bool is_for_now(std::error_code why) noexcept {
   return why == std::errc::not_enough_memory || why == std::errc::too_many_files_open ||
          why == std::errc::too_many_files_open_in_system ||
@@ -45,15 +45,15 @@ const char* likely_cause(int error) noexcept {
   }
 }
 
-// What a worker cannot sleep in its ring without: entering it, a poll, by which others wake it, and
-// cancels. Each may be denied alone, by a sandbox or by a filter of io_uring's operations. 0 or
-// -errno. `bell` may be written to; what is tried ends at once.
+// Tries what a worker needs to sleep in its ring: entering it, a poll, by which others wake it, and
+// a cancel. A sandbox, or a filter of io_uring's operations, may deny each alone. `bell` is ready
+// to be written to, so the poll ends at once. Returns 0 or -errno.
 int try_out(Ring& ring, int bell) noexcept {
   Entry poll;
   poll.opcode = kPollAdd;
   poll.fd = bell;
   poll.operation_flags = kWritable;
-  Entry cancel;  // of nothing
+  Entry cancel;  // finds nothing
   cancel.opcode = kAsyncCancel;
   cancel.address = ~std::uint64_t{0};
   for (const Entry& entry : {poll, cancel})
@@ -87,7 +87,7 @@ void deny_opcode(std::uint8_t opcode, int error) noexcept {
   if (denied[opcode].exchange(true, base::kRelaxed)) return;
   base::warn(
       "io_uring's operation %u is denied (%s), but the same system call works: a filter of "
-      "io_uring's operations; it goes another way from now on",
+      "io_uring's operations; Ramie uses the system call from now on",
       unsigned{opcode}, base::sys::describe_error(error));
 }
 

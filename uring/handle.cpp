@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint8_t kAsync = 1U << 4U;  // IOSQE_ASYNC
 
-// What the kernel says of an operation that it gave up because we asked it to.
+// What the kernel reports for an operation that it ended because we asked.
 bool is_given_up(std::int32_t result) noexcept { return result == -ECANCELED || result == -EINTR; }
 
 }  // namespace

@@ -1,7 +1,7 @@
-// The runtime's end of io_uring.
+// The runtime's entry to io_uring.
 //
-//   check_and_init -> Worker::set_park_site (the worker's ring becomes its place to sleep)
-//   run(op):  enter -> register_op -> await -- ended by a cancel? --> cancel_op -> await, shielded
+//     check_and_init -> Worker::set_park_site (the worker's ring becomes its place to sleep)
+//     run(op): enter -> register_op -> await -- ended by a cancel? -> cancel_op -> await, shielded
 #pragma once
 
 #include "sched/base/sys.hpp"
@@ -18,7 +18,7 @@ namespace uring {
 
 struct HandleOptions {
   RingOptions ring;
-  bool is_on = true;      // else every fiber hears `unsupported`
+  bool is_on = true;      // if not, every fiber gets `unsupported`
   bool has_files = true;  // file operations use it
 };
 
@@ -33,26 +33,26 @@ class Handle : public sched::EnvPart {
   static Result<std::unique_ptr<Handle>> create(std::size_t workers,
                                                 const HandleOptions& options) noexcept;
 
-  // That of the fiber's own runtime, whose workers have the rings; null outside fibers.
+  // That of the fiber's own runtime, whose workers own the rings; null outside fibers.
   static Handle* current() noexcept;
 
   // --- on a fiber of this runtime
-  // Its worker's ring: made now, if that is the first question.
+  // Returns the ring of its worker; makes it on the first call.
   Result<Site*> check_and_init() noexcept;
-  // Runs `op` from entry to final completion. `unsupported`: the worker that the fiber is on has no
-  // ring, and nothing was done. A success, data moved by a cancelled operation, too,
-  // wins over the cancel. The op's own error is a success here: a negative result.
+  // Runs `op` from entry to final completion. `unsupported` means that the fiber's worker has no
+  // ring, and nothing was done. A success wins over the cancel; so does data that a cancelled
+  // operation moved. The op's own error is a success here, with a negative result.
   Result<Completion> run(Op& op) noexcept {
     return run(op, [](Site&) {});
   }
-  // The same; `on_started(Site&)` hears in whose ring it is.
+  // The same. Calls `on_started(Site&)` with the ring that has the operation.
   template <class OnStarted>
   Result<Completion> run(Op& op, OnStarted&& on_started) noexcept {
     sched::Wait wait(op.kind, op.object);
     if (auto entered = wait.enter(); !entered) return failure(entered.error());
     if (const int planned = base::kIsModel ? 0 : base::inject("uring_op"); planned != 0)
       return Completion{as_heard(planned), 0};
-    auto site = register_op(op);  // enter() may have brought us to another worker
+    auto site = register_op(op);  // enter() may have moved us to another worker
     if (!site) return failure(errc::unsupported);
     on_started(**site);
     return finish(**site, op, wait);

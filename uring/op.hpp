@@ -1,15 +1,16 @@
-// One operation and its memory: both live on the stack of the fiber that waits for it.
+// One operation and its memory. Both live on the stack of the fiber that waits for it.
 //
-//   IDLE --start()--> QUEUED ----room in the ring----> IN_KERNEL --final completion--> DONE
-//                        |                                |  ^
-//                        +--cancel()--> DONE, by the      +--+  cancel(): asks, and changes
-//                                       owner                   nothing else
+//     IDLE --start()--> QUEUED ----room in the ring----> IN_KERNEL --final completion--> DONE
+//                          |                                |  ^
+//                          +--cancel()--> DONE, by the      +--+  cancel(): asks, and changes
+//                                         owner                   nothing else
 //
-// The only way out of the kernel's hands is the final completion, whatever a cancel was answered: a
-// read that could not be cancelled any more writes into its buffer later. So the fiber waits twice:
-// a wait that a cancel may end, and, if it did, one that nothing ends but the completion.
+// The kernel uses the memory until the final completion, whatever it answered to a cancel: a read
+// that could not be cancelled writes into its buffer later. So the fiber waits twice: first a wait
+// that a cancel may end, and then, if it did, a wait that only the final completion ends.
 //
-// What comes before `wants_cancel` is the fiber's, the rest the Site's mutex's from start() on.
+// The fiber owns the members before `wants_cancel`. The Site's mutex protects the rest from start()
+// on.
 #pragma once
 
 #include "sched/base/intrusive_list.hpp"
@@ -24,16 +25,16 @@ namespace ramie {
 inline namespace v0 {
 namespace uring {
 
-struct Op : base::Link {  // the Link: among those that wait for room, or for their cancel
+struct Op : base::Link {  // in the list of those that wait for room, or to be cancelled
   enum class State : std::uint8_t { idle, queued, in_kernel, done };
 
   Entry entry;
-  sched::WaitKind kind = sched::WaitKind::uring;  // for dumps, as the next
+  sched::WaitKind kind = sched::WaitKind::uring;  // this and the next are for dumps
   const void* object = this;
-  // For operations with several results: takes each, under the Site's mutex; true: that's enough,
-  // it shall end.
+  // For an operation with several results: takes each result, under the Site's mutex. Returns true
+  // if that is enough and the operation should end.
   bool (*take_result)(Op&, std::int32_t result) noexcept = nullptr;
-  bool is_brief = false;  // ends by itself: may be kept out of the kernel while others are in it
+  bool is_brief = false;  // ends by itself, so it may wait for room in the kernel
   base::Plain<bool> wants_cancel = false;
   base::Plain<State> state = State::idle;
   base::Plain<std::int32_t> result = 0;

@@ -1,6 +1,6 @@
-// The opcodes of io_uring that Ramie uses: numbers of the kernel's ABI, so that neither an old
-// header nor liburing decides what can be asked for. Whether the running kernel knows one is asked
-// of the kernel. How an entry's fields are used stands beside each.
+// The opcodes of io_uring that Ramie uses. They are numbers of the kernel's ABI, so old headers and
+// an old liburing do not limit them. The running kernel is asked which ones it has. Beside each
+// opcode stands how it uses the entry's fields.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ inline constexpr std::uint32_t kPollMultishot = 1;    // length of kPollAdd
 inline constexpr std::uint16_t kAcceptMultishot = 1;  // priority of kAccept; since Linux 5.19
 inline constexpr std::uint32_t kFsyncDatasync = 1;    // operation_flags of kFsync
 
-// The entry's form of a pointer.
+// A pointer in the form that an entry holds.
 inline std::uint64_t address_of(const void* pointer) noexcept {
   return reinterpret_cast<std::uintptr_t>(pointer);
 }

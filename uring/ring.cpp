@@ -1,5 +1,5 @@
-// See ring.hpp. liburing 2.3 is enough: newer features are bits and numbers, which the kernel is
-// asked for.
+// See ring.hpp. liburing 2.3 is enough: newer features are bits and numbers, and the kernel tells
+// which ones it has.
 #include "uring/ring.hpp"
 
 #include "sched/base/annotate.hpp"
@@ -24,8 +24,8 @@ namespace {
 constexpr unsigned kAlways = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
 constexpr unsigned kLeastEntries = 8;
 
-// No completion is ever dropped (5.5); reads and writes at the file's own position (5.6); a wait
-// with a time limit (5.11); completions that need not be told (5.17).
+// No completion is dropped (5.5); reads and writes at the file's own position (5.6); a wait with a
+// time limit (5.11); completions that can be suppressed (5.17).
 constexpr unsigned kNeeded =
     IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
 
@@ -41,7 +41,7 @@ constexpr Step kSteps[] = {
     {RingMode::plain, kAlways},
 };
 
-// errno is in no call here: liburing returns it, negative.
+// No call here reads errno: liburing returns it, negative.
 [[gnu::noinline]] int set_up(io_uring& ring, unsigned entries, unsigned completions,
                              unsigned flags) noexcept {
   if (int planned = base::inject("io_uring_setup"); planned != 0) return planned;
@@ -55,7 +55,7 @@ bool is_tried(RingMode wanted, RingMode step) noexcept {
   return wanted == RingMode::automatic || step >= wanted;
 }
 
-// Returns 0 with the mode, or why the kernel refuses.
+// Returns 0 and sets the mode, or returns why the kernel refuses.
 int set_up_best(io_uring& ring, const RingOptions& options, unsigned entries,
                 RingMode& mode) noexcept {
   const unsigned completions = options.completions != 0 ? options.completions : entries * 4;
@@ -137,7 +137,8 @@ bool Ring::push(const Entry& entry) noexcept {
   return rc < 0 ? rc : 0;
 }
 
-// The kernel reads the queue only when it is entered. liburing may have published the entry.
+// This is possible because the kernel reads the queue only when it is entered. liburing may have
+// published the entry.
 bool Ring::take_back(std::uint64_t& tag) noexcept {
   io_uring_sq& queue = parts_->ring.sq;
   if (::io_uring_sq_ready(&parts_->ring) == 0) return false;

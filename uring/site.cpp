@@ -26,7 +26,7 @@ constexpr unsigned kSlotShift = 32;
 constexpr unsigned kGenerationShift = 8;
 constexpr std::size_t kFirstSlots = base::kIsModel ? 2 : 64;
 constexpr std::size_t kBatch = base::kIsModel ? 2 : 64;
-constexpr base::Nanos kNap = std::chrono::milliseconds(1);  // the kernel put us off
+constexpr base::Nanos kNap = std::chrono::milliseconds(1);  // after the kernel asked to try later
 constexpr base::Nanos kRepeatCancel = std::chrono::milliseconds(5);
 
 constexpr std::uint32_t kReadable = 1;  // POLLIN
@@ -41,13 +41,13 @@ Entry poll_entry(int fd, std::uint32_t length, std::uint64_t tag) noexcept {
   return entry;
 }
 
-// What the kernel could not do now but will later.
+// Errors of calls that will succeed later.
 bool is_put_off(int error) noexcept {
   return error == -EAGAIN || error == -EBUSY || error == -EINTR || error == -ETIME ||
          error == -ENOMEM;
 }
 
-// By a sandbox that the program has entered meanwhile.
+// Errors from a sandbox that the program has entered meanwhile.
 bool has_denied(int error) noexcept {
   return error == -EPERM || error == -EACCES || error == -ENOSYS;
 }
@@ -60,7 +60,7 @@ std::uint64_t Site::tag_of(Kind kind, std::size_t slot, std::uint32_t generation
          static_cast<std::uint64_t>(kind);
 }
 
-// Half of the completions' room: a cancel may need as much again.
+// Half of the room for completions, because a cancel for each may need as much again.
 Site::Site(sched::Worker& owner, std::unique_ptr<Ring> ring, io::sys::UniqueFd bell)
     : owner_(owner),
       bell_(std::move(bell)),
@@ -100,7 +100,7 @@ void Site::admit_or_queue(Op& op) noexcept {
   line.push_back(op);
 }
 
-// Under the mutex. False: there is no room, in the kernel or for a slot.
+// Under the mutex. Returns false if there is no room in the kernel or no memory for a slot.
 bool Site::admit(Op& op) noexcept {
   if (op.is_brief && brief_ >= brief_limit_) return false;
   if (first_free_ == 0) {
@@ -150,7 +150,7 @@ int Site::enter_and_wait(base::Nanos max_wait) noexcept {
   return ring_->wait(max_wait);
 }
 
-// Without its ring a worker cannot know what the kernel still writes to.
+// Without its ring a worker cannot know which memory the kernel still writes to.
 void Site::survive(int error) noexcept {
   if (error == 0) return;
   if (has_denied(error)) {
@@ -159,13 +159,13 @@ void Site::survive(int error) noexcept {
   }
   if (!is_put_off(error))
     base::fatal(
-        "the io_uring of a worker failed (%s): was a descriptor closed, or overwritten by "
-        "dup2, that is not its owner's?",
+        "the io_uring of a worker failed (%s): did the program close a descriptor that it does not "
+        "own, or overwrite one with dup2?",
         base::sys::describe_error(-error));
   if (error != -ETIME && error != -EINTR) metrics_.retries.add();
 }
 
-// U9. A cancel that could not be sent stays undone: its operation ends soon.
+// U9. A cancel that could not be sent is dropped: its operation ends soon by itself.
 void Site::leave_kernel(sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   std::uint64_t tag = 0;
@@ -211,7 +211,7 @@ bool Site::is_done(const Op& op) noexcept {
   return op.state == Op::State::done;
 }
 
-// Into the inbox, unless it is DONE or there already.
+// Puts the cancel into the inbox, unless `op` is DONE or there already.
 bool Site::want_cancel(Op& op) noexcept {
   const std::lock_guard lock(mutex_);
   if (op.state == Op::State::done || op.wants_cancel) return false;
@@ -221,8 +221,8 @@ bool Site::want_cancel(Op& op) noexcept {
   return true;
 }
 
-// Cancels, then operations that wait for room. What cannot be pushed stays where it is;
-// what was cancelled before the kernel saw it is DONE.
+// Pushes cancels, then operations that wait for room. What cannot be pushed stays in its list. What
+// was cancelled before the kernel got it becomes DONE.
 void Site::push_waiting(sched::WakeList& wakes) noexcept {
   const std::lock_guard lock(mutex_);
   if (!repeats_.is_empty() && repeat_at_ <= base::now()) cancels_.splice_back(repeats_);
@@ -268,7 +268,7 @@ void Site::take_completions(sched::WakeList& wakes) noexcept {
   if (denial() != 0) leave_kernel(wakes);
 }
 
-// Under the mutex, as all below.
+// Under the mutex, as all functions of this section.
 void Site::settle(const Event& event, sched::WakeList& wakes) noexcept {
   switch (static_cast<Kind>(event.tag & 0xff)) {
     case Kind::op: settle_op(event, wakes); return;
@@ -295,7 +295,7 @@ void Site::settle_op(const Event& event, sched::WakeList& wakes) noexcept {
     metrics_.stale.add();
     return;
   }
-  // A send without copying says its result first, and then that the memory is free.
+  // A send without a copy reports its result first, and later that the memory is free.
   if ((event.flags & Ring::kNotification) == 0) {
     op->result = event.result;
     op->flags = event.flags;
@@ -316,7 +316,7 @@ void Site::free_slot(Op& op) noexcept {
   if (op.is_brief) --brief_;
 }
 
-// One of many results.
+// Takes one of several results.
 void Site::settle_one(Op& op, sched::WakeList& wakes) noexcept {
   if (op.take_result(op, op.result) && !op.wants_cancel) {
     op.wants_cancel = true;
@@ -353,7 +353,7 @@ void Site::park(base::Nanos max_wait, int poll_fd) noexcept {
   is_put_off_ = denial() != 0 || (is_put_off(error) && error != -ETIME && error != -EINTR);
   if (!is_put_off_) return;
   const base::Atomic<std::uint32_t> nobody{0};
-  (void)base::sys::futex_wait(&nobody, 0, kNap);  // no spin
+  (void)base::sys::futex_wait(&nobody, 0, kNap);  // do not spin
 }
 
 bool Site::is_quiet(int poll_fd) const noexcept {
@@ -366,7 +366,7 @@ bool Site::is_armed(int poll_fd) const noexcept {
   return std::find(armed_.begin(), end, poll_fd) != end;
 }
 
-// U7. A poll of a shard whose baton we hold no more stays armed, and wakes us once for nothing.
+// U7. A poll of a shard whose baton we no longer hold stays armed. It wakes us once without need.
 bool Site::arm(int poll_fd) noexcept {
   if (is_armed(poll_fd)) return true;
   if (armed_count_ == armed_.size()) return false;
@@ -381,11 +381,11 @@ void Site::disarm(int poll_fd) noexcept {
     if (armed_[i] == poll_fd) armed_[i--] = armed_[--armed_count_];
 }
 
-// No longer than until something must be tried again.
+// Limits a wait to the time when something must be tried again.
 base::Nanos Site::bound(base::Nanos max_wait, bool is_deaf) noexcept {
   base::Nanos limit = is_deaf ? kNap : base::Nanos(-1);
   const std::lock_guard lock(mutex_);
-  // What waits only for others to complete needs no second try.
+  // An operation that waits only for the completion of others needs no second try.
   const bool has_room = brief_ < brief_limit_;
   const bool has_queued = !urgent_.is_empty() || (has_room && !queued_.is_empty());
   if (!cancels_.is_empty() || has_queued) limit = kNap;
@@ -403,7 +403,7 @@ void Site::reap(sched::FiberList& out) noexcept {
   if (has_inflight() || ring_->has_news()) sweep(out);
 }
 
-// U8. The owner sleeps with the lock, so whoever comes while it is here goes away.
+// U8. The owner holds the lock while it sleeps here; a visitor then goes away.
 void Site::visit(sched::FiberList& out) noexcept {
   const std::unique_lock ring_lock(ring_mutex_, std::try_to_lock);
   if (!ring_lock.owns_lock()) return;

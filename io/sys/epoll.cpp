@@ -26,11 +26,11 @@ std::uint32_t flags_of(Interest interest) noexcept {
   if (has(interest, Interest::readable)) flags |= EPOLLIN | EPOLLRDHUP;
   if (has(interest, Interest::writable)) flags |= EPOLLOUT;
   if (has(interest, Interest::priority)) flags |= EPOLLPRI;
-  return flags;  // EPOLLERR and EPOLLHUP always come
+  return flags;  // the kernel always reports EPOLLERR and EPOLLHUP
 }
 
-// HUP and ERR come for what may pass, too (io_state.hpp): they wake whomever they may concern,
-// and the call says what it was.
+// HUP and ERR are only hints (io_state.hpp). They wake every waiter that they may concern, and its
+// call finds out what happened.
 std::uint16_t ready_of(std::uint32_t events) noexcept {
   unsigned ready = 0;
   if ((events & (EPOLLIN | EPOLLPRI)) != 0) ready |= IoState::kReadable;
@@ -47,7 +47,7 @@ std::uint16_t ready_of(std::uint32_t events) noexcept {
 
 int or_error(int rc) noexcept { return rc < 0 ? -errno : rc; }
 
-// A sandbox may know only one of the two: other architectures have no epoll_wait.
+// A sandbox may allow only one of the two calls; some architectures have no epoll_wait.
 int wait_millis(int epoll, epoll_event* events, int capacity, int millis) noexcept {
   if (int planned = base::inject("epoll_wait"); planned != 0) return planned;
   const int n = or_error(::epoll_wait(epoll, events, capacity, millis));

@@ -1,4 +1,5 @@
-// The kernel's readiness queue: add, remove, wait, wake. No policy. The only file that knows epoll.
+// The kernel's readiness queue: add, remove, wait, wake. It makes no decisions. The only file that
+// uses epoll.
 #pragma once
 
 #include "io/sys/fd.hpp"
@@ -21,8 +22,8 @@ struct Event {
   std::uint16_t ready;  // IoState's bits
 };
 
-// What of `interest` is there now, in IoState's bits, or -errno. An ERR is not among it: it may
-// stand for an error queue, which is nothing to a reader.
+// Returns what of `interest` is ready now, in IoState's bits, or -errno. ERR is left out: it may
+// stand for an entry of the error queue, which does not concern a reader.
 int level_of(int fd, Interest interest) noexcept;
 
 class Poller {
@@ -33,16 +34,16 @@ class Poller {
   Poller(Poller&&) noexcept;
   ~Poller();
 
-  // Edge-triggered, once for the descriptor's life. 0 or -errno.
+  // Edge-triggered, once in the descriptor's life. Returns 0 or -errno.
   int add(int fd, Interest interest, std::uint64_t token) noexcept;
   int remove(int fd) noexcept;
-  // We are a copy in a forked child: a change would be one of the parent's.
+  // True in a forked child, where a change would change the parent's epoll.
   bool is_in_forked_child() const noexcept;
 
-  // Waits at most `max_wait` (negative: for ever). Interruptions count as nothing ready. -errno on
-  // a real failure.
+  // Waits at most `max_wait` (negative: without limit). An interruption counts as nothing ready.
+  // Returns 0, or -errno on a real failure.
   int wait(base::Nanos max_wait, std::vector<Event>& events) noexcept;
-  // Makes the wait in progress, or the next one, return. Never drained: each write is a new edge.
+  // Makes the current or the next wait return. Never drained: each write is a new edge.
   void wake() noexcept;
   int fd() const noexcept { return epoll_.get(); }
 

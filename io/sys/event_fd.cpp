@@ -27,7 +27,7 @@ namespace {
 
 constexpr int kRingTries = 100;
 
-// Hidden from the race detector: every fiber of a thread has that thread's errno.
+// Hidden from the race detector: all fibers of a thread share its errno.
 RAMIE_NO_TSAN int add_one(int fd) noexcept {
   if (int planned = base::inject("write_eventfd"); planned != 0) return planned;
   std::uint64_t one = 1;
@@ -45,14 +45,15 @@ RAMIE_NO_TSAN int empty(int fd) noexcept {
 
 }  // namespace
 
-// A ring that was lost would be a hang, so nothing that passes ends the attempt: an interruption,
-// or a counter that is full. (Both are for sandboxes and tracers: the kernel does not interrupt
-// this call, and nobody rings 2^64 times.) What does not pass is not our eventfd any more.
+// A lost write would be a hang, so the loop retries every error that can pass: an interruption, or
+// a full counter. (Only sandboxes and tracers cause them: the kernel does not interrupt this call,
+// and nobody writes 2^64 times.) After any other error the descriptor is no longer our eventfd.
 [[gnu::noinline]] RAMIE_NO_TSAN void ring(int fd) noexcept {
   const int before = errno;
   for (int tries = 0; tries < kRingTries; ++tries) {
     const int rc = add_one(fd);
-    if (is_denied(rc)) base::fatal("a sandbox denies write and writev: no wake-up can be sent");
+    if (is_denied(rc))
+      base::fatal("a sandbox denies write and writev: Ramie cannot send a wake-up");
     if (rc != -EINTR && rc != -EAGAIN) break;
     if (rc == -EAGAIN) (void)empty(fd);
   }

@@ -1,4 +1,4 @@
-// An eventfd as a bell: each ring is a new edge for an edge-triggered epoll, so nobody drains it.
+// An eventfd that wakes an edge-triggered epoll. Each write is a new edge, so nobody drains it.
 #pragma once
 
 namespace ramie {
@@ -6,10 +6,10 @@ inline namespace v0 {
 namespace io {
 namespace sys {
 
-int open_event() noexcept;  // non-blocking, close-on-exec; or -errno
+int open_event() noexcept;  // non-blocking, close-on-exec; -errno on failure
 
-// An edge, whatever happens. For signal handlers too: touches nothing but the descriptor and leaves
-// errno as it was.
+// Makes an edge in every case. Signal handlers may call it: it touches only the descriptor and
+// restores errno.
 void ring(int fd) noexcept;
 
 }  // namespace sys

@@ -13,11 +13,11 @@ namespace io {
 namespace sys {
 
 [[gnu::noinline]] void close(int fd) noexcept {
-  (void)base::inject("close");  // an error may come late; the descriptor is gone all the same
+  (void)base::inject("close");  // an error changes nothing: the descriptor is closed
   (void)::close(fd);
 }
 
-// open() takes the lowest free number, so the loop ends at the first one that is not ours to fill.
+// open() takes the lowest free number, so the loop ends at the first number that it cannot fill.
 [[gnu::noinline]] void fill_standard_descriptors() noexcept {
   for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
     if (outcome(::fcntl(fd, F_GETFD)) != -EBADF) continue;

@@ -1,4 +1,4 @@
-// Descriptors: closing them, owning them.
+// Closing and owning descriptors.
 #pragma once
 
 #include <utility>
@@ -9,7 +9,7 @@ namespace io {
 namespace sys {
 
 void close(int fd) noexcept;
-// Opens /dev/null in the place of each standard descriptor that is closed.
+// Opens /dev/null in place of each standard descriptor that is closed.
 void fill_standard_descriptors() noexcept;
 
 class UniqueFd {

@@ -1,5 +1,5 @@
-// Readiness of descriptors: what to wait for, what is there, and the tie between a descriptor and
-// the driver.
+// Readiness of descriptors: what to wait for, what is ready, and Registration, which ties a
+// descriptor to the runtime's driver.
 #pragma once
 
 #include <ramie/result.hpp>
@@ -30,28 +30,29 @@ constexpr bool has(Interest set, Interest one) noexcept {
   return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
 }
 
-/// What is there, as far as the driver has heard.
+/// What is ready, as far as the driver knows.
 class Ready {
  public:
   static constexpr std::uint8_t kReadable = 1, kWritable = 2, kReadClosed = 4, kWriteClosed = 8,
                                 kPriority = 16, kError = 32, kAll = 63;
 
   constexpr explicit Ready(std::uint8_t bits = 0) noexcept : bits_(bits) {}
-  /// A read would not wait: data, an end, or an error.
+  /// A read would not wait: there is data, the end, or an error.
   constexpr bool is_readable() const noexcept { return (bits_ & (kReadable | kReadClosed)) != 0; }
   constexpr bool is_writable() const noexcept { return (bits_ & (kWritable | kWriteClosed)) != 0; }
-  /// The kernel said that nothing comes any more (EPOLLRDHUP or EPOLLHUP): the end of a TCP
-  /// connection, after what is still to be read. It is a hint, the read decides: a socket that is
-  /// not connected yet says so, too, and a FIFO until its next writer comes.
+  /// The kernel reported that nothing more will come (EPOLLRDHUP or EPOLLHUP). For a TCP connection
+  /// that is the end, after the data that is still to be read. It is only a hint, and the read
+  /// decides: a socket that is not connected yet reports it too, and so does a FIFO without a
+  /// writer.
   constexpr bool is_read_closed() const noexcept { return (bits_ & kReadClosed) != 0; }
-  /// The same for sending (EPOLLHUP). A hint, too.
+  /// The same for sending (EPOLLHUP). It is only a hint too.
   constexpr bool is_write_closed() const noexcept { return (bits_ & kWriteClosed) != 0; }
   constexpr bool is_priority() const noexcept { return (bits_ & kPriority) != 0; }
-  /// Something is in the error queue, or the next call will say what is wrong.
+  /// The error queue holds something, or the next call returns an error.
   constexpr bool is_error() const noexcept { return (bits_ & kError) != 0; }
   constexpr bool is_empty() const noexcept { return bits_ == 0; }
   constexpr std::uint8_t bits() const noexcept { return bits_; }
-  /// The part of it that `interest` asks for.
+  /// The part of this that `interest` asks for.
   constexpr Ready masked_by(Interest interest) const noexcept {
     return Ready(static_cast<std::uint8_t>(bits_ & mask_of(interest)));
   }
@@ -70,8 +71,8 @@ class Ready {
   std::uint8_t bits_;
 };
 
-/// What a wait for readiness has found; see Registration::guard(). Its end spends the readiness:
-/// the next wait asks the kernel whether it is still there.
+/// What a wait for readiness found; see Registration::guard(). Its destructor uses the readiness
+/// up: the next wait asks the kernel whether it is still there.
 class [[nodiscard]] ReadyGuard {
  public:
   ReadyGuard(ReadyGuard&& other) noexcept
@@ -91,10 +92,10 @@ class [[nodiscard]] ReadyGuard {
   ~ReadyGuard() { spend(); }
 
   Ready ready() const noexcept { return ready_; }
-  /// The call has said EAGAIN: the next wait waits for what comes after. An event that came since
-  /// the guard was made stays.
+  /// Call this after EAGAIN: the next wait waits for a new event. An event that arrived after the
+  /// guard was made is kept.
   RAMIE_API void clear() noexcept;
-  /// Not used up: the next wait finds all of it again, errors too.
+  /// Call this if the readiness was not used: the next wait finds all of it again, errors too.
   void retain() noexcept { shared_ = nullptr; }
 
  private:
@@ -109,7 +110,7 @@ class [[nodiscard]] ReadyGuard {
   Ready ready_;
 };
 
-/// Ties a descriptor, which stays the caller's, to the runtime's driver. The descriptor must be
+/// Ties a descriptor to the runtime's driver. The descriptor stays the caller's. It must be
 /// non-blocking and must outlive the registration.
 class Registration {
  public:
@@ -124,34 +125,31 @@ class Registration {
   }
   ~Registration() { (void)deregister(); }
 
-  /// Registers `fd` with the current runtime, once, edge-triggered.
-  /// Returns  the registration.
-  /// Errors   no_runtime, shutting_down; already_registered (among the descriptors of one epoll
-  ///          instance); not permitted for regular files;
-  ///          not_enough_memory.
-  /// Blocks   never.
-  /// Threads  any that runs fibers or has entered a runtime.
-  /// Cancel   not a wait.
+  /// Registers `fd` with the current runtime, edge-triggered, for as long as the Registration
+  /// lives.
+  /// Errors   no_runtime, shutting_down; already_registered (with the same epoll instance);
+  ///          operation_not_permitted for regular files; not_enough_memory.
+  /// Threads  those that run fibers or have entered a runtime.
   [[nodiscard]] RAMIE_API static Result<Registration> create(int fd, Interest interest) noexcept;
 
-  /// Waits until something of `interest` is there, as poll(2) would: for libraries that make the
-  /// calls themselves. What they leave is reported again, what they have taken is not. An error
-  /// (EPOLLERR) is reported once: make the call, and empty the error queue. Spurious success is
-  /// possible: the call then says EAGAIN, and the next wait waits. With a call of your own, io() is
-  /// cheaper: this function asks the kernel again before it believes what it remembers.
-  /// Returns  what is there, masked by `interest`; never empty.
+  /// Waits until `interest` is ready, as poll(2) would. It is meant for libraries that make the
+  /// calls themselves. What they do not take is reported again; what they have taken is not. An
+  /// error (EPOLLERR) is reported once: make the call, and empty the error queue. A success may be
+  /// spurious: then the call returns EAGAIN, and the next wait waits. For a call of your own io()
+  /// is cheaper, because this function asks the kernel again before it trusts remembered readiness.
+  /// Returns  what is ready, masked by `interest`; never empty.
   /// Errors   canceled, timed_out, shutting_down; bad_file_descriptor once deregistered.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  any number of waiters.
   /// Cancel   safe: may be retried.
   [[nodiscard]] RAMIE_API Result<Ready> readiness(Interest interest) noexcept;
-  /// The same, with a say in what becomes of the readiness: clear(), retain(), or neither.
-  /// The guard must not outlive the registration.
+  /// As readiness(), but the caller decides what becomes of the readiness: clear(), retain(), or
+  /// neither. The guard must not outlive the registration.
   [[nodiscard]] RAMIE_API Result<ReadyGuard> guard(Interest interest) noexcept;
 
-  /// Calls `operation()` until it does not say EAGAIN (of the system category), waiting for
-  /// `interest` in between.
-  /// Returns  what `operation` returned, a Result.
+  /// Calls `operation()`, waits for `interest`, and repeats that until the operation returns
+  /// something other than EAGAIN (of the system category).
+  /// Returns  what `operation` returned, which must be a Result.
   /// Errors   those of `operation`; bad_file_descriptor if nothing is registered; canceled,
   ///          timed_out, shutting_down.
   /// Blocks   this fiber.
@@ -170,12 +168,10 @@ class Registration {
     return std::move(*outcome);
   }
 
-  /// Calls `operation()` once if something of `interest` is there, as far as the driver has heard.
-  /// Returns  what `operation` returned, a Result.
-  /// Errors   resource_unavailable_try_again (EAGAIN) if nothing is there; those of `operation`.
-  /// Blocks   never.
+  /// Calls `operation()` once if `interest` is ready, as far as the driver knows.
+  /// Returns  what `operation` returned, which must be a Result.
+  /// Errors   resource_unavailable_try_again (EAGAIN) if it is not ready; those of `operation`.
   /// Threads  any number.
-  /// Cancel   not a wait.
   template <class F>
   [[nodiscard]] auto try_io(Interest interest, F&& operation) -> decltype(operation()) {
     if (!is_registered()) return failure(std::make_error_code(std::errc::bad_file_descriptor));
@@ -187,12 +183,10 @@ class Registration {
     return outcome;
   }
 
-  /// Ends the tie. Waiters are ended with `canceled`.
-  /// Returns  success; also if the descriptor was closed already.
-  /// Errors   those of the kernel; the tie is ended all the same.
-  /// Blocks   never.
-  /// Threads  one, and nobody may use the registration meanwhile.
-  /// Cancel   not a wait.
+  /// Ends the registration. Waiters end with `canceled`.
+  /// Returns  success, also if the descriptor was closed already.
+  /// Errors   those of the kernel; the registration has ended nevertheless.
+  /// Threads  one; no other may use the registration meanwhile.
   RAMIE_API Result<void> deregister() noexcept;
 
   bool is_registered() const noexcept { return shared_ != nullptr; }
@@ -203,7 +197,7 @@ class Registration {
   friend class ScheduledIo;
   explicit Registration(ScheduledIo* shared) noexcept : shared_(shared) {}
 
-  // Calls is_done(context) until it returns true; waits for `interest` in between.
+  // Calls is_done(context) until it returns true. Waits for `interest` in between.
   RAMIE_API Result<void> repeat(Interest interest, bool (*is_done)(void* context), void* context);
   RAMIE_API std::uint64_t snapshot() const noexcept;
   RAMIE_API void clear(std::uint64_t seen, Interest interest) noexcept;
@@ -215,8 +209,8 @@ class Registration {
   ScheduledIo* shared_ = nullptr;
 };
 
-/// An object that has a descriptor, such as a library's connection, and the descriptor's tie to the
-/// runtime. The descriptor must be non-blocking and stay the same.
+/// An object that has a descriptor, such as a library's connection, together with the descriptor's
+/// registration. The descriptor must be non-blocking and must not change.
 ///   auto inbox = AsyncFd<Connection>::create(std::move(connection), number, Interest::readable);
 ///   while (auto guard = inbox->readable()) inbox->get().take_what_is_there();
 template <class T>
@@ -225,15 +219,14 @@ class AsyncFd {
   AsyncFd(AsyncFd&&) noexcept = default;
   AsyncFd& operator=(AsyncFd&& other) noexcept {
     if (this == &other) return *this;
-    (void)registration_.deregister();  // before its object closes the descriptor
+    (void)registration_.deregister();  // before the object closes the descriptor
     object_ = std::move(other.object_);
     registration_ = std::move(other.registration_);
     return *this;
   }
   ~AsyncFd() = default;
 
-  /// Owns `object` from now on, and registers `fd`, which belongs to it.
-  /// Returns  both.
+  /// Takes ownership of `object` and registers `fd`, which belongs to it.
   /// Errors   as Registration::create(); `object` is destroyed then.
   [[nodiscard]] static Result<AsyncFd> create(T object, int fd,
                                               Interest interest = Interest::readable |
@@ -249,13 +242,13 @@ class AsyncFd {
   T* operator->() noexcept { return &object_; }
   int fd() const noexcept { return registration_.fd(); }
 
-  /// As Registration::guard() and readiness().
+  /// See Registration::guard() and readiness().
   [[nodiscard]] Result<ReadyGuard> readable() noexcept { return ready(Interest::readable); }
   [[nodiscard]] Result<ReadyGuard> writable() noexcept { return ready(Interest::writable); }
   [[nodiscard]] Result<ReadyGuard> ready(Interest interest) noexcept {
     return registration_.guard(interest);
   }
-  /// As Registration::io() and try_io(), with `operation(object)`.
+  /// See Registration::io() and try_io(); the operation gets the object.
   template <class F>
   [[nodiscard]] auto io(Interest interest, F&& operation) {
     return registration_.io(interest, [&] { return operation(object_); });
@@ -266,7 +259,7 @@ class AsyncFd {
   }
 
   Registration& registration() noexcept { return registration_; }
-  /// Ends the tie and gives the object back.
+  /// Ends the registration and returns the object.
   [[nodiscard]] T into_inner() {
     (void)registration_.deregister();
     return std::move(object_);
@@ -277,7 +270,7 @@ class AsyncFd {
       : object_(std::move(object)), registration_(std::move(registration)) {}
 
   T object_;
-  Registration registration_;  // ends first
+  Registration registration_;  // destroyed before the object
 };
 
 }  // namespace io

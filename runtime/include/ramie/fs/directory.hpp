@@ -14,57 +14,49 @@ namespace ramie {
 inline namespace v0 {
 namespace fs {
 
-/// Makes a directory. `mode` is lowered by the process's umask.
-/// Returns  success.
-/// Errors   file_exists (whatever it is), no_such_file_or_directory (its parent),
-///          permission_denied, read_only_file_system, no_space_on_device, ...; invalid_argument (a
-///          NUL in the path), filename_too_long, not_enough_memory; canceled, timed_out,
-///          shutting_down; resource_unavailable_try_again if no thread could be had. Throws
-///          std::bad_alloc.
+/// Makes a directory. The process's umask is taken off `mode`.
+/// Errors   file_exists (of any type), no_such_file_or_directory (its parent), permission_denied,
+///          read_only_file_system, no_space_on_device, ...; invalid_argument (a NUL in the path),
+///          filename_too_long, not_enough_memory; canceled, timed_out, shutting_down;
+///          resource_unavailable_try_again if no thread could be started. Throws std::bad_alloc.
 /// Blocks   this fiber; outside a fiber, this thread.
-/// Threads  any.
-/// Cancel   safe: on a cancel's error it was not made.
+/// Cancel   safe: on a cancel's error the directory was not made.
 [[nodiscard]] RAMIE_API Result<void> create_dir(PathRef path, std::uint32_t mode = 0777);
 
-/// Makes a directory and those on the way to it that are missing, all with `mode`.
-/// Returns  success; also if it was there, or another made it meanwhile.
+/// Makes a directory and its missing parents, all with `mode`.
+/// Returns  success, also if the directory existed or another process made it meanwhile.
 /// Errors   as create_dir(); file_exists if something else has its name; not_a_directory.
 /// Blocks   this fiber; outside a fiber, this thread.
-/// Threads  any.
 /// Cancel   safe: may be retried; some of the directories may have been made.
 [[nodiscard]] RAMIE_API Result<void> create_dir_all(PathRef path, std::uint32_t mode = 0777);
 
 /// Removes an empty directory.
-/// Returns  success.
 /// Errors   directory_not_empty, not_a_directory, no_such_file_or_directory, permission_denied,
 ///          device_or_resource_busy (a mount point), ...; else as create_dir().
 /// Blocks   this fiber; outside a fiber, this thread.
-/// Threads  any.
-/// Cancel   safe: on a cancel's error it was not removed.
+/// Cancel   safe: on a cancel's error the directory was not removed.
 [[nodiscard]] RAMIE_API Result<void> remove_dir(PathRef path);
 
-/// Removes a directory with all that is in it. Symbolic links are removed and never followed,
-/// `path` itself included (also with a slash behind it), even if somebody puts one in the place of
-/// a directory meanwhile. Trees may be of any depth; a few descriptors are enough.
-/// Returns  success.
-/// Errors   not_a_directory, no_such_file_or_directory; invalid_argument and
-///          device_or_resource_busy without touching anything for a path that ends in "." or ".."
-///          and for "/"; directory_not_empty or device_or_resource_busy if others keep filling or
-///          moving it; permission_denied, too_many_files_open, ...; else as create_dir(). The first
-///          error ends it: a part is gone.
+/// Removes a directory and everything in it. Symbolic links are removed and never followed, even if
+/// another process replaces a directory by a link meanwhile. That includes `path` itself, also with
+/// a slash behind it. A tree may have any depth; a few descriptors are enough.
+/// Errors   not_a_directory, no_such_file_or_directory. invalid_argument or
+///          device_or_resource_busy, without any change, for a path that ends in "." or ".." and
+///          for "/". directory_not_empty or device_or_resource_busy if other processes keep filling
+///          or moving the tree. permission_denied, too_many_files_open, ...; else as create_dir().
+///          The first error ends the call, and a part of the tree is gone.
 /// Blocks   this fiber; outside a fiber, this thread.
-/// Threads  any.
-/// Cancel   ends it between two removals: may be retried.
+/// Cancel   takes effect between two removals; may be retried.
 [[nodiscard]] RAMIE_API Result<void> remove_dir_all(PathRef path);
 
-/// One name in a directory, as it was when it was read.
+/// One entry of a directory, as it was when it was read.
 class DirEntry {
  public:
-  /// Within its directory.
+  /// The name within its directory.
   const std::string& name() const noexcept { return name_; }
-  /// The directory's path, as it was given to read_dir(), with the name.
+  /// The path that was given to read_dir(), followed by the name.
   RAMIE_API std::string path() const;
-  /// What it is; of a symbolic link: that it is one.
+  /// The type; that of a symbolic link is `symlink`.
   FileType type() const noexcept { return type_; }
   bool is_file() const noexcept { return type_ == FileType::file; }
   bool is_directory() const noexcept { return type_ == FileType::directory; }
@@ -83,8 +75,9 @@ class DirEntry {
   FileType type_;
 };
 
-/// The names in a directory, in no order; "." and ".." are left out. What is there from the first
-/// next() to the last is listed once; what comes or goes meanwhile may be listed or not.
+/// The entries of a directory, in no order, without "." and "..". An entry that exists from the
+/// first next() to the last is listed once. One that is added or removed meanwhile may be listed or
+/// not.
 class ReadDir {
  public:
   RAMIE_API ReadDir() noexcept;
@@ -92,13 +85,13 @@ class ReadDir {
   RAMIE_API ReadDir& operator=(ReadDir&& other) noexcept;
   RAMIE_API ~ReadDir();
 
-  /// Takes the next name. Many are read at a time: most calls do not wait.
-  /// Returns  the entry; nullopt at the end, and from then on; also if the directory was removed.
+  /// Takes the next entry. Reads many at a time, so most calls do not wait.
+  /// Returns  the entry; nullopt at the end and from then on, also if the directory was removed.
   /// Errors   bad_file_descriptor if nothing is open; io_error; canceled, timed_out, shutting_down;
-  ///          resource_unavailable_try_again if no thread could be had. Throws std::bad_alloc.
+  ///          resource_unavailable_try_again if no thread could be started. Throws std::bad_alloc.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  one at a time.
-  /// Cancel   safe: no name is lost.
+  /// Cancel   safe: no entry is lost.
   [[nodiscard]] RAMIE_API Result<std::optional<DirEntry>> next();
 
   bool is_open() const noexcept { return state_ != nullptr; }
@@ -113,11 +106,10 @@ class ReadDir {
 
 /// Opens a directory to list it:
 /// `while (auto entry = or_throw(directory.next())) use(entry->name());`
-/// Returns  the stream of its names.
+/// Returns  the stream of its entries.
 /// Errors   not_a_directory, no_such_file_or_directory, permission_denied, too_many_files_open,
 ///          ...; else as create_dir().
 /// Blocks   this fiber; outside a fiber, this thread.
-/// Threads  any.
 /// Cancel   safe: nothing stays open.
 [[nodiscard]] RAMIE_API Result<ReadDir> read_dir(PathRef path);
 

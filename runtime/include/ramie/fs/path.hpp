@@ -1,4 +1,4 @@
-// PathRef: how the calls of ramie::fs take a path.
+// PathRef: how the functions of ramie::fs take a path.
 #pragma once
 
 #include <ramie/api.hpp>
@@ -10,9 +10,8 @@ namespace ramie {
 inline namespace v0 {
 namespace fs {
 
-/// A path as the caller has it: text, or a std::filesystem::path. It refers to the caller's memory
-/// and is meant for arguments. A path with a NUL inside is refused by every call
-/// (invalid_argument).
+/// A path argument: text, or a std::filesystem::path. It refers to the caller's memory. Every call
+/// refuses a path that contains a NUL (invalid_argument).
 class PathRef {
  public:
   template <class Text>

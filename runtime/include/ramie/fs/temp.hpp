@@ -1,4 +1,4 @@
-// Temporary files and directories: gone when they are no longer needed.
+// Temporary files and directories, which are removed automatically.
 #pragma once
 
 #include <ramie/fs/file.hpp>
@@ -13,9 +13,10 @@ namespace ramie {
 inline namespace v0 {
 namespace fs {
 
-/// A file without a name, for its owner only (0600), open for reading and writing; the kernel frees
-/// it when it is closed, however the program ends. File systems that know no such file (NFS) give
-/// it a hidden name in its directory until then; that stays behind if the program is killed.
+/// A file without a name, open for reading and writing, for its owner only (0600). The kernel frees
+/// it when it is closed, however the program ends. A file system that does not support this (NFS)
+/// gives the file a hidden name in its directory until it is closed; the name stays behind if the
+/// program is killed.
 class TempFile {
  public:
   TempFile() noexcept = default;
@@ -24,36 +25,34 @@ class TempFile {
   RAMIE_API TempFile& operator=(TempFile&& other) noexcept;
   RAMIE_API ~TempFile();
 
-  /// Makes one in the directory for such things: $TMPDIR, or /tmp.
-  /// Returns  the file.
+  /// Makes a file in the directory for temporary files: $TMPDIR, or /tmp.
   /// Errors   permission_denied, no_space_on_device, too_many_files_open, read_only_file_system,
   ///          not_a_directory, no_such_file_or_directory ($TMPDIR), ...; not_enough_memory;
   ///          canceled, timed_out, shutting_down; resource_unavailable_try_again if no thread could
-  ///          be had. Throws std::bad_alloc.
+  ///          be started. Throws std::bad_alloc.
   /// Blocks   this fiber; outside a fiber, this thread.
-  /// Threads  any.
-  /// Cancel   safe: nothing stays.
+  /// Cancel   safe: nothing stays behind.
   [[nodiscard]] RAMIE_API static Result<TempFile> create();
-  /// Makes one on the file system of `directory`: where persist() is to give it a name.
+  /// Makes a file on the file system of `directory`, which is needed if persist() gives it a name
+  /// there.
   [[nodiscard]] RAMIE_API static Result<TempFile> create_in(PathRef directory);
 
-  /// To be read and written.
+  /// The open file.
   File& file() noexcept { return file_; }
   bool is_open() const noexcept { return file_.is_open(); }
 
-  /// Gives the file a name, to stay. What has that name is replaced, in one step: others see the
-  /// old file or the whole new one. file() stays open. To be safe from a power cut call
-  /// file().sync_all() before. Its permissions stay 0600 until file().set_permissions().
-  /// Returns  success.
+  /// Gives the file a permanent name. Replaces what has that name in one step: others see the old
+  /// file or the whole new one. file() stays open. To be safe from a power cut, call
+  /// file().sync_all() before. The permissions stay 0600 until file().set_permissions().
   /// Errors   cross_device_link, no_such_file_or_directory (the directory, or no /proc is mounted),
   ///          is_a_directory, permission_denied, ...; bad_file_descriptor if nothing is open; else
-  ///          as create(). Then the file may be persisted elsewhere; it may have got a hidden name
-  ///          beside `path`, which goes when it is closed.
+  ///          as create(). After an error the file may be persisted elsewhere. It may have a hidden
+  ///          name beside `path`, which is removed when the file is closed.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  one at a time.
   /// Cancel   safe: on a cancel's error it has no new name.
   [[nodiscard]] RAMIE_API Result<void> persist(PathRef path);
-  /// The same, but replaces nothing: file_exists.
+  /// The same, but does not replace: file_exists if the name exists.
   [[nodiscard]] RAMIE_API Result<void> persist_no_replace(PathRef path);
 
  private:
@@ -66,44 +65,39 @@ class TempFile {
   std::string name_;  // absolute; empty if it has none
 };
 
-/// A directory for its owner only (0700), removed with all that is in it when this object is
-/// destroyed; what stands in the way of that is not told: see close().
+/// A directory for its owner only (0700). The destructor removes it and everything in it, and drops
+/// errors; close() returns them.
 class TempDir {
  public:
   TempDir() noexcept = default;
   TempDir(TempDir&& other) noexcept : path_(std::exchange(other.path_, {})) {}
   RAMIE_API TempDir& operator=(TempDir&& other) noexcept;
-  /// Removes it. No cancel ends that; this fiber waits for it, outside a fiber the thread does.
+  /// Removes the directory. No cancel ends that. This fiber waits; outside a fiber, this thread.
   RAMIE_API ~TempDir();
 
-  /// Makes one in the directory for such things: $TMPDIR, or /tmp. Its name is `prefix` and
-  /// something random.
-  /// Returns  the directory.
+  /// Makes a directory in the directory for temporary files: $TMPDIR, or /tmp. Its name is `prefix`
+  /// followed by random characters.
   /// Errors   invalid_argument (a slash or NUL in `prefix`); else as TempFile::create().
   /// Blocks   this fiber; outside a fiber, this thread.
-  /// Threads  any.
-  /// Cancel   safe: nothing stays.
+  /// Cancel   safe: nothing stays behind.
   [[nodiscard]] RAMIE_API static Result<TempDir> create(std::string_view prefix = "ramie-");
-  /// Makes one in `directory`.
+  /// Makes a directory in `directory`.
   [[nodiscard]] RAMIE_API static Result<TempDir> create_in(PathRef directory,
                                                            std::string_view prefix = "ramie-");
 
-  /// Absolute, without symbolic links; empty if there is none.
+  /// The absolute path, without symbolic links; empty if there is no directory.
   const std::string& path() const noexcept { return path_; }
 
-  /// Removes it now.
-  /// Returns  success; also if it is gone already.
-  /// Errors   as remove_dir_all(); then a part of it is left, and the destructor tries once more.
+  /// Removes the directory now.
+  /// Returns  success, also if it is gone already.
+  /// Errors   as remove_dir_all(). Then a part of it is left, and the destructor tries once more.
   /// Blocks   this fiber; outside a fiber, this thread.
   /// Threads  one at a time.
-  /// Cancel   ends it between two removals: may be retried.
+  /// Cancel   takes effect between two removals; may be retried.
   [[nodiscard]] RAMIE_API Result<void> close();
-  /// Leaves it where it is, for good.
+  /// Leaves the directory where it is: it will not be removed.
   /// Returns  its path.
-  /// Errors   none.
-  /// Blocks   never.
   /// Threads  one at a time.
-  /// Cancel   not a wait.
   std::string keep() noexcept { return std::exchange(path_, {}); }
 
  private:

@@ -1,4 +1,4 @@
-// Addresses of sockets, and how a name becomes one.
+// Socket addresses, and the look-up of names.
 #pragma once
 
 #include <ramie/result.hpp>
@@ -18,16 +18,16 @@ class SocketAddr {
  public:
   SocketAddr() noexcept = default;
 
-  /// Reads "127.0.0.1:80", "[::1]:80" or "[fe80::1%eth0]:80", whose scope is an interface's name or
-  /// number: numbers only, no look-up.
-  /// Returns  the address.
-  /// Errors   missing_port, invalid_port and invalid_address, which are invalid_argument;
-  ///          unknown_interface; too_many_files_open, ... if no socket can be had to ask for it.
+  /// Parses "127.0.0.1:80", "[::1]:80" or "[fe80::1%eth0]:80". The scope is an interface's name or
+  /// number. Takes numbers only: no name is looked up.
+  /// Errors   missing_port, invalid_port and invalid_address, which all equal invalid_argument;
+  ///          unknown_interface; too_many_files_open, ... if the call that asks for the interface
+  ///          gets no socket.
   [[nodiscard]] RAMIE_API static Result<SocketAddr> parse(std::string_view text) noexcept;
-  /// From the kernel's form: a sockaddr of `size` bytes.
+  /// Takes the kernel's form: a sockaddr of `size` bytes.
   RAMIE_API static SocketAddr from_raw(const void* address, std::size_t size) noexcept;
 
-  /// A text that parse() takes; a scope is a number.
+  /// Returns a text that parse() accepts. A scope is a number.
   RAMIE_API std::string to_string() const;
   RAMIE_API std::uint16_t port() const noexcept;
   RAMIE_API void set_port(std::uint16_t port) noexcept;
@@ -42,16 +42,16 @@ class SocketAddr {
   std::uint32_t size_ = 0;
 };
 
-/// All addresses of "host:port"; asks the system's resolver on one of the process's eight threads
-/// for that.
-/// Returns  at least one address; numbers are not looked up.
+/// Returns all addresses of "host:port". The system's resolver runs on one of eight threads that
+/// the process keeps for it.
+/// Returns  at least one address. An address in numbers is not looked up.
 /// Errors   those of SocketAddr::parse(); host_not_found, resolver_failed; not_enough_memory,
 ///          resource_unavailable_try_again, no_runtime, canceled, timed_out, shutting_down. Throws
 ///          std::bad_alloc.
 /// Blocks   this fiber.
-/// Threads  fibers.
-/// Cancel   safe: a look-up that has not begun is not made; one that has goes on alone in its
-///          thread, and neither a runtime's end nor the program's waits for it.
+/// Threads  fibers only.
+/// Cancel   safe. A look-up that has not started is dropped. One that has started runs to its end
+///          in its thread; neither the end of a runtime nor the end of the program waits for it.
 [[nodiscard]] RAMIE_API Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port);
 
 }  // namespace net

@@ -1,4 +1,4 @@
-// A socket of any kind: what the library's streams and listeners are made of.
+// Socket: the base of all streams and listeners.
 #pragma once
 
 #include <ramie/io.hpp>
@@ -17,12 +17,12 @@ namespace net {
 
 enum class Shutdown : std::uint8_t { read, write, both };
 
-/// A non-blocking socket that the runtime's driver watches. It owns the descriptor; destroying it
-/// closes that. TcpStream and TcpListener have one each; use it directly for a family of sockets
-/// that the library has no class for.
+/// A non-blocking socket that the runtime's driver watches. It owns the descriptor and closes it
+/// when it is destroyed. TcpStream and TcpListener hold one each. Use Socket directly for a family
+/// of sockets that the library has no class for.
 ///
-/// One fiber may receive while another sends. Whatever waits here ends with canceled, timed_out or
-/// shutting_down as any wait, and with canceled when the socket is closed.
+/// One fiber may receive while another sends. A waiting call ends with canceled, timed_out or
+/// shutting_down as every wait does, and with canceled when the socket is closed.
 class Socket {
  public:
   Socket() noexcept = default;
@@ -37,48 +37,48 @@ class Socket {
 
   /// Takes over a non-blocking socket.
   /// Returns  the socket, which owns `fd`.
-  /// Errors   invalid_argument if `fd` would block; those of Registration::create. `fd` is closed
-  ///          on errors.
+  /// Errors   invalid_argument if `fd` is in blocking mode; those of Registration::create(). On an
+  ///          error `fd` is closed.
   /// Threads  those that run fibers or have entered a runtime.
   [[nodiscard]] RAMIE_API static Result<Socket> from_fd(
       int fd, io::Interest interest = io::Interest::readable | io::Interest::writable) noexcept;
-  /// Connects a new stream socket to `peer`. As TcpStream::connect().
+  /// Connects a new stream socket to `peer`. See TcpStream::connect().
   [[nodiscard]] RAMIE_API static Result<Socket> connect(const SocketAddr& peer) noexcept;
 
-  /// Reads from a stream. As TcpStream::read(), read_vectored() and peek().
+  /// Read from a stream. See TcpStream::read(), read_vectored() and peek().
   [[nodiscard]] RAMIE_API Result<std::size_t> receive(std::span<std::byte> buffer) noexcept;
   [[nodiscard]] RAMIE_API Result<std::size_t> receive_vectored(
       std::span<const std::span<std::byte>> buffers) noexcept;
   [[nodiscard]] RAMIE_API Result<std::size_t> peek(std::span<std::byte> buffer) noexcept;
-  /// Writes to a stream. As TcpStream::write() and write_vectored().
+  /// Write to a stream. See TcpStream::write() and write_vectored().
   [[nodiscard]] RAMIE_API Result<std::size_t> send(std::span<const std::byte> data) noexcept;
   [[nodiscard]] RAMIE_API Result<std::size_t> send_vectored(
       std::span<const std::span<const std::byte>> data) noexcept;
-  /// Waits for readability or writability. As TcpStream::readable() and writable().
+  /// Waits until the socket is readable or writable. See TcpStream::readable() and writable().
   [[nodiscard]] RAMIE_API Result<void> wait_for(io::Interest interest) noexcept;
 
   struct Accepted;
-  /// Takes the next connection of a listening socket. As TcpListener::accept().
+  /// Takes the next connection of a listening socket. See TcpListener::accept().
   [[nodiscard]] RAMIE_API Result<Accepted> accept() noexcept;
 
-  /// Ends one or both directions. A connection that is gone already is no error.
+  /// Ends one or both directions. It is no error if the connection is gone already.
   [[nodiscard]] RAMIE_API Result<void> shutdown(Shutdown how) noexcept;
   [[nodiscard]] RAMIE_API Result<SocketAddr> local_addr() const noexcept;
   [[nodiscard]] RAMIE_API Result<SocketAddr> peer_addr() const noexcept;
   /// setsockopt(2) and getsockopt(2) of an int.
   [[nodiscard]] RAMIE_API Result<void> set_option(int level, int name, int value) noexcept;
   [[nodiscard]] RAMIE_API Result<int> option(int level, int name) const noexcept;
-  /// setsockopt(2) of anything else.
+  /// setsockopt(2) of any other type.
   [[nodiscard]] RAMIE_API Result<void> set_option(int level, int name,
                                                   std::span<const std::byte> value) noexcept;
-  /// The error that the kernel keeps for the socket, once (SO_ERROR).
+  /// Returns and clears the error that the kernel keeps for the socket (SO_ERROR).
   [[nodiscard]] RAMIE_API std::error_code take_error() noexcept;
 
   bool is_open() const noexcept { return registration_.is_registered(); }
   /// -1 if it is not open.
   int fd() const noexcept { return registration_.fd(); }
-  /// Gives the descriptor back, deregistered and still non-blocking; the caller closes it. No other
-  /// fiber may be in a call of the socket.
+  /// Deregisters the descriptor and returns it, still non-blocking; the caller closes it. No other
+  /// fiber may be in a call of this socket.
   [[nodiscard]] RAMIE_API int into_fd() noexcept;
   void close() noexcept {
     if (is_open()) close_now();
@@ -87,7 +87,7 @@ class Socket {
  private:
   class Turn;
   friend class TcpListener;
-  // The same as from_fd() for a descriptor that is known to be non-blocking.
+  // As from_fd(), for a descriptor that is known to be non-blocking.
   static Result<Socket> adopt(int fd, io::Interest interest = io::Interest::readable |
                                                               io::Interest::writable) noexcept;
   explicit Socket(io::Registration registration) noexcept

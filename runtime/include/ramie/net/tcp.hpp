@@ -23,33 +23,33 @@ class TcpStream {
  public:
   /// Not open.
   TcpStream() noexcept = default;
-  /// Of a connected stream socket, which may be of any family.
+  /// Takes a connected stream socket of any family.
   explicit TcpStream(Socket socket) noexcept : socket_(std::move(socket)) {}
 
   /// Connects to `peer`.
-  /// Returns  the connection.
   /// Errors   connection_refused, network_unreachable, ...; canceled, timed_out, shutting_down,
   ///          no_runtime.
   /// Blocks   this fiber.
-  /// Threads  fibers.
-  /// Cancel   the attempt is given up, its descriptor closed.
+  /// Threads  fibers only.
+  /// Cancel   ends the attempt and closes its descriptor.
   [[nodiscard]] static Result<TcpStream> connect(const SocketAddr& peer) noexcept {
     return of(Socket::connect(peer));
   }
-  /// Connects to "host:port", trying its addresses in turn; the error is that of the last.
+  /// Connects to "host:port". Tries its addresses one after the other; the error is that of the
+  /// last.
   [[nodiscard]] RAMIE_API static Result<TcpStream> connect(std::string_view host_and_port);
   /// Takes over a connected, non-blocking socket.
   /// Returns  the stream, which owns `fd`.
-  /// Errors   invalid_argument if `fd` would block; those of Registration::create. `fd` is closed
-  ///          on errors.
+  /// Errors   invalid_argument if `fd` is in blocking mode; those of Registration::create(). On an
+  ///          error `fd` is closed.
   /// Threads  those that run fibers or have entered a runtime.
   [[nodiscard]] static Result<TcpStream> from_fd(int fd) noexcept {
     return of(Socket::from_fd(fd));
   }
 
   /// Waits until the peer has sent something, then reads at least one byte into `buffer`.
-  /// Returns  bytes read, 1..buffer.size(); 0 only if the peer closed its sending side, we shut our
-  ///          receiving one, or `buffer` is empty.
+  /// Returns  bytes read, 1..buffer.size(). 0 only if the peer closed its sending side, this side
+  ///          shut its receiving one, or `buffer` is empty.
   /// Errors   connection_reset; timed_out, canceled, shutting_down; already_waiting. On any error
   ///          no byte was consumed.
   /// Blocks   this fiber; its worker thread runs others meanwhile.
@@ -62,7 +62,7 @@ class TcpStream {
   [[nodiscard]] Result<std::size_t> read(T&& buffer) noexcept {
     return read(ramie::detail::bytes_out(buffer));
   }
-  /// Reads into several buffers, in order; as read().
+  /// Reads into several buffers, in order. Otherwise as read().
   [[nodiscard]] Result<std::size_t> read_vectored(
       std::span<const std::span<std::byte>> buffers) noexcept {
     return socket_.receive_vectored(buffers);
@@ -71,18 +71,18 @@ class TcpStream {
   [[nodiscard]] Result<std::size_t> read_vectored(const T& buffers) noexcept {
     return read_vectored(ramie::detail::parts_out(buffers).get());
   }
-  /// Fills `buffer` whole.
-  /// Returns  success; `connection_aborted` if the peer closed before.
-  /// Errors   as read(); some bytes may have been consumed.
+  /// Fills the whole of `buffer`.
+  /// Errors   `connection_aborted` if the peer closed before; else as read(). Some bytes may have
+  ///          been consumed.
   /// Blocks   this fiber.
   /// Threads  as read().
-  /// Cancel   not safe: the bytes read so far are in `buffer`, uncounted.
+  /// Cancel   not safe: some bytes may be in `buffer`, and their number is lost.
   [[nodiscard]] RAMIE_API Result<void> read_exact(std::span<std::byte> buffer) noexcept;
   template <ramie::detail::CharsOut T>
   [[nodiscard]] Result<void> read_exact(T&& buffer) noexcept {
     return read_exact(ramie::detail::bytes_out(buffer));
   }
-  /// Copies what has arrived without consuming it; waits as read() does.
+  /// Copies what has arrived and does not consume it. Waits as read() does.
   [[nodiscard]] Result<std::size_t> peek(std::span<std::byte> buffer) noexcept {
     return socket_.peek(buffer);
   }
@@ -92,7 +92,7 @@ class TcpStream {
   }
 
   /// Waits until the kernel takes at least one byte of `data`.
-  /// Returns  bytes taken, 1..data.size(); 0 only if `data` is empty.
+  /// Returns  bytes taken, 1..data.size(). 0 only if `data` is empty.
   /// Errors   broken_pipe, connection_reset; timed_out, canceled, shutting_down; already_waiting.
   /// Blocks   this fiber while the send buffer is full.
   /// Threads  one writer at a time.
@@ -113,20 +113,19 @@ class TcpStream {
     return write_vectored(ramie::detail::parts_in(data).get());
   }
   /// Sends all of `data`.
-  /// Returns  success.
   /// Errors   as write(); a part may have been sent.
   /// Blocks   this fiber.
   /// Threads  one writer at a time.
-  /// Cancel   not safe: how much was sent is lost.
+  /// Cancel   not safe: the number of bytes sent is lost.
   [[nodiscard]] RAMIE_API Result<void> write_all(std::span<const std::byte> data) noexcept;
   template <ramie::detail::CharsIn T>
   [[nodiscard]] Result<void> write_all(T&& text) noexcept {
     return write_all(ramie::detail::bytes_in(text));
   }
 
-  /// Waits until a read would find something (data, end, or an error): for taking a buffer only
-  /// then.
-  /// Returns  success; a read may all the same have to wait.
+  /// Waits until a read would find data, the end, or an error. Use it to allocate a buffer only
+  /// when there is something to read.
+  /// Returns  success. A read may still have to wait.
   /// Errors   canceled, timed_out, shutting_down, already_waiting.
   /// Blocks   this fiber.
   /// Threads  counts as the reader.
@@ -134,34 +133,35 @@ class TcpStream {
   [[nodiscard]] Result<void> readable() noexcept {
     return socket_.wait_for(io::Interest::readable);
   }
-  /// Waits until a write would be taken; as readable().
+  /// Waits until a write would take at least one byte. Otherwise as readable().
   [[nodiscard]] Result<void> writable() noexcept {
     return socket_.wait_for(io::Interest::writable);
   }
 
-  /// Ends one or both directions. A connection that is gone already is no error.
+  /// Ends one or both directions. It is no error if the connection is gone already.
   [[nodiscard]] Result<void> shutdown(Shutdown how) noexcept { return socket_.shutdown(how); }
 
   [[nodiscard]] Result<SocketAddr> local_addr() const noexcept { return socket_.local_addr(); }
   [[nodiscard]] Result<SocketAddr> peer_addr() const noexcept { return socket_.peer_addr(); }
   [[nodiscard]] RAMIE_API Result<void> set_nodelay(bool on) noexcept;
   [[nodiscard]] RAMIE_API Result<bool> nodelay() const noexcept;
-  /// How long close() may wait for unsent data, and its worker thread with it; zero resets the
-  /// connection; nullopt is the kernel's default.
-  /// invalid_argument for what no int holds, here and for the buffers' sizes, and below zero.
+  /// Sets how long close() waits for unsent data; its worker thread waits with it. Zero resets the
+  /// connection on close; nullopt is the kernel's default.
+  /// Errors   invalid_argument if the value is below zero or too large for an int; the same holds
+  ///          for the sizes of the buffers.
   [[nodiscard]] RAMIE_API Result<void> set_linger(
       std::optional<std::chrono::seconds> linger) noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_keepalive(bool on) noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_send_buffer_size(std::size_t bytes) noexcept;
   [[nodiscard]] RAMIE_API Result<void> set_receive_buffer_size(std::size_t bytes) noexcept;
-  /// The error that the kernel keeps for the socket, once (SO_ERROR).
+  /// Returns and clears the error that the kernel keeps for the socket (SO_ERROR).
   [[nodiscard]] std::error_code take_error() noexcept { return socket_.take_error(); }
 
   bool is_open() const noexcept { return socket_.is_open(); }
   /// -1 if it is not open.
   int fd() const noexcept { return socket_.fd(); }
-  /// Gives the socket back, deregistered, still non-blocking; the caller closes it. Nobody else
-  /// may be in a call of the stream.
+  /// Deregisters the descriptor and returns it, still non-blocking; the caller closes it. No other
+  /// fiber may be in a call of this stream.
   [[nodiscard]] int into_fd() noexcept { return socket_.into_fd(); }
 
  private:
@@ -178,10 +178,10 @@ struct Accepted {
   SocketAddr peer;
 };
 
-/// How a listener is opened.
+/// Options of TcpListener::bind().
 struct ListenOptions {
   int backlog = 1024;
-  bool reuse_port = false;  // several sockets on one port, the kernel deals
+  bool reuse_port = false;  // several sockets share the port; the kernel distributes
   bool only_ipv6 = false;
 };
 
@@ -191,28 +191,27 @@ class TcpListener {
   /// Not open.
   TcpListener() noexcept = default;
 
-  /// Binds and listens; port 0 takes a free one. ":7000" and "*:7000" are all addresses of this
-  /// machine, of IPv6 and IPv4. A host's name ("localhost:7000") is looked up, and the first of its
-  /// addresses that can be bound is taken, IPv4's before IPv6's.
-  /// Returns  the listener.
-  /// Errors   address_in_use, address_not_available, permission_denied, no_runtime; of a text those
-  ///          of lookup_host().
-  /// Blocks   only to look a name up.
+  /// Binds and listens. Port 0 takes a free port. ":7000" and "*:7000" mean all IPv6 and IPv4
+  /// addresses of this machine. A host name ("localhost:7000") is looked up; the listener takes the
+  /// first of its addresses that can be bound, IPv4 before IPv6.
+  /// Errors   address_in_use, address_not_available, permission_denied, no_runtime; for a text also
+  ///          those of lookup_host().
+  /// Blocks   only to look up a name.
   /// Threads  those that run fibers or have entered a runtime.
   [[nodiscard]] RAMIE_API static Result<TcpListener> bind(
       const SocketAddr& address, const ListenOptions& options = {}) noexcept;
   [[nodiscard]] RAMIE_API static Result<TcpListener> bind(
       std::string_view address, const ListenOptions& options = {}) noexcept;
 
-  /// Waits for the next connection. Connections that broke before they were accepted are skipped.
-  /// When the process has no descriptor left, one pending connection is closed (by a descriptor
-  /// kept in reserve), a line is printed once a second, and the listener waits 5 ms to 1 s before
-  /// it goes on.
+  /// Waits for the next connection. Skips connections that broke before they were accepted. When
+  /// the process has no descriptor left, accept() closes one pending connection with the help of a
+  /// reserved descriptor, prints a line at most once a second, and waits 5 ms to 1 s before it goes
+  /// on.
   /// Returns  the connection and its peer.
   /// Errors   canceled, timed_out, shutting_down; errors of the socket itself.
   /// Blocks   this fiber.
-  /// Threads  any number of fibers may accept: they take turns, first come, first served. The next
-  ///          connection is for the one whose turn it is, even if others would run sooner.
+  /// Threads  any number of fibers. They take turns in the order of their calls; the next
+  ///          connection goes to the fiber whose turn it is, even if another would run sooner.
   /// Cancel   safe: no connection is lost.
   [[nodiscard]] Result<Accepted> accept() noexcept {
     auto next = socket_.accept();
