@@ -17,10 +17,10 @@ namespace fs {
 
 namespace {
 
-// A fiber runs no longer than that without letting others run, but for one piece.
+// The longest time that a fiber runs before it yields, apart from one piece.
 constexpr base::Nanos kTurn = std::chrono::microseconds(250);
 
-// The tests' plans know an operation by the name of the system call that it stands for.
+// The tests' fault plans know an operation by the name of its system call.
 int inject(uring::Entry& entry) noexcept {
   std::size_t length = entry.length;
   int planned = 0;
@@ -57,7 +57,7 @@ Place current_place() noexcept {
 
 bool Calls::has(std::uint8_t opcode) noexcept { return uring::has_opcode(opcode); }
 
-// A single call reads no clock.
+// A single call does not read the clock.
 void Calls::pause() noexcept {
   const bool is_first = calls_++ == 0;
   if (is_first) return;
@@ -84,7 +84,7 @@ Count Calls::on_ring(const uring::Entry& entry) noexcept {
       ended_ = completion.error();
       return -ECANCELED;
     }
-    // Nobody cancelled it: io_uring gives up what it can start no thread for (RLIMIT_NPROC).
+    // We did not cancel it: io_uring ends what it can start no thread for (RLIMIT_NPROC).
     if (completion->result == -ECANCELED) return kNoRing;
     is_suspect_ = uring::may_be_denied(completion->result);
     if (completion->result != -EINTR) return completion->result;
@@ -118,7 +118,7 @@ std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop) {
     const Shield shield;
     (void)job.join();
   }
-  // Nobody cancels the job but us: the runtime ends.
+  // Apart from us only the end of the runtime cancels the job.
   if (joined.error() == errc::task_canceled) return errc::shutting_down;
   return joined.error();
 }

@@ -1,20 +1,20 @@
-// Where the calls of a file operation run. A sequence of calls is written once, against `Calls`;
-// run() chooses the place:
+// Decides where the calls of a file operation run. A sequence of calls is written once, against
+// `Calls`; run() chooses the place:
 //
-//   plain thread, or a thread of the pool   each call is made as it stands, and blocks the thread
-//   fiber, its worker has a ring            each call is an operation of the ring; one that the
-//                                           kernel's io_uring lacks, is denied, or has no thread
-//                                           for, is a job of the pool
-//   fiber, no ring                          the whole sequence is one job of the pool
+//     plain thread, or thread of the pool   each call is a system call that blocks the thread
+//     fiber, its worker has a ring          each call is an operation of the ring; it is a job of
+//                                           the pool if the kernel's io_uring lacks it, denies it,
+//                                           or has no thread for it
+//     fiber, no ring                        the whole sequence is one job of the pool
 //
-// A long operation is a sequence of pieces: kChunk bytes at most, each a call of perform(). Between
-// two of them a job looks whether it shall stop, and a fiber that has kept its worker for a while
-// lets others run, whereupon its own deadline is looked at: what the page cache has completes at
-// once, so that the fiber would never park.
+// A long operation is a sequence of pieces of at most kChunk bytes, each a call of perform().
+// Between two pieces a job checks whether it should stop. A fiber that has run for a while yields,
+// and then its deadline is checked. It needs that because data in the page cache completes at once,
+// so the fiber would never park.
 //
-// Whatever the place and whatever a cancel does meanwhile: when run() returns nobody touches the
-// caller's memory any more. A cancel ends the sequence between two calls, or the call itself where
-// the kernel lets it; data that was moved wins over it.
+// When run() returns, nothing uses the caller's memory any more, in every place and after every
+// cancel. A cancel ends the sequence between two calls, or ends the call itself where the kernel
+// allows it. Data that was moved wins over the cancel.
 #pragma once
 
 #include "sched/base/atomic.hpp"
@@ -44,7 +44,7 @@ using Count = std::int64_t;  // a count or a descriptor, or -errno
 
 enum class Place : std::uint8_t { here, ring, pool };
 
-// What one call of a longer sequence moves at most: a cancel, a deadline and the worker's other
+// The most that one call of a longer sequence moves. A cancel, a deadline and the worker's other
 // fibers wait for it.
 inline constexpr std::size_t kChunk = std::size_t{1} << 20;
 
@@ -55,8 +55,9 @@ class Calls {
   explicit Calls(const Stop* stop) noexcept : place_(Place::here), stop_(stop) {}
   explicit Calls(Place place) noexcept : place_(place) {}
 
-  // One call: `prepare(entry)` fills an entry of `opcode` for the ring, `call()` is the same as a
-  // system call. Interrupted calls are repeated. -ECANCELED after a cancel; see code().
+  // Makes one call. `prepare(entry)` fills an entry of `opcode` for the ring; `call()` is the same
+  // as a system call. Interrupted calls are repeated. Returns -ECANCELED after a cancel; see
+  // code().
   template <class Prepare, class Call>
   Count perform(std::uint8_t opcode, Prepare&& prepare, Call&& call) {
     Count result = kNoRing;
@@ -70,40 +71,42 @@ class Calls {
     return told(opcode, result, perform(std::forward<Call>(call)));
   }
 
-  // One that io_uring has no opcode for.
+  // The same for a call that has no opcode.
   template <class Call>
   Count perform(Call&& call);
 
-  // The sequence runs in a fiber, so that what waits must be a call of perform().
+  // Whether the sequence runs in a fiber. Then every call that waits must go through perform().
   bool is_in_fiber() const noexcept { return place_ == Place::ring; }
 
-  // Whoever waits for the sequence is a fiber, and wants to be able to end it.
+  // Whether a fiber waits for the sequence and may want to end it.
   bool is_for_fiber() const noexcept { return place_ != Place::here || stop_ != nullptr; }
 
-  // A wait of the fiber, between calls, was ended: what code() then says. -ECANCELED.
+  // For a wait of the fiber between calls that was ended: code() will return `why`. Returns
+  // -ECANCELED.
   Count give_up(std::error_code why) noexcept {
     ended_ = why;
     return -ECANCELED;
   }
 
-  // A cancel or deadline has ended a call. What an earlier one said is not the answer then.
+  // Whether a cancel or deadline has ended a call. Then the result of an earlier call is not the
+  // answer.
   bool is_ended() const noexcept {
     return ended_ || (stop_ != nullptr && stop_->load(base::kRelaxed));
   }
 
-  // Would perform() make one of `opcode` an operation of the ring?
+  // Whether perform() would make `opcode` an operation of the ring.
   bool uses_ring(std::uint8_t opcode) const noexcept {
     return place_ == Place::ring && has(opcode);
   }
 
-  // The calls from here on may wait for somebody, as on a pipe: they take no disk's place.
+  // The calls from here on may wait for another process, as on a pipe, so they are not brief.
   void expect_to_wait() noexcept { is_brief_ = false; }
 
-  // Others may use the descriptor's position, too: only the kernel moves it without losing bytes.
+  // Others may use the descriptor's position too. Then only the kernel can move it without loss.
   void share_position(bool is_shared) noexcept { is_position_shared_ = is_shared; }
   bool is_position_shared() const noexcept { return is_position_shared_; }
 
-  // What `result`, an -errno of one of our calls, is for the user: a cancel has its own codes.
+  // Converts `result`, an -errno of one of our calls, for the user. A cancel has its own codes.
   std::error_code code(Count result) const noexcept {
     if (result == -ECANCELED && ended_) return ended_;
     return {static_cast<int>(-result), std::system_category()};
@@ -115,36 +118,36 @@ class Calls {
 
  private:
   static bool has(std::uint8_t opcode) noexcept;
-  // Nothing was done: the fiber may have come to a worker without a ring, or the kernel's io_uring
-  // has no thread for it.
+  // Nothing was done: the fiber has moved to a worker without a ring, or the kernel's io_uring has
+  // no thread for the operation.
   static constexpr Count kNoRing = std::numeric_limits<Count>::min();
   Count on_ring(const uring::Entry& entry) noexcept;
-  // Before a call in the fiber: others' turn, if it has been this fiber's for long.
+  // Call this before a call in the fiber. Yields if this fiber has run for long.
   void pause() noexcept;
-  // What both said; learns that an opcode is denied.
+  // Compares both results. Learns whether an opcode is denied.
   Count told(std::uint8_t opcode, Count in_ring, Count by_call) noexcept;
 
   const Place place_;
   bool is_brief_ = true;
-  // The ring's answer is the file's own, or a filter's in front of io_uring: the call can tell.
+  // The ring's answer may come from the file or from a filter of io_uring; the system call tells.
   bool is_suspect_ = false;
   bool is_position_shared_ = false;
   const Stop* stop_ = nullptr;
   std::error_code ended_;
-  std::uint64_t calls_ = 0;             // in the ring
-  std::optional<base::Instant> since_;  // this fiber runs, as far as we know
+  std::uint64_t calls_ = 0;             // number of calls in the ring
+  std::optional<base::Instant> since_;  // this fiber has run, as far as we know
 };
 
-// Where the current fiber's, or thread's, calls run.
+// Where the calls of the current fiber or thread run.
 Place current_place() noexcept;
 void count_job() noexcept;
-// Why the current fiber, which was cancelled, may not begin anything; success if it may.
+// Why the current fiber may not begin anything, because it was cancelled; success if it may.
 std::error_code refusal() noexcept;
-// Waits for a job; if the wait is refused or ended, tells it by `stop`, and waits for its end all
-// the same. Returns why the wait was ended, or why there was no job.
+// Waits for a job. If the wait is refused or ended, sets `stop` and still waits for the job's end.
+// Returns why the wait was ended, or why there was no job.
 std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop);
 
-// `sequence(Calls&)` as one job of the pool.
+// Runs `sequence(Calls&)` as one job of the pool.
 template <class Sequence>
 auto run_in_pool(Sequence&& sequence) {
   using R = std::invoke_result_t<Sequence&, Calls&>;
@@ -178,7 +181,7 @@ Count Calls::perform(Call&& call) {
   return -ECANCELED;
 }
 
-// `sequence(Calls&)`, which returns a Result, in the place that suits.
+// Runs `sequence(Calls&)`, which returns a Result, in the best place.
 template <class Sequence>
 auto run(Sequence&& sequence) {
   const Place place = current_place();
@@ -187,7 +190,7 @@ auto run(Sequence&& sequence) {
   return sequence(calls);
 }
 
-// The same for a sequence whose calls have no opcodes: at most one job.
+// The same for a sequence whose calls have no opcodes: it is at most one job.
 template <class Sequence>
 auto run_blocking(Sequence&& sequence) {
   if (current_place() != Place::here) return run_in_pool(std::forward<Sequence>(sequence));

@@ -1,4 +1,4 @@
-// For destructors: a sequence of calls that is made in any case.
+// For destructors: runs a sequence of calls in any case.
 #pragma once
 
 #include "runtime/fs/calls.hpp"
@@ -11,8 +11,8 @@ namespace ramie {
 inline namespace v0 {
 namespace fs {
 
-// Makes `sequence(Calls&)`, a Result<void>, in the pool, whatever cancels this fiber; here if the
-// pool takes no job any more. What the calls say is lost.
+// Runs `sequence(Calls&)`, which returns a Result<void>, in the pool, even if this fiber was
+// cancelled. Runs it here if the pool takes no more jobs. Drops its errors.
 template <class Sequence>
 void clean_up(Sequence&& sequence) noexcept {
   try {
@@ -24,7 +24,7 @@ void clean_up(Sequence&& sequence) noexcept {
     if (is_of_a_call) return;
     Calls calls(Place::here);
     (void)sequence(calls);
-  } catch (const std::exception&) {  // there is no memory to clean up with
+  } catch (const std::exception&) {  // no memory for the clean-up
   }
 }
 

@@ -1,9 +1,9 @@
-// fs::copy: the kernel moves the data (copy_file_range) as far as it can; what it cannot, between
-// file systems that do not know each other, or out of /proc, whose files say that they are empty,
-// goes through a buffer. Both go from position to position, so the second takes over where the
-// first has stopped; it also finds out whether that was the end.
+// fs::copy: the kernel moves the data (copy_file_range) as far as it can. It cannot between some
+// file systems, nor out of /proc, whose files report a size of 0. The rest goes through a buffer.
+// Both ways use the files' positions, so the second continues where the first stopped. The second
+// also finds out whether that was the end.
 //
-// The destination is opened without truncating it: only then can it be told from the source.
+// The destination is opened without truncating it, because only then can the two be compared.
 #include "io/sys/fd.hpp"
 #include "runtime/fs/name_calls.hpp"
 #include "runtime/fs/path.hpp"
@@ -28,15 +28,15 @@ namespace {
 
 using io::sys::UniqueFd;
 
-// Between two looks for a cancel, by what the last piece took: a clone of much is one call, and a
-// slow disk is not waited for.
+// The size of the piece between two checks for a cancel follows the time of the last piece. A clone
+// of a large file is then one call, and a cancel does not wait long for a slow disk.
 constexpr std::size_t kLargestPiece = std::size_t{256} << 20U;
 constexpr std::size_t kSmallestPiece = std::size_t{64} << 10U;
 constexpr base::Nanos kQuick = std::chrono::milliseconds(2);
 constexpr base::Nanos kSlow = std::chrono::milliseconds(10);
 constexpr std::size_t kBuffer = std::size_t{128} << 10U;
 
-// The kernel cannot, as opposed to: the disk cannot.
+// The kernel cannot copy in this way. Any other error is the disk's.
 bool is_refusal(Count rc) noexcept {
   return rc == -EXDEV || rc == -EINVAL || rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EPERM ||
          rc == -EBADF || rc == -ETXTBSY;
@@ -60,7 +60,7 @@ class Copier {
   std::uint64_t copied_ = 0;
 };
 
-// A fifo must not keep us waiting for its other end; to a file O_NONBLOCK means nothing.
+// O_NONBLOCK: a FIFO must not make us wait for its other end. For a regular file it means nothing.
 Result<Metadata> Copier::open_file(UniqueFd& fd, const char* path, int flags, unsigned mode) {
   const Count opened = open_at(calls_, AT_FDCWD, path, flags | O_NONBLOCK | O_CLOEXEC, mode);
   if (opened < 0) return failure(calls_.code(opened));
@@ -80,7 +80,8 @@ Result<std::uint64_t> Copier::run(const char* from, const char* to) {
   if (!target) return failure(target.error());
   if (source->device == target->device && source->inode == target->inode)
     return failure(calls_.code(-EINVAL));
-  // Nobody may see in `to` what `from` keeps from him; and if we may not say so, nothing is lost.
+  // Set the mode first, so that `to` shows nobody what `from` hides. If that fails, nothing is
+  // lost.
   Count rc = 0;
   if ((target->mode & 0777U) != mode)
     rc = calls_.perform([&] { return sys::set_mode(to_.get(), mode); });

@@ -1,4 +1,4 @@
-// Making and removing directories. See read_dir.cpp for listing them.
+// Makes and removes directories. read_dir.cpp lists them.
 #include "runtime/fs/name_calls.hpp"
 #include "runtime/fs/path.hpp"
 #include "runtime/fs/remove_all.hpp"
@@ -15,7 +15,7 @@ namespace fs {
 
 namespace {
 
-// Where the name of what `path` is in ends; 0 if that needs no making.
+// Where the name of the parent of `path` ends; 0 if the parent need not be made.
 std::size_t end_of_parent(std::string_view path) noexcept {
   while (!path.empty() && path.back() == '/') path.remove_suffix(1);
   while (!path.empty() && path.back() != '/') path.remove_suffix(1);
@@ -23,7 +23,7 @@ std::size_t end_of_parent(std::string_view path) noexcept {
   return path.size();
 }
 
-// Success if a directory is there, whoever made it; whatever else mkdir may say of one that is.
+// Returns success if a directory exists, whoever made it, and whatever mkdir returned for it.
 Result<void> made(Calls& calls, Count rc, const char* path) {
   if (rc == 0) return {};
   if (rc != -ECANCELED && rc != -ENOENT) {
@@ -34,7 +34,7 @@ Result<void> made(Calls& calls, Count rc, const char* path) {
   return failure(calls.code(rc));
 }
 
-// Upwards until one can be made or is there; then down again. The path is cut by NULs meanwhile.
+// Goes up until a directory can be made or exists, then down again. Meanwhile NULs cut the path.
 Result<void> make_all(Calls& calls, std::string path, unsigned mode) {
   std::size_t end = path.size();
   Count rc = make_dir(calls, AT_FDCWD, path.c_str(), mode);

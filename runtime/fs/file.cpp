@@ -1,10 +1,10 @@
-// File: what the page cache has is moved at once, in the fiber; the rest where run() has it done.
+// File: moves what the page cache has at once, in the fiber. run() decides where the rest is done.
 //
-// The position is under a lock of ours: with io_uring a transfer there is three steps
-// (transfer.cpp), and who waits for the position waits as a fiber, not as a thread of the pool.
+// The position is under a lock of ours. With io_uring a transfer at the position takes three steps
+// (transfer.cpp), and a fiber that waits for the position blocks no thread of the pool.
 //
-// Rejected: a position of our own, with which every call were one at an offset: append and a
-// descriptor that is shared with others need the kernel's.
+// Rejected: a position of our own, which would turn every call into one at an offset. Append, and a
+// descriptor that others share, need the kernel's position.
 #include "io/sys/outcome.hpp"
 #include "runtime/fs/stat.hpp"
 #include "runtime/fs/stream.hpp"
@@ -43,7 +43,7 @@ Vector writing(std::span<const std::byte> data) noexcept {
   return {Way::write, data.data(), data.size()};
 }
 
-// The right to use a file's position; or why not.
+// A turn at a file's position, or why there is none.
 class Turn {
  public:
   explicit Turn(sync::Mutex& mutex) noexcept : mutex_(mutex), entered_(mutex.lock_cancelable()) {}
@@ -59,7 +59,7 @@ class Turn {
   const Result<void> entered_;
 };
 
-// `call()` on the descriptor `fd`, which io_uring has no opcode for.
+// Makes `call()` on the descriptor `fd`; io_uring has no opcode for it.
 template <class Call>
 Result<void> change(int fd, Call&& call) {
   if (fd < 0) return not_open();
@@ -95,7 +95,7 @@ timespec time_from(const std::optional<Metadata::Time>& time) noexcept {
 
 }  // namespace
 
-// --- one that is open, and one that is not
+// --- open and close
 
 File::File(File&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)), slow_(other.slow_.load(std::memory_order_relaxed)) {}
@@ -124,8 +124,8 @@ Result<File> File::create(PathRef path) {
   return OpenOptions().write().create().truncate().open(path);
 }
 
-// Without waiting for a lock is not without waiting for the disk: past the page cache the kernel
-// waits all the same, and so it does where a write is to be synchronised.
+// RWF_NOWAIT does not wait for locks, but past the page cache the kernel still waits for the disk.
+// It also waits where a write must be synchronised.
 File::Ways File::slow_ways(int flags) noexcept {
   constexpr auto kWrite = static_cast<Ways>(Way::write);
   constexpr auto kBoth = static_cast<Ways>(static_cast<Ways>(Way::read) | kWrite);
@@ -147,14 +147,15 @@ File::Ways File::ways_of(unsigned kind) noexcept {
   return is_device(kind) ? kOtherEnd | kUnsure : kOtherEnd;
 }
 
-// Of a reader and a writer of what has another end neither waits for the other.
+// With another end, readers and writers do not wait for each other.
 sync::Mutex& File::turns_of(Ways way) const noexcept {
   const bool is_apart = way == static_cast<Ways>(Way::write) && has(kOtherEnd);
   return is_apart ? writing_ : position_;
 }
 
-// Whether it is to be waited for by readiness. A device is asked for once, by its first fiber; and
-// what a plain thread has opened becomes non-blocking then: that thread's calls wait in poll(2).
+// Whether calls wait for readiness. The first fiber that uses a device asks whether epoll accepts
+// it. If a plain thread opened the file, it becomes non-blocking; that thread's calls then wait in
+// poll(2).
 bool File::waits_for_somebody() const {
   if (!has(kOtherEnd)) return false;
   if (current_place() == Place::here) return true;
@@ -176,8 +177,8 @@ bool File::waits_for_somebody() const {
 
 // --- transfers
 
-// nullopt: it has to be done in earnest. So it is where the kernel says that the file ends here:
-// some (5.9, 5.10) say so of a page that is not in the cache.
+// Returns nullopt if the caller must take the slow path. It must also when the kernel reports the
+// end of the file: some kernels (5.9, 5.10) report that for a page that is not in the cache.
 std::optional<std::int64_t> File::at_once(const Vector& vector, std::int64_t offset) const {
   const auto way = static_cast<Ways>(vector.way());
   if (vector.total() > kAtOnce || current_place() == Place::here) return std::nullopt;
@@ -188,7 +189,7 @@ std::optional<std::int64_t> File::at_once(const Vector& vector, std::int64_t off
     case -EOPNOTSUPP:
     case -ENOSYS:
     case -EPERM:
-    case -EINVAL:  // an old kernel's way, or a sandbox's; or true, and then it will be said again
+    case -EINVAL:  // from an old kernel or a sandbox; a real error will come again
       slow_.fetch_or(way, std::memory_order_relaxed);
       return std::nullopt;
     case 0:
@@ -302,7 +303,7 @@ Result<std::size_t> File::read_to_end(std::vector<std::byte>& buffer) {
 
 Result<std::size_t> File::read_to_string(std::string& text) { return append_rest(text); }
 
-// Where a file ends, a network file system asks its server.
+// Not at once for the end of a file, because a network file system asks its server for it.
 Result<std::uint64_t> File::seek(std::int64_t offset, Whence from) {
   if (fd_ < 0) return not_open();
   const Turn turn(position_);
@@ -322,7 +323,7 @@ Result<std::uint64_t> File::position() const {
   return const_cast<File*>(this)->seek(0, Whence::current);
 }
 
-// --- anywhere
+// --- at any offset
 
 Result<std::size_t> File::at(const Vector& vector, std::uint64_t offset) const {
   if (fd_ < 0) return not_open();
@@ -426,7 +427,7 @@ Result<void> File::set_times(const FileTimes& times) {
 Result<bool> File::try_for_lock(int operation) {
   const auto got = change(fd_, [&] { return sys::lock(fd_, operation | LOCK_NB); });
   if (got) return true;
-  // Not the pool's word for "no thread now", which is the same condition.
+  // Compare the category: for "no thread now" the pool returns an equal condition.
   if (got.error() == std::error_code(EWOULDBLOCK, std::system_category())) return false;
   return failure(got.error());
 }

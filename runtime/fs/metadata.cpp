@@ -1,4 +1,4 @@
-// Metadata: statx, and what its figures are called here.
+// Metadata: reads it with statx and converts it.
 #include "io/sys/fd.hpp"
 #include "runtime/fs/path.hpp"
 #include "runtime/fs/stat.hpp"
@@ -31,7 +31,7 @@ FileType type_of(unsigned mode) noexcept {
   }
 }
 
-// The clock's nanoseconds reach from 1677 to 2262; what lies outside becomes the nearest.
+// The clock's nanoseconds cover 1677 to 2262. A time outside becomes the nearest.
 Metadata::Time time_of(const statx_timestamp& time) noexcept {
   using Time = Metadata::Time;
   constexpr auto kSeconds = std::chrono::duration_cast<std::chrono::seconds>(Time::duration::max());
@@ -62,10 +62,10 @@ Metadata from_kernel(const struct statx& raw) noexcept {
 
 constexpr unsigned kMask = STATX_BASIC_STATS | STATX_BTIME;
 
-// io_uring leaves every statx to a thread, and a job of the pool is one: ten times as long as what
-// the kernel has in its caches takes here (measured on 6.18).
+// Looks first in the kernel's caches: io_uring does every statx on a thread, as the pool does,
+// which takes ten times as long (measured on 6.18).
 std::optional<Metadata> look_in_caches(const char* path, int flags) noexcept {
-  if (current_place() == Place::here) return std::nullopt;  // which may wait
+  if (current_place() == Place::here) return std::nullopt;  // a plain thread may wait
   const int no_follow = (flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
   const io::sys::UniqueFd fd(
       static_cast<int>(sys::open_known(path, O_PATH | O_CLOEXEC | no_follow)));
@@ -106,8 +106,8 @@ Result<Metadata> stat(Calls& calls, int at, const char* path, int flags) {
   return from_kernel(raw);
 }
 
-// io_uring leaves every statx to a thread, which takes ten times as long as to look (measured on
-// 6.18); of an open file there is nothing to wait for.
+// In a fiber the call is made here: io_uring does every statx on a thread, which takes ten times as
+// long (measured on 6.18), and for an open file there is nothing to wait for.
 Result<std::uint64_t> likely_size(Calls& calls, int fd) {
   struct statx raw{};
   const auto call = [&] {

@@ -1,4 +1,4 @@
-// Calls of a sequence on directories and names, each with its form for the ring.
+// Calls of a sequence on directories and names. Each has a form for the ring.
 #pragma once
 
 #include "runtime/fs/calls.hpp"

@@ -1,4 +1,4 @@
-// What is done with a file's name: one call each.
+// Operations on names: one call each.
 #include "runtime/fs/name_calls.hpp"
 #include "runtime/fs/path.hpp"
 #include "runtime/fs/sys/directory.hpp"
@@ -14,7 +14,7 @@ namespace fs {
 
 namespace {
 
-// `call(Calls&, first, second)` with both paths.
+// Runs `call(Calls&, first, second)` with both paths.
 template <class Call>
 Result<void> with_two(PathRef first, PathRef second, Call&& call) {
   const KernelPath one(first);
@@ -56,7 +56,7 @@ Result<void> symlink(PathRef target, PathRef link_path) {
   });
 }
 
-// The kernel does not say how long the target is, only that the buffer was full.
+// The kernel does not return the target's length, only that the buffer is full.
 Result<std::string> read_link(PathRef path) {
   const KernelPath text(path);
   if (text.error()) return failure(text.error());

@@ -1,4 +1,4 @@
-// OpenOptions: which combinations make sense, and the flags of open(2) that say so.
+// OpenOptions: which combinations are valid, and their flags for open(2).
 #include "runtime/fs/path.hpp"
 #include "runtime/fs/stream.hpp"
 

@@ -1,5 +1,5 @@
-// A path as the kernel wants it: terminated, without a NUL inside. It must live until the call that
-// uses it has ended, so it stands in the frame that calls run().
+// A path in the kernel's form: terminated, without a NUL inside. It must live until the call that
+// uses it has ended, so it is a local variable of the function that calls run().
 #pragma once
 
 #include <ramie/fs/path.hpp>
@@ -40,7 +40,7 @@ class KernelPath {
   const char* c_str() const noexcept { return text_; }
 
  private:
-  static constexpr std::size_t kLongest = 4096;  // PATH_MAX, with its NUL
+  static constexpr std::size_t kLongest = 4096;  // PATH_MAX, which includes the NUL
 
   std::array<char, 256> short_;  // a fiber's stack may be small
   std::unique_ptr<char[]> long_;

@@ -1,7 +1,7 @@
-// Listing a directory: one job of the pool for each piece that fits the buffer. File systems that
-// do not say what an entry is are asked for each of them, in the same way.
+// Lists a directory. Each buffer of entries is one job of the pool. Some file systems do not report
+// the type of an entry; another job asks for those.
 //
-//   buffer   ..begin: given out    begin..known: kinds are known    known..end: not yet
+//     buffer   ..begin: returned    begin..known: types are known    known..end: not yet
 #include "io/sys/fd.hpp"
 #include "runtime/fs/name_calls.hpp"
 #include "runtime/fs/path.hpp"
@@ -22,7 +22,7 @@ namespace fs {
 
 namespace {
 
-constexpr unsigned char kGone = 255;  // as a DT_*: removed before we could ask
+constexpr unsigned char kGone = 255;  // as a DT_*: removed before we asked for its type
 
 FileType type_of(unsigned char type) noexcept {
   switch (type) {
@@ -37,7 +37,7 @@ FileType type_of(unsigned char type) noexcept {
   }
 }
 
-// The way back. What statx does not know either is not asked for again.
+// The inverse. A type that statx does not know either is not asked for again.
 unsigned char raw_type_of(FileType type) noexcept {
   switch (type) {
     case FileType::file: return DT_REG;
@@ -72,7 +72,7 @@ struct ReadDir::State {
   alignas(8) std::array<std::byte, 32768> buffer;
 };
 
-// What was read is noted before anything else can end the job.
+// Stores what was read before anything can end the job.
 Result<void> ReadDir::State::fill() {
   return run_blocking([this](Calls& calls) -> Result<void> {
     const Count n = calls.perform([&] { return sys::list(fd.get(), buffer); });
@@ -84,7 +84,7 @@ Result<void> ReadDir::State::fill() {
   });
 }
 
-// Asks for the kinds that the listing did not tell.
+// Asks for the types that the listing did not report.
 Result<void> ReadDir::State::look() {
   known = begin;
   const auto knows = [&] { return sys::entry_at(rest().subspan(known - begin)); };
@@ -140,7 +140,7 @@ std::string DirEntry::path() const {
 Result<ReadDir> read_dir(PathRef path) {
   const KernelPath text(path);
   if (text.error()) return failure(text.error());
-  // Memory first: what is opened is never lost for want of it.
+  // Allocate first, so that no descriptor is lost for lack of memory.
   auto state = std::make_unique<ReadDir::State>(-1, std::string(path.text()));
   const auto opened = run([&](Calls& calls) -> Result<void> {
     const Count fd = open_at(calls, AT_FDCWD, text.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,15 +1,15 @@
-// Removing a tree: a walk from directory to directory, each through the descriptor of the one above
-// it, so that a symbolic link that somebody puts in a directory's place leads us nowhere
-// (CVE-2022-21658). Never by path: what a path leads to can change between two calls.
+// Removes a tree. It opens each directory through the descriptor of its parent, so that a symbolic
+// link that replaces a directory meanwhile is not followed (CVE-2022-21658). It never uses a path,
+// because what a path leads to can change between two calls.
 //
-//   levels_:  path  >  a  >  b  >  c      the way down to where we are: on the heap, of any length
-//             closed   open  open  open   kOpen descriptors at most; upwards again through "..",
-//                                         which must be the directory that we came from
+//     levels_:  path  >  a  >  b  >  c      from the top to the current directory; on the heap
+//               closed   open  open  open   at most kOpen descriptors; the way back up is "..",
+//                                           which must be the directory that we came from
 //
-// A directory is read piece by piece: what is no directory is removed at once, what is one is
-// entered before the next piece is read. Its end is its rmdir. Where others put something in
-// meanwhile, or the file system's listing left something out since we removed what was before it,
-// rmdir says so, and the directory is read again, as long as that finds something.
+// It reads a directory piece by piece. It removes entries that are no directories at once, and
+// enters the directories before it reads the next piece. At the end it calls rmdir. That fails if
+// other processes added entries, or if the listing left some out because others before them were
+// removed. Then the directory is read again, as long as that finds something.
 #include "runtime/fs/remove_all.hpp"
 
 #include "io/sys/fd.hpp"
@@ -44,18 +44,18 @@ class Remover {
 
  private:
   static constexpr std::size_t kOpen = 16;
-  static constexpr int kTries = 8;     // from the top, if others move what we walk in
-  static constexpr int kPasses = 100;  // over one directory, if others fill it
-  enum class Step { next, again };     // again: from the top
+  static constexpr int kTries = 8;     // starts from the top, if others move the tree
+  static constexpr int kPasses = 100;  // passes over one directory, if others fill it
+  enum class Step { next, again };     // again: start from the top
 
   struct Level {
     UniqueFd fd;
     std::string name;                  // in the directory above
-    std::vector<std::string> folders;  // seen, not yet entered
-    std::uint64_t device = 0;          // which directory it is, once its descriptor was closed
+    std::vector<std::string> folders;  // found, not yet entered
+    std::uint64_t device = 0;          // identifies it when its descriptor is closed
     std::uint64_t inode = 0;
     int passes = 0;
-    bool has_changed = false;  // since it was read from its beginning
+    bool has_changed = false;  // since the current pass began
   };
 
   Result<Step> walk();
@@ -77,7 +77,7 @@ class Remover {
       std::make_unique<std::array<std::byte, 32768>>();
 };
 
-// A slash at the end would have the kernel follow a link.
+// Removes trailing slashes, because they would make the kernel follow a link.
 Result<void> Remover::run() {
   const bool is_empty = path_.empty();
   while (!path_.empty() && path_.back() == '/') path_.pop_back();
@@ -106,7 +106,7 @@ Result<void> Remover::remove_what_is_no_directory() {
   return calls_.outcome(remove(calls_, AT_FDCWD, path_.c_str(), 0));
 }
 
-// Ends with next if all is gone.
+// Returns Step::next if everything is removed.
 Result<Remover::Step> Remover::walk() {
   while (!levels_.empty()) {
     Level& level = levels_.back();
@@ -123,7 +123,7 @@ Result<Remover::Step> Remover::walk() {
   return Step::next;
 }
 
-// One piece of the directory; 0 at its end.
+// Reads and handles one piece of the directory. Returns 0 at its end.
 Count Remover::read_some(Level& level) {
   const std::span<std::byte> buffer(*buffer_);
   const Count n = calls_.perform([&] { return sys::list(level.fd.get(), buffer); });
@@ -154,9 +154,9 @@ Result<void> Remover::enter(Level& level) {
   }
   Count rc = fd;
   if (fd == -ENOTDIR || fd == -ELOOP) rc = remove(calls_, level.fd.get(), name.c_str(), 0);
-  // Who may not look into it may remove it all the same, if it is empty.
+  // Without the right to read a directory it can still be removed if it is empty.
   if (fd == -EACCES && remove(calls_, level.fd.get(), name.c_str(), AT_REMOVEDIR) == 0) rc = 0;
-  if (rc == -ENOENT || rc == -EISDIR) rc = 0;  // another was faster; or it is found again
+  if (rc == -ENOENT || rc == -EISDIR) rc = 0;  // removed by another, or the next pass finds it
   return calls_.outcome(rc);
 }
 
@@ -172,7 +172,7 @@ Result<void> Remover::spare_a_descriptor() {
   return {};
 }
 
-// False if ".." is another directory than the one that we came from.
+// Returns false if ".." is not the directory that we came from.
 Result<bool> Remover::reopen_above(const Level& level, Level& above) {
   const Count fd = open_at(calls_, level.fd.get(), "..", kOpenDir);
   if (fd == -ENOENT) return false;
@@ -183,7 +183,7 @@ Result<bool> Remover::reopen_above(const Level& level, Level& above) {
   return data->device == above.device && data->inode == above.inode;
 }
 
-// The last level was read to its end: away with it, one level up.
+// The last level was read to its end: removes it and goes up one level.
 Result<Remover::Step> Remover::leave() {
   Level& level = levels_.back();
   Level* above = levels_.size() == 1 ? nullptr : &levels_[levels_.size() - 2];
@@ -196,7 +196,7 @@ Result<Remover::Step> Remover::leave() {
   const char* name = above == nullptr ? path_.c_str() : level.name.c_str();
   Count rc = remove(calls_, at, name, AT_REMOVEDIR);
   if (rc == -ENOTEMPTY || rc == -EEXIST) {
-    if (!level.has_changed) return Step::again;  // it is not the one that we have emptied
+    if (!level.has_changed) return Step::again;  // it is not the directory that we emptied
     if (++level.passes > kPasses) return failed(rc);
     const Count fd = open_at(calls_, level.fd.get(), ".", kOpenDir);
     if (fd < 0) return fd == -ENOENT ? Result<Step>(Step::again) : failed(fd);

@@ -1,4 +1,4 @@
-// Removing a directory with all that is in it, as part of a sequence.
+// Removes a directory and everything in it, as part of a sequence.
 #pragma once
 
 #include "runtime/fs/calls.hpp"

@@ -15,10 +15,10 @@ namespace fs {
 // `flags`: AT_SYMLINK_NOFOLLOW, or AT_EMPTY_PATH with an empty path for `at` itself.
 Result<Metadata> stat(Calls& calls, int at, const char* path, int flags);
 
-// In a fiber: of an open file, if nobody else has to be asked.
+// In a fiber: the metadata of an open file, if the kernel knows it without asking others.
 std::optional<Metadata> known_metadata(int fd) noexcept;
 
-// How long an open file likely is: what the kernel knows without asking a server.
+// The likely size of an open file: what the kernel knows without asking a server.
 Result<std::uint64_t> likely_size(Calls& calls, int fd);
 
 }  // namespace fs

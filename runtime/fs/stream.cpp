@@ -24,8 +24,8 @@ constexpr Count kMustBlock = std::numeric_limits<Count>::min();
 
 short event_of(Way way) noexcept { return way == Way::read ? POLLIN : POLLOUT; }
 
-// The descriptor's own place in epoll may be taken, by the user or by one who waits for the other
-// direction: then by a second descriptor of it.
+// The descriptor may be in the epoll already, from the user or from a wait for the other direction.
+// Then this registers a second descriptor of the same description.
 Result<io::Registration> register_it(int fd, io::Interest interest, io::sys::UniqueFd& second) {
   auto registration = io::Registration::create(fd, interest);
   if (registration || registration.error() != errc::already_registered) return registration;
@@ -94,7 +94,7 @@ Count can_wait(int fd) noexcept {
 Count move(Calls& calls, const Stream& stream, const Vector& vector) {
   if (current_place() == Place::here) return move_on_thread(stream, vector);
   const Vector piece(vector, 0, kAtOnce);
-  // A blocking write ends when all is written; for that many bytes there is room if for any.
+  // A blocking write ends when everything is written. This many bytes fit if any fit.
   const Vector sure(vector, 0, vector.way() == Way::write ? PIPE_BUF : kAtOnce);
   for (;;) {
     Count n = try_now(stream, piece);
@@ -121,7 +121,7 @@ Result<void> move_all(Calls& calls, const Stream& stream, Way way,
 
 namespace {
 
-// From one try to the next.
+// Sleeps between two tries.
 Result<void> nap(std::chrono::milliseconds& delay) noexcept {
   constexpr std::chrono::milliseconds kLongest(50);
   const auto now = delay;
@@ -131,7 +131,7 @@ Result<void> nap(std::chrono::milliseconds& delay) noexcept {
 
 Result<void> wait_for_writer(const Opened& opened) {
   for (std::chrono::milliseconds delay(1);;) {
-    if (sys::poll(opened.fd.get(), POLLIN, 0) > 0) return {};  // or one has come and gone
+    if (sys::poll(opened.fd.get(), POLLIN, 0) > 0) return {};  // a writer is or was there
     if (sys::has_writer(opened.fd.get()) > 0) return {};
     if (auto slept = nap(delay); !slept) return slept;
   }
@@ -149,7 +149,7 @@ Count open_once(Calls& calls, const char* path, int flags, unsigned mode) {
       [&] { return sys::open(AT_FDCWD, path, flags, mode); });
 }
 
-// Why an open for writing says that nothing reads: a FIFO, or what else it may be.
+// Finds out why an open for writing reports that nothing reads: whether it is a FIFO.
 Result<Opened> without_reader(Calls& calls, const char* path) {
   const auto data = stat(calls, AT_FDCWD, path, 0);
   if (!data && calls.is_ended()) return failure(calls.code(-ECANCELED));
@@ -161,8 +161,8 @@ Result<Opened> without_reader(Calls& calls, const char* path) {
 
 }  // namespace
 
-// In a fiber every open is one that does not wait, and for what has no other end that is taken back
-// again: what a path leads to is known only afterwards.
+// In a fiber every open is non-blocking, because the type of the file is known only afterwards. If
+// the file has no other end, the flag is removed again.
 Result<Opened> open(Calls& calls, const char* path, int flags, unsigned mode) {
   flags |= O_CLOEXEC;
   const bool is_nobodys = (flags & (O_NONBLOCK | O_PATH | O_DIRECTORY)) != 0;
@@ -173,7 +173,7 @@ Result<Opened> open(Calls& calls, const char* path, int flags, unsigned mode) {
   Count fd = open_once(calls, path, must_not_wait ? flags | O_NONBLOCK : flags, mode);
   if (fd == -ENXIO && must_not_wait && access == O_WRONLY) return without_reader(calls, path);
   bool is_nonblocking = must_not_wait;
-  if (fd == -EAGAIN && must_not_wait) {  // a lease: its holder gives it back, within seconds
+  if (fd == -EAGAIN && must_not_wait) {  // a lease, which its holder gives back within seconds
     fd = open_once(calls, path, flags, mode);
     is_nonblocking = false;
   }
@@ -182,7 +182,7 @@ Result<Opened> open(Calls& calls, const char* path, int flags, unsigned mode) {
   const bool is_known = (flags & O_PATH) != 0 || is_new;
   const Count kind = is_known ? S_IFREG : sys::kind(opened.fd.get(), opened.size);
   opened.kind = kind < 0 ? S_IFREG : static_cast<unsigned>(kind);
-  if (opened.kind == S_IFBLK && is_nonblocking) {  // to drives without a medium it means something
+  if (opened.kind == S_IFBLK && is_nonblocking) {  // O_NONBLOCK matters to drives without a medium
     opened.fd.reset();
     fd = open_once(calls, path, flags, mode);
     if (fd < 0) return failure(calls.code(fd));

@@ -1,9 +1,10 @@
 // Temporary files and directories.
 //
-// A nameless file gets a name by linkat from /proc/self/fd: what is open, not what has some name
-// now. To replace another file it gets a random name beside it first, which is then renamed.
+// A nameless file gets a name by linkat from /proc/self/fd, which names the open file and not what
+// has its name now. To replace another file, it first gets a random name beside it, and is then
+// renamed.
 //
-// The directory for temporary files is asked of std::filesystem, which looks at TMPDIR.
+// std::filesystem returns the directory for temporary files; it reads TMPDIR.
 #include "io/sys/fd.hpp"
 #include "runtime/fs/clean_up.hpp"
 #include "runtime/fs/name_calls.hpp"
@@ -39,7 +40,7 @@ std::string random_name(std::string_view prefix) {
   return name;
 }
 
-// `make(name)`, with names until one is new; the name is in `made` then.
+// Calls `make(name)` with names until one is new. That name is then in `made`.
 template <class Make>
 Count with_new_name(const std::string& beginning, std::string& made, Make&& make) {
   Count rc = -EEXIST;
@@ -51,8 +52,8 @@ Count with_new_name(const std::string& beginning, std::string& made, Make&& make
   return rc;
 }
 
-// The given directory, or the system's for such things, absolute: we must find it again after a
-// chdir.
+// Returns the given directory or the system's temporary one, as an absolute path: it must be found
+// after a chdir too.
 Result<std::string> absolute(Calls& calls, const std::optional<std::string>& directory) {
   std::string path;
   std::error_code error;
@@ -99,14 +100,15 @@ Result<std::string> make_directory(Calls& calls, const std::optional<std::string
   return made;
 }
 
-// What is open at `fd` gets the name `path`.
+// Gives the open file `fd` the name `path`.
 Count link_open_file(Calls& calls, int fd, const char* path) {
   const std::string open_file = "/proc/self/fd/" + std::to_string(fd);
   return link(calls, {AT_FDCWD, open_file.c_str()}, {AT_FDCWD, path}, AT_SYMLINK_FOLLOW);
 }
 
-// A nameless file that had a name once is lost without one: the kernel gives it no other. So if all
-// fails after the first step, `beside` keeps that name.
+// The kernel gives a nameless file only one name in its life, so the file is lost without that
+// name.
+// If a step after the first fails, `beside` keeps the name.
 Count link_and_rename(Calls& calls, int fd, const char* path, std::string& beside) {
   const std::string_view text(path);
   const auto directory = absolute(calls, std::string(text.substr(0, text.rfind('/') + 1)) + ".");

@@ -1,11 +1,11 @@
 // See transfer.hpp.
 //
-// io_uring is never asked for the file's own position (an offset of -1), though it has a way: it
-// takes and sets the position without the kernel's lock, and does not set it at all when the
-// transfer completes later (O_DIRECT, some FUSE; measured on 6.18), so that the next read brought
-// the same bytes. Under the lock of the File we take the position, name it, and set it. A
-// descriptor that we did not open may be shared with others, who know nothing of our lock: there
-// the kernel moves the position, in a job of the pool.
+// io_uring is never asked to use the file's own position (an offset of -1). It would read and set
+// the position without the kernel's lock. It would not set it at all when the transfer completes
+// later (O_DIRECT, some FUSE; measured on 6.18), so the next read would get the same bytes. Instead
+// we read the position, pass it and set it, under the lock of the File. Others may share a
+// descriptor that we did not open, and do not take our lock. There the kernel moves the position,
+// in a job of the pool.
 #include "runtime/fs/transfer.hpp"
 
 #include "uring/opcodes.hpp"
@@ -38,8 +38,8 @@ Count transfer_at(Calls& calls, uring::Opcode opcode, int fd, const Vector& vect
       });
 }
 
-// Where a write to the end went is not told: behind it is the end.
-// -errno, and the position is as it was.
+// With O_APPEND the position is the end of the file, because the kernel does not return where the
+// write went. On -errno the position is unchanged.
 Count set_position(int fd, Way way, std::int64_t position) noexcept {
   const Count flags = way == Way::write ? sys::flags(fd) : 0;
   if (flags < 0) return flags;

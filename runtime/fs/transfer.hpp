@@ -1,9 +1,9 @@
-// Bytes between memory and an open file, as calls of a sequence.
+// Moves bytes between memory and an open file, as calls of a sequence.
 //
-//   transfer       one call: may be short
-//   transfer_some  calls, a piece each, until one is short
-//   transfer_all   calls until all is moved
-//   append_rest    calls until the end of the file, into a container that grows
+//     transfer       one call, which may be short
+//     transfer_some  one call for each piece, until one is short
+//     transfer_all   calls until everything is moved
+//     append_rest    calls until the end of the file, into a container that grows
 #pragma once
 
 #include "runtime/fs/calls.hpp"
@@ -23,7 +23,7 @@ namespace fs {
 
 enum class Way : std::uint8_t { read = 1, write = 2 };
 
-// The memory of one transfer, in the kernel's form: at most 64 parts, none of them empty, and no
+// The memory of one transfer in the kernel's form: at most 64 parts, none of them empty, and no
 // more bytes than one call moves.
 class Vector {
  public:
@@ -33,7 +33,7 @@ class Vector {
     for (const Part& part : parts) add(part.data(), part.size());
   }
 
-  // What is left behind `done` bytes, at most `most` of it.
+  // The part of `whole` behind `done` bytes, of at most `most` bytes.
   Vector(const Vector& whole, std::size_t done, std::size_t most) noexcept : way_(whole.way_) {
     for (const iovec& part : whole.parts()) {
       const std::size_t skipped = std::min(done, part.iov_len);
@@ -63,11 +63,11 @@ class Vector {
   std::array<iovec, 64> parts_;
 };
 
-// What is moved in the fiber if the page cache has it. More would keep the worker for longer than a
-// switch takes (128 KiB: 25 us).
+// The most that is moved in the fiber if the page cache has it. A larger transfer would take longer
+// than a switch (128 KiB: 25 us).
 inline constexpr std::size_t kAtOnce = std::size_t{64} << 10;
 
-// What transfer_all() says where a call moves nothing.
+// The error of transfer_all() when a call moves nothing.
 inline std::errc nothing_moved(Way way) noexcept {
   return way == Way::read ? std::errc::no_message_available : std::errc::io_error;
 }
@@ -76,15 +76,15 @@ inline constexpr std::size_t kLargeCopy = std::size_t{4} << 20;
 
 enum class Cache : std::uint8_t { has_nothing, may_have_it };
 
-// `offset` may be sys::kHere: then nobody else may use the position meanwhile.
+// `offset` may be sys::kHere. Then nobody else may use the position meanwhile.
 Count transfer(Calls& calls, int fd, const Vector& vector, std::int64_t offset);
-// Bytes that were moved win over an error or a cancel that comes behind them.
+// Returns the bytes that were moved, even if an error or a cancel comes after them.
 Count transfer_some(Calls& calls, int fd, const Vector& vector, std::int64_t offset);
 Result<void> transfer_all(Calls& calls, int fd, Way way, std::span<const std::byte> bytes,
                           std::int64_t offset);
 
-// Room for `size` bytes in all: 0, -ENOMEM or -ECANCELED. A content that is large takes long to be
-// copied there, and is so in no fiber.
+// Makes room for `size` bytes in all. Returns 0, -ENOMEM or -ECANCELED. Copying a large content
+// takes long, so no fiber does it.
 template <class Container>
 Count reserve(Calls& calls, Container& content, std::uint64_t size) {
   if (size > content.max_size()) return -ENOMEM;
@@ -99,20 +99,20 @@ Count reserve(Calls& calls, Container& content, std::uint64_t size) {
   return content.size() < kLargeCopy ? call() : calls.perform(call);
 }
 
-// From the file's position: what a fiber can have without waiting, or -EAGAIN.
+// Reads at the file's position what a fiber can get without waiting. Returns -EAGAIN if nothing.
 Count read_at_once(const Calls& calls, int fd, const Vector& vector) noexcept;
-// That it has to be done in earnest: the cache lacks it, or the kernel has no such way, or a
-// sandbox denies it.
+// Whether the caller must take the slow path: the cache lacks the data, the kernel has no such
+// call, or a sandbox denies it.
 inline bool is_not_at_once(Count n) noexcept {
   return n == -EAGAIN || n == -EINTR || n == -EOPNOTSUPP || n == -EINVAL || n == -EPERM ||
          n == -ENOSYS;
 }
 
-// What `read(vector, is_likely_end)` gives, until that is 0. `expected` bytes are likely: with room
-// for one more, the call that finds the end comes without growing. What was read before an error is
-// kept.
+// Appends what `read(vector, is_likely_end)` returns, until that is 0. `expected` is the likely
+// number of bytes; there is room for one more, so the call that finds the end needs no growth.
+// Keeps what was read before an error.
 //
-// The room is made first and filled piece by piece: to zero 600 MB takes 200 ms.
+// It reserves the memory first and fills it piece by piece, because zeroing 600 MB takes 200 ms.
 template <class Container, class Read>
 Result<std::size_t> append(Calls& calls, Container& content, std::uint64_t expected, Read&& read) {
   constexpr std::uint64_t kLeast = 4096;
@@ -135,13 +135,13 @@ Result<std::size_t> append(Calls& calls, Container& content, std::uint64_t expec
   return end - begin;
 }
 
-// From the file's position to its end.
+// Appends from the file's position to its end.
 template <class Container>
 Result<std::size_t> append_rest(Calls& calls, int fd, Container& content, std::uint64_t expected,
                                 Cache cache) {
   return append(calls, content, expected, [&](const Vector& vector, bool is_likely_end) {
     const Count n = cache == Cache::may_have_it ? read_at_once(calls, fd, vector) : -EAGAIN;
-    // Some kernels (5.9, 5.10) say that the file ends where a page is not in the cache.
+    // Some kernels (5.9, 5.10) report the end of the file where a page is not in the cache.
     const bool is_in_earnest = is_not_at_once(n) || (n == 0 && !is_likely_end);
     return is_in_earnest ? transfer(calls, fd, vector, sys::kHere) : n;
   });

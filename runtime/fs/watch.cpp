@@ -1,6 +1,6 @@
-// Watcher: inotify, read where readiness says so, many events at a time; one of them is given out
-// by each next(). Reading is one system call in the waiting fiber, so a cancel comes before it, and
-// nothing is lost, or after it, and it is in the buffer.
+// Watcher: reads inotify when it is ready, many events at a time; each next() returns one. The
+// waiting fiber reads with one system call. A cancel before it loses nothing; after it the events
+// are in the buffer.
 #include "io/operation.hpp"
 #include "io/sys/fd.hpp"
 #include "runtime/fs/calls.hpp"
@@ -27,7 +27,7 @@ struct Pair {
   Change change;
   std::uint32_t mask;
 };
-// IN_DELETE_SELF and IN_UNMOUNT are not told: the kernel's IN_IGNORED follows them.
+// IN_DELETE_SELF and IN_UNMOUNT are not reported: the kernel's IN_IGNORED follows them.
 constexpr Pair kPairs[] = {
     {Change::created, IN_CREATE},        {Change::removed, IN_DELETE},
     {Change::moved_from, IN_MOVED_FROM}, {Change::moved_to, IN_MOVED_TO},
@@ -43,7 +43,7 @@ std::uint32_t mask_of(Change changes) noexcept {
   return mask;
 }
 
-// Of one event: the kernel sets one bit of these.
+// For one event; the kernel sets one of these bits.
 const Pair* pair_of(std::uint32_t mask) noexcept {
   for (const Pair& pair : kPairs)
     if ((mask & pair.mask) != 0) return &pair;
@@ -77,7 +77,7 @@ Result<Watcher> Watcher::create() {
   return Watcher(std::move(state));
 }
 
-// The way to the file may lead over a disk.
+// Runs in the pool, because the kernel may read directories from a disk.
 Result<WatchId> Watcher::add(PathRef path, Change changes) {
   if (!state_) return not_open();
   const KernelPath text(path);

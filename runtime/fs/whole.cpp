@@ -1,4 +1,4 @@
-// Whole files by their path: open, move, close, each as one sequence, so that without a ring it is
+// Whole files by their path: open, move and close are one sequence, so that without a ring they are
 // one job of the pool.
 #include "runtime/fs/path.hpp"
 #include "runtime/fs/stat.hpp"
@@ -19,8 +19,8 @@ namespace {
 
 constexpr unsigned kMode = 0666;
 
-// A path that the kernel has in its cache needs no operation of the ring. O_NONBLOCK: it must not
-// wait here, for the other end of a pipe or for a lease. (An open in the ring does the same.)
+// A path that the kernel has in its cache needs no operation of the ring. With O_NONBLOCK the call
+// does not wait for the other end of a pipe or for a lease. (An open in the ring does the same.)
 Result<Opened> open_to_read(Calls& calls, const char* path) {
   if (calls.uses_ring(uring::kRead)) {
     Opened opened;
@@ -29,7 +29,7 @@ Result<Opened> open_to_read(Calls& calls, const char* path) {
     if (kind >= 0 && kind != S_IFBLK) {
       opened.kind = static_cast<unsigned>(kind);
       opened.is_nonblocking = opened.has_other_end();
-      // Kept: its writer may have been waiting for us, and would find nobody.
+      // Keep it open: its writer may have waited for us, and would find no reader.
       opened.lacks_writer = opened.kind == S_IFIFO;
       if (opened.is_nonblocking) return opened;
       const Count rc = sys::set_flags(opened.fd.get(), 0);
@@ -45,14 +45,14 @@ Result<Opened> open_to_read(Calls& calls, const char* path) {
   return opened;
 }
 
-// To give much memory back takes long, too: no fiber waits for it.
+// Freeing much memory takes long too, so no fiber waits for it.
 template <class Container>
 void throw_away(Container&& content) {
   if (content.size() >= kLargeCopy)
     spawn_blocking([garbage = std::forward<Container>(content)] {}).detach();
 }
 
-// What the file system says of its size is only a hint: it may be none, or no longer true.
+// The size from the file system is only a hint: it may be 0 or out of date.
 template <class Container>
 Result<void> read_rest(Calls& calls, const Opened& opened, Container& content) {
   const auto size = append_rest(calls, opened.fd.get(), content, opened.size, Cache::may_have_it);
@@ -61,7 +61,7 @@ Result<void> read_rest(Calls& calls, const Opened& opened, Container& content) {
   return failure(size.error());
 }
 
-// What may have another end is opened in a sequence, and read and written here.
+// A file that may have another end is opened in a sequence, and read and written here.
 template <class Container>
 Result<void> read_stream(Opened open_so_far, const char* path, Container& content) {
   const auto opened = settle(std::move(open_so_far), path, O_RDONLY, 0);
@@ -105,7 +105,7 @@ Result<Container> read_whole(PathRef path) {
   return content;
 }
 
-// The close is no call of the sequence: a cancel must not leave the descriptor behind.
+// The close is no call of the sequence, because a cancel must not leave the descriptor open.
 Result<void> write_whole(PathRef path, int flags, std::span<const std::byte> bytes) {
   const KernelPath text(path);
   if (text.error()) return failure(text.error());

@@ -1,4 +1,4 @@
-// Socket::accept: takes connections in a way that survives a process without descriptors.
+// Socket::accept: accepts connections, and survives when the process runs out of descriptors.
 #include <ramie/net/socket.hpp>
 
 #include "io/operation.hpp"
@@ -31,7 +31,7 @@ constexpr std::chrono::milliseconds kFirstPause{5};
 constexpr std::chrono::milliseconds kLongestPause{1000};
 constexpr unsigned kSkipsInARow = 128;
 
-// The connection broke before we took it, or a firewall refused it: not the listener's trouble.
+// The connection broke before we accepted it, or a firewall refused it. The listener is fine.
 bool concerns_one_connection(int error) noexcept {
   switch (-error) {
     case ECONNABORTED:
@@ -49,18 +49,18 @@ bool concerns_one_connection(int error) noexcept {
   }
 }
 
-// One descriptor that the whole process keeps for the moment when it has no other.
+// One descriptor that the process keeps for the time when it has no other left.
 class Reserve {
  public:
   void open() noexcept {
     const std::lock_guard lock(mutex_);
     if (fd_ < 0) fd_ = sys::open_null();
   }
-  // Takes one pending connection of `listener` with it and closes that: a clean end instead of
-  // silence.
+  // Uses the descriptor to accept one pending connection of `listener` and close it. The peer gets
+  // a clean end and does not wait.
   void shed_one(int listener) noexcept {
     const std::lock_guard lock(mutex_);
-    if (fd_ < 0) fd_ = sys::open_null();  // somebody was quicker than we, last time
+    if (fd_ < 0) fd_ = sys::open_null();  // another thread took the free number last time
     if (fd_ < 0) return;
     io::sys::close(std::exchange(fd_, -1));
     sockaddr_storage raw{};
@@ -84,7 +84,7 @@ constinit Reserve reserve;
   return true;
 }();
 
-// Says so at most once a second in the whole process.
+// Prints a line at most once a second in the whole process.
 void report_shortage(int error) noexcept {
   static constinit base::Atomic<std::int64_t> next_report{0};
   const std::int64_t now = std::chrono::nanoseconds(base::now().time_since_epoch()).count();
@@ -104,8 +104,8 @@ bool is_shortage(const std::error_code& code) noexcept {
   return code == std::errc::not_enough_memory || code == std::errc::no_space_on_device;
 }
 
-// Lets time pass: a naive loop would try a million times in three seconds (measured), because the
-// pending connections keep the socket readable.
+// Pauses. Without a pause the loop would try a million times in three seconds (measured), because
+// the pending connections keep the socket readable.
 Result<void> survive(int listener, int error, unsigned failures) noexcept {
   if (lacks_descriptors(error)) reserve.shed_one(listener);
   report_shortage(error);
@@ -114,8 +114,8 @@ Result<void> survive(int listener, int error, unsigned failures) noexcept {
 
 }  // namespace
 
-// One fiber's turn: it has the permit. The listener may be closed while the fiber waits or yields;
-// then the slot may be another registration's, which `generation_` tells.
+// One fiber's turn: it has the permit. The listener may be closed while the fiber waits or yields.
+// Then its slot may belong to another registration, which `generation_` tells.
 class Socket::Turn {
  public:
   Turn(sched::Wait& wait, ScheduledIo& io) noexcept : wait_(wait), io_(io) {}
@@ -129,11 +129,11 @@ class Socket::Turn {
         auto socket = adopt(*fd);
         if (socket) return Accepted{std::move(*socket), SocketAddr::from_raw(&raw_, size_)};
         if (!is_shortage(socket.error())) return failure(socket.error());
-        error = -ENOMEM;  // the kernel watches no more descriptors, or there is no memory
+        error = -ENOMEM;  // the kernel's limit of watched descriptors, or no memory
       }
       const bool is_skipped = concerns_one_connection(error);
-      // So many in a row are not the fault of one connection: a sandbox refuses the call, or a
-      // network is down. With a pause that can last.
+      // So many in a row are not caused by single connections: a sandbox refuses the call, or a
+      // network is down. The loop pauses, because that can last.
       if (!is_skipped || ++skipped_ % kSkipsInARow == 0) {
         if (!is_skipped && !lacks_resources(error)) return failure(system_error(error));
         if (auto survived = survive(listener_, error, failures++); !survived)
@@ -145,7 +145,7 @@ class Socket::Turn {
   }
 
  private:
-  // A descriptor; or 0, and why there is none in `error_`.
+  // Returns a descriptor. If there is none, returns 0 and sets `error_` to the reason.
   Result<int> take() noexcept {
     const io::Operation accepting{.io = io_,
                                   .interest = io::Interest::readable,
@@ -156,7 +156,7 @@ class Socket::Turn {
       size_ = sizeof raw_;
       const int rc = sys::accept(listener_, &raw_, size_);
       if (rc >= 0 || rc == -EAGAIN) return rc;
-      // The kernel takes a descriptor first and looks for a connection then.
+      // The kernel takes a descriptor before it looks for a connection.
       if (lacks_descriptors(rc) && sys::is_readable(listener_) == 0) return -EAGAIN;
       error_ = rc;
       return 0;
@@ -178,7 +178,7 @@ class Socket::Turn {
 
 void keep_reserve() noexcept { reserve.open(); }
 
-// If the socket is closed while we wait, only `io` is left.
+// If the socket is closed during a wait, only `io` is still valid.
 Result<Socket::Accepted> Socket::accept() noexcept {
   if (!is_open()) return io::not_open();
   ScheduledIo& io = ScheduledIo::of(registration_);

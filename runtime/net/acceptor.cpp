@@ -1,4 +1,4 @@
-// Acceptor: connections that one operation of the ring brings, one after the other.
+// Acceptor: takes the connections that one operation of the ring accepts.
 #include "io/sys/fd.hpp"
 #include "sched/base/assert.hpp"
 #include "sched/current.hpp"
@@ -19,26 +19,26 @@ namespace net {
 namespace {
 
 constexpr std::size_t kRoom = 4096;
-constexpr std::size_t kEnough = 512;  // more wait in the listener's own queue
+constexpr std::size_t kEnough = 512;  // the rest waits in the listener's own queue
 
 }  // namespace
 
 struct Acceptor::State : uring::Op {
   TcpListener* listener = nullptr;
-  uring::Site* site = nullptr;  // that it was started in last
+  uring::Site* site = nullptr;  // where it was started last
   bool is_refused = false;      // the kernel or this worker cannot do it
-  std::vector<int> came;        // under the Site's mutex; the newest last
-  std::size_t taken = 0;        // from its front
+  std::vector<int> came;        // under the Site's mutex, the newest at the end
+  std::size_t taken = 0;        // number taken from its front
 
   static bool take(uring::Op& op, std::int32_t result) noexcept {
     auto& self = static_cast<State&>(op);
     if (result < 0) return false;
     if (self.came.size() < kRoom) self.came.push_back(result);
-    else io::sys::close(result);  // the kernel did not hear that it was enough
+    else io::sys::close(result);  // the cancel has not reached the kernel yet
     return self.came.size() - self.taken >= kEnough;
   }
 
-  // The oldest, or -1.
+  // Returns the oldest descriptor, or -1.
   int pop() noexcept {
     if (site == nullptr) return -1;
     const std::lock_guard lock(site->mutex());
@@ -53,7 +53,7 @@ struct Acceptor::State : uring::Op {
 
   bool is_running() noexcept { return site != nullptr && !site->is_done(*this); }
 
-  // Into the ring of the worker that we are on; false: there is none.
+  // Starts it in the ring of the current worker. Returns false if there is none.
   bool restart() noexcept {
     wants_cancel = false;
     result = -ECANCELED;
@@ -81,7 +81,7 @@ Acceptor::~Acceptor() {
     RAMIE_CHECK(sched::current_fiber() != nullptr,
                 "a net::Acceptor must end in the fiber that made it");
     state.site->cancel(state);
-    // Connections that still come wake us before the end does.
+    // Connections that still arrive wake us before the end does.
     while (state.is_running()) {
       sched::Wait final(state.kind, nullptr, sched::Wait::Shield::yes);
       (void)state.site->await(state, final);
@@ -99,12 +99,12 @@ Result<TcpStream> Acceptor::next() noexcept {
     if (!state.is_running()) {
       const std::int32_t last = state.site == nullptr ? 0 : std::int32_t{state.result};
       if (last == -EINVAL || last == -EOPNOTSUPP || last == -EAGAIN) break;
-      if (uring::may_be_denied(last)) {  // by a filter, or by a firewall: accept() knows
+      if (uring::may_be_denied(last)) {  // by a filter or a firewall; accept() finds out which
         state.is_refused = true;
         break;
       }
       const bool was_enough = last == -ECANCELED && state.wants_cancel;
-      if (last < 0 && !was_enough) {  // accept() knows what to do about it, or says it
+      if (last < 0 && !was_enough) {  // accept() handles the error or returns it
         state.site = nullptr;
         break;
       }

@@ -1,4 +1,4 @@
-// SocketAddr: text and the kernel's form.
+// SocketAddr: conversion between text and the kernel's form.
 #include "runtime/net/host_port.hpp"
 #include "runtime/net/sys/socket.hpp"
 
@@ -33,7 +33,7 @@ bool read_number(std::string_view text, Number& number) noexcept {
   return error == std::errc() && stopped == end && !text.empty();
 }
 
-// A text for C: false if it does not fit.
+// Makes a C string. Returns false if it does not fit.
 template <std::size_t n>
 bool copy(std::string_view text, char (&out)[n]) noexcept {
   if (text.size() >= n) return false;
@@ -136,7 +136,7 @@ std::string SocketAddr::to_string() const {
   if (is_ipv6()) {
     const auto address = as<sockaddr_in6>(raw_);
     ::inet_ntop(AF_INET6, &address.sin6_addr, name, sizeof name);
-    // The scope as a number: interfaces change their names, and may have a ']' in them.
+    // The scope is a number, because interface names change and may contain a ']'.
     const std::uint32_t scope = address.sin6_scope_id;
     return "[" + std::string(name) + (scope == 0 ? "" : "%" + std::to_string(scope)) +
            "]:" + std::to_string(port());

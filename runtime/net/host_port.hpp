@@ -1,4 +1,4 @@
-// "host:port" as users write it, taken apart.
+// Splits "host:port" as users write it.
 #pragma once
 
 #include <ramie/result.hpp>
@@ -16,14 +16,14 @@ struct HostPort {
   std::uint16_t number;
   bool is_bracketed;
 
-  // Errors: missing_port, invalid_port; invalid_address for brackets that do not fit, and NULs.
+  // Errors: missing_port, invalid_port; invalid_address for brackets that do not match, and NULs.
   static Result<HostPort> split(std::string_view text) noexcept;
 
-  // The port alone, for all addresses of this machine: ":7000", "*:7000".
+  // Whether there is only a port, for all addresses of this machine: ":7000", "*:7000".
   bool is_any() const noexcept { return !is_bracketed && (host.empty() || host == "*"); }
-  // Could be a host's name. Without brackets nobody knows where an IPv6 address ends and its port
-  // begins. The resolver takes forms of IPv4 addresses that nobody else writes, and
-  // would ask a name server for "256.0.0.1".
+  // Whether it may be a host's name. Without brackets an IPv6 address and its port cannot be told
+  // apart. The resolver would accept unusual forms of IPv4 addresses, and would ask a name server
+  // for "256.0.0.1".
   bool is_name() const noexcept;
 };
 

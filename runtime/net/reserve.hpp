@@ -1,12 +1,12 @@
-// The descriptor that the process keeps for the moment when it has no other: with it a listener can
-// take a pending connection and close it (accept.cpp).
+// The descriptor that the process keeps for the time when it has no other left. With it a listener
+// can accept a pending connection and close it (accept.cpp).
 #pragma once
 
 namespace ramie {
 inline namespace v0 {
 namespace net {
 
-// By whoever opens a listener.
+// Whatever opens a listener calls this.
 void keep_reserve() noexcept;
 
 }  // namespace net

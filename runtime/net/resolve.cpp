@@ -1,5 +1,5 @@
-// Names to addresses: getaddrinfo on a thread that nobody has to wait for (NSS plug-ins are
-// arbitrary code, and may hang).
+// Name look-up: getaddrinfo on a thread that nobody has to wait for, because NSS plug-ins are
+// arbitrary code and may hang.
 #include "runtime/net/host_port.hpp"
 #include "runtime/net/sys/socket.hpp"
 #include "sched/blocking/detached.hpp"
@@ -61,7 +61,7 @@ class Lookup final : public sched::DetachedCall {
   }
   std::string describe() const override { return host_; }
 
-  // Once it has run.
+  // Call this after run().
   Result<std::vector<SocketAddr>> take() noexcept { return std::move(found_); }
 
  private:

@@ -1,4 +1,4 @@
-// Socket: every call on a socket is tried at once, and waits only on EAGAIN (io/operation.hpp).
+// Socket: tries every call at once and waits only on EAGAIN (io/operation.hpp).
 #include <ramie/net/socket.hpp>
 
 #include "io/handle.hpp"
@@ -25,8 +25,8 @@ using io::Short;
 using io::system_error;
 using sched::WaitKind;
 
-// How many bytes one vectored call moves at most. It takes only so many parts, and a read that
-// filled them was not short, however many more there are.
+// Returns how many bytes one vectored call moves at most. It takes only kMaxParts parts. A read
+// that filled them was not short, however many parts follow.
 template <class Parts>
 std::size_t total_size(const Parts& parts) noexcept {
   std::size_t total = 0;
@@ -81,7 +81,7 @@ Result<Socket> Socket::adopt(int fd, Interest interest) noexcept {
 
 Result<Socket> Socket::connect(const SocketAddr& peer) noexcept {
   if (io::Handle::current() == nullptr) return failure(errc::no_runtime);
-  // A cancelled fiber sends nothing at all.
+  // A cancelled fiber must not send anything.
   if (auto entered = sched::Wait(WaitKind::connect, nullptr).enter(); !entered)
     return failure(entered.error());
   io::sys::UniqueFd fd(sys::stream_socket(peer.is_ipv6() ? AF_INET6 : AF_INET));
@@ -91,8 +91,8 @@ Result<Socket> Socket::connect(const SocketAddr& peer) noexcept {
   if (rc != 0 && rc != -EINPROGRESS && rc != -EALREADY) return failure(system_error(rc));
   auto socket = adopt(fd.release());
   if (!socket || rc == 0) return socket;
-  // The first report for a connecting socket may be a HUP from before the attempt. So only SO_ERROR
-  // and getpeername are believed.
+  // The first report for a connecting socket may be a HUP from before the attempt. So this trusts
+  // only SO_ERROR and getpeername.
   Operation connecting = writing(socket->registration_, Short::proves_nothing);
   connecting.kind = WaitKind::connect;
   connecting.start = io::Start::with_wait;
@@ -101,7 +101,7 @@ Result<Socket> Socket::connect(const SocketAddr& peer) noexcept {
     if ((refused = socket->take_error())) return 0;
     const auto connected = socket->peer_addr();
     if (!connected && connected.error() == std::errc::not_connected) return -EAGAIN;
-    // Any other error ends the attempt: a further wait would be for an edge that has come already.
+    // Any other error ends the attempt, because the edge that another wait needs has already come.
     if (!connected) refused = connected.error();
     return 0;
   };
@@ -162,7 +162,7 @@ Result<std::size_t> Socket::send_vectored(
                  [&](std::size_t& asked) noexcept { return sys::send_vectored(fd, data, asked); });
 }
 
-// The caller makes calls of its own and clears nothing, so remembered readiness is not believed.
+// The caller makes its own calls and clears nothing, so this does not trust remembered readiness.
 Result<void> Socket::wait_for(Interest interest) noexcept {
   if (!is_open()) return not_open();
   ScheduledIo& io = ScheduledIo::of(registration_);
@@ -213,7 +213,7 @@ int Socket::into_fd() noexcept {
   return fd;
 }
 
-// The registration ends before the number can be another descriptor's.
+// Ends the registration first: after the close another descriptor may get the number.
 void Socket::close_now() noexcept { io::sys::close(into_fd()); }
 
 }  // namespace net

@@ -1,4 +1,4 @@
-// TcpListener: how a listening socket is opened.
+// TcpListener: opening a listening socket.
 #include "io/handle.hpp"
 #include "io/sys/fd.hpp"
 #include "runtime/net/host_port.hpp"
@@ -41,8 +41,8 @@ Result<TcpListener> TcpListener::bind(std::string_view address,
   }
 }
 
-// IPv6's socket takes both families, whatever net.ipv6.bindv6only says; where there is no IPv6,
-// IPv4's.
+// Binds an IPv6 socket that takes both families, whatever net.ipv6.bindv6only says. Without IPv6 it
+// binds an IPv4 socket.
 Result<TcpListener> TcpListener::bind_any(std::uint16_t port,
                                           const ListenOptions& options) noexcept {
   sockaddr_in6 six{};

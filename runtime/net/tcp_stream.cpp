@@ -1,4 +1,4 @@
-// TcpStream: what a connection has beside a Socket.
+// TcpStream: the parts of a connection that a Socket does not have.
 #include <ramie/net/tcp.hpp>
 
 #include <netinet/in.h>
@@ -26,7 +26,7 @@ Result<TcpStream> TcpStream::connect(std::string_view host_and_port) {
     auto stream = connect(address);
     if (stream) return stream;
     last = stream.error();
-    if (last.category() == category()) break;  // cancelled: the other addresses would be, too
+    if (last.category() == category()) break;  // cancelled: the other attempts would be too
   }
   return failure(last);
 }

@@ -20,15 +20,15 @@ namespace {
 
 constexpr auto kPause = std::chrono::milliseconds(1);
 
-// The socket or its device cannot do it, or has no memory to spare for it.
+// The socket or its device does not support it, or there is no memory for it.
 bool must_copy(std::int32_t result) noexcept {
   return result == -EOPNOTSUPP || result == -EINVAL || result == -ENOMEM || result == -ENOBUFS ||
          result == -EAGAIN || result == -EINTR || result == -ECANCELED ||
          uring::may_be_denied(result);
 }
 
-// Taken bytes lie in the caller's memory until the peer's kernel has them: a cancelled send waits a
-// little for that, and then resets the connection, since nothing else takes the memory back.
+// Bytes that the kernel took stay in the caller's memory until the peer's kernel has them. A
+// cancelled send waits 10 ms for that, then resets the connection: nothing else frees the memory.
 void give_up(uring::Site& site, uring::Op& op, int fd) noexcept {
   constexpr int kTries = 10;
   const Shield shield;

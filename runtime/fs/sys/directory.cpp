@@ -38,7 +38,7 @@ namespace {}  // namespace
   if (int planned = base::inject("renameat2"); planned != 0) return planned;
   const Count rc = outcome(::renameat2(from_dir, from, to_dir, to, flags));
   const bool may_be_denied =
-      rc == -EPERM || rc == -ENOSYS;  // by a sandbox: the older call can tell
+      rc == -EPERM || rc == -ENOSYS;  // a sandbox may deny it; the older call tells
   return may_be_denied && flags == 0 ? outcome(::renameat(from_dir, from, to_dir, to)) : rc;
 }
 
@@ -76,7 +76,7 @@ namespace {}  // namespace
   return outcome(::getdents64(fd, buffer.data(), buffer.size()));
 }
 
-// The kernel's records are read byte by byte: no object of theirs lives in the buffer.
+// Copies the kernel's records byte by byte, because the buffer contains no objects of its types.
 RawEntry entry_at(std::span<const std::byte> buffer) noexcept {
   RawEntry entry{};
   std::uint16_t size = 0;

@@ -1,4 +1,4 @@
-// See file.hpp. With the other files of this folder the only ones of this layer that read errno.
+// See file.hpp. In this layer only the files of this folder read errno.
 #include "runtime/fs/sys/file.hpp"
 
 #include "io/sys/outcome.hpp"
@@ -26,8 +26,8 @@ using io::sys::outcome;
 
 namespace {
 
-// By a sandbox that does not know the call, or a kernel: an older call may be allowed, which says
-// the same again if it is the file's answer.
+// A sandbox or an old kernel does not know the call. An older call may be allowed; if the error is
+// the file's, the older call returns it again.
 bool is_denied(Count rc) noexcept { return rc == -EPERM || rc == -ENOSYS; }
 
 struct statx from_older(const struct stat& older) noexcept {
@@ -100,7 +100,7 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
                              struct statx& result) noexcept {
   if (int planned = base::inject("statx"); planned != 0) return planned;
   const Count rc = outcome(::statx(at, path, flags, mask, &result));
-  // Where the kernel has no statx, glibc does it by itself, but does not know this flag.
+  // Where the kernel has no statx, glibc emulates it, but does not know this flag.
   const bool is_unknown_flag = rc == -EINVAL && (flags & AT_STATX_DONT_SYNC) != 0;
   if (!is_denied(rc) && !is_unknown_flag) return rc;
   struct stat older{};
@@ -109,7 +109,7 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
   return 0;
 }
 
-// A plan that allows fewer bytes gets them from the first part.
+// A fault plan that allows fewer bytes shortens the first part.
 [[gnu::noinline]] Count read(int fd, std::span<const iovec> parts, std::int64_t offset,
                              int flags) noexcept {
   std::size_t asked = kAll;
@@ -125,7 +125,7 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
     const Count rc = outcome(offset == kHere ? ::readv(fd, parts.data(), count)
                                              : ::preadv(fd, parts.data(), count, offset));
     if (!is_denied(rc)) return rc;
-    first = parts.front();  // then fewer bytes
+    first = parts.front();  // move fewer bytes
   }
   return outcome(offset == kHere ? ::read(fd, first.iov_base, first.iov_len)
                                  : ::pread(fd, first.iov_base, first.iov_len, offset));

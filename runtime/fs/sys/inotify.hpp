@@ -1,4 +1,4 @@
-// inotify's system calls: as those of file.hpp.
+// The system calls of inotify, in the form of file.hpp.
 #pragma once
 
 #include "runtime/fs/sys/file.hpp"
@@ -23,7 +23,7 @@ struct RawEvent {
   std::uint32_t mask;  // IN_*
   std::uint32_t cookie;
   std::string_view name;
-  std::size_t size;  // in the buffer
+  std::size_t size;  // of the event in the buffer
 };
 RawEvent event_at(std::span<const std::byte> buffer) noexcept;
 

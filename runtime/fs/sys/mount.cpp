@@ -1,4 +1,4 @@
-// See mount.hpp. The kernel's structures are written out, since Debian 12's headers lack them.
+// See mount.hpp. The kernel's structures are defined here, because Debian 12's headers lack them.
 #include "runtime/fs/sys/mount.hpp"
 
 #include "sched/base/atomic.hpp"
@@ -40,14 +40,15 @@ struct Answer {  // statmount
 };
 static_assert(sizeof(Answer) == 512 && offsetof(Answer, magic) == 24);
 
-// On a disk that nobody else writes to, or in memory. (What lies under an overlay must not change.)
+// File systems in memory, or on a disk that only this kernel writes. (Layers under an overlay must
+// not change.)
 constexpr std::uint64_t kOwn[] = {
     EXT4_SUPER_MAGIC,      XFS_SUPER_MAGIC,  BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
     OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC, RAMFS_MAGIC,       SYSFS_MAGIC,      SQUASHFS_MAGIC,
 };
 
 constexpr std::size_t kRemembered = 64;
-// id * 2 + own; 0: none.
+// id * 2 + own; 0 means empty.
 constinit std::array<base::Atomic<std::uint64_t>, kRemembered> remembered{};
 
 [[gnu::noinline]] bool ask(std::uint64_t mount) noexcept {

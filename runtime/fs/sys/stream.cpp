@@ -32,9 +32,10 @@ bool is_unknown(Count rc) noexcept {
   return rc == -EOPNOTSUPP || rc == -EINVAL || rc == -ENOSYS || rc == -EPERM;
 }
 
-// The thread's SIGPIPE is kept back meanwhile. One that comes is this write's: the kernel sends it
-// to the thread that writes. One that was there before stays. Where a sandbox does not let us take
-// it, it stays, too, and blocked: let through it would end the program.
+// Blocks SIGPIPE in this thread during a write. A SIGPIPE that arrives is caused by this write,
+// because the kernel sends it to the writing thread. One that was pending before stays. If a
+// sandbox does not let us take the signal, it stays pending and blocked: unblocked it would end the
+// program.
 class KeepBack {
  public:
   KeepBack() noexcept {
@@ -53,7 +54,7 @@ class KeepBack {
   KeepBack(const KeepBack&) = delete;
   KeepBack& operator=(const KeepBack&) = delete;
 
-  // 0, or why SIGPIPE could not be kept back.
+  // 0, or why SIGPIPE could not be blocked.
   int error() const noexcept { return error_; }
   void take() noexcept {
     constexpr timespec kNow{};
@@ -68,7 +69,7 @@ class KeepBack {
   bool was_pending_ = false;
 };
 
-// By a sandbox that denies the newer calls, write(2) may be allowed: then fewer bytes.
+// A sandbox may deny the newer calls and allow write(2). Then fewer bytes are written.
 Count write_parts(int fd, std::span<const iovec> parts, int flags) noexcept {
   const auto count = static_cast<int>(parts.size());
   if (flags != 0) return outcome(::pwritev2(fd, parts.data(), count, kHere, flags));
@@ -95,7 +96,7 @@ Count write_parts(int fd, std::span<const iovec> parts, int flags) noexcept {
 
 }  // namespace
 
-// Where a sandbox denies both calls: what has no position is a pipe, or like one.
+// If a sandbox denies both calls, a file without a position counts as a pipe.
 [[gnu::noinline]] Count kind(int fd, std::uint64_t& size) noexcept {
   size = 0;
   const Count known = stat_kind(fd, size);
@@ -132,7 +133,7 @@ Count write_parts(int fd, std::span<const iovec> parts, int flags) noexcept {
   return outcome(::poll(&place, 1, milliseconds));
 }
 
-// tee(2) says 0 only where nobody writes; a writer who has written nothing makes it say EAGAIN.
+// tee(2) returns 0 only without a writer. With a writer that has written nothing it returns EAGAIN.
 [[gnu::noinline]] Count has_writer(int fd) noexcept {
   if (int planned = base::inject("tee"); planned != 0) return planned;
   std::array<int, 2> scrap{};

@@ -1,4 +1,4 @@
-// The system calls of what has another end: pipes, terminals, sockets. As those of file.hpp.
+// The system calls of pipes, terminals and sockets, in the form of file.hpp.
 #pragma once
 
 #include "runtime/fs/sys/file.hpp"
@@ -11,22 +11,22 @@ inline namespace v0 {
 namespace fs {
 namespace sys {
 
-// S_IF* of what is open, as far as it is known without asking a server; 0 if the kernel has no name
-// for it, as for an eventfd.
+// Returns S_IF* of an open file, as far as it is known without asking a server. Returns 0 if the
+// kernel has no type for it, as for an eventfd.
 Count kind(int fd, std::uint64_t& size) noexcept;
 
-// At the position, as write(), and no signal if nobody reads any more: only -EPIPE.
+// Writes at the position, as write(). Without a reader it returns -EPIPE and raises no signal.
 Count write_quietly(int fd, std::span<const iovec> parts, int flags) noexcept;
 
-// Waits in this thread until `events` (POLLIN, POLLOUT) or the end of the other side is there, at
-// most so long (negative: for ever). 1, 0, or -errno.
+// Waits in this thread for `events` (POLLIN, POLLOUT) or the end of the other side. A negative time
+// means no limit. Returns 1, 0, or -errno.
 Count poll(int fd, short events, int milliseconds) noexcept;
 
-// Has somebody opened this FIFO, which is open for reading without waiting, for writing? Nothing is
-// taken out of it. 1, 0, or -errno: the kernel does not say.
+// Whether a process has opened this FIFO for writing. The FIFO is open here for reading without
+// waiting. Takes nothing out of it. Returns 1, 0, or -errno if the kernel does not say.
 Count has_writer(int fd) noexcept;
 
-// Another descriptor of what is open.
+// Makes another descriptor of the same description.
 Count duplicate(int fd) noexcept;
 
 }  // namespace sys

@@ -24,8 +24,8 @@ using io::sys::outcome;
 
 namespace {
 
-// The first `bytes` of the parts. Empty parts are left out: a call with nothing but those would
-// look like the end of the stream.
+// Takes the first `bytes` of the parts. Leaves out empty parts: a call with only those would look
+// like the end of the stream.
 template <class Part>
 std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> parts,
                  std::size_t bytes) noexcept {
@@ -165,7 +165,7 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
   if (index != 0) return Bytes{index};
   const Bytes error = outcome(-1);
   if (error != -ENOENT) return error;
-  // glibc found no socket to ask with, and does not say why.
+  // glibc got no socket to ask with, and does not return the reason.
   const Bytes probe = outcome(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (probe < 0) return probe;
   (void)::close(static_cast<int>(probe));
