@@ -1,4 +1,5 @@
-// The driver alone, without fibers: turns, bells, generations, and what registrations leave behind.
+// Tests the driver alone, without fibers: turns, unparks, generations, and the end of
+// registrations.
 #include "io/driver.hpp"
 #include "tests/support/fault.hpp"
 #include "tests/support/process.hpp"
@@ -76,7 +77,7 @@ TEST_CASE("Driver: an unpark that races with the wait is not lost") {
 
 TEST_CASE("Driver: a turn sleeps as long as it may, finer than a millisecond, and never less") {
   auto driver = make_driver();
-  turn(*driver);  // nothing pending from the creation
+  turn(*driver);  // takes events from the creation
   for (const Nanos wait : {Nanos(0), Nanos(200us), Nanos(3ms)}) {
     Nanos best = 10s;
     for (int i = 0; i < 20; ++i) {
@@ -96,8 +97,8 @@ TEST_CASE("Driver: an event of an earlier generation is dropped") {
   SocketPair second;
   auto* old = ramie::or_throw(driver->add_source(first.fds[0], kBoth));
   turn(*driver);
-  // The kernel watches the open file, and a copy keeps that alive: closing before deregistering
-  // leaves it in the epoll with the old token.
+  // The kernel watches the open file, and a copy of the descriptor keeps the file alive. So a close
+  // before the deregistration leaves it in the epoll with the old token.
   const int copy = ::dup(first.fds[0]);
   ::close(first.fds[0]);
   CHECK(driver->deregister_source(*old).has_value());
@@ -253,13 +254,13 @@ TEST_CASE("Driver: it ends when the last registration is gone, not before") {
   Driver* raw = driver.get();
   auto* io = ramie::or_throw(driver->add_source(pair.fds[0], kBoth));
   driver.reset();
-  CHECK(ramie_test::open_descriptors() == before + 4);  // the pair, the epoll, its bell
+  CHECK(ramie_test::open_descriptors() == before + 4);  // the pair, the epoll, its eventfd
   CHECK(raw->deregister_source(*io).has_value());
   CHECK(ramie_test::open_descriptors() == before + 2);
 }
 
 TEST_CASE("Driver: its descriptors close on exec") {
-  // Also below 3, if the process came without them.
+  // Also descriptors below 3, if the process was started without them.
   constexpr int kMost = 256;
   std::array<bool, kMost> is_older{};
   for (int fd = 0; fd < kMost; ++fd)
@@ -277,5 +278,5 @@ TEST_CASE("Driver: its descriptors close on exec") {
     CHECK((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     ++checked;
   }
-  CHECK(checked >= 2);  // the epoll and its bell
+  CHECK(checked >= 2);  // the epoll and its eventfd
 }

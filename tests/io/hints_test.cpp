@@ -1,5 +1,6 @@
-// Goal: HUP and ERR are hints, the call decides what is final: nothing that passes makes a waiter
-// spin, and no end is lost. Method: descriptors that say so and live on; calls are counted.
+// Goal: HUP and ERR are hints, and only the call decides what is final. A hint that passes makes no
+// waiter spin, and no end is lost. Method: descriptors that report a hint and stay usable; the test
+// counts calls.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
@@ -40,7 +41,7 @@ struct Watched {
     (void)registration.deregister();
     ::close(fd);
   }
-  // read() or recv() until something else than EAGAIN; -errno.
+  // Calls read() or recv() until the result is not EAGAIN. Returns a count or -errno.
   int read_one() {
     const auto got = registration.io(Interest::readable, [&]() -> Result<int> {
       ++calls;
@@ -52,7 +53,7 @@ struct Watched {
     if (got) return *got;
     return got.error() == errc::timed_out ? kSilent : -got.error().value();
   }
-  // What it says within a moment; kSilent: it waits.
+  // Returns the result if the read ends soon, or kSilent if it waits.
   int read_soon() {
     int said = 0;
     (void)ramie::timeout(100ms, [&] { said = read_one(); });
@@ -67,7 +68,8 @@ struct Watched {
 
 enum class Source { timestamps, zero_copy };
 
-// Something stands in the error queue of `fd`, or stood there. False: not with this kernel.
+// Puts an entry into the error queue of `fd`, and takes it out again if `is_emptied`. Returns false
+// if this kernel does not support it.
 bool raise_error_queue(int fd, Source source, bool is_emptied) {
   const int on =
       source == Source::zero_copy
@@ -81,7 +83,7 @@ bool raise_error_queue(int fd, Source source, bool is_emptied) {
   REQUIRE(::send(fd, "x", 1, source == Source::zero_copy ? MSG_ZEROCOPY : 0) == 1);
   pollfd one{fd, 0, 0};
   REQUIRE(::poll(&one, 1, 10'000) == 1);
-  (void)ramie::sleep_for(5ms);  // the driver hears of it
+  (void)ramie::sleep_for(5ms);  // time for the driver to see it
   std::array<char, 512> control;
   while (is_emptied) {
     msghdr message{};
@@ -105,8 +107,8 @@ TEST_CASE("An event of the error queue ends no stream: who writes to a slow peer
         const Fault counted({.calls = {"send"}, .times = 0});
         const auto said = ramie::timeout(200ms, [&] { return near.write_all(much); });
         CHECK(error_of(said) == errc::timed_out);
-        CHECK(counted.calls() < 1000);  // some are full of success: each moved something
-        // And the wait is a wait: the second one finds a full buffer.
+        CHECK(counted.calls() < 1000);  // the successful ones each moved something
+        // The second one finds a full buffer and must wait.
         const unsigned before = counted.calls();
         CHECK(error_of(ramie::timeout(100ms, [&] { return near.write_all(much); })) ==
               errc::timed_out);
@@ -137,7 +139,7 @@ TEST_CASE("An event of the error queue ends no stream: its reader waits, and rea
       auto reading = ramie::spawn([&] { return pair.stream.read(buffer); });
       REQUIRE(pair.peer.send("hello"));
       CHECK(reading.join().value_or(0) == 5);
-      CHECK(pair.peer.receive(1) == "x");  // else its close is a reset
+      CHECK(pair.peer.receive(1) == "x");  // otherwise its close would be a reset
       pair.peer.close();
       CHECK(pair.stream.readable().has_value());
       CHECK(pair.stream.read(buffer).value_or(1) == 0);
@@ -167,7 +169,8 @@ TEST_CASE("An error without data wakes a reader: a UDP peer that refuses") {
       CHECK(*reading.join() == -ECONNREFUSED);
       CHECK(udp.read_soon() == Watched::kSilent);
     }
-    // By readiness(): told once, whether or not the call is made, and again for the next one.
+    // readiness() reports the error once, whether or not the call is made, and reports the next
+    // one.
     for (int i = 0; i < 2; ++i) {
       REQUIRE(::send(udp.fd, "x", 1, 0) == 1);
       CHECK(udp.registration.readiness(Interest::readable)->is_readable());
@@ -195,7 +198,7 @@ TEST_CASE("The HUP of a socket that is not connected yet does not stay") {
     REQUIRE(accepted.stream.write_all(bytes("hello")).has_value());
     CHECK(early.read_one() == 5);
     CHECK(early.read_soon() == Watched::kSilent);
-    // The real end comes through, also to who was waiting.
+    // The real end arrives, also at a fiber that was waiting.
     auto reading = ramie::spawn([&] { return early.read_one(); });
     REQUIRE(until_parked(ramie::sched::WaitKind::io, 1));
     accepted.stream = ramie::net::TcpStream();
@@ -242,7 +245,7 @@ TEST_CASE("The ERR of a FIFO without a reader passes when the next reader opens 
     int reader = open_reader();
     Watched writer(::open(name.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC), Interest::writable);
     unsigned calls = 0;
-    const auto fill = [&] {  // until it fails
+    const auto fill = [&] {  // until a write fails
       return writer.registration.io(Interest::writable, [&]() -> Result<int> {
         ++calls;
         const std::array<char, 65536> block{};
@@ -301,7 +304,7 @@ TEST_CASE("A listening socket that was shut down and listens again accepts again
     CHECK(error_of(ramie::timeout(50ms, [&] { return listener.accept(); })) == errc::timed_out);
     CHECK(counted.calls() < kFew);
     auto accepting = ramie::spawn([&] { return listener.accept().has_value(); });
-    // It may have another port: the kernel gave the old one back.
+    // The kernel may have assigned another port, because it gave the old one back.
     auto stream = ramie::net::TcpStream::connect(*listener.local_addr());
     CHECK(stream.has_value());
     CHECK(*accepting.join());

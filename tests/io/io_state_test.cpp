@@ -1,4 +1,4 @@
-// The readiness word: every transition, and what it must keep.
+// Tests the readiness word: every transition, and what each must keep.
 #include "io/io_state.hpp"
 
 #include <atomic>
@@ -20,7 +20,7 @@ TEST_CASE("IoState: a clear with an old tick keeps the newer edge") {
   IoState state;
   state.publish(IoState::kReadable);
   const IoState::Snapshot seen = state.load();
-  state.publish(IoState::kReadable);  // data came after the snapshot
+  state.publish(IoState::kReadable);  // data arrived after the snapshot
   state.clear(Direction::read, IoState::kReadable, seen);
   CHECK(state.load().ready() == IoState::kReadable);
   state.clear(Direction::read, IoState::kReadable, state.load());
@@ -115,8 +115,8 @@ TEST_CASE("IoState: a reset forgets everything") {
   CHECK(state.load().word == 0);
 }
 
-// A driver reports, one edge for each unit of data; a reader clears after it took what there was.
-// Whatever the order, the last unit is never hidden behind cleared readiness.
+// A driver reports one edge for each unit of data. A reader takes what there is, then clears. In
+// every order the last unit must stay visible.
 TEST_CASE("IoState: no edge is lost between a driver and a reader") {
   constexpr std::uint32_t kEdges = 200'000;
   IoState state;

@@ -1,5 +1,5 @@
-// Goal: readiness() is for code that reads by itself: it returns while something is there, waits
-// when nothing is, and never spins. Method: descriptors that the test reads behind our back.
+// Goal: readiness() serves code that reads by itself. It returns while something is there, waits
+// when nothing is, and never spins. Method: the test reads from the descriptors directly.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/socket_pair.hpp"
@@ -34,14 +34,14 @@ struct Pair : SocketPair {
   void send(std::string_view text) const {
     REQUIRE(::send(fds[1], text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
   }
-  // Behind our back.
+  // Reads directly, without the library.
   ssize_t take(std::size_t size) const {
     std::string text(size, '\0');
     return ::recv(fds[0], text.data(), size, MSG_DONTWAIT);
   }
 };
 
-// Does the wait end within a moment?
+// Returns whether the wait ends soon.
 template <class F>
 bool is_soon(F&& wait) {
   const auto said = ramie::timeout(20ms, std::forward<F>(wait));
@@ -102,7 +102,7 @@ TEST_CASE("readiness(): what was left is reported again, though no edge comes") 
       CHECK(pair.take(1) == 1);
     }
     CHECK_FALSE(is_soon(wait));
-    // And an end stays.
+    // The end of the stream is reported again and again.
     ::close(std::exchange(pair.fds[1], -1));
     for (int i = 0; i < 3; ++i) {
       CHECK(registration.readiness(Interest::readable)->is_read_closed());
@@ -123,14 +123,14 @@ TEST_CASE("A guard: spent unless it is retained, cleared by hand, and never at a
       CHECK(guard.ready().is_readable());
       CHECK(pair.take(1) == 1);
     }
-    CHECK(is_soon(wait));  // forgotten, but two bytes are there
+    CHECK(is_soon(wait));  // used up, but two bytes are there
     CHECK(pair.take(2) == 2);
-    CHECK_FALSE(is_soon(wait));  // forgotten, and nothing is there
+    CHECK_FALSE(is_soon(wait));  // used up, and nothing is there
     pair.send("d");
     {
       ReadyGuard guard = ramie::or_throw(wait());
       CHECK(pair.take(16) == 1);
-      pair.send("e");  // its edge is newer than the guard
+      pair.send("e");  // this edge is newer than the guard
       CHECK(is_soon(wait));
       guard.clear();
     }
@@ -140,7 +140,7 @@ TEST_CASE("A guard: spent unless it is retained, cleared by hand, and never at a
       ReadyGuard guard = ramie::or_throw(registration.guard(Interest::writable));
       guard.retain();
       ReadyGuard moved = std::move(guard);
-      moved.clear();  // it has nothing left to clear
+      moved.clear();  // there is nothing left to clear
     }
     CHECK(is_soon([&] { return registration.guard(Interest::writable); }));
     CHECK_FALSE(is_soon(wait));
@@ -155,7 +155,7 @@ TEST_CASE("An error is told once, again if its guard is retained, and to each ki
     sockaddr_in nobody{};
     nobody.sin_family = AF_INET;
     nobody.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    nobody.sin_port = htons(9);  // nobody there: ICMP answers
+    nobody.sin_port = htons(9);  // no receiver: ICMP answers
     {
       auto registration = ramie::or_throw(Registration::create(fd, kBoth | Interest::error));
       REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&nobody), sizeof nobody) == 0);
@@ -167,7 +167,7 @@ TEST_CASE("An error is told once, again if its guard is retained, and to each ki
       CHECK_FALSE(is_soon(for_data));
       CHECK(ramie::or_throw(for_errors()).ready().is_error());
       CHECK_FALSE(is_soon(for_errors));
-      // The call that decides is tried all the same.
+      // The call is tried nevertheless.
       const auto receive = [&]() -> Result<int> {
         char one = 0;
         if (::recv(fd, &one, 1, 0) >= 0) return 0;
@@ -191,7 +191,7 @@ TEST_CASE("readiness(): many waiters, a descriptor that is closed, a kernel that
       CHECK(registration.readiness(Interest::readable)->is_readable());
       CHECK(denied.hits() == 1);
     }
-    const int other = ::dup(pair.fds[0]);  // keeps the registration alive in the kernel
+    const int other = ::dup(pair.fds[0]);  // keeps the registration in the kernel
     ::close(std::exchange(pair.fds[0], -1));
     CHECK(error_of(registration.readiness(Interest::readable)) == std::errc::bad_file_descriptor);
     ::close(other);
@@ -228,7 +228,7 @@ TEST_CASE(
     CHECK(error_of(ramie::timeout(200ms, write_all)) == errc::timed_out);
     CHECK(writes >= 1);
     CHECK(writes < 40);
-    // The stream's own calls go on beside it.
+    // The stream's own calls still work.
     auto reading = ramie::spawn([&] {
       std::array<std::byte, 8> buffer;
       return pair.stream.read(buffer);
@@ -276,7 +276,7 @@ TEST_CASE("AsyncFd: owns its object, which is closed after the registration has 
     const Socket back = one.into_inner();
     CHECK(back.fd >= 0);
     CHECK_FALSE(one.registration().is_registered());
-    // Its descriptor may be registered anew; one that was assigned over is closed.
+    // The descriptor may be registered again. Assignment closes the previous one.
     CHECK(Registration::create(back.fd, kBoth).has_value());
     CHECK(::send(first.fds[1], "x", 1, MSG_NOSIGNAL) == -1);
     CHECK_FALSE(AsyncFd<int>::create(-1, -1).has_value());

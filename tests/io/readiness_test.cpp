@@ -1,4 +1,4 @@
-// Readiness as a fiber sees it through a Registration: edges, half-closed peers, urgent data.
+// Tests readiness as a fiber sees it through a Registration: edges, half-closed peers, urgent data.
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
 
@@ -41,7 +41,7 @@ struct Fixture {
     for (const int fd : fds)
       if (fd >= 0) ::close(fd);
   }
-  // What the driver has said so far, waiting for nothing.
+  // What the driver has reported so far; waits at most for `patience`.
   Result<Ready> soon(Interest interest, std::chrono::milliseconds patience = 5ms) {
     return ramie::timeout(patience, [&] { return registration.readiness(interest); });
   }
@@ -61,7 +61,7 @@ TEST_CASE("B50 a new descriptor is writable, and readable only once data came") 
     CHECK(error_of(it.soon(Interest::readable)) == errc::timed_out);
     it.send("x");
     CHECK(it.registration.readiness(Interest::readable)->is_readable());
-    // Taken and cleared, it takes new data to be readable again.
+    // After a read and a clear only new data makes it readable again.
     const auto take = [&] { return receive(it.fds[0], 1); };
     CHECK(*it.registration.io(Interest::readable, take) == 1);
     CHECK(error_of(it.registration.try_io(Interest::readable, take)) ==
@@ -90,14 +90,14 @@ TEST_CASE("B55 try_io: not called unless ready, EAGAIN clears, success and other
     CHECK(*it.registration.try_io(Interest::readable, counted(Result<int>(7))) == 7);
     CHECK(error_of(it.registration.try_io(Interest::readable, counted(Result<int>(broken)))) ==
           std::errc::broken_pipe);
-    // Only the kernel's EAGAIN counts: an operation of its own kind does not clear.
+    // Only the kernel's EAGAIN counts: the same condition of another category does not clear.
     CHECK_FALSE(it.registration.try_io(Interest::readable, counted(Result<int>(again))));
     CHECK(calls == 3);
     CHECK_FALSE(it.registration.try_io(Interest::readable, counted(Result<int>(agained))));
     CHECK(calls == 4);
     CHECK_FALSE(it.registration.try_io(Interest::readable, counted(Result<int>(1))));
     CHECK(calls == 4);  // cleared
-    // The other direction was not touched.
+    // The other direction is unchanged.
     CHECK(*it.registration.try_io(Interest::writable, counted(Result<int>(9))) == 9);
   });
 }
@@ -144,7 +144,7 @@ TEST_CASE("B57 a refused connection is delivered to a reader and to a writer") {
   in_runtime(1, [] {
     auto listener = ramie::or_throw(ramie::net::TcpListener::bind("127.0.0.1:0"));
     const auto address = *listener.local_addr();
-    listener = ramie::net::TcpListener();  // nobody listens there any more
+    listener = ramie::net::TcpListener();  // no listener is left
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int rc = ::connect(fd, static_cast<const sockaddr*>(address.raw()),
                              static_cast<socklen_t>(address.raw_size()));
@@ -184,7 +184,7 @@ TEST_CASE("B56 the error queue fires the error interest, without a reader") {
     sockaddr_in nobody{};
     nobody.sin_family = AF_INET;
     nobody.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    nobody.sin_port = htons(9);  // nobody there: ICMP answers
+    nobody.sin_port = htons(9);  // no receiver: ICMP answers
     {
       auto registration = ramie::or_throw(Registration::create(fd, Interest::error));
       CHECK(error_of(ramie::timeout(

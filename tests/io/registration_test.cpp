@@ -1,5 +1,5 @@
-// Registration: what can be registered, what comes back when it cannot, and what an end does to
-// those who wait.
+// Tests Registration: what can be registered, the errors if it cannot, and what the end of a
+// registration does to its waiters.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/socket_pair.hpp"
@@ -111,7 +111,7 @@ TEST_CASE("B58 Registration: a descriptor can be deregistered and registered aga
       REQUIRE(::read(pair.fds[0], &byte, 1) == 1);
       if (i % 2 == 0) REQUIRE(registration.deregister().has_value());
     }
-    CHECK(::fcntl(pair.fds[0], F_GETFD) >= 0);  // it stays the caller's
+    CHECK(::fcntl(pair.fds[0], F_GETFD) >= 0);  // the descriptor stays open
   });
 }
 
@@ -141,10 +141,10 @@ TEST_CASE("Registration: its end ends the waits of others with canceled") {
   }
 }
 
-// Goal: who was woken by the end, and runs only when the slot belongs to somebody else, still sees
-//   the end, and does not wait for a stranger's events.
-// Method: a look at the driver before every fiber, so that the slot is free again at once; the
-//   first of those that waited takes it.
+// Goal: a fiber that the end woke, but that runs only when the slot has a new registration, still
+//   sees the end and does not wait for events of the new registration.
+// Method: the driver takes a turn before every fiber, so the slot is free again at once. The first
+//   of the waiters takes it.
 TEST_CASE("Registration: its end is seen, although its slot has the next owner already") {
   const Watchdog watchdog(std::chrono::seconds(60));
   ramie::runtime::Builder builder;

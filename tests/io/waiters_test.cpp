@@ -1,4 +1,4 @@
-// Many fibers at one descriptor: who is woken, by what, and how often.
+// Tests many fibers that wait for one descriptor: which event wakes which fibers, and how often.
 #include "tests/support/eventually.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/socket_pair.hpp"
@@ -79,7 +79,8 @@ TEST_CASE("B54 an event for readers does not wake writers, and the other way rou
     for (auto& one : readers) CHECK(one.join()->is_readable());
     (void)ramie::sleep_for(5ms);
     CHECK(parked(WaitKind::io) == 3);
-    // The readers, this fiber after each of them and after its sleep; no writer even looked.
+    // Each reader runs once, and this fiber runs after each of them and after its sleep. No writer
+    // runs.
     CHECK(ramie::runtime::Handle::current().metrics().switches - before <= 7);
     std::array<char, 65536> sink;
     while (::recv(pair.fds[1], sink.data(), sink.size(), 0) > 0) {
@@ -121,7 +122,7 @@ TEST_CASE("A stream takes one reader and one writer at once; a second of a kind 
       CHECK(error_of(stream.readable()) == errc::already_waiting);
       CHECK(error_of(stream.write(bytes("z"))) == errc::already_waiting);
       CHECK(error_of(stream.writable()) == errc::already_waiting);
-      // The first ones are as they were.
+      // The first ones still wait.
       REQUIRE(::write(pair.fds[1], "data", 4) == 4);
       CHECK(*reader.join() == 4);
       std::array<char, 65536> sink;
@@ -189,10 +190,10 @@ TEST_CASE("B64 data for a fiber on an idle runtime costs one turn and one wake",
     std::array<std::byte, 8> buffer;
     auto reader = ramie::spawn([&] { return pair.stream.read(buffer); });
     REQUIRE(until_parked(WaitKind::readable, 1));
-    // The root fiber blocks its worker here, as foreign code would: the other one must serve.
+    // The root fiber blocks its worker here, as foreign code would, so the other worker must serve.
     const auto metrics = [] { return ramie::runtime::Handle::current().metrics(); };
     REQUIRE(comes_true([&] { return metrics().parks == metrics().unparks + 1; }));
-    std::this_thread::sleep_for(20ms);  // it falls asleep
+    std::this_thread::sleep_for(20ms);  // time for it to fall asleep
     const auto before = metrics();
     REQUIRE(pair.peer.send("x"));
     REQUIRE(comes_true([&] { return reader.is_finished(); }));
