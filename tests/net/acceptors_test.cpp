@@ -1,5 +1,5 @@
-// Several fibers that accept from one listener: they share what comes, and each way to leave the
-// line lets the others go on.
+// Tests several fibers that accept from one listener: they share the connections, and however one
+// leaves the queue, the others go on.
 #include "sched/base/annotate.hpp"
 #include "sched/wait.hpp"
 #include "tests/support/child.hpp"
@@ -36,7 +36,7 @@ std::vector<RawSocket> connect_many(const SocketAddr& address, int n) {
   return clients;
 }
 
-// Is there a fiber, but for this one, that can run since it yielded?
+// Returns whether another fiber has yielded and is runnable.
 bool have_yielded() {
   bool is_found = false;
   ramie::sched::current_scheduler()->for_each_fiber([&](ramie::sched::Fiber& fiber) {
@@ -48,10 +48,10 @@ bool have_yielded() {
   return is_found;
 }
 
-// Fibers that do nothing but accept, and how many connections each has taken.
+// Fibers that only accept. Counts how many connections each one has taken.
 class Acceptors {
  public:
-  // Each stands in line before the next one starts.
+  // Each fiber is in the queue before the next one starts.
   Acceptors(TcpListener& listener, std::size_t n) : taken_(n), ends_(n) {
     for (std::size_t i = 0; i < n; ++i) {
       fibers_.push_back(ramie::spawn([this, &listener, i] {
@@ -69,7 +69,7 @@ class Acceptors {
   Acceptors& operator=(const Acceptors&) = delete;
 
   void cancel(std::size_t i) { fibers_[i].cancel(); }
-  // Each one's last error.
+  // Returns the last error of each fiber.
   std::vector<std::error_code> ends() {
     join();
     return ends_;
@@ -101,8 +101,8 @@ class Acceptors {
 
 }  // namespace
 
-// Goal: H.46. Method: one worker, whose root fiber connects: one after the other, or all while it
-// keeps the worker.
+// Goal: H.46. Method: one worker, whose root fiber connects the clients one after the other, or all
+// at once while it keeps the worker.
 TEST_CASE("accept: several fibers share the connections, which come singly or at once", "[exact]") {
   const bool at_once = GENERATE(false, true);
   CAPTURE(at_once);
@@ -121,7 +121,7 @@ TEST_CASE("accept: several fibers share the connections, which come singly or at
   });
 }
 
-// A fiber keeps its worker for a slice of time, in which it may take some dozens.
+// A fiber keeps its worker for a slice of time, in which it may accept some dozens.
 TEST_CASE("accept: fibers that begin when the connections are there share them, too", "[exact]") {
   constexpr int kMany = 300;
   in_runtime(1, [] {
@@ -156,7 +156,7 @@ TEST_CASE("accept: one connection runs one of the fibers that wait for it", "[ex
   in_runtime(1, [] {
     auto listener = listen_somewhere();
     Acceptors acceptors(listener, 40);
-    const auto runs = [] {  // without those that only go on after a yield
+    const auto runs = [] {  // without runs that only continue after a yield
       const auto metrics = ramie::runtime::Handle::current().metrics();
       return metrics.switches - metrics.yields;
     };
@@ -166,13 +166,13 @@ TEST_CASE("accept: one connection runs one of the fibers that wait for it", "[ex
     ramie::yield_now();
     ramie::yield_now();
     CHECK(acceptors.taken() == 1);
-    CHECK(runs() - before <= 2);  // the first, and the second: it waits for the next connection now
+    CHECK(runs() - before <= 2);  // the first, and the second, which waits for the next one now
   });
 }
 
 TEST_CASE("accept: a fiber that is cancelled in the line leaves it, and the others go on") {
   for (const std::size_t workers : kWorkerCounts) {
-    for (std::size_t leaver = 0; leaver < 4; ++leaver) {  // 0 waits for connections, 3 is the last
+    for (std::size_t leaver = 0; leaver < 4; ++leaver) {  // 3 is last in the queue
       CAPTURE(workers, leaver);
       in_runtime(workers, [leaver] {
         auto listener = listen_somewhere();
@@ -230,7 +230,7 @@ TEST_CASE("accept: the end of the listener ends the whole line with canceled") {
         listener.reset();
         auto next = listen_somewhere();
         for (const auto& end : acceptors.ends()) CHECK(end == errc::canceled);
-        // The next listener has their place in the driver sooner or later, and a line of its own.
+        // The next listener reuses the slot sooner or later, and has its own queue.
         for (int i = 0; i < 3; ++i) {
           const auto client = connect_many(*next.local_addr(), 1);
           CHECK(next.accept().has_value());
@@ -241,8 +241,8 @@ TEST_CASE("accept: the end of the listener ends the whole line with canceled") {
   }
 }
 
-// Method: one worker; the root fiber ends the listener before or after those that the connections
-// woke have run. What is still in line then must not look at the listener.
+// Method: one worker. The root fiber ends the listener before or after the fibers that the
+// connections woke have run. The fibers still in the queue must not access the listener.
 TEST_CASE("accept: the end of the listener beside connections that wait ends the line") {
   for (int yields = 0; yields < 6; ++yields) {
     CAPTURE(yields);
@@ -251,8 +251,8 @@ TEST_CASE("accept: the end of the listener beside connections that wait ends the
       Acceptors acceptors(*listener, 5);
       const auto clients = connect_many(*listener->local_addr(), 3);
       for (int i = 0; i < yields; ++i) ramie::yield_now();
-      // The race detector learns that they came before us; of one that has yielded it does not, so
-      // that goes on first, until it waits.
+      // The race detector sees that the woken fibers run before us. It does not see that for a
+      // fiber that has yielded, so that fiber first runs until it waits.
       while (RAMIE_TSAN != 0 && have_yielded()) ramie::yield_now();
       CHECK(parked(WaitKind::accept) <= 5);
       listener.reset();
@@ -284,7 +284,7 @@ TEST_CASE("accept: a shutdown ends the whole line with shutting_down") {
   }
 }
 
-// A fiber accepts first; then two threads stand in line behind it.
+// A fiber accepts first; then two threads queue behind it.
 TEST_CASE("accept: plain threads stand in the same line, and a shutdown ends their waits") {
   const Watchdog watchdog(std::chrono::seconds(60));
   auto runtime = make_runtime(1);
@@ -310,7 +310,7 @@ TEST_CASE("accept: plain threads stand in the same line, and a shutdown ends the
       }
     });
   std::vector<RawSocket> clients;
-  while (taken[0] == 0 || taken[1] == 0) {  // until both have been the first once
+  while (taken[0] == 0 || taken[1] == 0) {  // until both have been first in the queue
     clients.push_back(RawSocket::connect(*listener->local_addr()));
     std::this_thread::sleep_for(1ms);
   }
@@ -319,8 +319,8 @@ TEST_CASE("accept: plain threads stand in the same line, and a shutdown ends the
   for (const auto& end : ends) CHECK(end == errc::shutting_down);
 }
 
-// Goal: a fiber that was left behind lets nobody in, and yet nobody waits for it. Method: the only
-// worker stands in another fiber while its runtime ends.
+// Goal: a fiber that is left behind accepts nothing, and nobody waits for it. Method: the only
+// worker is stuck in another fiber while its runtime ends.
 TEST_CASE("accept: a plain thread in the line behind a fiber that is left behind comes back") {
   const auto child = run_in_child([] {
     auto runtime = make_runtime(1);

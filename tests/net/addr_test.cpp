@@ -1,4 +1,4 @@
-// Addresses: what text is one, and what comes back out.
+// Tests addresses: which texts are valid, and how they are printed.
 #include <ramie/net.hpp>
 
 #include <net/if.h>
@@ -118,7 +118,7 @@ TEST_CASE("SocketAddr: an IPv6 scope is kept, by name or number, and comes back"
   std::memcpy(&raw, by_name->raw(), sizeof raw);
   CHECK(raw.sin6_scope_id == loopback);
   CHECK(SocketAddr::from_raw(&raw, sizeof raw).to_string() == scoped);
-  // A number need not be an interface of this machine; 0 is none.
+  // A number need not be an interface of this machine. 0 means no scope.
   CHECK(SocketAddr::parse("[ff02::1%4294967295]:9")->to_string() == "[ff02::1%4294967295]:9");
   CHECK(SocketAddr::parse("[::1%0]:80")->to_string() == "[::1]:80");
   for (const std::string_view bad :
@@ -159,7 +159,7 @@ TEST_CASE("SocketAddr: the error says what is wrong with the text") {
     REQUIRE_FALSE(parsed.has_value());
     CHECK(parsed.error() == one.wanted);
     CHECK(parsed.error().message().size() > 20);
-    const auto looked_up = lookup_host(one.text);  // without asking anybody: there is no runtime
+    const auto looked_up = lookup_host(one.text);  // without a look-up: there is no runtime
     REQUIRE_FALSE(looked_up.has_value());
     CHECK(looked_up.error() == one.wanted);
   }

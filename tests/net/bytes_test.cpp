@@ -1,5 +1,5 @@
-// Goal: text is bytes wherever bytes go in, and room for text wherever they come out; or_throw()
-// takes results that have a name.
+// Goal: functions that take bytes also take text, and functions that fill bytes also fill text.
+// or_throw() takes results that have a name.
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
 

@@ -1,5 +1,5 @@
-// Ends of waits: cancel, deadline, shutdown, in each kind of wait of a socket. The error is the
-// right one, and no byte and no connection is lost.
+// Tests the ends of waits: cancel, deadline and shutdown, in each kind of wait of a socket. The
+// error is the right one, and no byte and no connection is lost.
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
 
@@ -23,15 +23,15 @@ using ramie::net::TcpListener;
 using ramie::net::TcpStream;
 using ramie::sched::WaitKind;
 
-// Something of each kind to wait for that never comes. A Unix socket, since its buffer is full for
-// good when it is full; over TCP the kernel goes on moving bytes for a while.
+// One thing of each kind to wait for that never happens. It is a Unix socket, whose full buffer
+// stays full; over TCP the kernel still moves bytes for a while.
 struct Places {
   Places() : listener(ramie::or_throw(TcpListener::bind("127.0.0.1:0"))) {
     std::array<int, 2> pair{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()) != 0)
       throw std::system_error(errno, std::system_category(), "socketpair");
     peer = RawSocket(pair[1]);
-    // Full before it is registered: the driver must never have seen it writable.
+    // Filled before it is registered, so the driver never sees it writable.
     const std::string block(100'000, 'x');
     while (::send(pair[0], block.data(), block.size(), MSG_NOSIGNAL) > 0) {
     }

@@ -1,4 +1,4 @@
-// Connecting: by address and by name, and what it says when it does not work.
+// Tests connecting by address and by name, and the errors.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
@@ -26,7 +26,7 @@ SocketAddr address_of_nobody() {
   return *listener.local_addr();
 }
 
-// A listener whose queue is full drops the SYN: connecting to it takes for ever.
+// A listener whose queue is full drops the SYN, so a connect never ends.
 class FullListener {
  public:
   FullListener() {
@@ -132,7 +132,7 @@ TEST_CASE("B31 connect, bind and from_fd outside a runtime say no_runtime, and c
   CHECK(error_of(TcpStream::connect("127.0.0.1:1")) == errc::no_runtime);
   CHECK(error_of(TcpListener::bind("127.0.0.1:0")) == errc::no_runtime);
   CHECK(error_of(lookup_host("one.test:1")) == errc::no_runtime);
-  CHECK(lookup_host("127.0.0.1:1").has_value());  // numbers need nobody
+  CHECK(lookup_host("127.0.0.1:1").has_value());  // numbers need no resolver
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   CHECK(error_of(TcpStream::from_fd(fd)) == errc::no_runtime);
   CHECK(open_descriptors() == before);
@@ -140,7 +140,7 @@ TEST_CASE("B31 connect, bind and from_fd outside a runtime say no_runtime, and c
 
 TEST_CASE("connect by name tries every address of the name") {
   in_runtime(2, [] {
-    // The name is ::1 first; the listener is on 127.0.0.1 only.
+    // The name resolves to ::1 first; the listener is only on 127.0.0.1.
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
     const std::string port = std::to_string(listener.local_addr()->port());
     auto stream = TcpStream::connect("both.test:" + port);
@@ -149,7 +149,7 @@ TEST_CASE("connect by name tries every address of the name") {
     const auto addresses = lookup_host("both.test:" + port);
     REQUIRE(addresses.has_value());
     REQUIRE(addresses->size() == 2);
-    // The first attempts fail, each address once; the last one's error is the answer.
+    // Each address fails once; the error is that of the last.
     const Fault fault({.calls = {"connect"}, .error = ENETUNREACH, .times = Fault::kAlways});
     CHECK(error_of(TcpStream::connect("both.test:" + port)) == std::errc::network_unreachable);
     CHECK(fault.hits() == addresses->size());

@@ -1,5 +1,6 @@
-// A process without descriptors: a child with a limit of 64 meets 1,000 connections. It tries
-// rarely, says so once a second, closes some politely, and serves again when descriptors come back.
+// Tests a process without descriptors: a child with a limit of 64 gets 1,000 connections. It tries
+// rarely, prints a line once a second, closes some connections, and serves again when descriptors
+// are free.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/skip.hpp"
@@ -30,7 +31,7 @@ constexpr auto kShortage = 3s;
 
 enum Outcome : int { kGood = 0, kNoListener = 10, kTooEager = 11, kAcceptFailed = 12, kFew = 13 };
 
-// In the child: holds all that it gets until the shortage is over, then answers everybody.
+// Runs in the child. Holds every connection until the shortage is over, then answers all clients.
 int serve_with_few_descriptors(int to_parent) {
   const rlimit few{64, 64};
   if (::setrlimit(RLIMIT_NOFILE, &few) != 0) return kNoListener;
@@ -52,7 +53,7 @@ int serve_with_few_descriptors(int to_parent) {
     if (error_of(ended) != ramie::errc::timed_out) return kAcceptFailed;
     if (held.size() < 30) return kFew;
     const std::size_t in_vain = counter.calls() - held.size();
-    (void)std::fprintf(stderr, "%zu accepts in vain\n", in_vain);
+    (void)std::fprintf(stderr, "%zu failed accepts\n", in_vain);
     if (in_vain > 100) return kTooEager;
     held.clear();
     for (;;) {
@@ -104,7 +105,7 @@ TEST_CASE("A process without descriptors accepts rarely, and recovers") {
   std::uint16_t port = 0;
   REQUIRE(::read(child.port_pipe, &port, sizeof port) == sizeof port);
   ::close(child.port_pipe);
-  const auto begin = std::chrono::steady_clock::now();  // of its shortage, or a little later
+  const auto begin = std::chrono::steady_clock::now();  // at most a little late
   auto address = *SocketAddr::parse("127.0.0.1:0");
   address.set_port(port);
   {

@@ -1,4 +1,4 @@
-// TcpListener: binding, and accepting whatever happens meanwhile.
+// Tests TcpListener: binding, and accepting under all conditions.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/skip.hpp"
@@ -40,7 +40,7 @@ TEST_CASE("bind: in use, not ours, not an address: each says what is wrong") {
       CHECK(error_of(TcpListener::bind(bad)) == errc::invalid_address);
     CHECK(error_of(TcpListener::bind(address)) == std::errc::address_in_use);
     listener = TcpListener();
-    CHECK(TcpListener::bind(address).has_value());  // free again at once
+    CHECK(TcpListener::bind(address).has_value());  // the port is free again at once
   });
 }
 
@@ -54,7 +54,7 @@ TEST_CASE("bind: a port alone is every address, of both families") {
         CHECK(TcpStream::connect("[::1]:" + port).has_value());
       CHECK(error_of(TcpListener::bind(":" + port)) == std::errc::address_in_use);
     }
-    // Without IPv6 it is IPv4's.
+    // Without IPv6 the socket is an IPv4 one.
     const Fault fault({.calls = {"socket"}, .error = EAFNOSUPPORT});
     CHECK(TcpListener::bind(":0")->local_addr()->to_string().starts_with("0.0.0.0:"));
     CHECK(fault.hits() == 1);
@@ -121,7 +121,7 @@ TEST_CASE("accept: all of many pending connections, each once") {
       const auto address = *listener.local_addr();
       std::vector<RawSocket> clients;
       for (std::size_t i = 0; i < kClients; ++i) clients.push_back(RawSocket::connect(address));
-      // The root's events come once for all of them: edge-triggered.
+      // The root fiber gets one edge for all of them.
       for (std::size_t i = 0; i < kClients; ++i) {
         auto accepted = listener.accept();
         REQUIRE(accepted.has_value());

@@ -1,4 +1,4 @@
-// Look-ups of names by a resolver that hangs: they cost who asked for them, and nobody else.
+// Tests look-ups by a resolver that hangs: only the caller waits.
 #include "sched/base/annotate.hpp"
 #include "sched/blocking/detached.hpp"
 #include "tests/support/builder.hpp"
@@ -28,9 +28,9 @@ using ramie_test::Watchdog;
 
 namespace {
 
-constexpr int kThreads = 8;  // of the process, for look-ups
+constexpr int kThreads = 8;  // that the process keeps for look-ups
 
-// A resolver that answers nobody before it is told to.
+// A resolver that does not answer before the test tells it to.
 class HangingResolver : ramie_test::Injection {
  public:
   HangingResolver() { plug_in(); }
@@ -68,7 +68,7 @@ void wait_until(Condition&& condition) {
   while (!condition()) (void)ramie::sleep_for(1ms);
 }
 
-// In fibers of their own: looks a name up with a deadline, and counts who was told so.
+// Starts fibers that look up a name with a deadline. Counts how many got timed_out.
 void ask(ramie::Scope& scope, int count, std::atomic<int>& gave_up) {
   for (int i = 0; i < count; ++i)
     (void)scope.spawn([&gave_up] {
@@ -77,7 +77,7 @@ void ask(ramie::Scope& scope, int count, std::atomic<int>& gave_up) {
     });
 }
 
-// In a forked child what belongs to the parent's threads looks leaked.
+// In a forked child the leak checker would report the memory of the parent's threads.
 std::atomic<bool> is_child{false};
 
 }  // namespace
@@ -86,7 +86,7 @@ std::atomic<bool> is_child{false};
 extern "C" [[gnu::visibility("default")]] int __lsan_is_turned_off() { return is_child ? 1 : 0; }
 #endif
 
-// A resolver that is quick could answer before the deadline is looked at: this one hangs.
+// A fast resolver could answer before the deadline is checked, so this one hangs.
 TEST_CASE("lookup_host: a deadline ends the wait, not the runtime") {
   const Watchdog watchdog;
   HangingResolver resolver;
@@ -110,7 +110,7 @@ TEST_CASE("lookup_host: what nobody waits for any more, and has not begun, is no
   Runtime runtime = make_runtime(2);
   runtime.block_on([&] {
     ramie::Scope scope;
-    auto keeper = ramie::spawn([] { return lookup_host("slow.example:80"); });  // keeps a thread
+    auto keeper = ramie::spawn([] { return lookup_host("slow.example:80"); });  // occupies a thread
     wait_until([&] { return resolver.inside() == 1; });
     ask(scope, 50, gave_up);
     (void)scope.join();
@@ -119,7 +119,7 @@ TEST_CASE("lookup_host: what nobody waits for any more, and has not begun, is no
     resolver.answer();
     (void)keeper.join();
     HangingResolver::wait_until_quiet();
-    if (resolver.calls() != begun) gave_up = -1;  // zombies
+    if (resolver.calls() != begun) gave_up = -1;  // abandoned look-ups were made
   });
   CHECK(gave_up == 50);
   CHECK(queued == 0);
@@ -156,9 +156,9 @@ TEST_CASE("lookup_host: a look-up that hangs holds up no end of a runtime, and i
   auto asking = runtime.spawn([] { return lookup_host("slow.example:80"); });
   while (resolver.inside() == 0) std::this_thread::sleep_for(100us);
   CHECK(runtime.shutdown(1h).empty());
-  CHECK(resolver.inside() == 1);  // it hangs still
+  CHECK(resolver.inside() == 1);  // it still hangs
   CHECK(asking.join().error() == errc::shutting_down);
-  // The next runtime's look-ups find threads.
+  // The look-ups of the next runtime get threads.
   Runtime next = make_runtime(1);
   auto again = next.spawn([] { return lookup_host("slow.example:80"); });
   while (resolver.inside() != 2) std::this_thread::sleep_for(100us);
@@ -173,11 +173,11 @@ TEST_CASE("lookup_host: a look-up that hangs does not hold up the program's end"
     auto& resolver = *new HangingResolver;
     make_runtime(1).block_on([&resolver] {
       auto asking = ramie::spawn([] { return lookup_host("slow.example:80"); });
-      wait_until([&] { return resolver.inside() == 1; });  // before that, no thread may take it
+      wait_until([&] { return resolver.inside() == 1; });  // it has a thread now
       asking.cancel();
       if (asking.join().error() != errc::canceled) ::_exit(1);
     });
-    std::exit(7);  // through the destructors of all statics
+    std::exit(7);  // runs the destructors of all statics
   });
   INFO(end.messages);
   CHECK(end.exit_status == 7);

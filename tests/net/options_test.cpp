@@ -1,4 +1,4 @@
-// TcpStream's options and addresses.
+// Tests TcpStream's options and addresses.
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/tcp_pair.hpp"
@@ -27,7 +27,7 @@ linger linger_of(int fd) {
   return value;
 }
 
-// Of two ends whose listener is bound to `text`.
+// Checks both ends of a connection whose listener is bound to `text`.
 void check_addresses(const char* text) {
   CAPTURE(text);
   auto listener = ramie::or_throw(TcpListener::bind(text));

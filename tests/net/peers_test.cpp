@@ -1,4 +1,4 @@
-// Peers that reset, crawl, or are interrupted: what the other side sees.
+// Tests what a stream sees of peers that reset or are slow, and of signals.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
@@ -20,7 +20,7 @@ using ramie::net::TcpListener;
 using ramie::net::TcpStream;
 using ramie::sched::WaitKind;
 
-// Client and server exchange `rounds` messages with every call there is; true if all came right.
+// Client and server exchange `rounds` messages through every call. Returns whether all were right.
 bool converse(TcpListener& listener, int rounds) {
   const auto address = *listener.local_addr();
   auto server = ramie::spawn([&] {
@@ -67,7 +67,7 @@ TEST_CASE("A signal that interrupts a system call is never seen, whichever call 
         CHECK(converse(listener, 20));
         CHECK(fault.hits() > 0);
       }
-      names.push_back("epoll_pwait2");  // with a bound: not all runtimes sleep with one
+      names.push_back("epoll_pwait2");  // only a sleep with a limit uses it
       const Fault all({.calls = names, .error = EINTR, .times = Fault::kAlways, .every = 3});
       CHECK(converse(listener, 100));
       CHECK(all.hits() > 50);
@@ -83,7 +83,7 @@ TEST_CASE("EAGAIN after readiness means waiting again, not an error", "[net]") {
     std::array<std::byte, 16> buffer;
     const Fault fault({.calls = {"recv"}, .error = EAGAIN});
     auto reader = ramie::spawn([&] { return pair.stream.read(buffer); });
-    REQUIRE(until_parked(WaitKind::readable, 1));  // the edge was spurious, as far as it knows
+    REQUIRE(until_parked(WaitKind::readable, 1));  // for the reader the edge was spurious
     REQUIRE(pair.peer.send("second"));
     CHECK(*reader.join() == 11);
   });
@@ -119,7 +119,7 @@ TEST_CASE("A reset reaches the reader and the writer that wait, then ends the st
       const auto read = reader.join();
       const auto written = writer.join();
       REQUIRE_FALSE(written.has_value());
-      // The kernel gives the error to whoever comes first; the other one sees the end.
+      // The kernel gives the error to the first call; the other one sees the end.
       const bool reader_saw = !read && read.error() == std::errc::connection_reset;
       const bool writer_saw = written.error() == std::errc::connection_reset;
       CHECK((reader_saw || writer_saw));
@@ -145,7 +145,7 @@ TEST_CASE("A slow reader holds the writer, and nothing is lost") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       RawPair pair = raw_pair();
-      // Not smaller than a segment, else each one waits for a delayed acknowledgement.
+      // A smaller buffer than a segment would make each one wait for a delayed acknowledgement.
       (void)pair.stream.set_send_buffer_size(200'000);
       const int little = 100'000;
       (void)::setsockopt(pair.peer.fd(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);

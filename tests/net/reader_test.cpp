@@ -1,4 +1,4 @@
-// A read that waits: what ends it, and what it leaves for the next one.
+// Tests a read that waits: what ends it, and what it leaves for the next read.
 #include "sched/base/annotate.hpp"
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
@@ -47,8 +47,8 @@ void in_runtime(std::size_t workers, F&& function) {
   CHECK(runtime.shutdown(10s).empty());
 }
 
-// Until a fiber is parked in a read. A call that begins while another thread closes the stream is
-// the caller's mistake.
+// Waits until a fiber is parked in a read. Closing a stream while a call on it begins in another
+// thread is an error of the caller.
 void until_one_reads() {
   using ramie::sched::FiberWord;
   for (bool reads = false; !reads; ramie::yield_now())
@@ -82,7 +82,7 @@ TEST_CASE("A read that waits: close() ends the reader, and nobody eats a byte of
     in_runtime(workers, [] {
       for (int i = 0; i < 50; ++i) {
         Ends ends = connected();
-        const int twin = ::dup(ends.near.fd());  // keeps the connection
+        const int twin = ::dup(ends.near.fd());  // keeps the connection open
         auto stream = std::make_unique<TcpStream>(std::move(ends.near));
         std::array<std::byte, 16> buffer{};
         auto reader = ramie::spawn([&buffer, &it = *stream] { return it.read(buffer); });
@@ -124,7 +124,7 @@ TEST_CASE("A read that waits: a number that is reused at once is not read from b
   }
 }
 
-// A notification in the socket's error queue: poll says POLLERR until somebody takes it.
+// A notification in the socket's error queue: poll reports POLLERR until it is taken.
 TEST_CASE("A read that waits: an error that stays, but is no news for a reader, ends no peek",
           "[net]") {
   in_runtime(1, [] {

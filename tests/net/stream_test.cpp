@@ -1,4 +1,4 @@
-// TcpStream: what arrives, in what portions, and what an end looks like.
+// Tests TcpStream: what arrives, in which portions, and how a stream ends.
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
 
@@ -33,7 +33,7 @@ std::string read_some(TcpStream& stream, std::size_t at_most) {
   return text;
 }
 
-// Echoes until the end of the stream; returns how many bytes.
+// Echoes until the end of the stream. Returns the number of bytes.
 std::size_t echo(TcpStream stream) {
   std::array<std::byte, 4096> buffer;
   std::size_t total = 0;
@@ -179,8 +179,8 @@ TEST_CASE("Vectored: several parts in order, in both directions") {
   });
 }
 
-// The kernel call takes so many parts at most; what lies behind them must not be taken for a short
-// read, which would clear a readiness that comes back only with new data.
+// The system call takes a limited number of parts. If the kernel fills only those, that must not
+// count as a short read: it would clear a readiness that only new data brings back.
 TEST_CASE("Vectored: more parts than one call takes, and data that waits, are all served") {
   for (const std::size_t parts : {63UL, 64UL, 65UL, 200UL, 2000UL}) {
     CAPTURE(parts);

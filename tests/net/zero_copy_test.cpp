@@ -1,4 +1,4 @@
-// Sends without a copy, by io_uring where the kernel can do it.
+// Tests sends without a copy, by io_uring where the kernel supports it.
 #include "tests/support/builder.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -53,7 +53,7 @@ TEST_CASE("Zero-copy send: all bytes arrive, and the memory is free when it retu
       for (std::size_t i = 0; i < part; ++i) block[i] = static_cast<std::byte>((sent + i) / 4096);
       const auto n = ramie::net::send_zero_copy(ends.near, std::span(block).first(part));
       REQUIRE(n.has_value());
-      std::fill(block.begin(), block.end(), std::byte{0xff});  // the kernel is through with it
+      std::fill(block.begin(), block.end(), std::byte{0xff});  // the kernel no longer uses it
       sent += *n;
     }
     CHECK(*reader.join());
@@ -73,7 +73,7 @@ TEST_CASE("Zero-copy send: a peer that reads nothing cannot hold a cancelled one
           ramie::timeout(20ms, [&] { return ramie::net::send_zero_copy(ends.near, block); });
       if (!n) end = n.error();
     }
-    // The memory was taken back by a reset, or nothing had been taken.
+    // A reset freed the memory, or nothing had been taken.
     CAPTURE(end.message());
     CHECK((end == errc::timed_out || end == std::errc::broken_pipe ||
            end == std::errc::not_connected || end == std::errc::connection_reset));
