@@ -1,9 +1,9 @@
-// Acceptor: connections by one operation that stays in the kernel.
+// Tests Acceptor: connections by one operation that stays in the kernel.
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/skip.hpp"
 
-#include <ramie/ramie.hpp>
 #include <ramie/net/uring.hpp>
+#include <ramie/ramie.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -14,15 +14,15 @@
 
 using namespace std::chrono_literals;
 using ramie::errc;
+using ramie::net::Acceptor;
 using ramie::net::TcpListener;
 using ramie::net::TcpStream;
-using ramie::net::Acceptor;
 using ramie_test::error_of;
 using ramie_test::in_runtime;
 
 namespace {
 
-// True if the far end of `stream` is the one that sent `byte`.
+// Returns whether the far end of `stream` is the one that sent `byte`.
 bool brings(TcpStream& stream, std::byte byte) {
   std::array<std::byte, 1> buffer{};
   return stream.read_exact(buffer) && buffer[0] == byte;
@@ -83,12 +83,12 @@ TEST_CASE("Acceptor: a cancelled wait loses no connection, and what nobody takes
       for (int i = 0; i < 4; ++i) CHECK(acceptor.next().has_value());
     }
     std::array<std::byte, 1> buffer{};
-    for (auto& client : clients) {  // closed by us, or by the Acceptor's end
+    for (auto& client : clients) {  // closed by us or by ~Acceptor
       const auto n = ramie::timeout(10s, [&] { return client.read(buffer); });
       CHECK((n == std::size_t{0} || error_of(n) == std::errc::connection_reset));
     }
     auto late = ramie::or_throw(TcpStream::connect(address));
-    CHECK(listener.accept().has_value());  // its own line again
+    CHECK(listener.accept().has_value());  // the listener works again
   });
 }
 

@@ -1,11 +1,12 @@
-// A fiber keeps its worker: it computes, or blocks the thread. What others have in that worker's
-// ring completes all the same, and is cancelled, as long as another worker comes by.
+// Tests a fiber that keeps its worker: it computes or blocks the thread. Operations of others in
+// that worker's ring still complete and can be cancelled, as long as another worker visits the
+// ring.
 #include "tests/fs/support.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/uring/support.hpp"
 
-#include <ramie/ramie.hpp>
 #include <ramie/net/uring.hpp>
+#include <ramie/ramie.hpp>
 #include <ramie/uring.hpp>
 
 #include <catch2/catch.hpp>
@@ -57,7 +58,7 @@ struct Signal {
   }
 };
 
-// Ways to keep a worker until the signal is set. False: it was not, for too long.
+// Ways to keep a worker until the signal is set. They return false if that took too long.
 bool compute(Signal& signal) {
   const auto end = Clock::now() + kTooLong;
   while (!signal.is_set)
@@ -94,10 +95,9 @@ int connect_to(int port) {
 
 using Keep = bool (*)(Signal&);
 
-// Runs `operate` in a fiber, and `keep` on the worker that this fiber began on, from the moment
-// when it waits. `happen` is called by a plain thread meanwhile. Returns whether the fiber ended
-// before `keep` gave up. The fiber may begin on another worker: then all of it again, from
-// `prepare` on.
+// Runs `operate` in a fiber. When it waits, runs `keep` on the worker where that fiber began, while
+// a plain thread calls `happen`. Returns whether the fiber ended before `keep` gave up. The fiber
+// may begin on another worker; then everything is repeated from `prepare` on.
 bool ends_beside_here(Keep keep, const std::function<void()>& operate,
                       const std::function<void()>& happen, const std::function<void()>& prepare) {
   for (int i = 0; i < 1000; ++i) {
@@ -123,7 +123,7 @@ bool ends_beside_here(Keep keep, const std::function<void()>& operate,
   return false;
 }
 
-// Pinned: else an idle worker takes the fiber that is to keep this one.
+// Pinned, because otherwise an idle worker would take the fiber that should keep this one.
 bool ends_beside(
     Keep keep, const std::function<void()>& operate, const std::function<void()>& happen = [] {},
     const std::function<void()>& prepare = [] {}) {
@@ -183,7 +183,7 @@ TEST_CASE("Files: a read past the cache ends although a fiber keeps the worker",
       ramie_test::Folder folder;
       ramie_test::put(folder / "file", ramie_test::pattern(1U << 20U));
       auto file = ramie::fs::OpenOptions().read(true).direct(true).open(folder / "file");
-      if (!file) return;  // a file system that has none
+      if (!file) return;  // the file system does not support it
       const std::unique_ptr<std::byte, decltype(&std::free)> memory(
           static_cast<std::byte*>(std::aligned_alloc(4096, 1U << 20U)), &std::free);
       std::atomic<std::size_t> count{0};
@@ -231,7 +231,7 @@ TEST_CASE("An open that stands in the kernel is cancelled although a fiber keeps
       why = error_of(ramie::timeout(20ms, [&] {
         return ramie::uring::submit([&](ramie::uring::Entry& entry) {
           entry.opcode = IORING_OP_OPENAT;
-          entry.flags = IOSQE_ASYNC;  // else it asks with O_NONBLOCK first, and a FIFO says yes
+          entry.flags = IOSQE_ASYNC;  // otherwise it first tries O_NONBLOCK, which succeeds
           entry.fd = AT_FDCWD;
           entry.address = reinterpret_cast<std::uintptr_t>(path.c_str());
           entry.operation_flags = O_RDONLY | O_CLOEXEC;
@@ -314,7 +314,7 @@ TEST_CASE("A worker that slept on is woken when an operation is left in a ring",
     for (int i = 0; i < 5; ++i) {
       const Pipe pipe;
       std::array<char, 8> buffer{};
-      const auto rest = Clock::now() + 30ms;  // longer than the watch goes on in vain
+      const auto rest = Clock::now() + 30ms;  // longer than an idle watch lasts
       while (Clock::now() < rest) {
       }
       CHECK(ends_beside(
@@ -331,7 +331,7 @@ TEST_CASE("Two workers that wait for each other's operations are helped by a thi
   ramie_test::in_runtime(3, [] {
     const Pipe pipes[2];
     std::array<char, 2> bytes{};
-    // Each side's byte is put only when the other side's fiber, too, keeps its worker.
+    // Each byte is written only when the other side's fiber keeps its worker too.
     std::atomic<int> keeping{0};
     const auto side = [&](std::size_t i) {
       return ends_beside([](Signal& signal) { return block(signal); },

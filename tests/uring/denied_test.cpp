@@ -1,5 +1,6 @@
-// Single operations of io_uring that are denied or cannot be started, as a filter of Linux 7.0, a
-// sandbox or a limit of threads does it: what the kernel says to itself reaches no user.
+// Tests operations of io_uring that are denied or cannot be started, as by a filter of Linux 7.0, a
+// sandbox or a limit of threads. Internal results of the kernel reach no user.
+#include "runtime/fs/calls.hpp"
 #include "tests/faults/confine.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
@@ -7,7 +8,6 @@
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/places.hpp"
 #include "tests/support/text.hpp"
-#include "runtime/fs/calls.hpp"
 #include "uring/ring.hpp"
 
 #include <ramie/ramie.hpp>
@@ -39,7 +39,7 @@ using ramie_test::run_in_child;
 
 namespace {
 
-// A call of a file operation that does nothing in the ring, and `call()` elsewhere.
+// A call of a file operation that does nothing in the ring, and is `call()` elsewhere.
 template <class Call>
 Result<Count> perform(Call&& call) {
   return ramie::fs::run([&](Calls& calls) -> Result<Count> {
@@ -49,7 +49,7 @@ Result<Count> perform(Call&& call) {
   });
 }
 
-// Does submit() say this errno?
+// Returns whether submit() returns this errno.
 bool is_refused(const std::string& error) {
   const auto done =
       ramie::uring::submit([](ramie::uring::Entry& entry) { entry.opcode = IORING_OP_NOP; });
@@ -246,7 +246,7 @@ TEST_CASE("uring: a cancel or deadline of an open that stands in the kernel is t
     const auto open_it = [&] {
       return ramie::uring::submit([&](ramie::uring::Entry& entry) {
         entry.opcode = IORING_OP_OPENAT;
-        entry.flags = 1U << 4U;  // IOSQE_ASYNC: a thread of the kernel waits for the writer
+        entry.flags = 1U << 4U;  // IOSQE_ASYNC: a kernel thread waits for the writer
         entry.fd = AT_FDCWD;
         entry.address = reinterpret_cast<std::uintptr_t>(path.c_str());
         entry.operation_flags = O_RDONLY | O_CLOEXEC;

@@ -1,5 +1,5 @@
-// Where io_uring is denied: the program works, one line says why, a metric shows it; and where it
-// was demanded, nothing starts.
+// Tests a process where io_uring is denied: the program works, one line gives the reason, and a
+// metric shows it. If the configuration requires io_uring, no runtime is built.
 #include "tests/faults/confine.hpp"
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
@@ -30,7 +30,8 @@ using ramie_test::run_in_child;
 
 namespace {
 
-// The length of /proc/self/comm by the seam of all file operations; -errno.
+// Reads the length of /proc/self/comm through the seam of all file operations. Returns it or
+// -errno.
 Result<Count> read_a_file() {
   return ramie::fs::run([](Calls& calls) -> Result<Count> {
     const int fd = ::open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
@@ -76,8 +77,7 @@ TEST_CASE("uring: denied by any errno, files work, one line says why, a metric s
     CHECK(end.exit_status == 0);
     CHECK(count(end.messages, "\n") == 1);
     CHECK(end.says("io_uring is off"));
-    CHECK(end.says(" for now ") ==
-          (error == "ENOMEM" || error == "EMFILE" || error == "ENFILE"));
+    CHECK(end.says(" for now ") == (error == "ENOMEM" || error == "EMFILE" || error == "ENFILE"));
   }
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("uring: files by the ring where it is there", "[uring]") {
   });
 }
 
-// A kernel that does not say which opcodes it knows has none as far as we know.
+// A kernel that does not report its opcodes counts as having none.
 TEST_CASE("uring: a call whose opcode is missing is a job of the pool, and others may be submitted",
           "[uring]") {
   const auto end = run_in_child([] {
@@ -134,8 +134,8 @@ TEST_CASE("uring: a call whose opcode is missing is a job of the pool, and other
       const auto figures = runtime.metrics();
       if (figures.rings != 1 || figures.fs_uring != 0 || figures.fs_pool != 2) ::_exit(2);
       if (ramie::uring::has_opcode(IORING_OP_READ) || !ramie::uring::check()) ::_exit(3);
-      const auto done = ramie::uring::submit(
-          [](ramie::uring::Entry& entry) { entry.opcode = IORING_OP_NOP; });
+      const auto done =
+          ramie::uring::submit([](ramie::uring::Entry& entry) { entry.opcode = IORING_OP_NOP; });
       if (!done || done->result != 0) ::_exit(4);
       const auto text = ramie::fs::read_to_string("/proc/self/comm");
       if (!text || text->empty() || runtime.metrics().fs_uring != 0) ::_exit(5);

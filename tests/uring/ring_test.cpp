@@ -1,4 +1,4 @@
-// A ring under stress: too small, put off by the kernel, with cancels in every state.
+// Stress tests of a ring: too small, delayed by the kernel, with cancels in every state.
 #include "uring/ring.hpp"
 #include "tests/fs/support.hpp"
 #include "tests/support/child.hpp"
@@ -40,7 +40,7 @@ using uring_test::read_from;
 
 namespace {
 
-// A read that the ring may keep waiting for room, as reads of files.
+// A read that may wait for room in the ring, as reads of files do.
 ramie::Result<Completion> read_briefly(int fd, void* buffer, std::size_t size) {
   Op op;
   op.is_brief = true;
@@ -160,11 +160,11 @@ TEST_CASE("Operations that wait for room go in turn, and a cancelled one never g
         else ended += n.error() == errc::canceled ? 1 : 0;
       }));
     while (ramie::runtime::Handle::current().metrics().uring_queued < 84) ramie::yield_now();
-    for (std::size_t i = 60; i < 80; ++i) fibers[i].cancel();  // stand in the line
+    for (std::size_t i = 60; i < 80; ++i) fibers[i].cancel();  // in the queue
     for (std::size_t i = 60; i < 80; ++i) CHECK(fibers[i].join().has_value());
     CHECK(ended == 20);
     CHECK(ramie::runtime::Handle::current().metrics().uring_cancels == 0);
-    fibers[3].cancel();  // is in the kernel
+    fibers[3].cancel();  // in the kernel
     CHECK(fibers[3].join().has_value());
     CHECK(ended == 21);
     const std::uint64_t rest = 79;
@@ -234,7 +234,7 @@ TEST_CASE("After a cancel in any state no byte of the caller's memory changes", 
         REQUIRE(n.has_value());
         read += n->result;
       }
-      CHECK(read == sent);  // no byte was eaten
+      CHECK(read == sent);  // no byte was lost
     });
   }
 }
@@ -267,8 +267,8 @@ TEST_CASE("A fiber that comes to a worker without a ring has its file operation 
       ramie_test::Folder folder;
       ramie_test::put(folder / "file", ramie_test::pattern(200'000));
       auto file = ramie::or_throw(ramie::fs::File::open(folder / "file"));
-      (void)ramie::spawn_blocking([] {}).join();  // UBSan needs descriptors to see a new type
-      const rlimit none{0, 4096};                 // no descriptor for another ring
+      (void)ramie::spawn_blocking([] {}).join();  // UBSan needs descriptors when it sees a new type
+      const rlimit none{0, 4096};                 // no descriptor is left for another ring
       if (::setrlimit(RLIMIT_NOFILE, &none) != 0) ::_exit(1);
       std::atomic<int> wrong{0};
       {
@@ -280,7 +280,7 @@ TEST_CASE("A fiber that comes to a worker without a ring has its file operation 
           });
       }
       if (wrong != 0) ::_exit(2);
-      const rlimit some{4096, 4096};  // for the folder's end
+      const rlimit some{4096, 4096};  // to remove the folder
       (void)::setrlimit(RLIMIT_NOFILE, &some);
     });
   });

@@ -1,4 +1,4 @@
-// Several epolls, and workers that sleep in their rings: every socket is still heard.
+// Tests several epolls, and workers that sleep in their rings: every socket is served.
 #include "tests/support/in_runtime.hpp"
 #include "tests/uring/support.hpp"
 
@@ -28,7 +28,7 @@ namespace {
 
 constexpr std::size_t kClients = 4;
 
-// An operation that stays in the ring of this fiber's worker until somebody rings.
+// An operation that stays in the ring of this fiber's worker until the eventfd is written.
 void wait_in_ring(int bell) {
   (void)ramie::uring::submit([&](ramie::uring::Entry& entry) {
     entry.opcode = IORING_OP_POLL_ADD;
@@ -42,7 +42,7 @@ void ring(int bell) {
   if (::write(bell, &one, sizeof one) < 0) std::abort();
 }
 
-// A plain socket; a read gives up after ten seconds.
+// A plain socket; a read fails after ten seconds.
 int connect_to(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -72,7 +72,7 @@ void echo(TcpStream stream) {
 template <class F>
 void in_shards(std::size_t shards, std::size_t workers, F&& function) {
   auto builder = ramie_test::quiet_builder(workers);
-  builder.io_shards(shards).io(ramie::runtime::IoBackend::automatic);  // the sockets are a shard's
+  builder.io_shards(shards).io(ramie::runtime::IoBackend::automatic);  // sockets belong to a shard
   ramie_test::in_runtime_of(std::move(builder), std::forward<F>(function));
 }
 

@@ -1,4 +1,4 @@
-// Operations of io_uring from fibers: results, cancels, deadlines, many at once, shutdown.
+// Tests operations of io_uring from fibers: results, cancels, deadlines, many at once, shutdown.
 #include "tests/support/in_runtime.hpp"
 #include "tests/uring/support.hpp"
 
@@ -89,7 +89,7 @@ TEST_CASE("uring: a cancelled fiber starts no operation", "[uring]") {
     reader.cancel();
     CHECK(reader.join() == errc::canceled);
     char byte = 0;
-    CHECK(read_from(pipe.ends[0], &byte, 1)->result == 1);  // still there
+    CHECK(read_from(pipe.ends[0], &byte, 1)->result == 1);  // the byte is still there
   });
 }
 

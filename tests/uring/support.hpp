@@ -1,4 +1,4 @@
-// What the tests of io_uring share.
+// Helpers for the tests of io_uring.
 #pragma once
 
 #include <ramie/uring.hpp>
@@ -17,8 +17,7 @@ namespace uring_test {
 inline constexpr std::uint64_t kOwnPosition = ~std::uint64_t{0};
 
 inline ramie::Result<ramie::uring::Completion> no_operation() {
-  return ramie::uring::submit(
-      [](ramie::uring::Entry& entry) { entry.opcode = IORING_OP_NOP; });
+  return ramie::uring::submit([](ramie::uring::Entry& entry) { entry.opcode = IORING_OP_NOP; });
 }
 
 inline ramie::Result<ramie::uring::Completion> read_from(int fd, void* buffer, std::size_t size,
