@@ -1,5 +1,5 @@
-// Cancel: refused before anything moved, waits that end, and data that wins. And locks, the one
-// wait of a file that may last.
+// Tests cancels: a call is refused before anything moves, a wait ends, and moved data wins. Also
+// tests locks, whose wait may be long.
 #include "tests/fs/support.hpp"
 #include "tests/support/fault_plan.hpp"
 
@@ -30,7 +30,7 @@ File open_new(const std::string& path) {
   return ramie::or_throw(OpenOptions().read().write().create().truncate().open(path));
 }
 
-// A File whose reads wait until somebody writes to the other end.
+// A File whose reads wait until the other end is written.
 struct Pipe {
   Pipe() {
     std::array<int, 2> ends{};
@@ -47,7 +47,7 @@ struct Pipe {
   int writer = -1;
 };
 
-// Another process that holds a lock until it is told to go.
+// Another process that holds a lock until it is told to release it.
 class Holder {
  public:
   explicit Holder(const std::string& path) {
@@ -163,7 +163,7 @@ TEST_CASE("Cancelled before: close and unlock do their work all the same") {
 
 TEST_CASE("A cancel ends the wait for the position, not a job that has it; data wins") {
   const Folder folder;
-  constexpr std::size_t kSize = 100'000;  // more than is tried in the fiber
+  constexpr std::size_t kSize = 100'000;  // more than a fiber tries at once
   put(folder / "file", pattern(3 * kSize));
   in_runtime_on_pool(2, [&] {
     File file = ramie::or_throw(File::open(folder / "file"));
@@ -239,17 +239,17 @@ TEST_CASE("A cancel during an open loses no descriptor: the file wins") {
   const Folder folder;
   put(folder / "file", "content");
   in_runtime_on_pool(1, [&] {
-    const PlannedFaults slow("openat 1.. delay=50ms; openat2 1.. EAGAIN");  // no cache of names
+    const PlannedFaults slow("openat 1.. delay=50ms; openat2 1.. EAGAIN");  // no name cache
     const ramie::CancellationToken token;
     auto opening = ramie::spawn(
         [&] { return ramie::until(token, [&] { return File::open(folder / "file"); }); });
-    REQUIRE(eventually([&] { return slow.calls() > 0; }));  // else it would not begin
+    REQUIRE(eventually([&] { return slow.calls() > 0; }));  // otherwise it would not begin
     token.cancel();
     CHECK(opening.join().has_value());
   });
 }
 
-// Method: the call fails after the deadline, and is followed by a look at what stands in its way.
+// Method: the call fails after the deadline, and then a stat checks what is in its way.
 TEST_CASE("A cancel between two calls of one operation is told, not the error of the first") {
   const Folder folder;
   REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);

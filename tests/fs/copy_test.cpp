@@ -1,4 +1,4 @@
-// fs::copy: the bytes and the permissions, however they get there.
+// Tests fs::copy: the bytes and the permissions, on every way of copying.
 #include "tests/fs/scratch.hpp"
 
 #include <ramie/cancel.hpp>
@@ -191,7 +191,7 @@ TEST_CASE("copy: a cancel ends it between two pieces") {
     stdfs::resize_file(scratch.path("from"), 40 * kMiB);
     const ramie::CancellationToken stop;
     {
-      // The job waits for the cancel to arrive: the fiber tells it so by its flag.
+      // The job waits until the cancel arrives; the fiber reports that by its flag.
       const AtCall canceling("copy_file_range", 2, [&] {
         stop.cancel();
         std::this_thread::sleep_for(300ms);
@@ -215,7 +215,7 @@ TEST_CASE("copy: a deadline ends it, and leaves a part") {
   in_runtime(1, [] {
     const Scratch scratch(kMemory);
     scratch.write("from");
-    scratch.write("to", "");  // it may end before the copy begins
+    scratch.write("to", "");  // the deadline may pass before the copy begins
     stdfs::resize_file(scratch.path("from"), 100 * kMiB);
     const auto deadline = std::chrono::steady_clock::now() + 50ms;
     const AtCall slow("copy_file_range", 2, [deadline] {

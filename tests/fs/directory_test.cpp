@@ -1,4 +1,4 @@
-// Making, removing and listing directories.
+// Tests making, removing and listing directories.
 #include "tests/fs/scratch.hpp"
 
 #include <ramie/cancel.hpp>
@@ -17,7 +17,7 @@ using namespace ramie_test;
 namespace fs = ramie::fs;
 using ramie::errc;
 
-// All names, or the error; a name that comes twice is "twice".
+// Returns all names, or the error. A name that appears twice becomes "twice".
 std::set<std::string> names_in(const std::string& path) {
   std::set<std::string> names;
   auto directory = ramie::or_throw(fs::read_dir(path));
@@ -208,7 +208,7 @@ TEST_CASE("read_dir: a cancel loses no name") {
     stop.cancel();
     int canceled = 0;
     for (bool is_at_end = false; !is_at_end;) {
-      // Cancelled first: whatever that gave or refused, the next call goes on behind it.
+      // The first call is cancelled. Whatever it returned, the next call must continue after it.
       for (auto entry : {ramie::until(stop, [&] { return directory.next(); }), directory.next()}) {
         if (!entry) {
           REQUIRE(entry.error() == errc::canceled);

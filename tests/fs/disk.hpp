@@ -1,4 +1,4 @@
-// What the file system below a test's folder can do.
+// Finds out what the file system of a test's folder supports.
 #pragma once
 
 #include <fcntl.h>
@@ -13,7 +13,8 @@
 
 namespace ramie_test {
 
-// Reads what the page cache holds without waiting; `path` has something in it, just written.
+// Whether the file system can read from the page cache alone. `path` was just written and is not
+// empty.
 inline bool has_cached_reads(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   char byte = 0;
@@ -22,7 +23,7 @@ inline bool has_cached_reads(const std::string& path) {
   return fd >= 0 && ::close(fd) == 0 && has_them;
 }
 
-// As direct transfers want it.
+// Memory that is aligned for direct transfers.
 class AlignedMemory {
  public:
   explicit AlignedMemory(std::size_t size) : memory_(std::aligned_alloc(4096, size)), size_(size) {}
@@ -36,8 +37,8 @@ class AlignedMemory {
   std::size_t size_;
 };
 
-// The errno of a direct read at an odd place: EINVAL where the rules of O_DIRECT hold, EOPNOTSUPP
-// where there is no O_DIRECT, 0 where it is the same as any read.
+// The errno of a direct read at an unaligned place: EINVAL if O_DIRECT requires alignment,
+// EOPNOTSUPP if there is no O_DIRECT, 0 if it is the same as any read.
 inline int unaligned_direct_read(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
   if (fd < 0) return EOPNOTSUPP;

@@ -1,4 +1,4 @@
-// File: reading, writing and moving about, against a model in memory; and the file itself.
+// Tests File against a model in memory: reading, writing and seeking; and the file itself.
 #include "tests/fs/support.hpp"
 #include "tests/support/fault_plan.hpp"
 
@@ -393,7 +393,7 @@ TEST_CASE("File: short and interrupted transfers are continued, and counted righ
     const PlannedFaults faults(
         "preadv2 p=0.2 EINTR; preadv2 p=0.1 EAGAIN; preadv2 p=0.5 short=7;"
         "pwritev2 p=0.2 EINTR; pwritev2 p=0.5 short=9");
-    // Only the kernel's word of RWF_NOWAIT is EAGAIN, so in earnest it is an error, as any.
+    // EAGAIN has a meaning only with RWF_NOWAIT; on the slow path it is an error like others.
     const auto patiently = [](auto&& call) {
       for (int i = 0; i < 50; ++i) {
         const auto result = call();

@@ -1,5 +1,5 @@
-// File calls that wait in a full blocking pool: nobody has begun them, so whatever ends the wait
-// ends it at once, and the call is not made.
+// Tests file calls that wait in a full blocking pool. No thread has started them, so whatever ends
+// the wait ends it at once, and the call is not made.
 #include "tests/fs/support.hpp"
 #include "tests/support/builder.hpp"
 

@@ -1,5 +1,5 @@
-// Long operations are sequences of pieces: they let other fibers run, and a deadline or a cancel
-// ends them between two pieces, although nothing of them ever waits for a disk.
+// Long operations are sequences of pieces. They let other fibers run, and a deadline or a cancel
+// ends them between two pieces, although they never wait for a disk here.
 #include "tests/fs/support.hpp"
 #include "tests/support/fault_plan.hpp"
 
@@ -35,7 +35,7 @@ Result<void> only_error(const Result<T>& result) {
   return {};
 }
 
-// Each moves kSize bytes, which lie in the page cache or go there.
+// Each operation moves kSize bytes to or from the page cache.
 class Longs {
  public:
   explicit Longs(const Folder& folder)
@@ -74,7 +74,7 @@ class Longs {
  private:
   File open_source() { return ramie::or_throw(File::open(source_)); }
   File open_target() { return ramie::or_throw(File::create(target_)); }
-  // These say how far they came.
+  // These return how much they moved.
   static Result<void> whole(const Result<std::size_t>& moved) {
     if (moved && *moved < kSize) return ramie::failure(errc::timed_out);
     return only_error(moved);
@@ -121,7 +121,7 @@ TEST_CASE("Long: a deadline ends every long operation before it is through") {
       const auto done = ramie::timeout(500us, [&]() -> Result<void> {
         try {
           return one.run();
-        } catch (const std::system_error& error) {  // of the open
+        } catch (const std::system_error& error) {  // from the open
           return ramie::failure(error.code());
         }
       });
@@ -131,11 +131,11 @@ TEST_CASE("Long: a deadline ends every long operation before it is through") {
   }
 }
 
-// (A file system may clone a whole file in one call: slow ones, by order.)
+// A file system may clone a whole file in one call, so a fault plan makes the calls slow.
 TEST_CASE("Long: a deadline ends a copy between two pieces") {
   const Folder folder;
   put(folder / "source", pattern(40U << 20));
-  put(folder / "target", "");  // a deadline may pass before the copy begins
+  put(folder / "target", "");  // the deadline may pass before the copy begins
   in_runtime(1, [&] {
     for (const char* plan :
          {"copy_file_range 1.. delay=20ms", "copy_file_range 1.. EXDEV; preadv2 1.. delay=20ms"}) {

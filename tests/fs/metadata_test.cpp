@@ -1,4 +1,4 @@
-// Metadata: the figures are the kernel's, and what cannot be looked at has the kernel's error.
+// Tests Metadata: it equals what the kernel returns, and errors are the kernel's.
 #include "tests/fs/support.hpp"
 #include "tests/support/fault_plan.hpp"
 
@@ -22,7 +22,7 @@ std::int64_t nanoseconds(fs::Metadata::Time time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
 
-// In each place, from the kernel's caches and in earnest.
+// Runs in each place, from the kernel's caches and on the slow path.
 template <class F>
 void in_both_ways(F&& function) {
   everywhere(function);

@@ -1,4 +1,4 @@
-// Renaming, linking, removing one name, permissions.
+// Tests renaming, linking, removing one name, and permissions.
 #include "tests/fs/scratch.hpp"
 
 #include <ramie/fs/directory.hpp>

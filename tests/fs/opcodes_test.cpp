@@ -1,4 +1,4 @@
-// Our numbers of io_uring's opcodes are the kernel's.
+// Tests that our numbers of io_uring's opcodes are the kernel's.
 #include "uring/opcodes.hpp"
 
 #include <linux/io_uring.h>
@@ -21,7 +21,7 @@ static_assert(uring::kSymlinkat == IORING_OP_SYMLINKAT);
 static_assert(uring::kLinkat == IORING_OP_LINKAT);
 static_assert(uring::kFsyncDatasync == IORING_FSYNC_DATASYNC);
 
-// Debian 12's header ends before it: counted on in the kernel's, from an opcode that it has.
+// Debian 12's header does not define it, so count in the kernel's list from an opcode that it has.
 TEST_CASE("Opcodes: FTRUNCATE is as far behind SENDMSG_ZC as in Linux 6.9") {
   CHECK(uring::kFtruncate == IORING_OP_SENDMSG_ZC + 7);
 }

@@ -1,4 +1,4 @@
-// OpenOptions: each combination is open(2)'s, or refused.
+// Tests OpenOptions: each combination equals one of open(2), or is refused.
 #include "tests/fs/disk.hpp"
 #include "tests/fs/support.hpp"
 #include "tests/support/fault.hpp"
@@ -17,7 +17,7 @@ namespace fs = ramie::fs;
 using fs::File;
 using fs::OpenOptions;
 
-// Bits of a combination.
+// The bits of a combination.
 constexpr unsigned kRead = 1;
 constexpr unsigned kWrite = 2;
 constexpr unsigned kAppend = 4;
@@ -32,7 +32,7 @@ OpenOptions options(unsigned bits) {
   return options.create(has(kCreate)).create_new(has(kCreateNew));
 }
 
-// The table of Rust's std; -1: refused.
+// The table of Rust's std; -1 means refused.
 int expected_flags(unsigned bits) {
   const bool writes = (bits & (kWrite | kAppend)) != 0;
   if ((bits & (kRead | kWrite | kAppend)) == 0) return -1;

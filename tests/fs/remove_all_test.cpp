@@ -1,4 +1,4 @@
-// remove_dir_all: everything below, nothing else.
+// Tests remove_dir_all: it removes everything below the path and nothing else.
 #include "tests/fs/scratch.hpp"
 
 #include <ramie/cancel.hpp>
@@ -20,7 +20,8 @@ using namespace ramie_test;
 namespace fs = ramie::fs;
 using ramie::errc;
 
-// `path` with that many levels below it, a file in each; deeper than a path may be long.
+// Makes `levels` directories below `path`, each with a file; the result is longer than a path may
+// be.
 void make_deep(const std::string& path, int levels) {
   stdfs::create_directory(path);
   int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -36,7 +37,7 @@ void make_deep(const std::string& path, int levels) {
   ::close(fd);
 }
 
-// The directory that is that many levels below `path`, as make_deep() has named them.
+// The path of the directory at that level below `path`, as named by make_deep().
 std::string at_depth(std::string path, int levels) {
   for (int i = 0; i < levels; ++i) path += "/" + std::string(20, 'd');
   return path;
@@ -100,7 +101,7 @@ TEST_CASE("remove_dir_all: what it refuses it does not touch") {
   });
 }
 
-// The root itself: with a plan that forbids what would hurt if this law did not hold.
+// Uses the root itself, with a plan that forbids harmful calls in case the test fails.
 TEST_CASE("remove_dir_all: never begins at the root of the file system") {
   for (const char* path : {"/", "//", "///"}) {
     const AtCall guard("openat", 1, [] { return -EPERM; });
@@ -150,7 +151,7 @@ TEST_CASE("remove_dir_all: a link that takes a directory's place is not followed
     scratch.write("tree/sub/file");
     const std::string sub = scratch.path("tree/sub");
     const std::string away = scratch.path("away");
-    // The first openat is the tree's, the second that of what was listed as a directory.
+    // The first openat opens the tree, the second one an entry that was listed as a directory.
     const AtCall swap("openat", 2, [&] {
       return ::rename(sub.c_str(), away.c_str()) +
              ::symlink(scratch.path("outside").c_str(), sub.c_str());
@@ -172,7 +173,7 @@ TEST_CASE("remove_dir_all: a directory that is moved away does not lead it elsew
     scratch.write("outside/other/precious");
     const std::string moved = at_depth(scratch.path("tree"), 24);
     const std::string here = scratch.path("outside/moved");
-    // 41 on the way down; the next is "..".
+    // 41 calls on the way down; the next one opens "..".
     const AtCall move("openat", 42, [&] { return ::rename(moved.c_str(), here.c_str()); });
     CHECK(error_of(fs::remove_dir_all(scratch.path("tree"))) == std::error_code());
     CHECK(move.has_acted());
@@ -214,7 +215,7 @@ TEST_CASE("remove_dir_all: who fills the directory meanwhile is cleared away, to
     const Scratch scratch;
     scratch.make_dir("tree/sub");
     scratch.write("tree/sub/file");
-    // The file, then rmdir of sub.
+    // Calls: the file, then rmdir of sub.
     const AtCall fill("unlinkat", 2, [&] {
       scratch.write("tree/sub/late");
       scratch.make_dir("tree/sub/late dir");
@@ -269,7 +270,7 @@ TEST_CASE("remove_dir_all: a cancel ends it between two removals") {
     for (int i = 0; i < 3000; ++i) scratch.write("tree/" + std::to_string(i), "");
     const ramie::CancellationToken stop;
     {
-      // The job waits for the cancel to arrive: the fiber tells it so by its flag.
+      // The job waits until the cancel arrives; the fiber reports that by its flag.
       const AtCall canceling("unlinkat", 100, [&] {
         stop.cancel();
         std::this_thread::sleep_for(300ms);

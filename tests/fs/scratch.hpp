@@ -1,6 +1,6 @@
-// For tests of directories: a place for one test's files, looked at and filled with other means
-// than the library's; running a test in fibers and on a plain thread; and acting at the nth system
-// call of a kind.
+// Helpers for tests of directories: a folder for one test's files, accessed without the library; a
+// way to run a test in fibers and on a plain thread; and a way to act at the nth call of a system
+// call.
 #pragma once
 
 #include "tests/support/in_runtime.hpp"
@@ -53,7 +53,7 @@ class Scratch {
     stdfs::create_directories(path(name));
     return path(name);
   }
-  // Whatever it is, a link that leads nowhere included.
+  // Whether the name exists, of any type, also as a link that leads nowhere.
   bool has(std::string_view name) const {
     return stdfs::symlink_status(path(name)).type() != stdfs::file_type::not_found;
   }
@@ -66,7 +66,7 @@ class Scratch {
   std::string root_;
 };
 
-// `test()` on this thread, which no runtime knows, then in a fiber of each number of workers.
+// Runs `test()` on this thread, which no runtime knows, then in a fiber for each number of workers.
 template <class F>
 void everywhere(F&& test) {
   SECTION("on a plain thread") { test(); }
@@ -77,8 +77,8 @@ void everywhere(F&& test) {
   }
 }
 
-// Acts just before the nth call of a kind, in the thread that makes it; once. What `act` returns
-// the call returns, if it is not 0.
+// Acts once, just before the nth call of a system call, in the thread that makes it. If `act` does
+// not return 0, the call returns that value.
 class AtCall final : public Injection {
  public:
   AtCall(const char* call, int nth, std::function<int()> act)

@@ -1,4 +1,4 @@
-// One File and many who use it: turns at the position, the page cache without a switch, fairness,
+// Tests one File with many users: turns at the position, the page cache without a switch, fairness,
 // other runtimes and plain threads.
 #include "tests/fs/disk.hpp"
 #include "tests/fs/support.hpp"
@@ -34,7 +34,7 @@ std::string records(std::size_t count) {
   return text;
 }
 
-// The records that a reader gets, until the end.
+// Returns the records that a reader gets until the end.
 std::vector<std::string> take_records(File& file) {
   std::vector<std::string> got;
   std::string room(kRecord, '\0');
@@ -42,7 +42,7 @@ std::vector<std::string> take_records(File& file) {
   return got;
 }
 
-// Counts calls of the library, fails none.
+// Counts calls of the library and fails none.
 Fault counting(const char* call) { return Fault({.calls = {call}, .error = EIO, .times = 0}); }
 
 }  // namespace
@@ -51,7 +51,7 @@ TEST_CASE("Turns: readers of one File share its content out, each record to one 
   const Folder folder;
   constexpr std::size_t kRecords = 2000;
   put(folder / "file", records(kRecords));
-  for (const std::string& under : {kDisk, kMemory}) {  // often without reads that never wait, too
+  for (const std::string& under : {kDisk, kMemory}) {  // kMemory often has no reads that never wait
     const Folder other(under);
     put(other / "file", records(kRecords));
     for (const std::size_t workers : kWorkerCounts) {
@@ -162,7 +162,7 @@ TEST_CASE("What the page cache holds is read with one call, in the fiber; its en
     std::string room(1000, '\0');
     REQUIRE(file.read_exact_at(writable_bytes(room), 0).has_value());
     const Fault count = counting("preadv2");
-    // A slice of time may end meanwhile, on a busy machine: then again.
+    // On a busy machine a slice of time may end meanwhile; then try again.
     bool was_without_switch = false;
     unsigned rounds = 0;
     while (!was_without_switch && rounds < 20) {

@@ -1,6 +1,6 @@
-// Opens, reads and cancels in masses, from one worker to 256: nothing is lost, nothing is left.
-#include "tests/fs/support.hpp"
+// Tests many opens, reads and cancels, with one worker to 256: nothing is lost or left over.
 #include "runtime/fs/calls.hpp"
+#include "tests/fs/support.hpp"
 
 #include <ramie/ramie.hpp>
 #include <ramie/uring.hpp>
@@ -23,7 +23,7 @@ namespace {
 constexpr std::size_t kWorkers[] = {1, 4, 64, 256};
 constexpr std::uint8_t kRead = 22;  // IORING_OP_READ
 
-// True if all is as it must be: the file's bytes, or an end that was asked for.
+// Returns whether the result is valid: the file's bytes, or an end that was requested.
 bool open_and_read(const std::string& path) {
   auto file = fs::File::open(path);
   if (!file) return file.error() == std::errc::operation_canceled;
@@ -33,7 +33,7 @@ bool open_and_read(const std::string& path) {
   return *n == buffer.size() && buffer[0] == std::byte{'b'};
 }
 
-// Nobody writes: only a cancel ends it, in the ring.
+// Nobody writes, so only a cancel ends it. It waits in the ring.
 bool wait_in_ring(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   std::array<std::byte, 100> buffer{};
@@ -48,7 +48,7 @@ bool wait_in_ring(const std::string& path) {
   return !n && n.error() == std::errc::operation_canceled && buffer == std::array<std::byte, 100>{};
 }
 
-// By readiness.
+// The same, but it waits for readiness.
 bool wait_in_pipe(const std::string& path) {
   auto pipe = fs::OpenOptions().read().write().open(path);
   if (!pipe) return pipe.error() == std::errc::operation_canceled;
@@ -74,7 +74,7 @@ TEST_CASE("10,000 opens, reads and cancels at once leave no descriptor and no op
           fs::current_place() == fs::Place::ring && ramie::uring::has_opcode(kRead);
       std::vector<ramie::JoinHandle<void>> fibers;
       constexpr std::size_t kFibers = 10'000;
-      constexpr std::size_t kWaits = 200;  // behind: what waits in a pipe is cancelled later
+      constexpr std::size_t kWaits = 200;  // the last ones wait in a pipe and are cancelled later
       fibers.reserve(kFibers);
       for (std::size_t i = 0; i < kFibers; ++i) {
         const bool waits = i % 5 == 4;

@@ -1,5 +1,5 @@
-// What has another end: pipes with and without a name, terminals, sockets. They are waited for by
-// readiness, whatever the backend: a deadline holds, the pool stays free, and nobody gets a signal.
+// Tests files with another end: pipes with and without a name, terminals, sockets. They wait for
+// readiness with every backend: a deadline works, the pool stays free, and no signal arrives.
 #include "tests/faults/confine.hpp"
 #include "tests/fs/support.hpp"
 #include "tests/support/child.hpp"
@@ -30,7 +30,7 @@ namespace fs = ramie::fs;
 using fs::File;
 using fs::OpenOptions;
 
-// One end as a File, the other as a descriptor; both ways where the thing can do that.
+// One end as a File, the other as a descriptor; both directions where the kind supports it.
 struct Ends {
   File file;
   int other = -1;
@@ -65,7 +65,7 @@ Ends sockets() {
   return {File::from_fd(ends[0]), ends[1]};
 }
 
-// Not by a path of ours: its description may be anybody's, and blocks.
+// Opened without our path, so its description may have other owners and is blocking.
 Ends foreign_fifo(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   return {File::from_fd(fd), ::open(path.c_str(), O_RDWR | O_CLOEXEC)};
@@ -76,7 +76,7 @@ Ends own_fifo(const std::string& path) {
           ::open(path.c_str(), O_RDWR | O_CLOEXEC)};
 }
 
-// Its other end is a program's that types.
+// A program types at the other end.
 Ends terminal(bool is_own) {
   const int typist = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (typist < 0 || ::grantpt(typist) != 0 || ::unlockpt(typist) != 0) std::abort();
@@ -93,7 +93,7 @@ Ends terminal(bool is_own) {
   return ends;
 }
 
-// Those that it leaves out are counted.
+// Prints a line that the tally counts if there are none.
 bool has_terminals() {
   const int fd = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (fd >= 0) ::close(fd);
@@ -120,7 +120,7 @@ std::vector<Kind> readable_kinds(const Folder& folder) {
   return kinds;
 }
 
-// In fibers, with a ring and without.
+// Runs in fibers, with a ring and without.
 template <class F>
 void in_fibers(F&& function) {
   in_runtime(2, function);
@@ -202,7 +202,7 @@ TEST_CASE("Stream: opening a FIFO waits for its other end, by a deadline, and lo
             errc::timed_out);
     }
     CHECK(descriptors_of(path) == 0);
-    {  // the other end comes, and is silent
+    {  // the other end is opened and stays silent
       auto opening = ramie::spawn([&] { return File::open(path); });
       REQUIRE(until_parked(WaitKind::sleep, 1));
       const int writer = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
@@ -225,7 +225,7 @@ TEST_CASE("Stream: opening a FIFO waits for its other end, by a deadline, and lo
       CHECK(::read(reader, got.data(), got.size()) == 2);
       ::close(reader);
     }
-    {  // it comes, and is gone at once
+    {  // it is opened and closed at once
       auto opening = ramie::spawn([&] { return fs::read_to_string(path); });
       REQUIRE(until_parked(WaitKind::sleep, 1));
       ::close(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -236,7 +236,7 @@ TEST_CASE("Stream: opening a FIFO waits for its other end, by a deadline, and lo
       CHECK(fs::read_to_string(path) == "whole");
       CHECK(writing.join().has_value());
     }
-    // Who asks not to wait does not.
+    // A caller that asks not to wait does not wait.
     CHECK(OpenOptions().read().custom_flags(O_NONBLOCK).open(path).has_value());
     CHECK(error_of(OpenOptions().write().custom_flags(O_NONBLOCK).open(path)) ==
           std::errc::no_such_device_or_address);
@@ -268,7 +268,7 @@ TEST_CASE("Stream: a write to nobody is broken_pipe, and no signal") {
   (void)std::signal(SIGPIPE, before);
 }
 
-// Where the kernel knows no RWF_NOSIGNAL (before 6.18), or a sandbox no pwritev2.
+// For kernels without RWF_NOSIGNAL (before 6.18) and sandboxes without pwritev2.
 TEST_CASE("Stream: without the kernel's help, too; and a SIGPIPE that was pending stays so") {
   const auto end = run_in_child([] {
     faults::deny("pwritev2=ENOSYS");
@@ -284,7 +284,7 @@ TEST_CASE("Stream: without the kernel's help, too; and a SIGPIPE that was pendin
       ends.close_other();
       if (error_of(ends.file.write(bytes("x"))) != std::errc::broken_pipe) ::_exit(1);
     };
-    write_to_nobody();  // the default is the end of the program
+    write_to_nobody();  // SIGPIPE would end the program by default
     in_runtime(1, write_to_nobody);
     in_runtime_on_pool(1, write_to_nobody);
     (void)::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
@@ -353,7 +353,7 @@ TEST_CASE(
     REQUIRE(got.has_value());
     CHECK(same(*got, text));
   });
-  // A plain thread opened both ends; a fiber reads, and then that thread again.
+  // A plain thread opened both ends. A fiber reads, then that thread again.
   File both = ramie::or_throw(OpenOptions().read().write().open(path));
   in_fibers([&] {
     std::string room(4, '\0');

@@ -1,4 +1,4 @@
-// A folder of the test's own, and the two places where a call of ramie::fs may be made.
+// A folder for each test, and the two places where a call of ramie::fs may be made.
 #pragma once
 
 #include "tests/support/in_runtime.hpp"
@@ -24,7 +24,7 @@
 
 namespace ramie_test {
 
-// Opens by the cache of names: kernels since 5.12, if nobody denies openat2().
+// Whether files can be opened by the cache of names: Linux 5.12, if openat2() is not denied.
 inline bool has_known_names(const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
@@ -53,7 +53,7 @@ class Folder {
   std::string path_;
 };
 
-// By other means than ours.
+// Reads without the library.
 inline std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
@@ -81,7 +81,7 @@ inline std::span<std::byte> writable_bytes(std::string& text) noexcept {
   return std::as_writable_bytes(std::span(text.data(), text.size()));
 }
 
-// Equal; a CHECK of long texts would show them.
+// For long texts, which a CHECK would print.
 inline bool same(std::string_view a, std::string_view b) { return a == b; }
 
 template <class F>
@@ -91,7 +91,7 @@ void on_this_thread(F&& function) {
   CHECK(open_descriptors() == descriptors);
 }
 
-// On a plain thread, in a fiber of one worker, and in one of two.
+// Runs on a plain thread, in a fiber of one worker, and in one of two.
 template <class F>
 void everywhere(F&& function) {
   on_this_thread(function);
@@ -99,8 +99,8 @@ void everywhere(F&& function) {
   in_runtime(2, function);
 }
 
-// For cases that count the system calls of files, or make them fail: the kernel makes none for an
-// operation of io_uring, so a runtime's files must be on the pool.
+// For cases that count the system calls of files or make them fail. An operation of io_uring makes
+// no system call, so these runtimes use the pool for files.
 template <class F>
 void in_runtime_on_pool(std::size_t workers, F&& function) {
   auto builder = quiet_builder(workers);

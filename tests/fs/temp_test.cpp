@@ -1,4 +1,4 @@
-// Temporary files and directories: there while needed, gone afterwards, for nobody else to see.
+// Tests temporary files and directories: their life, their end, and that others cannot see them.
 #include "tests/fs/scratch.hpp"
 
 #include <ramie/cancel.hpp>
@@ -24,7 +24,7 @@ void write_text(fs::TempFile& file, std::string_view text) {
   ramie::or_throw(file.file().write_all(std::as_bytes(std::span(text))));
 }
 
-// With a file system that knows no nameless files, or with one that does.
+// Runs with and without support for nameless files.
 template <class F>
 void both_kinds(F&& test) {
   SECTION("nameless") {
@@ -35,7 +35,7 @@ void both_kinds(F&& test) {
   }
 }
 
-// The first openat is the attempt at a nameless one.
+// The first openat tries to make a nameless file.
 fs::TempFile make_file(const Scratch& scratch, bool is_named) {
   std::optional<AtCall> refusing;
   if (is_named) refusing.emplace("openat", 1, [] { return -EOPNOTSUPP; });

@@ -1,4 +1,4 @@
-// Watcher: every change, in order, none lost to a cancel, and a word where the kernel lost some.
+// Tests Watcher: every change, in order; no cancel loses one; lost changes are reported.
 #include "tests/fs/scratch.hpp"
 
 #include <ramie/cancel.hpp>
@@ -26,7 +26,7 @@ fs::WatchEvent next(fs::Watcher& watcher) {
   return ramie::or_throw(ramie::timeout(5s, [&] { return watcher.next(); }));
 }
 
-// The next event is this one.
+// Checks that the next event is this one.
 void expect(fs::Watcher& watcher, fs::WatchId watch, Change change, const std::string& name) {
   const fs::WatchEvent event = next(watcher);
   INFO("want " << static_cast<int>(change) << " of '" << name << "'");
@@ -39,7 +39,7 @@ void expect_none(fs::Watcher& watcher) {
   CHECK(error_of(ramie::timeout(2ms, [&] { return watcher.next(); })) == errc::timed_out);
 }
 
-// Also by fibers and threads, which may not assert.
+// Fibers and threads use it too, so it must not assert.
 void make_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
   if (fd < 0) std::abort();

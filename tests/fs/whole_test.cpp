@@ -1,5 +1,5 @@
-// Whole files by their path: what was written is read, of every size, whatever the size is said to
-// be.
+// Tests whole files by their path: a read returns what was written, for every size, whatever size
+// the file system reports.
 #include "sched/base/annotate.hpp"
 #include "tests/fs/disk.hpp"
 #include "tests/fs/support.hpp"
@@ -49,8 +49,8 @@ TEST_CASE("write and read: what goes in comes back, of every size") {
   });
 }
 
-// Goal: small cached files do not wait for a thread of the kernel's, as each statx in a ring does.
-// Method: count the operations of rings around reads of a file that has just been written.
+// Goal: a small cached file does not wait for a kernel thread, as each statx in a ring does.
+// Method: count the ring operations of reads of a file that was just written.
 TEST_CASE("read: of a small file that the kernel's caches hold nothing is a ring's") {
   const Folder folder;
   const std::string path = folder / "file";
@@ -66,9 +66,9 @@ TEST_CASE("read: of a small file that the kernel's caches hold nothing is a ring
     for (int i = 0; i < 10; ++i) CHECK(fs::read_to_string(path) == pattern(4096));
     const auto operations = [](const auto& of) { return of.fs_uring + of.fs_pool; };
     CHECK(operations(runtime.metrics()) == operations(before));
-    const ramie_test::PlannedFaults faults("openat2 1.. EAGAIN");  // the name is not in a cache
+    const ramie_test::PlannedFaults faults("openat2 1.. EAGAIN");  // the name is in no cache
     for (int i = 0; i < 10; ++i) CHECK(fs::read_to_string(path) == pattern(4096));
-    CHECK(operations(runtime.metrics()) - operations(before) == 10);  // the open
+    CHECK(operations(runtime.metrics()) - operations(before) == 10);  // one open each
   });
 }
 
@@ -159,7 +159,7 @@ TEST_CASE("Whole files: errors are the kernel's") {
   });
 }
 
-// (A sanitizer's allocator stops the program instead.)
+// A sanitizer's allocator would stop the program.
 TEST_CASE("read: a file that fits into no memory is not_enough_memory") {
 #if !RAMIE_ASAN && !RAMIE_TSAN
   const Folder folder;
