@@ -1,5 +1,6 @@
-// What every test's runtime is made with: nothing process-wide, and no environment but RAMIE_CHAOS,
-// RAMIE_IO and RAMIE_FS: by them the lanes `chaos` and `rings` run the same tests in other ways.
+// Builders for the runtimes of all tests: no process-wide effects, and no environment but
+// RAMIE_CHAOS, RAMIE_IO and RAMIE_FS, by which the lanes `chaos` and `rings` run the same tests in
+// other ways.
 #pragma once
 
 #include <ramie/runtime.hpp>
@@ -37,7 +38,7 @@ inline ramie::runtime::Builder quiet_builder(std::size_t workers) {
   return builder;
 }
 
-// Whatever RAMIE_IO and RAMIE_FS say.
+// Ignores RAMIE_IO and RAMIE_FS.
 inline ramie::runtime::Builder automatic_builder(std::size_t workers) {
   auto builder = quiet_builder(workers);
   builder.io(ramie::runtime::IoBackend::automatic);

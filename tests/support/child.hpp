@@ -1,5 +1,6 @@
-// Runs a function in a forked child and tells how the child ended and what it wrote to stderr: for
-// laws whose defence is the end of the program. Fork before any thread of the test is started.
+// Runs a function in a forked child and returns how the child ended and what it wrote to stderr. It
+// is for tests whose expected result is the end of the program. Fork before the test starts
+// threads.
 #pragma once
 
 #include <sys/resource.h>
@@ -19,7 +20,7 @@ struct ChildEnd {
   bool says(const std::string& text) const { return messages.find(text) != std::string::npos; }
 };
 
-// The child ends with status 0 when `body` returns, and is killed after `seconds`.
+// The child ends with status 0 when `body` returns. It is killed after `seconds`.
 template <class Body>
 ChildEnd run_in_child(Body&& body, unsigned seconds = 30) {
   int ends[2];

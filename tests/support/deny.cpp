@@ -1,5 +1,5 @@
-// deny RULE... -- PROGRAM ARGUMENT...: runs a program without what the rules take away; see
-// tests/faults/confine.hpp.
+// deny RULE... -- PROGRAM ARGUMENT...: runs a program with the calls denied that the rules name;
+// see tests/faults/confine.hpp.
 #include "tests/faults/confine.hpp"
 
 #include <unistd.h>

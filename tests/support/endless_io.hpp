@@ -1,4 +1,4 @@
-// Socket operations that wait for ever, for tests of what ends them. Each returns the error.
+// Socket operations that wait for ever, to test what ends them. Each returns the error.
 #pragma once
 
 #include <ramie/net.hpp>

@@ -1,4 +1,4 @@
-// Waiting for what other threads do.
+// Waits for other threads.
 #pragma once
 
 #include <chrono>
@@ -6,7 +6,8 @@
 
 namespace ramie_test {
 
-// False if it has not come true after ten seconds. For threads: a fiber would block its worker.
+// Returns false if the condition does not hold within ten seconds. Only for threads, because a
+// fiber would block its worker.
 template <class Condition>
 [[nodiscard]] bool comes_true(Condition&& condition) {
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);

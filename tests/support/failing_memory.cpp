@@ -84,7 +84,7 @@ void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { s
 
 #else
 
-// glibc's own allocator under its second names.
+// glibc's own allocator under its other names.
 extern "C" {
 void* __libc_malloc(std::size_t size);                           // NOLINT
 void* __libc_calloc(std::size_t count, std::size_t size);        // NOLINT

@@ -1,6 +1,6 @@
-// Counts the allocations of the whole process, and makes the kth fail. The program that links
-// failing_memory.cpp has its allocator replaced: malloc and what is built on it; under a sanitizer,
-// which has malloc itself, operator new only.
+// Counts the allocations of the whole process and makes the kth fail. Linking failing_memory.cpp
+// replaces the allocator: malloc and everything that uses it. Under a sanitizer, which has its own
+// malloc, it replaces only operator new.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@ class Memory {
  public:
   static constexpr std::uint64_t kEach = ~std::uint64_t{0};
 
-  // From now on the `k`th allocation of any thread fails (0: none does; kEach: all do).
+  // From now on the `k`th allocation of any thread fails (0: none, kEach: all).
   static void begin(std::uint64_t k) noexcept;
-  // Ends that. Returns how many allocations there were.
+  // Ends that. Returns the number of allocations.
   static std::uint64_t end() noexcept;
-  // Allocations since begin().
+  // Returns the number of allocations since begin().
   static std::uint64_t count() noexcept;
   static bool has_failed() noexcept;
 };

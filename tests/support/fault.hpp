@@ -1,9 +1,9 @@
 // Makes system calls of the library fail by plan: the nth call of a name, some calls in a row, or
 // every other one. One plan at a time; it ends with the object. (Plans as text: fault_plan.hpp.)
 //
-//   const Fault fault({.calls = {"accept4"}, .error = ECONNABORTED, .times = 3});
-//   ... the first three accept4() of the process say ECONNABORTED ...
-//   CHECK(fault.hits() == 3);
+//     const Fault fault({.calls = {"accept4"}, .error = ECONNABORTED, .times = 3});
+//     ... the first three accept4() of the process return ECONNABORTED ...
+//     CHECK(fault.hits() == 3);
 #pragma once
 
 #include "tests/support/injection.hpp"
@@ -24,8 +24,8 @@ class Fault final : private Injection {
     std::vector<std::string_view> calls;
     int error = 0;       // errno
     unsigned first = 1;  // the first call that fails, counted over all names of the plan
-    unsigned times = 1;  // so many fail
-    unsigned every = 1;  // of `every` calls one fails
+    unsigned times = 1;  // number of calls that fail
+    unsigned every = 1;  // one of `every` calls fails
   };
 
   explicit Fault(Plan plan) : plan_(std::move(plan)) { plug_in(); }

@@ -1,14 +1,14 @@
-// Faults as a text, one rule a line or between semicolons; `#` begins a comment:
+// Fault plans as text. A rule is a line or ends with a semicolon; `#` begins a comment:
 //
-//   accept4       1..20   EMFILE       the first twenty say EMFILE
-//   recv          p=0.05  short=1      one in twenty moves a single byte; the rest stays there
-//   epoll_pwait2  3       EINTR        the third
-//   recv          5       delay=1ms    the fifth comes late
-//   send          4..     EPIPE        the fourth and all after it
-//   mmap          every=3 ENOMEM       the 1st, 4th, 7th ...
+//     accept4       1..20   EMFILE       the first twenty return EMFILE
+//     recv          p=0.05  short=1      one in twenty moves a single byte; the rest stays there
+//     epoll_pwait2  3       EINTR        the third
+//     recv          5       delay=1ms    the fifth is late
+//     send          4..     EPIPE        the fourth and all after it
+//     mmap          every=3 ENOMEM       the 1st, 4th, 7th ...
 //
-// Each rule counts its calls for itself; the first that strikes decides. A probability is drawn
-// from the seed and the call's number: the same seed strikes the same calls.
+// Each rule counts its own calls; the first rule that matches decides. A probability is computed
+// from the seed and the call's number, so the same seed hits the same calls.
 #pragma once
 
 #include "tests/support/injection.hpp"
@@ -83,9 +83,9 @@ inline constexpr Errno kErrnos[] = {
 };
 inline constexpr std::string_view kMovesBytes[] = {
     "copy_file_range", "preadv2", "pwritev2", "recv", "recvmsg", "send", "sendmsg", "write"};
-// Whatever these say, the library goes on as if they had succeeded: a plan may only delay them.
+// The library ignores errors of these calls, so a plan may only delay them.
 inline constexpr std::string_view kNeverFails[] = {"close", "futex_wake"};
-// Every name that passes the seam and may fail.
+// Every name that passes the fault injection and may fail.
 inline constexpr std::string_view kMayFail[] = {
     "accept4",
     "bind",
@@ -195,7 +195,7 @@ struct FaultRule {
   std::chrono::nanoseconds delay{0};
 };
 
-// Throws std::invalid_argument with the rule and what is wrong about it.
+// Throws std::invalid_argument with the rule and its error.
 class FaultText {
  public:
   static std::vector<FaultRule> parse(std::string_view text) {
@@ -295,7 +295,7 @@ class FaultText {
   std::string_view rule_;
 };
 
-// A plan at work.
+// An active plan.
 class PlannedFaults final : private Injection {
  public:
   explicit PlannedFaults(std::string_view text, std::uint64_t seed = 1)
@@ -307,7 +307,7 @@ class PlannedFaults final : private Injection {
   }
   ~PlannedFaults() { pull_out(); }
 
-  // How often rule `i` struck, and how many calls of its name it saw.
+  // How often rule `i` matched, and how many calls of its name it saw.
   unsigned hits(std::size_t i = 0) const noexcept { return rules_[i].hits.load(); }
   unsigned calls(std::size_t i = 0) const noexcept { return rules_[i].calls.load(); }
   unsigned all_hits() const noexcept {

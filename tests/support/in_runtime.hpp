@@ -1,8 +1,9 @@
-// A runtime for one test: the test's function runs in its root fiber. Afterwards nothing may be
-// left: no fiber, no stack, no registration, no timer, no descriptor.
+// A runtime for one test. The test's function runs in the root fiber. Afterwards nothing may be
+// left:
+// no fiber, no stack, no registration, no timer, no descriptor.
 //
-// Only the root fiber may CHECK and REQUIRE: Catch2 is not made for threads. Other fibers return
-// what they saw.
+// Only the root fiber may CHECK and REQUIRE, because Catch2 is not thread-safe. Other fibers return
+// their results.
 #pragma once
 
 #include "sched/current.hpp"
@@ -27,7 +28,7 @@ using namespace std::chrono_literals;
 
 inline constexpr std::size_t kWorkerCounts[] = {1, 2, 4};
 
-// The first listener of a process opens a descriptor that is kept in reserve for ever.
+// The first listener of a process opens a descriptor that stays in reserve.
 inline void open_reserve() {
   static const bool is_open = make_runtime(1).block_on(
       [] { return ramie::net::TcpListener::bind("127.0.0.1:0").has_value(); });
@@ -42,7 +43,7 @@ void in_runtime_of(ramie::runtime::Builder builder, F&& function) {
   {
     ramie::runtime::Runtime runtime = ramie::or_throw(builder.build());
     runtime.block_on(std::forward<F>(function));
-    if (!chaos_seed()) CHECK(runtime.metrics().rescues == 0);  // the watchdog mended no wake-up
+    if (!chaos_seed()) CHECK(runtime.metrics().rescues == 0);  // no lost wake-up
     CHECK(runtime.shutdown(10s).empty());
   }
   CHECK(open_descriptors() == descriptors);
@@ -53,13 +54,14 @@ void in_runtime(std::size_t workers, F&& function) {
   in_runtime_of(quiet_builder(workers), std::forward<F>(function));
 }
 
-// Success if there is none: a CHECK that expects an error must not look into a value.
+// Returns success if there is no error, because a CHECK that expects an error must not read a
+// value.
 template <class T>
 std::error_code error_of(const ramie::Result<T>& result) {
   return result ? std::error_code() : result.error();
 }
 
-// Polls until `condition()` holds, at most twenty seconds.
+// Polls until `condition()` holds, for at most twenty seconds.
 template <class Condition>
 bool eventually(Condition&& condition) {
   const auto end = std::chrono::steady_clock::now() + 20s;
@@ -70,7 +72,7 @@ bool eventually(Condition&& condition) {
   return true;
 }
 
-// How many fibers of this runtime are parked in such a wait.
+// Returns how many fibers of this runtime are parked in this kind of wait.
 inline std::size_t parked(ramie::sched::WaitKind kind) {
   std::size_t n = 0;
   ramie::sched::current_scheduler()->for_each_fiber([&](ramie::sched::Fiber& fiber) {

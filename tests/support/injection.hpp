@@ -1,6 +1,6 @@
-// Plugs a test's plan into the seam of system calls (base::inject), one at a time, for as long as
-// the object lives. decide() may be called by any thread, and by signal handlers: it takes no lock
-// and allocates nothing.
+// Connects a test's plan to the fault injection of system calls (base::inject), one plan at a time,
+// for as long as the object lives. Any thread and signal handlers may call decide(), so it takes no
+// lock and allocates nothing.
 #pragma once
 
 #include "sched/base/assert.hpp"
@@ -19,7 +19,7 @@ class Injection {
   Injection() = default;
   ~Injection() = default;
 
-  // The first and the last act of who derives from us: decide() needs the whole object.
+  // A derived class calls these first and last, because decide() needs the whole object.
   void plug_in() {
     RAMIE_CHECK(active.exchange(this) == nullptr, "two fault plans at once");
     ramie::base::fault_plan.store(&Injection::ask, ramie::base::kRelease);
@@ -28,7 +28,7 @@ class Injection {
     ramie::base::fault_plan.store(nullptr, ramie::base::kRelease);
     active.store(nullptr);
     while (inside.load() != 0) {
-    }  // another thread may still look at the plan
+    }  // another thread may still use the plan
   }
 
  private:

@@ -1,5 +1,5 @@
-// A scheduler with a mock driver, entered by the test's thread: for tests of what lies below the
-// runtime. Fibers are started with ramie::spawn() and joined from the test's thread.
+// A scheduler with a mock driver, entered by the test's thread. It tests what is below the runtime.
+// ramie::spawn() starts fibers; the test's thread joins them.
 #pragma once
 
 #include "sched/current.hpp"

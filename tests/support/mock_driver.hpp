@@ -1,5 +1,5 @@
-// A driver without descriptors: turn() sleeps on a condition variable until its time is up or
-// somebody unparks it. Enough for workers to park, and for timers to run.
+// A driver without descriptors: turn() sleeps on a condition variable until its time is up or it is
+// unparked. That is enough for workers to park and for timers to run.
 #pragma once
 
 #include "sched/driver.hpp"

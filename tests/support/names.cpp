@@ -1,10 +1,10 @@
-// Names that are there on every machine, whatever its /etc/hosts and its DNS say: this program's
-// own getaddrinfo() knows those that end in ".test", and asks the C library for the others.
+// Names that exist on every machine, whatever /etc/hosts and DNS contain. This program defines
+// getaddrinfo(): it answers names that end in ".test" and asks the C library for the others.
 //
-//   one.test    127.0.0.1
-//   both.test   ::1, then 127.0.0.1
-//   none.test   there is no such host
-//   later.test  the name server does not answer now
+//     one.test    127.0.0.1
+//     both.test   ::1, then 127.0.0.1
+//     none.test   there is no such host
+//     later.test  the name server does not answer now
 #include <dlfcn.h>
 #include <netdb.h>
 #include <string_view>
@@ -13,7 +13,7 @@ namespace {
 
 using GetAddrInfo = decltype(&::getaddrinfo);
 
-// The C library's.
+// Returns the C library's function.
 GetAddrInfo next() {
   static const auto function = reinterpret_cast<GetAddrInfo>(::dlsym(RTLD_NEXT, "getaddrinfo"));
   return function;
@@ -21,7 +21,7 @@ GetAddrInfo next() {
 
 int find_number(const char* number, const char* service, const addrinfo* hints, addrinfo** found) {
   addrinfo wanted = hints != nullptr ? *hints : addrinfo{};
-  wanted.ai_flags &= ~AI_ADDRCONFIG;  // ::1 also where there is no IPv6
+  wanted.ai_flags &= ~AI_ADDRCONFIG;  // ::1 even without IPv6
   wanted.ai_flags |= AI_NUMERICHOST;
   return next()(number, service, &wanted, found);
 }

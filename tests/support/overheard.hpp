@@ -1,5 +1,6 @@
-// What this process writes to stderr, while the object lives: it goes on to where it went before,
-// and may be waited for. For a child of run_in_child(); declared before the runtime.
+// Captures what this process writes to stderr while the object lives. It still passes the text on,
+// and a thread can wait for a part of it. For a child of run_in_child(); declare it before the
+// runtime.
 #pragma once
 
 #include "tests/support/eventually.hpp"
@@ -37,7 +38,7 @@ class Overheard {
     return text_;
   }
   bool says(std::string_view part) const { return text().find(part) != std::string::npos; }
-  // On a thread: false if it has not come after ten seconds.
+  // On a thread: returns false if the text has not come after ten seconds.
   [[nodiscard]] bool comes(std::string_view part) const {
     return comes_true([&] { return says(part); });
   }

@@ -8,13 +8,13 @@
 
 namespace ramie_test {
 
-// $TMPDIR, else /tmp.
+// $TMPDIR, or /tmp.
 inline std::string temporary_place() {
   const char* wanted = std::getenv("TMPDIR");
   return wanted == nullptr || *wanted == '\0' ? "/tmp" : wanted;
 }
 
-// In memory, for thousands of files; the same where a machine has no such place.
+// In memory, for thousands of files; temporary_place() if the machine has no such place.
 inline std::string place_in_memory() {
   return ::access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : temporary_place();
 }
@@ -26,7 +26,7 @@ inline bool are_on_one_disk(const std::string& one, const std::string& other) {
          first.st_dev == second.st_dev;
 }
 
-// As they were when the program began: a test may change TMPDIR.
+// The values when the program began, because a test may change TMPDIR.
 inline const std::string kDisk = temporary_place();
 inline const std::string kMemory = place_in_memory();
 

@@ -1,4 +1,4 @@
-// What a process holds: descriptors, memory, mappings. For tests that count before and after.
+// Counts what a process holds: descriptors, memory, mappings. Tests compare before and after.
 #pragma once
 
 #include <dirent.h>
@@ -16,7 +16,7 @@ inline std::size_t open_descriptors() {
   while (const dirent* entry = ::readdir(folder))
     if (entry->d_name[0] != '.') ++n;
   ::closedir(folder);
-  return n - 1;  // the folder's own
+  return n - 1;  // without that of the folder
 }
 
 // Resident bytes.
@@ -41,12 +41,12 @@ inline std::size_t mappings() {
   return lines;
 }
 
-// Raises the soft limit of descriptors to `wanted`; false if the hard limit forbids it.
+// Raises the soft limit of descriptors to `wanted`. Returns false if the hard limit is lower.
 inline bool raise_descriptor_limit(std::size_t wanted) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
   if (limit.rlim_cur >= wanted) return true;
-  if (limit.rlim_max < wanted) limit.rlim_max = wanted;  // root may
+  if (limit.rlim_max < wanted) limit.rlim_max = wanted;  // allowed for root
   limit.rlim_cur = wanted;
   return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }

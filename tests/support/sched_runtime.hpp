@@ -1,5 +1,5 @@
-// A scheduler on the real epoll driver, entered by the test's thread: what a Runtime is made of,
-// without configuration and signals. When it ends, every balance must be zero.
+// A scheduler on the real epoll driver, entered by the test's thread: a Runtime without
+// configuration and signals. When it ends, every balance must be zero.
 #pragma once
 
 #include "io/handle.hpp"
@@ -27,13 +27,13 @@ inline ramie::sched::SchedulerOptions with_workers(std::size_t workers) {
   return options;
 }
 
-// On a plain thread. The watchdog is the limit.
+// On a plain thread. Only the watchdog limits the wait.
 template <class Condition>
 void spin_until(Condition&& condition) {
   while (!condition()) std::this_thread::sleep_for(std::chrono::microseconds(50));
 }
 
-// In a fiber or a thread: keeps the core busy, waits for nothing. False: 10 s were not enough.
+// In a fiber or a thread: keeps the core busy and waits for nothing. Returns false after 10 s.
 template <class Condition>
 bool compute_until(Condition&& condition) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
@@ -46,7 +46,7 @@ class SchedRuntime {
  public:
   explicit SchedRuntime(std::size_t workers) : SchedRuntime(with_workers(workers)) {}
 
-  // `prepare` sees the scheduler before its workers start.
+  // `prepare` gets the scheduler before its workers start.
   template <class Prepare>
   SchedRuntime(ramie::sched::SchedulerOptions options, Prepare&& prepare)
       : io_(ramie::or_throw(ramie::io::Handle::create(1))),
@@ -90,7 +90,7 @@ class SchedRuntime {
     return total;
   }
 
-  // A function in a fiber, joined by the test's thread.
+  // Runs a function in a fiber; the test's thread joins it.
   template <class F>
   auto run(F&& function) {
     return ramie::spawn(std::forward<F>(function)).join();

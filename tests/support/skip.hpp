@@ -1,9 +1,9 @@
-// A test case that needs what this machine does not give ends at once, and is counted apart:
+// A test case that needs more than this machine has ends at once and is counted as skipped:
 //
-//   if (!raise_descriptor_limit(12'000)) RAMIE_SKIP("needs 12,000 descriptors");
+//     if (!raise_descriptor_limit(12'000)) RAMIE_SKIP("needs 12,000 descriptors");
 //
-// tools/tally.py counts the line, and takes the case from those that passed. On the test's thread
-// or in its root fiber.
+// tools/tally.py counts the line and subtracts the case from those that passed. Use it on the
+// test's thread or in its root fiber.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -22,7 +22,7 @@ inline void say_skipped(const std::string& reason) {
   SUCCEED("skipped");
 }
 
-// Addresses of it: a kernel without IPv6 may still have its sockets.
+// Looks for IPv6 addresses, because a kernel without IPv6 may still make its sockets.
 inline bool has_ipv6() {
   const int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;

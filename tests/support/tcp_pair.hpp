@@ -1,5 +1,5 @@
-// Two ends of a TCP connection over the loopback: both ours, or one of them a plain blocking socket
-// that the test drives by hand.
+// Two ends of a TCP connection over the loopback: both are streams, or one is a plain blocking
+// socket that the test drives itself.
 #pragma once
 
 #include <ramie/net.hpp>
@@ -30,7 +30,7 @@ struct TcpPair {
   ramie::net::TcpStream far;
 };
 
-// In a fiber. The kernel completes the handshake before anybody accepts.
+// Call it in a fiber. The kernel completes the handshake before the accept.
 inline TcpPair tcp_pair() {
   auto listener = ramie::or_throw(ramie::net::TcpListener::bind("127.0.0.1:0"));
   auto near = ramie::or_throw(ramie::net::TcpStream::connect(*listener.local_addr()));
@@ -38,7 +38,7 @@ inline TcpPair tcp_pair() {
   return {std::move(near), std::move(accepted.stream)};
 }
 
-// A blocking socket with five seconds of patience.
+// A blocking socket with a time limit of five seconds.
 class RawSocket {
  public:
   explicit RawSocket(int fd) noexcept : fd_(fd) { set_patience(); }
@@ -53,11 +53,11 @@ class RawSocket {
     RawSocket made(::socket(peer.is_ipv6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const int rc = ::connect(made.fd_, static_cast<const sockaddr*>(peer.raw()),
                              static_cast<socklen_t>(peer.raw_size()));
-    // With a time limit on its sends the kernel does not resume it after a signal; it goes on.
+    // With a time limit on sends the kernel does not restart connect() after a signal, so wait
+    // here.
     pollfd open{made.fd_, POLLOUT, 0};
     const bool goes_on = rc != 0 && errno == EINTR && ::poll(&open, 1, 20'000) == 1;
-    if (rc != 0 && !goes_on)
-      throw std::system_error(errno, std::system_category(), "connect");
+    if (rc != 0 && !goes_on) throw std::system_error(errno, std::system_category(), "connect");
     return made;
   }
 
@@ -70,7 +70,7 @@ class RawSocket {
     }
     return true;
   }
-  // `size` bytes, or fewer at the end of the stream or of our patience.
+  // Returns `size` bytes, or fewer at the end of the stream or after the time limit.
   std::string receive(std::size_t size) {
     std::string text(size, '\0');
     std::size_t got = 0;
@@ -82,7 +82,7 @@ class RawSocket {
     text.resize(got);
     return text;
   }
-  // What the next recv() says: a count, or -errno.
+  // Returns what the next recv() would return: a count, or -errno.
   int peek_outcome() noexcept {
     char one = 0;
     const ssize_t n = ::recv(fd_, &one, 1, MSG_PEEK);
@@ -114,7 +114,7 @@ struct RawPair {
   RawSocket peer;
 };
 
-// In a fiber.
+// Call it in a fiber.
 inline RawPair raw_pair() {
   auto listener = ramie::or_throw(ramie::net::TcpListener::bind("127.0.0.1:0"));
   RawSocket peer = RawSocket::connect(*listener.local_addr());

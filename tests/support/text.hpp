@@ -1,4 +1,4 @@
-// Looking at what was printed.
+// Searches printed text.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace ramie_test {
 
-// How often `part` stands in `text`.
+// Returns how often `part` occurs in `text`.
 inline std::size_t count(std::string_view text, std::string_view part) {
   std::size_t n = 0;
   for (std::size_t at = 0; (at = text.find(part, at)) != std::string_view::npos; ++at) ++n;

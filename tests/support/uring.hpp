@@ -1,4 +1,4 @@
-// Whether this machine has io_uring at all: asked of the kernel, not of the library.
+// Asks the kernel, not the library, whether this machine has io_uring.
 #pragma once
 
 #include <linux/io_uring.h>
@@ -9,8 +9,8 @@
 
 namespace ramie_test {
 
-// The errno that a few rings of the usual size meet; 0: there they are. (The memory of rings counts
-// as locked, and a low limit of it ends before them.)
+// The errno of making a few rings of the usual size, or 0. (Their memory counts as locked memory,
+// which may be limited.)
 inline int uring_error() {
   std::vector<int> rings;
   int error = 0;

@@ -1,5 +1,5 @@
-// A hang must be a failure: aborts with the test's name unless the test ends in time. The first
-// line of a test: `const Watchdog watchdog;`.
+// Turns a hang into a failure: aborts with the test's name unless the test ends in time. Use it in
+// the first line of a test: `const Watchdog watchdog;`.
 #pragma once
 
 #include <catch2/catch.hpp>
