@@ -1,5 +1,5 @@
-// The kth allocation of a whole scenario fails, for every k: what is documented is said or thrown,
-// nothing hangs, nothing is left behind. And what must never allocate (F8) does not.
+// Goal: the kth allocation of a whole scenario fails, for every k. The documented error is returned
+// or thrown, nothing hangs and nothing is left. What must never allocate (F8) does not.
 #include "tests/faults/scenario.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/eventually.hpp"
@@ -47,7 +47,7 @@ void begin_run(std::uint64_t k) {
 
 bool is_no_memory(std::error_code code) {
   return code == std::errc::not_enough_memory ||
-         code == std::errc::resource_unavailable_try_again;  // a thread's
+         code == std::errc::resource_unavailable_try_again;  // from a thread
 }
 
 bool is_consequence(std::error_code code) {
@@ -56,12 +56,12 @@ bool is_consequence(std::error_code code) {
          code == std::errc::not_connected;
 }
 
-// What is wrong about a run in which one allocation failed, or none; empty: nothing.
+// Returns what is wrong about a run in which one allocation failed, or none; empty if nothing is.
 std::string judge(const Findings& findings, bool has_failed) {
   if (findings.has_wrong()) return "a promise is broken";
   for (const faults::Said& one : findings.errors()) {
     if (has_failed && (is_no_memory(one.code) || is_consequence(one.code))) continue;
-    // The resolver has no other word for it.
+    // The resolver has no other error for it.
     if (has_failed && one.code == std::errc::address_not_available) continue;
     return std::string("nobody expects this error at ") + one.where;
   }
@@ -100,12 +100,12 @@ bool is_full() {
          (wanted != nullptr && std::string_view(wanted) == "full");
 }
 
-// Fibers that no end has given back yet.
+// The fibers whose blocks are in use.
 std::size_t blocks_in_use(ramie::runtime::Runtime& runtime) {
   return runtime.block_on([] {
     std::size_t n = 0;
     ramie::sched::current_scheduler()->for_each_fiber([&n](ramie::sched::Fiber&) { ++n; });
-    return n - 1;  // this one
+    return n - 1;  // without this one
   });
 }
 
@@ -129,7 +129,7 @@ TEST_CASE("Memory: every allocation fails once, and the scenario says so and end
   std::uint64_t failed = 0;
   int in_vain = 0;
   std::uint64_t most = 0;
-  // How many allocations a run makes depends a little on who runs when.
+  // The number of allocations in a run depends a little on the schedule.
   for (std::uint64_t k = 1; in_vain < 5; k += k < 150 || is_full() ? 1U : 7U) {
     const Outcome run = run_with(k, scenario);
     failed += run.has_failed ? 1 : 0;
@@ -143,8 +143,9 @@ TEST_CASE("Memory: every allocation fails once, and the scenario says so and end
                      static_cast<unsigned long>(failed), static_cast<unsigned long>(most));
 }
 
-// Goal: a dump without memory says std::bad_alloc or less than all, and leaves no trace. Method:
-// the kth allocation of a dump fails, for every k; each is followed by a dump that must be whole.
+// Goal: a dump without memory throws std::bad_alloc or is shorter, and has no lasting effect.
+// Method:
+// the kth allocation of a dump fails, for every k. After each failure the next dump must be whole.
 TEST_CASE("Memory: every allocation of a dump fails once, and the next dump is whole") {
   const auto end = run_in_child([] {
     auto builder = quiet_builder(2);
@@ -152,8 +153,7 @@ TEST_CASE("Memory: every allocation of a dump fails once, and the next dump is w
     ramie::sync::Semaphore gate(0);
     std::atomic<bool> stop{false};
     std::vector<ramie::JoinHandle<void>> fibers;
-    for (int i = 0; i < 3; ++i)
-      fibers.push_back(runtime.spawn([&gate] { (void)gate.acquire(); }));
+    for (int i = 0; i < 3; ++i) fibers.push_back(runtime.spawn([&gate] { (void)gate.acquire(); }));
     fibers.push_back(runtime.spawn([&stop] { compute(stop); }));
     const auto is_whole = [&] {
       const std::string text = runtime.handle().dump();
@@ -200,7 +200,7 @@ TEST_CASE("Memory: the watchdog says that it has none for a report, and reports 
       compute(stop);
     });
     while (step != 1) std::this_thread::sleep_for(1ms);
-    // A report is counted before it is made: when the next one is counted, it has been made.
+    // A report is counted before it is made. So when the next one is counted, it has been made.
     const auto reports_one = [&runtime] {
       const auto before = runtime.metrics().stalls;
       return comes_true([&] { return runtime.metrics().stalls >= before + 2; });
@@ -213,7 +213,9 @@ TEST_CASE("Memory: the watchdog says that it has none for a report, and reports 
     stop = true;
     (void)hog.join();
     if (!is_without_memory || !is_with_memory) ::_exit(2);
-    { auto handle = std::move(hog); }
+    {
+      auto handle = std::move(hog);
+    }
     if (!comes_true([&] { return blocks_in_use(runtime) == 0; })) ::_exit(1);
   });
   INFO(end.messages);

@@ -1,5 +1,5 @@
-// Every system call that passes the seam, with the errors that Linux documents for it, and what a
-// program hears of each.
+// Every system call that passes the fault injection, with the errors that Linux documents for it,
+// and what the program gets for each.
 #pragma once
 
 #include <cerrno>
@@ -9,22 +9,22 @@
 namespace faults {
 
 enum class Answer {
-  reported,  // some call of the library says this very error
-  absorbed,  // nothing is heard: retried, or done in another way, or it was only for comfort
-  either,    // as the call's use has it; then others may hear of a connection that ended
-  reported_if_it_lasts,  // once: either; another way is tried, by the same call
+  reported,              // some call of the library returns this error
+  absorbed,              // no error: retried, done in another way, or not essential
+  either,                // depends on the use; others may see a connection end
+  reported_if_it_lasts,  // once: either; the same call is also the other way
 };
 
 struct Call {
   std::string_view name;
   std::vector<int> errors;
   Answer answer;
-  std::string_view with = {};  // what must fail, too, so that the call is made at all
+  std::string_view with = {};  // what must fail too, so that the call is made
 };
 
-// Left out, because the kernel would not say so in our use, and believing it would be right to
-// hang: EAGAIN where there is data (edge-triggered), ENOTCONN of a connection that is open,
-// EINPROGRESS without a beginning, epoll_wait's EBADF, EFAULT and EINVAL (they stop the program).
+// Left out, because the kernel never returns it in our use, and code that believed it would hang:
+// EAGAIN where there is data (edge-triggered), ENOTCONN of an open connection, EINPROGRESS without
+// a beginning. Also left out: epoll_wait's EBADF, EFAULT and EINVAL, which stop the program.
 inline std::vector<Call> other_calls() {
   using enum Answer;
   return {
@@ -37,10 +37,10 @@ inline std::vector<Call> other_calls() {
       {"connect", {EINTR}, absorbed},
       {"connect", {EACCES, EADDRNOTAVAIL, ECONNREFUSED, ENETUNREACH, EPERM, ETIMEDOUT}, reported},
       {"epoll_create1", {EMFILE, ENFILE, ENOMEM}, reported},
-      {"epoll_ctl", {ENOMEM, ENOSPC}, either},  // accept pauses, connect says it
+      {"epoll_ctl", {ENOMEM, ENOSPC}, either},  // accept pauses, connect returns it
       {"epoll_pwait2", {EINTR, ENOSYS, EPERM}, absorbed},
       {"epoll_wait", {EINTR}, absorbed},
-      {"eventfd", {EMFILE, ENFILE, ENODEV, ENOMEM}, either},  // a ring's: the pool does it
+      {"eventfd", {EMFILE, ENFILE, ENODEV, ENOMEM}, either},  // for a ring: the pool does it
       {"fcntl", {EBADF}, reported},
       {"futex_wait", {EINTR, EAGAIN, ETIMEDOUT}, absorbed},
       {"getaddrinfo", {EIO, EMFILE, ENOMEM}, reported},
@@ -51,7 +51,7 @@ inline std::vector<Call> other_calls() {
       {"if_nametoindex", {EMFILE, ENFILE, ENOMEM}, reported},
       {"listen", {EADDRINUSE, EOPNOTSUPP}, reported},
       {"madvise", {EINVAL}, absorbed},        // mprotect does it
-      {"madvise", {EAGAIN, ENOMEM}, either},  // the guard, or only advice
+      {"madvise", {EAGAIN, ENOMEM}, either},  // for the guard, or only as advice
       {"mmap", {EAGAIN, ENOMEM}, reported},
       {"mprotect", {EACCES, ENOMEM}, reported, "madvise 1.. EINVAL"},
       {"munmap", {EINVAL, ENOMEM}, absorbed},
@@ -80,13 +80,13 @@ inline std::vector<Call> other_calls() {
 inline std::vector<Call> file_calls() {
   using enum Answer;
   return {
-      {"close_file", {EIO, ENOSPC}, either},  // nobody hears a destructor
+      {"close_file", {EIO, ENOSPC}, either},  // a destructor drops it
       {"dup_stream", {EMFILE}, reported},
       {"fallocate", {EINTR}, absorbed},
       {"fallocate", {EFBIG, EIO, ENOSPC}, reported},
       {"fchmod", {EIO, EPERM, EROFS}, reported},
       {"fcntl_set", {EBADF}, reported},
-      {"fcntl_file", {EBADF}, either},  // a File of a descriptor takes what it gets
+      {"fcntl_file", {EBADF}, either},  // File::from_fd() ignores it
       {"fdatasync", {EIO, ENOSPC}, reported},
       {"flock", {EINTR}, absorbed},
       {"flock", {EAGAIN}, either},  // lock() asks again
@@ -99,21 +99,21 @@ inline std::vector<Call> file_calls() {
       {"lseek", {EINVAL}, reported},
       {"openat", {EINTR}, absorbed},
       {"openat", {EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC}, reported},
-      {"openat2", {EAGAIN, EMFILE, ENOENT, ENOSYS, EPERM}, absorbed},  // then openat() tells
+      {"openat2", {EAGAIN, EMFILE, ENOENT, ENOSYS, EPERM}, absorbed},  // then openat() decides
       {"poll_stream", {EINTR}, absorbed},
       {"poll_stream", {ENOMEM}, either},
       {"preadv2", {EINTR}, absorbed},
-      {"preadv2", {EAGAIN}, either},  // where it need not wait, it is asked again so that it may
+      {"preadv2", {EAGAIN}, either},  // a try without waiting is repeated with waiting
       {"preadv2", {EIO, ENOMEM}, reported},
       {"pwritev2", {EINTR}, absorbed},
       {"pwritev2", {EAGAIN}, either},
-      {"pwritev2", {ENOSYS, EPERM}, reported_if_it_lasts},  // so that it may wait
+      {"pwritev2", {ENOSYS, EPERM}, reported_if_it_lasts},  // the second call may wait
       {"pwritev2", {EFBIG, EIO, ENOSPC}, reported},
       {"statx", {EINTR}, absorbed, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
       {"statx", {EACCES, EIO, ENOMEM}, reported, "openat2 1.. ENOSYS; statx_known 1.. EIO"},
       {"statmount", {ENOSYS, EPERM}, absorbed},
       {"statx_known", {EIO}, absorbed},
-      {"tee", {EMFILE, ENOSYS, EPERM}, absorbed},  // then the first byte, or the end, tells
+      {"tee", {EMFILE, ENOSYS, EPERM}, absorbed},  // then the first byte or the end decides
       {"write_stream", {EINTR}, absorbed},
       {"write_stream", {ENOMEM, EPIPE}, reported},
   };

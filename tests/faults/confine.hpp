@@ -1,12 +1,12 @@
-// Takes away from this process what a sandbox, a container or a small machine may not give:
+// Takes from this process what a sandbox, a container or a small machine may not offer:
 //
-//   deny accept4=EMFILE         a system call always says this (by seccomp, without its library)
-//   late statx=EPERM            the same for a program that enters its sandbox after its start
-//   deny madvise@2:102=EINVAL   only where its argument 2 is 102
-//   limit nofile=+1             one descriptor more than are open now (as=+8: MiB of address space)
-//   limit memlock=0             as it stands; nproc also changes the user, if root has no limit
+//     deny accept4=EMFILE         a system call always returns this (by seccomp)
+//     late statx=EPERM            the same for a program that enters its sandbox after its start
+//     deny madvise@2:102=EINVAL   only where argument 2 is 102
+//     limit nofile=+1             one descriptor more than now (as=+8: MiB of address space)
+//     limit memlock=0             this limit; nproc also changes the user if root has no limit
 //
-// For good, so in a process of its own, before it has threads.
+// There is no way back, so use it in a separate process, before that has threads.
 #pragma once
 
 #include "tests/support/fault_plan.hpp"

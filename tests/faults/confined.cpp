@@ -1,10 +1,11 @@
-// The scenario in a confined process; says on stdout what it was told, and ends by itself.
+// Runs the scenario in a confined process, and prints the errors that it got.
 //
-//   confined [deny CALL=ERRNO] [late CALL=ERRNO] [limit WHAT=N] [plan TEXT] [lock] [small]
-//            [alone] [pin] [no-names] [accept]
+//     confined [deny CALL=ERRNO] [late CALL=ERRNO] [limit WHAT=N] [plan TEXT] [lock] [small]
+//              [alone] [pin] [no-names] [accept]
 //
-// Prints `where: ERROR` once for each kind, `WRONG: ...` for a broken promise. Status 0: no promise
-// was broken. `accept`: only a listener and a client, for a second; prints how often it tried.
+// Prints `where: ERROR` once for each kind, and `WRONG: ...` for a broken promise. Status 0 means
+// that no promise was broken. `accept` runs only a listener and a client, for a second, and prints
+// how often the listener tried.
 #include "tests/faults/confine.hpp"
 #include "tests/faults/scenario.hpp"
 #include "tests/support/fault_plan.hpp"
@@ -43,7 +44,7 @@ int tell(const faults::Findings& findings) {
   return findings.has_wrong() ? 1 : 0;
 }
 
-// A client knocks; the listener tries for a second, among another fiber's naps.
+// A client connects. The listener tries for a second, while another fiber sleeps now and then.
 int accept_for_a_second() {
   ramie::runtime::Builder builder;
   auto runtime = ramie::or_throw(builder.ignore_environment(true).workers(1).build());
@@ -64,7 +65,7 @@ int accept_for_a_second() {
 
 std::vector<std::string> late;
 
-// Only root may lock more than the limit, and a runtime maps more than the usual 8 MiB.
+// Only root may lock more than the limit; a runtime maps more than the usual 8 MiB.
 void lock_all_memory() {
   rlimit limit{};
   const bool is_small = ::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < (1U << 30U);

@@ -1,5 +1,5 @@
-// The scenario's part with directories, names, copies, temporary files and a watcher. What it makes
-// is removed in the end without the library, and without memory.
+// The part of the scenario with directories, names, copies, temporary files and a watcher. In the
+// end its files are removed without the library and without memory.
 #pragma once
 
 #include "tests/faults/findings.hpp"
@@ -18,10 +18,10 @@
 
 namespace faults {
 
-// With room for a file's name.
+// Has room for the folder's path and a file's name.
 using FolderPath = char[512];
 
-// A folder for temporary files, made without memory.
+// Makes a folder for temporary files without allocating.
 inline bool make_folder(FolderPath& path) noexcept {
   const char* place = std::getenv("TMPDIR");
   if (place == nullptr || *place == '\0') place = "/tmp";
@@ -31,7 +31,7 @@ inline bool make_folder(FolderPath& path) noexcept {
   return ::mkdtemp(path) != nullptr;
 }
 
-// A folder with one file, made and removed without the library, and without memory.
+// A folder with one file, made and removed without the library and without allocating.
 struct Folder {
   Folder() noexcept { is_there = make_folder(path); }
   ~Folder() {

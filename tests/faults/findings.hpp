@@ -1,5 +1,5 @@
-// What a run of the scenario was told, and what it saw that must never be. Notes allocate nothing:
-// a run without memory can take them, from any fiber or thread.
+// Notes the errors that a run of the scenario got, and broken promises. Taking a note allocates
+// nothing, so any fiber or thread can take one without memory.
 #pragma once
 
 #include <array>
@@ -33,11 +33,11 @@ class Findings {
   void expect(bool is_right, const char* what, long figure = 0) noexcept {
     if (!is_right) wrong(what, figure);
   }
-  // A part of the scenario has begun; they show how far a run came.
+  // Notes that a part of the scenario begins; the parts show how far a run came.
   void begin(const char* part) noexcept { part_.store(part); }
   const char* part() const noexcept { return part_.load(); }
 
-  // --- when all has ended
+  // --- after everything has ended
   std::span<const Said> errors() const noexcept { return {said_.data(), said_size_}; }
   bool has_wrong() const noexcept { return wrong_size_ != 0; }
   bool has_said(std::errc code) const noexcept {

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The capability matrix: the scenario where the system gives less. For each row the error that is
-documented, or the fallback that nobody notices; the process ends by itself, its promises kept.
+"""The capability matrix: runs the scenario where the system offers less. For each row it checks
+that the documented error is returned, or that a fallback is used; the process must end by itself
+with its promises kept.
 
-Usage: matrix.py path/to/confined [-v] [part of a row's name ...]. Closes with `N passed, N failed`.
+Usage: matrix.py path/to/confined [-v] [part of a row's name ...]. Ends with `N passed, N failed`.
 """
 import concurrent.futures
 import itertools
@@ -14,9 +15,9 @@ import sys
 import tempfile
 
 LIMIT_SECONDS = 60
-# Most rows wait most of their time.
+# Most rows mostly wait.
 AT_ONCE = 4
-# What the other end hears.
+# What the other end of a connection may see.
 LOST = {"ECONNRESET", "ECONNABORTED", "EPIPE", "ECONNREFUSED", "ENOTCONN"}
 
 
@@ -25,7 +26,7 @@ def deny(*calls):
 
 
 def late(*calls):
-    """From when the server has started: it enters a sandbox."""
+    """The program enters a sandbox after the server has started."""
     return [word for call in calls for word in ("late", call)]
 
 
@@ -39,29 +40,29 @@ def says(*expected):
 
 
 def perhaps(*expected):
-    """Exactly these lines, or none: as this machine has an io_uring, which no filter sees."""
+    """These lines, or none where there is io_uring, which no filter sees."""
     return lambda lines: not lines or sorted(lines) == sorted(expected)
 
 
 def may_say(*errors):
-    """Only these errors, wherever; or none."""
+    """Only these errors, in any place; or none."""
     allowed = set(errors) | LOST
     return lambda lines: all(line.rsplit(": ", 1)[-1] in allowed for line in lines)
 
 
 def tells(error, *places):
-    """This error, there at least; others may hear of a connection that ended."""
+    """At least this error; others may see a connection end."""
     return lambda lines: (may_say(error)(lines) and
                           {f"{place}: {error}" for place in places} <= set(lines))
 
 
 def tells_somewhere(error, *places):
-    """The same where the sandbox may come after some of the places."""
+    """The same if the program enters the sandbox after some of the places."""
     return lambda lines: may_say(error)(lines) and any(f"{p}: {error}" in lines for p in places)
 
 
 class Ends:
-    """The end of the program, with this message."""
+    """The program ends with this message."""
 
     def __init__(self, pattern):
         self.pattern = pattern
@@ -79,21 +80,22 @@ def tries_rarely(outcome, most):
 
 # --- calls that a sandbox denies, from the start and later ---------------------------------------
 #
-# Every call that the library makes, but close(2), and what libc makes for itself: brk, mmap and
-# munmap for threads, rseq, rt_sigreturn, exit. Denied, these leave nothing to go on with.
+# Every call that the library makes, except close(2), and except what libc uses for itself: brk,
+# mmap
+# and munmap for threads, rseq, rt_sigreturn, exit. A process that is denied these cannot go on.
 
-# Nobody notices: there is a sibling, or it is for speed or comfort.
+# No effect: there is another call, or it is only for speed or comfort.
 ABSORBED = (
     "clock_gettime", "clock_nanosleep", "clone", "epoll_pwait", "epoll_pwait2", "epoll_wait",
     "getpid", "getrandom", "gettid", "io_uring_enter", "io_uring_register", "io_uring_setup",
     "madvise", "madvise@2:102", "prctl", "rt_sigpending", "rt_sigprocmask", "rt_sigtimedwait",
     "sched_getaffinity", "sched_setaffinity", "sched_yield", "sigaltstack", "tgkill", "write@2:8")
-# The same of files, if there is an io_uring or not: these together, or one of the others.
+# The same for files, with or without io_uring: these together, or one of the others.
 NEWER_ONES_OF_FILES = (
     "copy_file_range", "fdatasync", "openat2", "preadv", "preadv2", "pwritev", "pwritev2", "readv",
     "statmount", "statx", "tee", "writev")
 ABSORBED_BY_FILES = (*NEWER_ONES_OF_FILES, "newfstatat", "pipe2")
-# What says so, at least there.
+# The places that return it, at least.
 REPORTED = {
     "accept4": ("accept",),
     "bind": ("bind",),
@@ -114,7 +116,7 @@ REPORTED = {
     "shutdown": ("shutdown",),
     "socket": ("bind", "SocketAddr::parse"),
 }
-# What says so, and nothing else does, where there is no io_uring.
+# The only places that return it, where there is no io_uring.
 REPORTED_BY_FILES = {
     "fchmod": ("File::set_permissions",),
     "fchmodat": ("fs::set_permissions",),
@@ -137,22 +139,22 @@ REPORTED_BY_FILES = {
     "unlinkat": ("fs::remove_dir_all", "fs::remove_file"),
     "utimensat": ("File::set_times",),
 }
-# As far as preadv2 does not do it, which some file systems refuse to do without a wait.
+# Used where preadv2 does not work; some file systems refuse a read that does not wait.
 READS = ("pread64", "read")
-# No runtime can be built; afterwards nobody needs it, or what does says so.
+# No runtime can be built. Afterwards nothing needs it, or its user returns the error.
 NEEDED_TO_BUILD = ("clone3", "epoll_create1", "epoll_ctl", "eventfd2", "mmap", "mprotect")
-# Nothing is left to go on with.
+# The process cannot go on.
 ENDS = {
     ("epoll_wait", "epoll_pwait"): "fatal: a sandbox denies epoll_wait and epoll_pwait",
     ("futex",): "fatal: a sandbox denies futex",
     ("write@2:8", "writev@2:1"): "fatal: a sandbox denies write and writev",
 }
-# A filter of system calls sees nothing of what goes through a ring.
+# A filter of system calls does not see operations of a ring.
 NO_RING = deny("io_uring_setup=EPERM")
 
 
 def denied_together(error, how):
-    """Siblings that are denied together."""
+    """Calls with the same task that are denied together."""
     def row(*calls):
         name = f"{', '.join(calls)}: {error} ({how.__name__})"
         return name, how(*[f"{call}={error}" for call in calls])
@@ -161,7 +163,7 @@ def denied_together(error, how):
     yield f"{name}, no io_uring", [*NO_RING, *arguments], unnoticed
     yield *row("epoll_pwait2", "epoll_wait"), unnoticed
     yield *row("pwritev2", "rt_sigtimedwait"), unnoticed
-    # SIGPIPE cannot be kept back: nothing is written to a pipe.
+    # SIGPIPE cannot be blocked, so nothing is written to a pipe.
     yield (*row("pwritev2", "rt_sigprocmask"),
            says(*[f"{place}: {error}" for place in
                   ("File::write", "File::write to nobody", "File::write_all to a pipe")]))
@@ -198,12 +200,12 @@ def denied_rows():
             expects = says(f"build: {error}") if how is deny else may_say(error, "ENOMEM", "EAGAIN")
             yield name(call), how(f"{call}={error}"), expects
         yield from denied_together(error, how)
-        # renameat(2) does what has no flags; glibc says EINVAL of flags that no call takes.
+        # Without flags renameat(2) is used. glibc returns EINVAL for flags that no call supports.
         renamed = f"fs::rename_no_replace: {'EINVAL' if error == 'ENOSYS' else error}"
         yield name("renameat2"), how(f"renameat2={error}"), perhaps(renamed)
         yield (name("renameat2, no io_uring"), [*NO_RING, *how(f"renameat2={error}")],
                says(renamed))
-        # The scenario takes ENOSYS, this word of a file system, for granted.
+        # The scenario accepts ENOSYS, which file systems return too.
         allocated = says("File::allocate: EPERM") if error == "EPERM" else unnoticed
         yield name("fallocate, no io_uring"), [*NO_RING, *how(f"fallocate={error}")], allocated
 
@@ -211,7 +213,7 @@ def denied_rows():
 OUT_OF_THREADS = says("build: EAGAIN")
 TIMED_OUT = "ramie 2"
 
-# name, arguments of `confined`, what it must say
+# name, arguments of `confined`, expected output
 ROWS = [
     ("nothing is missing", [], unnoticed),
     # descriptors
@@ -221,13 +223,14 @@ ROWS = [
     ("one descriptor left", ["limit", "nofile=+1"], says("build: EMFILE")),
     ("two descriptors left", ["limit", "nofile=+2"], says("build: EMFILE")),
     ("three descriptors left", ["limit", "nofile=+3"], may_say("EMFILE", "EADDRNOTAVAIL")),
-    # One client at a time: two that open sockets while the listener gives its reserve away may take
-    # it from each other, and then nobody is there to close one of them.
+    # One client at a time. While the listener gives its reserve away, two that open sockets may
+    # take
+    # it from each other, and then no descriptor is left to close one of them.
     *[(f"{n} descriptors left", ["alone", "limit", f"nofile=+{n}"],
        may_say("EMFILE", "EAGAIN", "EADDRNOTAVAIL")) for n in range(4, 15)],
     ("socket: EACCES", deny("socket=EACCES"), may_say("EACCES", "EADDRNOTAVAIL", "EAGAIN")),
     ("openat: EMFILE", deny("openat=EMFILE"), may_say("EADDRNOTAVAIL", "EAGAIN", "EMFILE")),
-    # accept: 1.2 million tries in three seconds is what a naive loop makes
+    # accept: a naive loop makes 1.2 million tries in three seconds
     ("accept4: always EMFILE", ["accept", *deny("accept4=EMFILE")], tries_rarely(TIMED_OUT, 40)),
     ("accept4: always ENOMEM", ["accept", *deny("accept4=ENOMEM")], tries_rarely(TIMED_OUT, 40)),
     ("accept4: always EPERM", ["accept", *deny("accept4=EPERM")], tries_rarely(TIMED_OUT, 3000)),
@@ -254,7 +257,7 @@ ROWS = [
 
 
 def run(program, row, folder):
-    """(status or what happened, lines of stdout, stderr)"""
+    """Returns (status or what happened, lines of stdout, stderr)."""
     try:
         result = subprocess.run([program, *row[1]], capture_output=True, text=True,
                                 timeout=LIMIT_SECONDS, check=False,
@@ -276,7 +279,7 @@ def main():
     wanted = [word for word in sys.argv[2:] if word != "-v"]
     rows = [row for row in ROWS if not wanted or any(word in row[0] for word in wanted)]
     passed = failed = skipped = 0
-    # What is denied to a run it cannot remove.
+    # A run cannot remove files if it is denied that.
     with tempfile.TemporaryDirectory(prefix="ramie-matrix-") as folder, \
             concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         results = pool.map(lambda row: run(program, row, folder), rows)

@@ -1,4 +1,4 @@
-// Without memory: stacks that cannot be had or guarded, and fibers that therefore never run.
+// Tests stacks that cannot be allocated or guarded, and fibers that therefore never run.
 #include "sched/base/annotate.hpp"
 #include "sched/stack.hpp"
 #include "tests/support/child.hpp"
@@ -53,7 +53,7 @@ TEST_CASE("Stack: a guard that madvise refuses is made by mprotect, the first on
       REQUIRE(stacks.back() != nullptr);
       CHECK(stacks.back()->guards(static_cast<const char*>(stacks.back()->low()) - 1));
     }
-    CHECK(faults.calls(1) >= faults.hits(0));  // each refusal was made good
+    CHECK(faults.calls(1) >= faults.hits(0));  // each refusal was replaced
     for (Stack* stack : stacks) pool.give_back(stack);
     CHECK(pool.taken() == 0);
   }
@@ -78,7 +78,7 @@ TEST_CASE("Stack: guards that failed do not count against the limit of mappings"
   pool.give_back(stack);
 }
 
-// At the kernel's limit every mmap and every thread of the process would fail, so we end before.
+// At the kernel's limit every mmap and every new thread of the process would fail, so stop earlier.
 TEST_CASE("Stack: guards by mprotect end at 45 % of the mappings, with an error, and begin again") {
   long limit = 65530;
   std::ifstream("/proc/sys/vm/max_map_count") >> limit;
@@ -89,7 +89,7 @@ TEST_CASE("Stack: guards by mprotect end at 45 % of the mappings, with an error,
   while (Stack* stack = pool.take(20 * 1024, error)) stacks.push_back(stack);
   CHECK(error == -ENOMEM);
   CHECK(stacks.size() == static_cast<std::size_t>(limit * 45 / 100 / 2));
-  if (RAMIE_TSAN == 0)  // it shadows each mapping with others
+  if (RAMIE_TSAN == 0)  // it makes its own mappings for each
     CHECK(mappings() < static_cast<std::size_t>(limit) / 2);
   pool.give_back(stacks.back());
   stacks.back() = pool.take(20 * 1024, error);
@@ -97,7 +97,7 @@ TEST_CASE("Stack: guards by mprotect end at 45 % of the mappings, with an error,
   for (Stack* stack : stacks) pool.give_back(stack);
 }
 
-// Each process says it once, so these begin as programs of their own.
+// Each process prints it once, so these tests run as separate programs.
 TEST_CASE("Alone: mprotect guards until there are no more", "[.]") {
   StackPool pool = pool_with(GuardMethod::mprotect);
   std::vector<Stack*> stacks;
@@ -113,7 +113,7 @@ TEST_CASE("Alone: no mapping for a stack", "[.]") {
   ::_exit(pool.take(0, error) == nullptr && pool.take(kOdd, error) == nullptr ? 0 : 1);
 }
 
-// "Cannot allocate memory" alone sends people to look for memory.
+// "Cannot allocate memory" alone would make people look for memory.
 TEST_CASE("Stack: where guards by mprotect end, one line says which limit to raise") {
   const auto end = run_alone("Alone: mprotect guards until there are no more");
   CHECK(end.exit_status == 0);
@@ -142,12 +142,12 @@ TEST_CASE("Scope: join() says that a child never ran for want of a stack, and ca
       const PlannedFaults faults("mmap 1.. ENOMEM");
       REQUIRE(scope.spawn(kOddStack, [&] { has_run = true; }));
       CHECK(error_of(scope.join()) == std::errc::not_enough_memory);
-      // For the race detector no stack serves twice: the closure's end asks for another one.
+      // Under the race detector no stack is used twice, so the closure's end asks for another one.
       CHECK(faults.hits() == (RAMIE_TSAN != 0 ? 2 : 1));
     }
     CHECK_FALSE(has_run);
     CHECK(was_canceled);
-    CHECK(scope.join().has_value());  // said once
+    CHECK(scope.join().has_value());  // reported only once
   });
 }
 
@@ -156,13 +156,13 @@ TEST_CASE("A fiber that nobody joins and that got no stack is reported, at most 
     auto runtime = make_runtime(2);
     runtime.block_on([] {
       const PlannedFaults faults("mmap 1.. ENOMEM");
-      (void)ramie::sleep_for(1100ms);  // another test of this process may have had its line
+      (void)ramie::sleep_for(1100ms);  // another test may have used this second's line
       ramie::Scope scope(ramie::on_failure::report);
       for (int i = 0; i < 10; ++i) {
         ramie::spawn(kOddStack, [] {}).detach();
         (void)scope.spawn(kOddStack, [] {});
       }
-      if (!scope.join()) ::_exit(1);  // the policy is to report
+      if (!scope.join()) ::_exit(1);  // the policy is `report`
       auto joined = ramie::spawn(kOddStack, [] {});
       if (error_of(joined.join()) != std::errc::not_enough_memory) ::_exit(2);
     });

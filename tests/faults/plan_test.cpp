@@ -1,5 +1,5 @@
-// The plans themselves: what a text means, what is wrong with a bad one, and that a planned fault
-// does to a call what it says.
+// Tests the fault plans: what a text means, the error of a bad text, and the effect of a planned
+// fault on a call.
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/tcp_pair.hpp"
@@ -24,7 +24,7 @@ std::string complaint(std::string_view text) {
   return "none";
 }
 
-// Which of the first `calls` calls fail.
+// Returns which of the first `calls` calls fail.
 std::string pattern(std::string_view text, const char* call, int calls, std::uint64_t seed = 1) {
   const PlannedFaults faults(text, seed);
   std::string struck;
@@ -86,8 +86,8 @@ TEST_CASE("Fault plan: what is wrong with a text is said") {
   CHECK(complaint("recv 1 EINTR; oops").find("' oops'") != std::string::npos);
 }
 
-// The plan lowers what is asked for; it does not pretend. So no byte is lost, none comes twice, and
-// readiness stays while there is more (I7).
+// The plan lowers the number of bytes that is requested and does not fake a result. So no byte is
+// lost or repeated, and readiness stays while there is more (I7).
 TEST_CASE("I7 a short transfer by plan leaves the rest in the socket, and no edge is awaited") {
   for (const std::string_view plan :
        {"recv 1.. short=1; recvmsg 1.. short=3", "send 1.. short=2; sendmsg 1.. short=5",

@@ -1,4 +1,4 @@
-// Faults that last: what fails always, or must stop the program, and what takes long.
+// Tests lasting faults: calls that always fail, faults that must stop the program, and slow calls.
 #include "sched/base/assert.hpp"
 #include "tests/faults/scenario.hpp"
 #include "tests/support/child.hpp"
@@ -27,8 +27,8 @@ using ramie::net::TcpStream;
 
 }  // namespace
 
-// A sandbox may refuse accept for good. On one worker a listener that tries again and again without
-// a pause would be the last thing that this worker ever does: not even its deadline would come.
+// A sandbox may refuse accept for ever. A listener that retries without a pause would keep its only
+// worker for ever, and not even its deadline would end it.
 TEST_CASE("accept: a refusal that lasts is met with pauses, and deadlines still pass") {
   for (const char* refusal : {"EPERM", "ECONNABORTED", "ENETDOWN", "EMFILE", "ENOMEM"}) {
     CAPTURE(refusal);
@@ -46,8 +46,8 @@ TEST_CASE("accept: a refusal that lasts is met with pauses, and deadlines still 
   }
 }
 
-// The kernel takes a descriptor first and looks for a connection then: without any it says EMFILE
-// for an empty queue, too. Spending the reserve on that would cost the next client its answer.
+// The kernel takes a descriptor before it looks for a connection. Without any it returns EMFILE for
+// an empty queue too. If that used the reserve, the next client would get no answer.
 TEST_CASE("accept: without descriptors and without clients it waits, and says nothing") {
   const ChildEnd end = run_in_child([] {
     const auto runtime = make_runtime(1);
@@ -55,10 +55,10 @@ TEST_CASE("accept: without descriptors and without clients it waits, and says no
       auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
       const auto address = *listener.local_addr();
       const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      // UBSan needs descriptors to see a new type: that of the error below.
+      // UBSan needs descriptors when it sees a new type, such as that of the error below.
       if (error_of(ramie::timeout(1ms, [&] { return listener.accept(); })) != errc::timed_out)
         return 8;
-      const rlimit none{3, 4096};  // no descriptor more
+      const rlimit none{3, 4096};  // no free descriptor
       if (::setrlimit(RLIMIT_NOFILE, &none) != 0) return 1;
       const PlannedFaults counter("accept4 4000000000 EIO");
       auto accepted = ramie::timeout(300ms, [&] { return listener.accept(); });
@@ -104,7 +104,7 @@ TEST_CASE("A driver whose epoll is gone stops the program with a message") {
   }
 }
 
-// Not a spin, and every timer, wake and shutdown still works, however late.
+// It does not spin, and every timer, wake and shutdown still works, however late.
 TEST_CASE("A driver whose epoll has passing troubles says so once and goes on") {
   const ChildEnd end = run_in_child([] {
     const auto runtime = make_runtime(2);
@@ -127,8 +127,8 @@ TEST_CASE("A driver whose epoll has passing troubles says so once and goes on") 
   CHECK(end.messages.find("epoll failed") == end.messages.rfind("epoll failed"));
 }
 
-// Else the first descriptors of the runtime would be 0 to 2, and a message, ours or the program's,
-// would go into a client's connection.
+// Otherwise the first descriptors of the runtime would be 0 to 2, and a message would go into a
+// client's connection.
 TEST_CASE("A process without standard descriptors gets /dev/null for them, unless it may not") {
   for (const bool is_process_wide : {true, false}) {
     CAPTURE(is_process_wide);

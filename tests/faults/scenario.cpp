@@ -1,9 +1,9 @@
 // See scenario.hpp.
 #include "tests/faults/scenario.hpp"
 
+#include "runtime/fs/sys/mount.hpp"
 #include "tests/faults/directories.hpp"
 #include "uring/driver.hpp"
-#include "runtime/fs/sys/mount.hpp"
 
 #include <ramie/ramie.hpp>
 
@@ -30,12 +30,12 @@ using ramie::net::SocketAddr;
 using ramie::net::TcpListener;
 using ramie::net::TcpStream;
 
-// No wait of the scenario takes that long unless a wake was lost.
+// A wait of the scenario takes this long only if a wake was lost.
 constexpr auto kHang = 8s;
 
 const std::error_code kNoMemory = std::make_error_code(std::errc::not_enough_memory);
 
-// A deadline that must never pass.
+// A deadline that must not pass.
 template <class F>
 auto within(Findings& findings, const char* where, F&& function) {
   auto result = ramie::timeout(kHang, std::forward<F>(function));
@@ -43,14 +43,14 @@ auto within(Findings& findings, const char* where, F&& function) {
   return result;
 }
 
-// Notes what a Result says; true: it is good.
+// Notes the error of a Result. Returns true if there is none.
 template <class T>
 bool is_good(Findings& findings, const char* where, const ramie::Result<T>& result) {
   if (!result) findings.said(where, result.error());
   return result.has_value();
 }
 
-// What may throw what the library documents: bad_alloc, or system_error from or_throw.
+// Runs code that may throw documented exceptions: bad_alloc, or system_error from or_throw.
 template <class F>
 void guarded(Findings& findings, const char* where, F&& function) noexcept {
   try {
@@ -68,7 +68,7 @@ void part(Findings& findings, const char* where, F&& function) noexcept {
   guarded(findings, where, std::forward<F>(function));
 }
 
-// Starts a fiber; null: it was said why not.
+// Starts a fiber. Returns null after noting the error.
 template <class F>
 std::optional<ramie::JoinHandle<void>> start(Findings& findings, const char* where, F&& function) {
   std::optional<ramie::JoinHandle<void>> handle;
@@ -85,7 +85,7 @@ void join(Findings& findings, const char* where,
   if (handle) is_good(findings, where, handle->join());
 }
 
-// One that may have been cancelled before it began.
+// Joins a fiber that may have been cancelled before it began.
 void join_cancelled(Findings& findings, const char* where, ramie::JoinHandle<void>& handle) {
   if (auto ended = handle.join(); !ended && ended.error() != ramie::errc::task_canceled)
     findings.said(where, ended.error());
@@ -106,7 +106,7 @@ void echo(Findings& findings, TcpStream stream) {
   }
 }
 
-// Owns the listener: should it end too early, whoever waits to be served is told.
+// Owns the listener: if it ends too early, the waiting clients see it.
 void serve(Findings& findings, TcpListener listener, const ramie::CancellationToken& stop) {
   std::array<std::optional<ramie::JoinHandle<void>>, 32> sessions;
   std::size_t accepted_so_far = 0;
@@ -119,7 +119,7 @@ void serve(Findings& findings, TcpListener listener, const ramie::CancellationTo
           });
     } else if (accepted.error() == ramie::errc::canceled && stop.is_canceled()) {
       break;
-    } else {  // also when the stop came meanwhile
+    } else {  // also if the stop came meanwhile
       findings.said("accept", accepted.error());
       ++failures;
     }
@@ -359,7 +359,7 @@ void pass_on(Findings& findings, ramie::fs::File& file) {
     findings.expect(got == sent, "other bytes came out of a pipe");
 }
 
-// A FIFO: ours, with its place in epoll taken; a foreign one; one without another end.
+// A FIFO that is ours and is in the epoll already, one that is not ours, one without another end.
 void use_a_pipe(Findings& findings, const char* path) {
   if (::unlink(path) != 0 || ::mkfifo(path, 0600) != 0) return;
   auto ours = ramie::fs::OpenOptions().read().write().open(path);
@@ -375,8 +375,8 @@ void use_a_pipe(Findings& findings, const char* path) {
     if (reader && !is_written) reader->cancel();
     if (reader) join_cancelled(findings, "join a pipe's reader", *reader);
   }
-  ours = ramie::fs::File();  // what is left in the FIFO goes with its last end
-  ours = ramie::fs::File::from_fd(::open(path, O_RDWR | O_CLOEXEC));  // somebody else's
+  ours = ramie::fs::File();  // the last end takes the rest of the FIFO along
+  ours = ramie::fs::File::from_fd(::open(path, O_RDWR | O_CLOEXEC));  // not ours
   if (ours->is_open()) pass_on(findings, *ours);
   ours = ramie::fs::File();
   const auto lonely = ramie::timeout(3ms, [&] { return ramie::fs::File::open(path); });
@@ -402,7 +402,7 @@ void use_files(Findings& findings) {
   use_a_pipe(findings, folder.file());
 }
 
-// What takes memory of its own.
+// Objects that allocate.
 void make_objects(Findings& findings) {
   auto [sender, receiver] = ramie::sync::oneshot::channel<int>();
   std::array<char, 500> large{};
@@ -434,7 +434,7 @@ void connect_by_name(Findings& findings) {
   is_good(findings, "connect by name", stream);
 }
 
-// Who is joined may not have counted itself yet.
+// A joined fiber may not have counted itself yet.
 void check_balance(Findings& findings, const ramie::runtime::Runtime& runtime) {
   auto metrics = runtime.metrics();
   const auto end = std::chrono::steady_clock::now() + kHang;
@@ -474,7 +474,7 @@ void live(const Scenario& scenario, Findings& findings) noexcept {
 }  // namespace
 
 void run(const Scenario& scenario, Findings& findings) noexcept {
-  ramie::uring::forget_refusal();  // of an earlier run's plan
+  ramie::uring::forget_refusal();  // from an earlier run's plan
   ramie::fs::sys::forget_mounts();
   part(findings, "build", [&] {
     ramie::runtime::Builder builder;

@@ -1,7 +1,7 @@
-// A small server's whole life in a few milliseconds, for tests that make something fail in it: a
+// The life of a small server in a few milliseconds, for tests that make something fail in it: a
 // runtime, signals, a listener and its clients, timers, blocking jobs, files, directories,
-// cancellation, a crowd of fibers, and the end. It goes on after errors as a program would, and
-// notes them.
+// cancellation, many fibers, and the end. It continues after errors as a program would, and notes
+// them.
 #pragma once
 
 #include "tests/faults/findings.hpp"
@@ -12,29 +12,29 @@
 
 namespace faults {
 
-// One address, 127.0.0.1, by getaddrinfo() and on every machine: it reads no file for such a name,
-// and the library does not take it for a number.
+// Resolves to one address, 127.0.0.1, by getaddrinfo() and on every machine. getaddrinfo() reads no
+// file for such a name, and the library does not take it for a number.
 inline const std::string kName = "127.1";
 
 struct Scenario {
   std::size_t workers = 2;
   std::size_t shards = 1;  // epoll instances
   std::size_t clients = 4;
-  std::size_t crowd = 300;      // fibers that live at a time: their stacks are mapped
-  bool is_process_wide = true;  // signals
-  bool is_pinned = false;       // workers, to CPUs
+  std::size_t crowd = 300;      // fibers that live at the same time, so their stacks are mapped
+  bool is_process_wide = true;  // with signals
+  bool is_pinned = false;       // workers are pinned to CPUs
   bool looks_names_up = true;
-  bool writes_to_nobody = false;     // to a pipe without a reader: an error, and no SIGPIPE
-  void (*once_started)() = nullptr;  // in a fiber, when files have been used
-  pid_t self = ::getpid();           // of before it may be denied: kill(-1) strikes everybody
+  bool writes_to_nobody = false;     // to a pipe without a reader: an error, no SIGPIPE
+  void (*once_started)() = nullptr;  // called in a fiber after files were used
+  pid_t self = ::getpid();           // read early: getpid may be denied, and kill(-1) hits all
 };
 
-// Returns when nothing of it is left but what `findings` calls wrong.
+// Returns when nothing of it is left, or `findings` notes what is.
 void run(const Scenario& scenario, Findings& findings) noexcept;
 
-// The first listener of a process keeps a descriptor in reserve, which a shortage may cost: opens
-// it (again), so that descriptors can be compared. A process that came without its standard
-// descriptors has them afterwards, too.
+// The first listener of a process keeps a descriptor in reserve, and a shortage may use it up. This
+// opens it (again), so that tests can compare descriptors. Afterwards a process that was started
+// without its standard descriptors has them too.
 void open_reserve() noexcept;
 
 }  // namespace faults

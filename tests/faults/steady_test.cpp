@@ -1,5 +1,6 @@
-// F8: wake, park, switch, close and cancel never allocate; nor does spawn in the steady state. Each
-// body runs a while to reach that state, then again while every allocation of the process fails.
+// F8: wake, park, switch, close and cancel never allocate, nor does spawn in the steady state. Each
+// body runs for a while to reach that state, then again while every allocation of the process
+// fails.
 #include "tests/support/child.hpp"
 #include "tests/support/failing_memory.hpp"
 #include "tests/support/fault_plan.hpp"
@@ -29,7 +30,7 @@ struct Steady {
   bool is_right = true;
 };
 
-// `round()` says whether all went as it should. In a fiber.
+// Runs in a fiber. `round()` returns whether everything worked.
 template <class Round>
 Steady measure(int rounds, Round&& round) {
   Steady steady;
@@ -127,11 +128,11 @@ TEST_CASE("F8 values through a channel allocate nothing") {
 }
 
 TEST_CASE("F8 spawn, join, cancel and detach in the steady state allocate nothing") {
-  if (ramie::detail::kInlineStorage == 0) return;  // the race detector wants fresh memory
+  if (ramie::detail::kInlineStorage == 0) return;  // the race detector needs fresh memory
   for (const std::size_t workers : {1U, 2U}) {
     in_runtime(workers, [] {
       ramie::Scope scope;
-      // A crowd first: each worker keeps some blocks and stacks, wherever the fibers ended.
+      // Start many first, so that each worker keeps some blocks and stacks, wherever fibers end.
       for (int i = 0; i < 400; ++i) (void)scope.spawn([] { (void)ramie::sleep_for(1ms); });
       REQUIRE(scope.join());
       check_steady(300, [&] {
@@ -198,12 +199,12 @@ TEST_CASE("A shortage is described without memory: accept pauses and goes on") {
     const auto accepted = ramie::timeout(5s, [&] { return listener.accept(); });
     const std::uint64_t allocations = Memory::end();
     CHECK(allocations == 0);
-    CHECK(error_of(accepted) == ramie::errc::timed_out);  // the third shed our only connection
+    CHECK(error_of(accepted) == ramie::errc::timed_out);  // the third one closed our connection
     CHECK(faults.hits(0) == 2);
   });
 }
 
-// Past the deadline stragglers are listed; without memory for the list each is still named.
+// After the deadline the stragglers are listed. Without memory for the list each is still named.
 TEST_CASE("F6 stragglers are named and left behind, also without memory for their names") {
   const ChildEnd end = run_in_child([] {
     auto runtime = make_runtime(1);

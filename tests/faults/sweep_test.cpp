@@ -1,7 +1,7 @@
-// The nth call of every system call fails with every error that it may have: the scenario ends,
-// nothing is left behind, and what was said is the error itself, or nothing where nothing need be.
+// Goal: the nth call of every system call fails with every error that it may have. The scenario
+// ends, nothing is left, and the library returns the same error, or none where it can go on.
 //
-// n is sampled; FAULT_SWEEP=full takes every n up to 50, FAULT_SWEEP=few very few of them.
+// n is sampled. FAULT_SWEEP=full takes every n up to 50, FAULT_SWEEP=few takes only a few.
 #include "sched/base/annotate.hpp"
 #include "tests/faults/calls.hpp"
 #include "tests/faults/scenario.hpp"
@@ -28,7 +28,7 @@ using faults::Findings;
 
 constexpr unsigned kRunLimit = 60;  // seconds
 
-// A run that hangs stops the program with its name. One at a time.
+// Stops the program with the name of a run that hangs. One at a time.
 class RunLimit {
  public:
   explicit RunLimit(const std::string& name) {
@@ -64,15 +64,15 @@ std::vector<unsigned> numbers() {
   return all;
 }
 
-// What others hear when a connection, or its other end, was given up.
+// The errors that others may see when a connection or its other end was closed.
 bool is_consequence(std::error_code code) {
   return code == std::errc::connection_reset || code == std::errc::connection_aborted ||
          code == std::errc::broken_pipe || code == std::errc::connection_refused ||
          code == std::errc::not_connected;
 }
 
-// What the run should not have been told; empty: all is well.
-// `hits`: of the fault itself; `struck`: also of what made it possible.
+// Returns what the run should not have returned; empty if all is well. `hits` counts the fault
+// itself; `struck` also counts the faults that made it possible.
 std::string judge(const Findings& findings, Answer answer, int error, unsigned hits,
                   unsigned struck) {
   bool is_reported = false;
@@ -94,7 +94,7 @@ struct Run {
   std::string complaint;
 };
 
-// `plan`'s first rule is the fault; the others make it possible.
+// The first rule of `plan` is the fault; the others make it possible.
 Run run_with(const std::string& plan, Answer answer, const faults::Scenario& scenario) {
   Run run{plan, 0, {}};
   const RunLimit limit(plan);
@@ -111,7 +111,7 @@ Run run_with(const std::string& plan, Answer answer, const faults::Scenario& sce
     struck = faults.all_hits();
   }
   std::size_t after = open_descriptors();
-  if (after != before) {  // the reserve may have been spent
+  if (after != before) {  // the reserve may have been used
     faults::open_reserve();
     after = open_descriptors();
   }
@@ -131,16 +131,17 @@ std::string plan_of(const faults::Call& call, int error, unsigned n, const char*
   return plan;
 }
 
-// Few workers and many, one epoll or two, in turn; only some calls need the workers pinned. A
-// stream is duplicated where its place in the one epoll is taken.
+// Alternates between few workers and many, and one epoll or two. Only some calls need pinned
+// workers.
+// A stream is duplicated if it is in the only epoll already.
 faults::Scenario scenario_for(const faults::Call& call, unsigned n) {
   return {.workers = 1 + n % 4,
           .shards = call.name == "dup_stream" ? 1 : 1 + n % 2,
           .is_pinned = call.name.starts_with("sched_")};
 }
 
-// From the nth call on for ever: what may last without being the end of the kernel. (Not accept,
-// where all clients then wait, nor a wait that is always interrupted.)
+// From the nth call on for ever, if the error can last without the end of everything. (Not for
+// accept, where all clients would wait, nor for a wait that is always interrupted.)
 bool may_last(const faults::Call& call, int error) {
   static constexpr std::string_view kPassing[] = {"accept4",       "epoll_wait",    "epoll_pwait2",
                                                   "write_eventfd", "poll",          "futex_wait",
@@ -148,7 +149,7 @@ bool may_last(const faults::Call& call, int error) {
   return error != EINTR && error != EAGAIN && !is_among(kPassing, call.name);
 }
 
-// Made only where there is io_uring.
+// Whether the call is made only where there is io_uring.
 bool is_of_rings(const faults::Call& call) {
   return call.name == "io_uring_enter" || call.name == "fcntl_set" || call.name == "uring_op";
 }
@@ -191,7 +192,7 @@ TEST_CASE("Faults: the nth call of every system call fails, with every error tha
         struck_here += run.hits;
         if (!run.complaint.empty()) UNSCOPED_INFO(run.complaint);
         CHECK(run.complaint.empty());
-        if (run.hits == 0) break;  // the call is not made that often
+        if (run.hits == 0) break;  // there are fewer calls
       }
     }
     UNSCOPED_INFO(call.name << " was never made: the scenario lacks it");
@@ -221,7 +222,7 @@ TEST_CASE("Faults: a system call fails from some time on, for ever") {
   (void)std::fprintf(stderr, "fault sweep: %u runs with a fault that lasts\n", runs);
 }
 
-// Many small troubles at once, drawn by chance: all of them are everyday's, so nobody notices.
+// Many small faults at once, drawn by chance. They are all common, so the program handles them.
 TEST_CASE("Faults: a swarm of interruptions, short transfers and delays goes unnoticed") {
   faults::open_reserve();
   const std::vector<FaultRule> swarm = FaultText::parse(R"(
