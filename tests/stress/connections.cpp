@@ -1,5 +1,5 @@
-// Connections that are opened, used and closed, a million of them: nothing may be left over, and
-// memory stays flat. Ends with a RST (linger 0), spread over 127.0.0.0/8, so that no port lingers.
+// Opens, uses and closes a million connections. Nothing may be left, and memory stays flat. They
+// end with a RST (linger 0) and use all of 127.0.0.0/8, so that no port lingers.
 #include "tests/stress/stress.hpp"
 
 #include <array>
@@ -35,7 +35,7 @@ bool use_one(const SocketAddr& address) {
       .value_or(false);
 }
 
-// Some thousands of connections; returns how many worked.
+// Makes some thousands of connections. Returns how many worked.
 std::size_t churn(std::size_t count) {
   auto listener = ramie::or_throw(TcpListener::bind("0.0.0.0:0"));
   const std::string port = ":" + std::to_string(listener.local_addr()->port());

@@ -1,5 +1,5 @@
-// 1,000 busy connections on one worker, four times what its queue holds: those that overflow must
-// be served in their turn. Counted: every connection gets near the mean number of replies.
+// Runs 1,000 busy connections on one worker, four times what its queue holds. Those that overflow
+// must get their turn: every connection gets nearly the mean number of replies.
 #include "tests/stress/stress.hpp"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ struct Client {
   std::chrono::nanoseconds longest{0};
 };
 
-// All begin together: who connects first must not count more.
+// All start together, so a client that connects first does not count more.
 struct Race {
   explicit Race(const SocketAddr& address) : server(address) {}
 
@@ -77,7 +77,7 @@ void judge(const std::vector<Client>& clients, double seconds) {
       at(clients.size() - 1), std::chrono::duration<double, std::milli>(longest).count());
   check(mean >= 20, "too few replies to judge: %.0f each", mean);
   check(at(0) * 3 >= mean, "a connection got %.0f replies, the mean is %.0f", at(0), mean);
-  const double p99 = at(clients.size() * 99 / 100);  // a few may be lucky, at small cost to others
+  const double p99 = at(clients.size() * 99 / 100);  // a few may get more, at others' cost
   check(p99 <= 3 * mean, "ten connections got %.0f replies or more, the mean is %.0f", p99, mean);
 }
 
@@ -87,7 +87,7 @@ int main() {
   must_end_within(120s);
   if (!ramie_test::raise_descriptor_limit(2 * kConnections + 100)) {
     std::puts("skipped: fairness | needs two descriptors for each of its connections");
-    return 77;  // meson's word for it
+    return 77;  // meson's status for a skip
   }
   const auto server = make_runtime(1);
   const auto driver = make_runtime(1);
@@ -106,7 +106,7 @@ int main() {
     const auto begin = Clock::now();
     race.start.cancel();
     (void)ramie::sleep_for(std::chrono::seconds(scaled(3, 15)));
-    // A loaded or sanitized machine takes longer for as many replies as a judgement needs.
+    // A loaded or sanitized machine needs longer for enough replies.
     while (total_replies(clients) < 40 * kConnections && seconds_since(begin) < 60)
       (void)ramie::sleep_for(100ms);
     race.is_over = true;

@@ -1,5 +1,5 @@
-// Runtimes that are made and ended, thousands of times, with fibers parked in every kind of wait:
-// each wait ends, each fiber runs to its end, nothing is left behind.
+// Makes and ends runtimes thousands of times, with fibers parked in every kind of wait. Each wait
+// ends, each fiber runs to its end, and nothing is left.
 #include "tests/stress/stress.hpp"
 
 #include <netinet/in.h>
@@ -48,7 +48,7 @@ class FullListener {
 
 constexpr int kFibers = 21;  // that park() starts in each runtime
 
-// What the fibers of one runtime share; it outlives them, the runtime ends first.
+// State that the fibers of one runtime share. It outlives them, because the runtime ends first.
 struct Things {
   ramie::sync::Mutex mutex, condvar_mutex;
   ramie::sync::Condvar condvar;
@@ -61,7 +61,7 @@ struct Things {
   std::atomic<int> ended{0};
 };
 
-// A fiber's first and last words.
+// Counts the start and the end of a fiber.
 struct Counted {
   explicit Counted(Things& things) : things_(things) { ++things_.started; }
   ~Counted() { ++things_.ended; }
@@ -74,7 +74,7 @@ void park(Things& things, F&& function) {
     const Counted counted(things);
     try {
       function();
-    } catch (const std::system_error& error) {  // it came too late to open its sockets
+    } catch (const std::system_error& error) {  // too late to open its sockets
       check(error.code() == ramie::errc::shutting_down, "%s", error.what());
     }
   }).detach();
@@ -115,7 +115,7 @@ void park_in_sockets(Things& things, const SocketAddr& full) {
 
 void park_in_primitives(Things& things) {
   park(things, [&] {
-    const std::lock_guard lock(things.mutex);  // two more wait for it, one of them shielded
+    const std::lock_guard lock(things.mutex);  // two more fibers wait for it, one of them shielded
     (void)ramie::sleep_for(1h);
   });
   park(things, [&] { const std::lock_guard lock(things.mutex); });
@@ -192,10 +192,10 @@ bool is_gone(const ramie::Result<void>& joined) {
   return !joined && joined.error() == ramie::errc::runtime_gone;
 }
 
-// Runtimes that end while some of their fibers and jobs do not, asked from outside all the time:
-// nobody waits for ever, and the process goes on when the jobs end at last.
+// Runtimes end while some of their fibers and jobs do not, and other threads keep calling them. No
+// call waits for ever, and the process goes on when the jobs end.
 void end_without_stragglers(std::size_t workers) {
-  auto& may_end = *new std::atomic<bool>(false);  // what stragglers know stays
+  auto& may_end = *new std::atomic<bool>(false);  // stragglers use it, so it stays
   auto& in = *new std::atomic<int>(0);
   auto runtime = make_runtime(workers, true);
   const auto handle = runtime.handle();

@@ -1,4 +1,5 @@
-// 100,000 parked fibers with guarded stacks in one process: what one costs, and that all come back.
+// Parks 100,000 fibers with guarded stacks in one process. Measures the cost of one; all must
+// return.
 #include "tests/stress/stress.hpp"
 
 #include <vector>
@@ -7,8 +8,8 @@ namespace {
 
 using namespace stress;
 
-// Where the kernel guards without a mapping of its own (Linux 6.13) there is no limit but memory;
-// before that each stack takes two mappings of vm.max_map_count.
+// Where the kernel makes guards without extra mappings (Linux 6.13) only memory is the limit.
+// Before that each stack takes two mappings of vm.max_map_count.
 std::size_t affordable(std::size_t wanted) {
   const auto method = ramie::sched::current_scheduler()->stacks().guard_method();
   if (method == ramie::sched::GuardMethod::madvise) return wanted;
@@ -59,7 +60,7 @@ void park_all(std::size_t wanted) {
 int main() {
   must_end_within(300s);
   const auto runtime = make_runtime(2);
-  for (int round = 0; round < 2; ++round)  // the second time on used stacks and blocks
+  for (int round = 0; round < 2; ++round)  // the second round reuses stacks and blocks
     runtime.block_on([] { park_all(kCountsMemory ? 100'000 : 5'000); });
   check_balance(runtime);
   return failures == 0 ? 0 : 1;

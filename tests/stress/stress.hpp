@@ -1,4 +1,4 @@
-// What the stress programs share: how large, how to fail, what to measure.
+// Helpers for the stress programs: size, failures, measurements.
 //
 // STRESS_LONG=1 runs them at full size; otherwise they take seconds.
 #pragma once
@@ -32,7 +32,7 @@ inline std::size_t scaled(std::size_t short_size, std::size_t long_size) {
   return is_long() ? long_size : short_size;
 }
 
-// The sanitizers keep freed memory for a while, so what is resident says little there.
+// The sanitizers keep freed memory for a while, so resident memory says little.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool kCountsMemory = false;
 #elif defined(__has_feature)
@@ -53,7 +53,7 @@ inline void must_end_within(std::chrono::seconds limit) {
 
 inline int failures = 0;
 
-// The outcome of a program is its exit status; each broken promise is a line.
+// The exit status is the result of a program. Each broken promise is a line.
 [[gnu::format(printf, 2, 3)]] inline void check(bool holds, const char* promise, ...) {
   if (holds) return;
   ++failures;
@@ -72,14 +72,13 @@ inline double seconds_since(Clock::time_point begin) {
 inline double mebibytes(std::size_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
 
 inline ramie::runtime::Runtime make_runtime(std::size_t workers, bool is_process_wide = false) {
-  return ramie::or_throw(
-      ramie_test::quiet_builder(workers).process_wide(is_process_wide).build());
+  return ramie::or_throw(ramie_test::quiet_builder(workers).process_wide(is_process_wide).build());
 }
 
-// Nothing of the fibers' may be left in a runtime whose fibers have ended.
+// Checks that a runtime whose fibers have ended holds nothing of theirs.
 inline void check_balance(const ramie::runtime::Runtime& runtime) {
   auto metrics = runtime.metrics();
-  // Who is joined has not counted itself yet.
+  // A joined fiber may not have counted itself yet.
   for (int i = 0; i < 1000 && (metrics.spawned != metrics.finished || metrics.stacks != 0); ++i) {
     (void)::usleep(1000);
     metrics = runtime.metrics();
