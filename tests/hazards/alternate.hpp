@@ -1,9 +1,10 @@
-// One fiber that two threads run in turn: each switch out of it ends on one thread, and it comes
-// back on the other. No pool, no timing: what a compiler keeps over the switch is stale every time.
+// Two threads run one fiber in turn. Each switch out of the fiber ends on one thread, and the fiber
+// continues on the other. There is no pool and no timing: whatever a compiler keeps over the switch
+// is stale every time.
 //
-//   thread 1   switch_in ............. wait ................ switch_in ...
-//   fiber              1st part  hop()          2nd part  hop()
-//   thread 2   wait .................. switch_in ........... wait
+//     thread 1   switch_in ............. wait ................ switch_in ...
+//     fiber              1st part  hop()          2nd part  hop()
+//     thread 2   wait .................. switch_in ........... wait
 #pragma once
 
 #include "sched/context.hpp"
@@ -25,10 +26,10 @@ namespace fcontext = boost::context::detail;
 
 inline sched::FiberContext fiber;
 
-// Not noinline on purpose: the caller's code and the switch are one function, as far as that goes.
+// Not noinline on purpose: the compiler should see the caller and the switch as one function.
 inline void hop() { sched::switch_out(fiber); }
 
-// --- the naive one: the raw jump, nothing else
+// --- the naive switch: only the raw jump
 
 inline fcontext::fcontext_t raw_fiber;
 inline fcontext::fcontext_t raw_thread;
@@ -63,7 +64,7 @@ void alternate(Setup setup, Step step) {
   const auto run = [&](int number) {
     setup(number);
     for (int turn = 1;; ++turn) {
-      errno = 1000 + number;  // what other work of this thread left behind
+      errno = 1000 + number;  // as left by other work of this thread
       pthread_barrier_wait(&barrier);
       if ((turn % 2 == 1) == (number == 1) && !is_over) step();
       pthread_barrier_wait(&barrier);
@@ -77,7 +78,7 @@ void alternate(Setup setup, Step step) {
   pthread_barrier_destroy(&barrier);
 }
 
-// `body` in a fiber of ours.
+// Runs `body` in one of our fibers.
 template <class Setup>
 void alternate_ours(void (*body)(), Setup setup) {
   static void (*run_body)();
@@ -90,7 +91,7 @@ void alternate_ours(void (*body)(), Setup setup) {
   fiber.release();
 }
 
-// `body` in a naive one.
+// Runs `body` in a naive fiber.
 template <class Setup>
 void alternate_raw(void (*body)(), Setup setup) {
   static void (*run_body)();

@@ -1,5 +1,5 @@
-// Exceptions and switches: a fiber that parks inside a catch block, or while it unwinds, keeps its
-// own exception state, on whatever thread it goes on, and nobody else sees it.
+// Tests exceptions over switches: a fiber that parks in a catch block or while it unwinds keeps its
+// own exception state on every thread, and no other fiber sees it.
 #include "tests/hazards/alternate.hpp"
 
 #include "sched/base/assert.cpp"
@@ -85,8 +85,8 @@ void migrate(const char* who) {
 
 void ours_migrates() { migrate<hop>("ours"); }
 
-// Without our state exchange an exception that is caught belongs to the thread. Only what cannot
-// crash is tried here.
+// Without our exchange of the state a caught exception belongs to the thread. Only cases that
+// cannot crash are tried here.
 void naive_migrates() {
   try {
     throw std::runtime_error("mine");

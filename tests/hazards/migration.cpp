@@ -1,7 +1,7 @@
-// Thread-locals and errno over a switch that changes threads. The library's sources are included,
-// so that the compiler sees everything at once, as it would with link-time optimisation.
+// Tests thread-locals and errno over a switch that changes threads. It includes the library's
+// sources, so the compiler sees everything at once, as with link-time optimisation.
 //
-// `ours` must be right with every compiler at every level; `naive` shows that the hazard is real.
+// `ours` must be right with every compiler at every level. `naive` shows that the hazard is real.
 #include "tests/hazards/alternate.hpp"
 
 #include "io/sys/event_fd.cpp"
@@ -82,7 +82,7 @@ void accessors() {
   }
 }
 
-// The classic: try, EAGAIN, suspend, try again. The errno of the new thread says something else.
+// The typical case: try, EAGAIN, suspend, try again. The new thread has another errno.
 void retries() {
   std::array<std::byte, 1> byte{};
   std::size_t one = 1;
@@ -124,7 +124,7 @@ void retries() {
   const int after = base::sys::thread_id();
   report("ours", "thread_id", before != after);
   errno = 4711;
-  io_sys::ring(-1);  // a signal handler's
+  io_sys::ring(-1);  // as in a signal handler
   report("ours", "ring keeps errno", errno == 4711);
 }
 

@@ -1,5 +1,5 @@
-// A fiber that runs over its stack: `deep` by recursion, `big` by one frame that steps over a guard
-// of one page. The process must die of it, naming the fiber; `fits` is what must be possible.
+// A fiber that overflows its stack: `deep` by recursion, `big` by one frame that steps over a guard
+// of one page. The process must die and name the fiber. `fits` must work.
 //
 // Linked with the library; the guard is chosen by RAMIE_STACK_GUARD.
 #include <ramie/ramie.hpp>
@@ -16,10 +16,10 @@ namespace {
   return n > 100'000'000 ? 0 : deep(n + 1) + frame[n % 200];
 }
 
-// The lowest byte of its frame lies beyond the 256 KiB, within the 64 KiB of guard.
+// The lowest byte of its frame is beyond the 256 KiB, within the guard of 64 KiB.
 [[gnu::noinline]] int big() {
   volatile char frame[300 * 1024];
-  __asm__ __volatile__("" ::"r"(frame) : "memory");  // else it is cut down to the byte in use
+  __asm__ __volatile__("" ::"r"(frame) : "memory");  // otherwise it shrinks to the byte in use
   frame[10] = 0x5a;
   return frame[10];
 }
@@ -30,7 +30,7 @@ namespace {
   return n == 0 ? 0 : fits(n - 1) + frame[n];
 }
 
-// On a stack of its own size: frames of 100 KiB, and a deep recursion.
+// On a stack with its own size: frames of 100 KiB, and a deep recursion.
 [[gnu::noinline]] int fits_large() {
   volatile char frame[100 * 1024];
   frame[99] = 3;

@@ -4,7 +4,7 @@
     run.py LIBRARY CXX [CXX...]     LIBRARY is libramie.a, for the stack overflow
 
 Lines that begin with `ours` must be ok everywhere. Lines that begin with `naive` show that the
-hazard is real: each must be caught as stale at least once with optimisation, else these tests prove
+hazard is real: each must be stale at least once with optimisation, otherwise these tests prove
 nothing. A stack overflow must end the process, with a message that names the fiber.
 """
 import os
@@ -46,7 +46,7 @@ class Build:
 
 
 def judge(build, naive_stale):
-    """A test: every line of ours is ok; notes which naive ones were caught."""
+    """Tests that every line of `ours` is ok; notes which `naive` ones were stale."""
     def test(self):
         done = build.run()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
