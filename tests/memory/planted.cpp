@@ -1,13 +1,13 @@
-// Programs with one memory error each, across a park and perhaps a migration, for the self-test of
-// the address sanitizer and of valgrind (run.py): `planted MODE`.
+// Programs with one memory error each, across a park and perhaps a migration. run.py uses them for
+// the self-test of the address sanitizer and of valgrind: `planted MODE`.
 //
-//   clean              fibers that migrate, throw, and end while others are parked
-//   parked             the program exits while a parked fiber alone points to memory: no leak
-//   use-after-free     freed by one fiber, read by another after its park
-//   use-after-return   a local's address, read after its function has returned and parked
-//   overflow           past the end of an array on a fiber's stack
-//   leak               memory that nobody points to
-//   uninitialised      a jump on a value that was never written (valgrind only)
+//     clean              fibers that migrate, throw, and end while others are parked
+//     parked             the program exits while only a parked fiber points to memory: no leak
+//     use-after-free     one fiber frees memory, another reads it after its park
+//     use-after-return   a local variable is read after its function has returned and parked
+//     overflow           a write past the end of an array on a fiber's stack
+//     leak               memory without a pointer to it
+//     uninitialised      a jump on a value that was never written (valgrind only)
 #include <ramie/ramie.hpp>
 
 #include <unistd.h>
@@ -22,8 +22,8 @@ namespace {
 
 volatile int sink = 0;
 
-// The optimiser must not see through what is wrong on purpose. (No inline assembler: Clang gives a
-// frame with some no place where a use after return is seen.)
+// Hides the deliberate error from the optimiser. (Not by inline assembler: in a frame with some
+// Clang does not detect a use after return.)
 template <class T>
 T* hidden(T* pointer) {
   T* volatile slot = pointer;

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The memory detectors' self-test: planted errors are reported every time, clean programs never.
+"""The self-test of the memory detectors: they report planted errors every time, and nothing in
+clean programs.
 
-Usage: run.py DETECTOR PROGRAM; DETECTOR is `asan` (the program is built with it) or the path of
-valgrind. Closes with `N passed, N failed`.
+Usage: run.py DETECTOR PROGRAM. DETECTOR is `asan` (the program is built with it) or the path of
+valgrind. Ends with `N passed, N failed`.
 """
 import os
 import subprocess
