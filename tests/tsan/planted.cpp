@@ -1,11 +1,11 @@
-// Programs with and without races between fibers, for the detector's self-test (run.py): `planted
-// MODE`.
+// Programs with and without races between fibers. run.py uses them for the self-test of the race
+// detector: `planted MODE`.
 //
-//   race     two fibers write one variable again and again, yielding in between
-//   once     each writes once, far apart
-//   forgot   data passed by a relaxed flag: the value arrives, the edge is missing
-//   NAME     data passed by the primitive NAME: no race
-//   NAME-late   the same, and the giver writes once more after it gave: a race
+//     race        two fibers write one variable again and again, with yields in between
+//     once        each writes once, far apart
+//     forgot      data passed by a relaxed flag: the value arrives, the edge is missing
+//     NAME        data passed by the primitive NAME: no race
+//     NAME-late   the same, and the giver writes once more afterwards: a race
 #include <ramie/ramie.hpp>
 
 #include <array>
@@ -60,7 +60,7 @@ void race(int first_yields, int second_yields) {
   (void)scope.join();
 }
 
-// One fiber writes, gives, and perhaps writes again; another takes, and writes.
+// One fiber writes, gives, and perhaps writes again. Another takes and writes.
 using Act = std::function<void()>;
 void pass(bool is_late, const Act& give, const Act& take) {
   ramie::Scope scope;
@@ -81,36 +81,38 @@ void pass(bool is_late, const Act& give, const Act& take) {
 void by_mutex(bool is_late) {
   ramie::sync::Mutex mutex;
   bool is_given = false;
-  pass(is_late,
-       [&] {
-         const std::lock_guard lock(mutex);
-         is_given = true;
-       },
-       [&] {
-         for (;;) {
-           {
-             const std::lock_guard lock(mutex);
-             if (is_given) return;
-           }
-           ramie::yield_now();
-         }
-       });
+  pass(
+      is_late,
+      [&] {
+        const std::lock_guard lock(mutex);
+        is_given = true;
+      },
+      [&] {
+        for (;;) {
+          {
+            const std::lock_guard lock(mutex);
+            if (is_given) return;
+          }
+          ramie::yield_now();
+        }
+      });
 }
 
 void by_condvar(bool is_late) {
   ramie::sync::Mutex mutex;
   ramie::sync::Condvar changed;
   bool is_given = false;
-  pass(is_late,
-       [&] {
-         const std::lock_guard lock(mutex);
-         is_given = true;
-         changed.notify_one();
-       },
-       [&] {
-         std::unique_lock lock(mutex);
-         (void)changed.wait(lock, [&] { return is_given; });
-       });
+  pass(
+      is_late,
+      [&] {
+        const std::lock_guard lock(mutex);
+        is_given = true;
+        changed.notify_one();
+      },
+      [&] {
+        std::unique_lock lock(mutex);
+        (void)changed.wait(lock, [&] { return is_given; });
+      });
 }
 
 void by_notify(bool is_late) {
@@ -185,12 +187,18 @@ struct Primitive {
   void (*run)(bool is_late);
 };
 constexpr std::array kPrimitives = {
-    Primitive{"mutex", by_mutex},         Primitive{"condvar", by_condvar},
-    Primitive{"notify", by_notify},       Primitive{"semaphore", by_semaphore},
-    Primitive{"oneshot", by_oneshot},     Primitive{"channel", by_channel},
-    Primitive{"token", by_token},         Primitive{"join", by_join},
-    Primitive{"spawn", by_spawn},         Primitive{"scope", by_scope},
-    Primitive{"blocking", by_spawn_blocking}, Primitive{"cancel", by_cancel},
+    Primitive{"mutex", by_mutex},
+    Primitive{"condvar", by_condvar},
+    Primitive{"notify", by_notify},
+    Primitive{"semaphore", by_semaphore},
+    Primitive{"oneshot", by_oneshot},
+    Primitive{"channel", by_channel},
+    Primitive{"token", by_token},
+    Primitive{"join", by_join},
+    Primitive{"spawn", by_spawn},
+    Primitive{"scope", by_scope},
+    Primitive{"blocking", by_spawn_blocking},
+    Primitive{"cancel", by_cancel},
 };
 
 bool run(std::string_view mode) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The race detector's self-test: planted races are seen every time, clean programs never.
+"""The self-test of the race detector: it reports planted races every time, and nothing in clean
+programs.
 
-Usage: run.py path/to/planted [runs]. Closes with `N passed, N failed`.
+Usage: run.py path/to/planted [runs]. Ends with `N passed, N failed`.
 """
 import os
 import subprocess
