@@ -1,5 +1,5 @@
-// A program to look at with gdb: parked fibers, one that computes, one that nobody runs. Says
-// "ready" when they are there, then waits to be killed.
+// A program to inspect with gdb: parked fibers, one that computes, and one in a queue that no
+// worker runs. Prints "ready" when they exist, then waits to be killed.
 #include <ramie/ramie.hpp>
 
 #include <sys/prctl.h>
@@ -31,7 +31,7 @@ std::atomic<int> ready{0};
 }  // namespace gdb_test
 
 int main() {
-  (void)::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);  // Yama lets only a parent look (Ubuntu)
+  (void)::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);  // on Ubuntu Yama allows only a parent
   ramie::runtime::Builder builder;
   builder.workers(1).stall(0ms).watch(0us);
   auto runtime = ramie::or_throw(builder.build());

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tools/gdb/ramie.py on a live process and on its core file: run.py PROGRAM.
+"""Tests tools/gdb/ramie.py on a live process and on its core file: run.py PROGRAM.
 
 PROGRAM (parked.cpp) parks fibers in known functions, computes in one, and leaves one in a queue.
 """
@@ -20,7 +20,7 @@ LIMIT = 120
 
 
 def gdb(*commands, arguments=(), of=-1):
-    """What gdb says to the commands; with of=0, before them."""
+    """Returns gdb's output for the commands; with of=0, the output before them."""
     line = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", *arguments,
             "-ex", "set width 0", "-ex", f"source {SCRIPT}", "-ex", "echo BEGIN\\n"]
     for command in commands:
@@ -31,7 +31,7 @@ def gdb(*commands, arguments=(), of=-1):
 
 
 class Fibers:
-    """The same checks for both; `look` runs gdb's commands on the process or the core."""
+    """The checks for both; `look` runs gdb's commands on the process or the core."""
 
     def test_info_fibers_tells_state_and_wait(self):
         text = self.look("info fibers")
@@ -88,7 +88,7 @@ def is_in_pause(pid):
 
 
 def why_not_attach():
-    """What keeps gdb from a process that is not its own child; None: nothing does."""
+    """Why gdb may not attach to a process that is not its child; None if it may."""
     process = subprocess.Popen([PROGRAM], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "ready\n"
@@ -110,7 +110,7 @@ def start(folder=None, **environment):
     process = subprocess.Popen([PROGRAM], stdout=subprocess.PIPE, text=True, cwd=folder,
                                env={**os.environ, **environment}, preexec_fn=allow_core)
     assert process.stdout.readline() == "ready\n"
-    while not is_in_pause(process.pid):  # it may still be in the write of that line
+    while not is_in_pause(process.pid):  # it may still be writing that line
         time.sleep(0.01)
     return process
 
@@ -138,7 +138,7 @@ class Live(Fibers, unittest.TestCase):
         self.assertIsNone(self.process.poll())
 
 
-# gdb cannot read guards that madvise has installed, and then leaves the whole mapping out.
+# gdb cannot read guards that madvise has installed, and then omits the whole mapping.
 class CoreOfGdb(Fibers, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -158,7 +158,7 @@ class CoreOfGdb(Fibers, unittest.TestCase):
 
 
 class CoreOfKernel(CoreOfGdb):
-    """As after a crash. Only where the kernel writes cores into the current folder."""
+    """As after a crash, if the kernel writes cores into the current folder."""
 
     @classmethod
     def setUpClass(cls):
