@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A call with the wrong arguments is answered by one sentence, and a right one compiles.
+"""A call with wrong arguments gets an error of one sentence, and a right call compiles.
 
 Usage: misuse.py compiler... (the command with the flags of the build, as meson calls it)
-Goal: who forgets a std::move() reads what to do, not pages of templates. Method: snippets that must
-not compile; for each there is one error, and its text is our sentence. Next to them snippets that
-must compile, so that no sentence refuses what is right.
+Goal: a user who forgets std::move() reads what to do, not pages of templates. Method: snippets that
+must not compile; each has exactly one error, whose text is our sentence. Beside them are snippets
+that must compile, so that no sentence refuses right code.
 """
 import glob
 import os
@@ -56,7 +56,7 @@ SPAWNS = ["scope.spawn(%s)", "scope.spawn(options, %s)", "scope.spawn({.name = \
           "handle.spawn(options, %s)", "handle.spawn_blocking(%s)",
           "handle.spawn_blocking(options, %s)", "runtime.spawn(%s)", "runtime.spawn(options, %s)"]
 
-# Statement and sentence. Each has types of its own: a template complains once of the same types.
+# Statement and sentence. Each has its own types: a template reports the same types only once.
 WRONG = [(spawn % "[](ramie::net::TcpStream) {}, stream", MOVE_ARGUMENT) for spawn in SPAWNS] + [
     ("scope.spawn(session, 1)", NO_CALL),
     ("scope.spawn(session)", NO_CALL),
@@ -99,7 +99,7 @@ RIGHT = [spawn % "session, std::move(stream)" for spawn in SPAWNS] + [
 
 
 def errors_of(statements):
-    """The errors of a program with these statements, without notes and warnings."""
+    """Returns the errors of a program with these statements, without notes and warnings."""
     program = PROGRAM % "\n  ".join(f"(void){statement};" for statement in statements)
     version = subprocess.run(COMPILER + ["--version"], capture_output=True, text=True, check=True)
     no_limit = ["-ferror-limit=0"] if "clang" in version.stdout else []

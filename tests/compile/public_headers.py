@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Each public header compiles without a warning: alone, and after C headers of the same names.
+"""Each public header compiles without a warning, alone and after C headers with the same names.
 
 Usage: public_headers.py compiler... (the command with the flags of the build, as meson calls it)
-Goal: a user may include any one header first. Method: a program of one include each, -fsyntax-only.
+Goal: a user may include any one header first. Method: one program for each header, -fsyntax-only.
 """
 import concurrent.futures
 import glob
@@ -26,7 +26,7 @@ def include_of(header):
 
 
 def compile_errors(headers, standard="c++23"):
-    """What the compiler says about a program of these includes."""
+    """Returns the compiler's errors for a program with these includes."""
     program = "".join(headers) + "int main() {}\n"
     run = subprocess.run([*COMPILER, f"-std={standard}", *FLAGS], input=program, check=False,
                          capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
