@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
-"""Runs a command as it would run on somebody else's machine; for the lane `ordinary`, and by hand.
+"""Runs a command under the conditions of another machine; for the lane `ordinary`, and by hand.
 
     tests/ordinary/place.py CONDITION... -- COMMAND...
 
-    user         without privileges: as nobody if this is root
+    user         without privileges; as `nobody` if this is root
     hosts=both   /etc/hosts has 127.0.0.1 and ::1 for localhost; hosts=none: there is no such file
-    no-ipv6      a network of its own, with a loopback that has no IPv6
+    no-ipv6      a separate network, with a loopback that has no IPv6
     tmp=elsewhere    /tmp is read-only, and TMPDIR is another place, in memory
     proc-sys=none    /proc/sys is empty
-    shm=N            /dev/shm has N MiB, as the 64 in a container
+    shm=N            /dev/shm has N MiB, such as the 64 of a container
     devices=few      /dev has only null, zero, full, random, urandom and tty; there is no /dev/shm
     files=N      the soft limit of descriptors; hard-files=N: both limits
     memlock=N    the limit of locked memory, in KiB; processes=N: of processes of this user
     cpus=1       the first CPU that this process may use
     stdin=none   descriptor 0 is closed; stdout=none: descriptor 1 is a pipe without a reader
     sigpipe=ignored    nice=N    umask=0NN    home=none    NAME=value (in the environment)
-    background   SIGINT and SIGQUIT are ignored, as for what a script starts with &
+    background   SIGINT and SIGQUIT are ignored, as in a program that a script starts with &
 
-Status 77: this machine denies what a condition needs. `--check` in the place of `-- COMMAND...`
-only says so.
+Status 77: this machine does not allow a condition. `--check` instead of `-- COMMAND...` only tests
+that.
 """
 import ctypes
 import fcntl
@@ -30,7 +30,7 @@ import struct
 import subprocess
 import sys
 
-INSIDE = "RAMIE_PLACE"  # in the environment of the second start, in the namespaces; the user's id
+INSIDE = "RAMIE_PLACE"  # environment variable of the second start, in the namespaces: the user's id
 NOBODY = 65534
 NEEDS_MOUNTS = ("hosts=", "tmp=", "proc-sys=", "devices=", "shm=")
 DENIED = 77
@@ -41,11 +41,11 @@ def mount(*arguments):
 
 
 def change_hosts(which):
-    """A copy of /etc in its place, since a file that is not there cannot be mounted."""
+    """Mounts a copy of /etc over it, because a missing file cannot be mounted."""
     shelf = "/mnt"
     mount("-t", "tmpfs", "-o", "mode=755", "shelf", shelf)
     subprocess.run(["cp", "-a", "--no-preserve=ownership", "/etc/.", shelf],
-                   stderr=subprocess.DEVNULL, check=False)  # but for what is secret
+                   stderr=subprocess.DEVNULL, check=False)  # except secret files
     hosts = os.path.join(shelf, "hosts")
     if os.path.lexists(hosts):
         os.remove(hosts)
@@ -74,7 +74,7 @@ def change_devices():
 
 
 def open_the_way():
-    """Lets nobody reach this checkout where it is below a folder of root's own, such as /root."""
+    """Lets `nobody` reach this checkout below a folder that only root may read, such as /root."""
     checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     ancestor = ""
     for name in checkout.split("/")[1:]:
@@ -101,7 +101,7 @@ def change_network():
 
 
 def change_place(conditions):
-    """As root of our own namespaces."""
+    """Runs as root of our own namespaces."""
     mount("--make-rprivate", "/")
     if "user" in conditions and os.environ.get(INSIDE) == "0":
         open_the_way()
@@ -163,7 +163,7 @@ def needs_namespaces(conditions):
 
 
 def namespaces(conditions):
-    """The command that enters the namespaces that are needed."""
+    """Returns the command that enters the needed namespaces."""
     words = ["unshare", "--mount"]
     if "no-ipv6" in conditions:
         words.append("--net")
@@ -173,9 +173,9 @@ def namespaces(conditions):
 
 
 def drop_privileges(outer_user):
-    """`outer_user`: whom root in these namespaces is outside; None: there are none."""
+    """`outer_user`: the user outside that is root in these namespaces; None without them."""
     if outer_user not in (None, 0):
-        # Root of a user namespace: one more, in which we are the user again.
+        # Root of a user namespace: enter another one, in which we are the user again.
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(0x10000000) != 0:  # CLONE_NEWUSER
             sys.exit(DENIED)
