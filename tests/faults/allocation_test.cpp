@@ -116,7 +116,7 @@ void compute(const std::atomic<bool>& stop) {
 
 }  // namespace
 
-TEST_CASE("Memory: every allocation fails once, and the scenario says so and ends") {
+TEST_CASE("Memory: every allocation fails once, and the scenario reports it and ends") {
   const faults::Scenario scenario =
       GENERATE(faults::Scenario{.clients = 2, .crowd = 80},
                faults::Scenario{.workers = 4, .shards = 2, .clients = 2, .crowd = 10});
@@ -186,7 +186,7 @@ TEST_CASE("Memory: every allocation of a dump fails once, and the next dump is w
   CHECK(end.exit_status == 0);
 }
 
-TEST_CASE("Memory: the watchdog says that it has none for a report, and reports later") {
+TEST_CASE("Memory: the watchdog reports a lack of memory, and makes its report later") {
   const auto end = run_in_child([] {
     auto builder = quiet_builder(1);
     auto runtime = ramie::or_throw(builder.process_wide(true).stall(20ms).build());

@@ -38,7 +38,7 @@ ChildEnd run_alone(const char* test) {
 
 }  // namespace
 
-TEST_CASE("Stack: a guard that madvise refuses is made by mprotect, the first one and any other") {
+TEST_CASE("Stack: mprotect makes a guard that madvise refuses, the first one and any other") {
   for (const char* refused :
        {"madvise 1.. EINVAL", "madvise 3.. EINVAL", "madvise 2 EINVAL", "madvise 1.. EPERM",
         "madvise 3.. EPERM", "madvise 1.. ENOSYS", "madvise 3.. ENOSYS", "madvise 2.. EACCES"}) {
@@ -79,7 +79,8 @@ TEST_CASE("Stack: guards that failed do not count against the limit of mappings"
 }
 
 // At the kernel's limit every mmap and every new thread of the process would fail, so stop earlier.
-TEST_CASE("Stack: guards by mprotect end at 45 % of the mappings, with an error, and begin again") {
+TEST_CASE(
+    "Stack: guards by mprotect stop at 45 % of the mappings with an error, and work again later") {
   long limit = 65530;
   std::ifstream("/proc/sys/vm/max_map_count") >> limit;
   if (limit > 200'000) RAMIE_SKIP("needs a vm.max_map_count of 200,000 at most");
@@ -114,7 +115,7 @@ TEST_CASE("Alone: no mapping for a stack", "[.]") {
 }
 
 // "Cannot allocate memory" alone would make people look for memory.
-TEST_CASE("Stack: where guards by mprotect end, one line says which limit to raise") {
+TEST_CASE("Stack: when guards by mprotect stop, one line names the limit to raise") {
   const auto end = run_alone("Alone: mprotect guards until there are no more");
   CHECK(end.exit_status == 0);
   const std::string& text = end.messages;
@@ -124,14 +125,15 @@ TEST_CASE("Stack: where guards by mprotect end, one line says which limit to rai
   CHECK(text.find("no more stacks") == text.rfind("no more stacks"));
 }
 
-TEST_CASE("Stack: without memory for a stack one line names the limits to look at") {
+TEST_CASE("Stack: without memory for a stack one line names the limits to check") {
   const auto end = run_alone("Alone: no mapping for a stack");
   CHECK(end.exit_status == 0);
   CHECK(end.says("no memory for another stack"));
   CHECK(end.says("vm.overcommit_memory"));
 }
 
-TEST_CASE("Scope: join() says that a child never ran for want of a stack, and cancels the others") {
+TEST_CASE(
+    "Scope: join() reports a child that never ran for lack of a stack, and cancels the others") {
   in_runtime(2, [] {
     bool was_canceled = false;
     bool has_run = false;
@@ -151,7 +153,7 @@ TEST_CASE("Scope: join() says that a child never ran for want of a stack, and ca
   });
 }
 
-TEST_CASE("A fiber that nobody joins and that got no stack is reported, at most once a second") {
+TEST_CASE("A fiber that got no stack and is not joined is reported, at most once a second") {
   const ChildEnd end = run_in_child([] {
     auto runtime = make_runtime(2);
     runtime.block_on([] {

@@ -34,7 +34,7 @@ std::string pattern(std::string_view text, const char* call, int calls, std::uin
 
 }  // namespace
 
-TEST_CASE("Fault plan: which calls a rule strikes") {
+TEST_CASE("Fault plan: which calls a rule hits") {
   CHECK(pattern("recv 3 EINTR", "recv", 6) == "..!...");
   CHECK(pattern("recv 2..4 EINTR", "recv", 6) == ".!!!..");
   CHECK(pattern("recv 5.. EINTR", "recv", 7) == "....!!!");
@@ -44,7 +44,7 @@ TEST_CASE("Fault plan: which calls a rule strikes") {
   CHECK(pattern("recv 1 EINTR; recv 3 EIO # and so on\n\n;recv 4 short=2", "recv", 5) == "!.!!.");
 }
 
-TEST_CASE("Fault plan: a probability is met, and the same seed strikes the same calls") {
+TEST_CASE("Fault plan: a probability holds, and the same seed hits the same calls") {
   const std::string first = pattern("recv p=0.25 EINTR", "recv", 4000, 7);
   CHECK(first == pattern("recv p=0.25 EINTR", "recv", 4000, 7));
   CHECK(first != pattern("recv p=0.25 EINTR", "recv", 4000, 8));
@@ -53,7 +53,7 @@ TEST_CASE("Fault plan: a probability is met, and the same seed strikes the same 
   CHECK(struck < 1150);
 }
 
-TEST_CASE("Fault plan: a call says the errno, or how much it may move, and may come late") {
+TEST_CASE("Fault plan: a call returns the errno, moves fewer bytes, or is late") {
   const PlannedFaults faults("accept4 1 EMFILE; recv 1 short=7; recv 2 delay=3ms; recv 3 EIO");
   CHECK(inject("accept4") == -EMFILE);
   std::size_t bytes = 100;
@@ -68,7 +68,7 @@ TEST_CASE("Fault plan: a call says the errno, or how much it may move, and may c
   CHECK(faults.calls(1) == 3);
 }
 
-TEST_CASE("Fault plan: what is wrong with a text is said") {
+TEST_CASE("Fault plan: the error of a bad text is reported") {
   CHECK(complaint("accept4 1..20 EMFILE; recv p=0.05 short=1; epoll_pwait2 3 EINTR\n"
                   "mmap 2 ENOMEM # the second\nrecv 5 delay=1ms") == "none");
   CHECK(complaint("acept 1 EMFILE").find("no call is named 'acept'") != std::string::npos);
@@ -88,7 +88,7 @@ TEST_CASE("Fault plan: what is wrong with a text is said") {
 
 // The plan lowers the number of bytes that is requested and does not fake a result. So no byte is
 // lost or repeated, and readiness stays while there is more (I7).
-TEST_CASE("I7 a short transfer by plan leaves the rest in the socket, and no edge is awaited") {
+TEST_CASE("I7 a short transfer by plan leaves the rest in the socket, and no edge is needed") {
   for (const std::string_view plan :
        {"recv 1.. short=1; recvmsg 1.. short=3", "send 1.. short=2; sendmsg 1.. short=5",
         "recv p=0.5 short=1; send p=0.5 short=3; recvmsg p=0.3 short=1; sendmsg p=0.3 short=1"}) {

@@ -29,7 +29,7 @@ using ramie::net::TcpStream;
 
 // A sandbox may refuse accept for ever. A listener that retries without a pause would keep its only
 // worker for ever, and not even its deadline would end it.
-TEST_CASE("accept: a refusal that lasts is met with pauses, and deadlines still pass") {
+TEST_CASE("accept: it pauses while it is refused, and deadlines still pass") {
   for (const char* refusal : {"EPERM", "ECONNABORTED", "ENETDOWN", "EMFILE", "ENOMEM"}) {
     CAPTURE(refusal);
     in_runtime(1, [&] {
@@ -48,7 +48,7 @@ TEST_CASE("accept: a refusal that lasts is met with pauses, and deadlines still 
 
 // The kernel takes a descriptor before it looks for a connection. Without any it returns EMFILE for
 // an empty queue too. If that used the reserve, the next client would get no answer.
-TEST_CASE("accept: without descriptors and without clients it waits, and says nothing") {
+TEST_CASE("accept: without descriptors and without clients it waits and prints nothing") {
   const ChildEnd end = run_in_child([] {
     const auto runtime = make_runtime(1);
     const int failed = runtime.block_on([] {
@@ -82,7 +82,7 @@ TEST_CASE("accept: without descriptors and without clients it waits, and says no
   CHECK(end.messages.starts_with("and now a client\n"));
 }
 
-TEST_CASE("A driver whose epoll is gone stops the program with a message") {
+TEST_CASE("A driver whose epoll is closed stops the program with a message") {
   for (const char* error : {"EBADF", "EINVAL", "EFAULT"}) {
     const std::string plan =
         std::string("epoll_wait 20.. ") + error + "; epoll_pwait2 20.. " + error;
@@ -105,7 +105,7 @@ TEST_CASE("A driver whose epoll is gone stops the program with a message") {
 }
 
 // It does not spin, and every timer, wake and shutdown still works, however late.
-TEST_CASE("A driver whose epoll has passing troubles says so once and goes on") {
+TEST_CASE("A driver whose epoll fails for a while reports that once and goes on") {
   const ChildEnd end = run_in_child([] {
     const auto runtime = make_runtime(2);
     runtime.block_on([] {
@@ -129,7 +129,7 @@ TEST_CASE("A driver whose epoll has passing troubles says so once and goes on") 
 
 // Otherwise the first descriptors of the runtime would be 0 to 2, and a message would go into a
 // client's connection.
-TEST_CASE("A process without standard descriptors gets /dev/null for them, unless it may not") {
+TEST_CASE("A process without standard descriptors gets /dev/null for them if it is allowed") {
   for (const bool is_process_wide : {true, false}) {
     CAPTURE(is_process_wide);
     const ChildEnd end = run_in_child([&] {
@@ -150,7 +150,7 @@ TEST_CASE("A process without standard descriptors gets /dev/null for them, unles
   }
 }
 
-TEST_CASE("An exception that is no std::exception goes to join(), or is reported") {
+TEST_CASE("An exception that is no std::exception is thrown by join(), or reported") {
   const ChildEnd end = run_in_child([] {
     const auto runtime = make_runtime(1);
     const int caught = runtime.block_on([] {
@@ -174,7 +174,7 @@ TEST_CASE("An exception that is no std::exception goes to join(), or is reported
   CHECK(end.says("that nobody joins; it is no std::exception"));
 }
 
-TEST_CASE("A worker that is ended from outside stops the program with a message") {
+TEST_CASE("A worker thread that is ended from outside stops the program with a message") {
   const ChildEnd end = run_in_child([] {
     const auto runtime = make_runtime(1);
     runtime.block_on([] {
@@ -186,7 +186,7 @@ TEST_CASE("A worker that is ended from outside stops the program with a message"
   CHECK(end.says("a worker thread was ended from outside (pthread_cancel)"));
 }
 
-TEST_CASE("A message leaves whole, though signals interrupt the writing or it comes in parts") {
+TEST_CASE("A message is written whole although signals interrupt the write or split it") {
   for (const char* plan :
        {"write 1..3 EINTR", "write 1.. short=7", "write 2 EINTR; write 1 short=9"}) {
     CAPTURE(plan);
@@ -198,7 +198,7 @@ TEST_CASE("A message leaves whole, though signals interrupt the writing or it co
   }
 }
 
-TEST_CASE("Calls that come late: nobody waits for them but who made them, and nothing is lost") {
+TEST_CASE("Slow calls: only their callers wait for them, and nothing is lost") {
   in_runtime(2, [] {
     const PlannedFaults faults(
         "write_eventfd every=3 delay=2ms; futex_wake every=3 delay=2ms; epoll_ctl every=2 "
@@ -223,7 +223,8 @@ TEST_CASE("Calls that come late: nobody waits for them but who made them, and no
   });
 }
 
-TEST_CASE("Threads: a runtime that gets none says so, the pool makes do with those it has") {
+TEST_CASE(
+    "Threads: a runtime without threads returns an error; the pool uses the threads that it has") {
   const std::size_t before = open_descriptors();
   for (const char* plan : {"clone 1 EAGAIN", "clone 2 EAGAIN", "clone 4.. EAGAIN"}) {
     const PlannedFaults faults(plan);

@@ -78,7 +78,7 @@ TEST_CASE("F8 timers, deadlines and yields allocate nothing") {
   });
 }
 
-TEST_CASE("F8 a mutex that many want, a condition, a notification: nothing") {
+TEST_CASE("F8 a contended mutex, a condition variable and a notification allocate nothing") {
   in_runtime(2, [] {
     ramie::sync::Mutex mutex;
     ramie::sync::Condvar changed;
@@ -152,7 +152,7 @@ TEST_CASE("F8 spawn, join, cancel and detach in the steady state allocate nothin
   }
 }
 
-TEST_CASE("F8 connections that come, talk, are cancelled and go allocate nothing") {
+TEST_CASE("F8 connections that open, transfer, are cancelled and close allocate nothing") {
   in_runtime(2, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
     const auto address = *listener.local_addr();
@@ -169,7 +169,7 @@ TEST_CASE("F8 connections that come, talk, are cancelled and go allocate nothing
   });
 }
 
-TEST_CASE("F8 a shutdown wakes whoever waits, without memory") {
+TEST_CASE("F8 a shutdown wakes all waiters without memory") {
   open_reserve();
   auto runtime = make_runtime(2);
   std::atomic<int> ended{0};
@@ -190,7 +190,7 @@ TEST_CASE("F8 a shutdown wakes whoever waits, without memory") {
   CHECK(allocations == 0);
 }
 
-TEST_CASE("A shortage is described without memory: accept pauses and goes on") {
+TEST_CASE("A shortage is reported without memory; accept pauses and goes on") {
   in_runtime(1, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
     const RawSocket client = RawSocket::connect(*listener.local_addr());
@@ -205,7 +205,7 @@ TEST_CASE("A shortage is described without memory: accept pauses and goes on") {
 }
 
 // After the deadline the stragglers are listed. Without memory for the list each is still named.
-TEST_CASE("F6 stragglers are named and left behind, also without memory for their names") {
+TEST_CASE("F6 stragglers are named and left behind even without memory for their names") {
   const ChildEnd end = run_in_child([] {
     auto runtime = make_runtime(1);
     runtime

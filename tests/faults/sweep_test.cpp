@@ -156,7 +156,7 @@ bool is_of_rings(const faults::Call& call) {
 
 }  // namespace
 
-TEST_CASE("Faults: the scenario alone is told nothing") {
+TEST_CASE("Faults: the scenario without faults gets no error") {
   faults::open_reserve();
   for (int i = 0; i < 3; ++i) {
     const Run run = run_with("getrandom 1000 EINTR", Answer::absorbed, {});
@@ -178,7 +178,7 @@ TEST_CASE("Alone: one plan, whose first fault must be reported, a hundred times"
   }
 }
 
-TEST_CASE("Faults: the nth call of every system call fails, with every error that it may have") {
+TEST_CASE("Faults: the nth call of every system call fails with every error that it may have") {
   faults::open_reserve();
   const bool has_ring = uring_error() == 0;
   unsigned runs = 0;
@@ -202,7 +202,7 @@ TEST_CASE("Faults: the nth call of every system call fails, with every error tha
   (void)std::fprintf(stderr, "fault sweep: %u runs, %u calls failed\n", runs, struck);
 }
 
-TEST_CASE("Faults: a system call fails from some time on, for ever") {
+TEST_CASE("Faults: a system call fails for ever from some call on") {
   faults::open_reserve();
   unsigned runs = 0;
   for (const faults::Call& call : faults::calls()) {
@@ -223,7 +223,7 @@ TEST_CASE("Faults: a system call fails from some time on, for ever") {
 }
 
 // Many small faults at once, drawn by chance. They are all common, so the program handles them.
-TEST_CASE("Faults: a swarm of interruptions, short transfers and delays goes unnoticed") {
+TEST_CASE("Faults: many interruptions, short transfers and delays have no effect") {
   faults::open_reserve();
   const std::vector<FaultRule> swarm = FaultText::parse(R"(
       recv p=0.2 short=1;      send p=0.2 short=3;   recvmsg p=0.2 short=2; sendmsg p=0.2 short=1

@@ -90,7 +90,7 @@ class Holder {
 
 }  // namespace
 
-TEST_CASE("Cancelled before: every call is refused, and nothing has moved") {
+TEST_CASE("Cancelled before: every call is refused, and nothing moves") {
   const Folder folder;
   for (const std::size_t workers : kWorkerCounts) {
     put(folder / "file", "content");
@@ -144,7 +144,7 @@ TEST_CASE("Cancelled before: every call is refused, and nothing has moved") {
   }
 }
 
-TEST_CASE("Cancelled before: close and unlock do their work all the same") {
+TEST_CASE("Cancelled before: close and unlock still work") {
   const Folder folder;
   in_runtime(1, [&] {
     File file = open_new(folder / "file");
@@ -161,7 +161,7 @@ TEST_CASE("Cancelled before: close and unlock do their work all the same") {
   });
 }
 
-TEST_CASE("A cancel ends the wait for the position, not a job that has it; data wins") {
+TEST_CASE("A cancel ends the wait for the position, but not a job that has it; data wins") {
   const Folder folder;
   constexpr std::size_t kSize = 100'000;  // more than a fiber tries at once
   put(folder / "file", pattern(3 * kSize));
@@ -250,7 +250,7 @@ TEST_CASE("A cancel during an open loses no descriptor: the file wins") {
 }
 
 // Method: the call fails after the deadline, and then a stat checks what is in its way.
-TEST_CASE("A cancel between two calls of one operation is told, not the error of the first") {
+TEST_CASE("A cancel between two calls of one operation is returned, not the error of the first") {
   const Folder folder;
   REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
   REQUIRE(::mkdir((folder / "dir").c_str(), 0700) == 0);
@@ -263,7 +263,8 @@ TEST_CASE("A cancel between two calls of one operation is told, not the error of
   });
 }
 
-TEST_CASE("lock: one has it alone, several share it, and a waiter gets it when it is given back") {
+TEST_CASE(
+    "lock: one File holds it exclusively, several share it, and a waiter gets it on release") {
   const Folder folder;
   put(folder / "file", "");
   everywhere([&] {
@@ -294,7 +295,7 @@ TEST_CASE("lock: one has it alone, several share it, and a waiter gets it when i
   });
 }
 
-TEST_CASE("lock: a deadline ends the wait for one that another File holds") {
+TEST_CASE("lock: a deadline ends the wait for a lock that another File holds") {
   const Folder folder;
   put(folder / "file", "");
   in_runtime(1, [&] {
@@ -311,7 +312,7 @@ TEST_CASE("lock: a deadline ends the wait for one that another File holds") {
   });
 }
 
-TEST_CASE("lock: another process holds it, and the wait ends by a deadline or by its end") {
+TEST_CASE("lock: the wait for another process ends by a deadline or by the process's end") {
   const Folder folder;
   const std::string path = folder / "file";
   put(path, "");
@@ -327,7 +328,7 @@ TEST_CASE("lock: another process holds it, and the wait ends by a deadline or by
   });
 }
 
-TEST_CASE("lock: a plain thread waits for it, a fiber gives it back") {
+TEST_CASE("lock: a plain thread waits for it, and a fiber releases it") {
   const Folder folder;
   put(folder / "file", "");
   in_runtime(1, [&] {

@@ -31,7 +31,7 @@ constexpr std::size_t kMiB = std::size_t{1} << 20U;
 
 }  // namespace
 
-TEST_CASE("copy: every size, and how many bytes that were") {
+TEST_CASE("copy: every size is copied, and the number of bytes is returned") {
   everywhere([] {
     const Scratch scratch;
     for (const std::size_t size : {0UL, 1UL, 4095UL, 4096UL, 131072UL, 131073UL, kMiB + 17}) {
@@ -53,7 +53,7 @@ TEST_CASE("copy: twenty megabytes, in several pieces") {
   });
 }
 
-TEST_CASE("copy: what was in the destination before is gone; its other names see the copy") {
+TEST_CASE("copy: replaces the content of the destination; its other names see the copy") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("from", "short");
@@ -68,7 +68,7 @@ TEST_CASE("copy: what was in the destination before is gone; its other names see
   });
 }
 
-TEST_CASE("copy: the permission bits come along, the set-id bits do not") {
+TEST_CASE("copy: copies the permission bits, but not the set-id bits") {
   everywhere([] {
     const Scratch scratch;
     for (const unsigned mode : {0600U, 0777U, 0444U, 06755U}) {
@@ -85,7 +85,7 @@ TEST_CASE("copy: the permission bits come along, the set-id bits do not") {
   });
 }
 
-TEST_CASE("copy: onto itself is refused, and the file stays whole") {
+TEST_CASE("copy: a copy onto itself is refused, and the file stays as it is") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("a", "precious");
@@ -97,7 +97,7 @@ TEST_CASE("copy: onto itself is refused, and the file stays whole") {
   });
 }
 
-TEST_CASE("copy: what is no file is refused at once") {
+TEST_CASE("copy: anything but a regular file is refused at once") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("file");
@@ -117,7 +117,7 @@ TEST_CASE("copy: what is no file is refused at once") {
   });
 }
 
-TEST_CASE("copy: a file of /proc, which says that it is empty") {
+TEST_CASE("copy: a file of /proc, which reports a size of 0") {
   everywhere([] {
     const Scratch scratch;
     const auto n = ramie::or_throw(fs::copy("/proc/self/limits", scratch.path("to")));
@@ -140,7 +140,7 @@ TEST_CASE("copy: from one file system to another, both ways") {
   });
 }
 
-TEST_CASE("copy: where the kernel cannot, from whichever point, the bytes go through a buffer") {
+TEST_CASE("copy: where the kernel cannot continue, at any point, a buffer is used") {
   everywhere([] {
     const Scratch scratch(kMemory);
     const std::string text = pattern(9 * kMiB);
@@ -161,7 +161,8 @@ TEST_CASE("copy: where the kernel cannot, from whichever point, the bytes go thr
   });
 }
 
-TEST_CASE("copy: what may not be made like the source is left as it is, and told") {
+TEST_CASE(
+    "copy: a destination that cannot get the source's mode stays as it is; the error is returned") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("from", "short");
@@ -211,7 +212,7 @@ TEST_CASE("copy: a cancel ends it between two pieces") {
   });
 }
 
-TEST_CASE("copy: a deadline ends it, and leaves a part") {
+TEST_CASE("copy: a deadline ends it and leaves a part") {
   in_runtime(1, [] {
     const Scratch scratch(kMemory);
     scratch.write("from");

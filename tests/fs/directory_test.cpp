@@ -44,7 +44,7 @@ TEST_CASE("create_dir: makes one directory, with its mode less the umask") {
   });
 }
 
-TEST_CASE("create_dir_all: makes what is missing; what is there is no error") {
+TEST_CASE("create_dir_all: makes missing directories; existing ones are no error") {
   everywhere([] {
     const Scratch scratch;
     for (const char* path : {"a", "a", "a/b/c/d", "a/b", "e/f/", "g//h///i", "j/../k/l", "./m/n"}) {
@@ -65,7 +65,7 @@ TEST_CASE("create_dir_all: makes what is missing; what is there is no error") {
   });
 }
 
-TEST_CASE("create_dir_all: something else in the way is told, and left alone") {
+TEST_CASE("create_dir_all: returns an error for something else in the way, and leaves it alone") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("file");
@@ -110,7 +110,7 @@ TEST_CASE("remove_dir: only an empty directory") {
   });
 }
 
-TEST_CASE("read_dir: every name once, with what it is") {
+TEST_CASE("read_dir: every name once, with its type") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("file");
@@ -138,7 +138,7 @@ TEST_CASE("read_dir: every name once, with what it is") {
   });
 }
 
-TEST_CASE("read_dir: what cannot be listed is told") {
+TEST_CASE("read_dir: returns an error for what cannot be listed") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("file");
@@ -175,7 +175,7 @@ TEST_CASE("read_dir: ten thousand names, each once") {
   });
 }
 
-TEST_CASE("read_dir: what stays is listed once, whatever comes and goes meanwhile") {
+TEST_CASE("read_dir: entries that stay are listed once while others come and go") {
   in_runtime(2, [] {
     const Scratch scratch(kMemory);
     for (int i = 0; i < 3000; ++i)

@@ -29,7 +29,7 @@ std::string read_some(File& file, std::size_t at_most) {
 
 }  // namespace
 
-TEST_CASE("File: reads, writes, seeks and cuts in any order leave what a model in memory has") {
+TEST_CASE("File: reads, writes, seeks and truncations in any order equal a model in memory") {
   const Folder folder;
   unsigned seed = 1;
   everywhere([&] {
@@ -91,7 +91,7 @@ TEST_CASE("File: reads, writes, seeks and cuts in any order leave what a model i
   });
 }
 
-TEST_CASE("File: a read at the end is short, behind it nothing; read_exact says that it ended") {
+TEST_CASE("File: a read at the end is short, behind it empty; read_exact returns an error") {
   const Folder folder;
   put(folder / "file", "0123456789");
   everywhere([&] {
@@ -133,7 +133,7 @@ TEST_CASE("File: five megabytes in one call, in each direction") {
   });
 }
 
-TEST_CASE("File: what is left is appended to what the buffer holds") {
+TEST_CASE("File: read_to_end appends the rest of the file to the buffer") {
   const Folder folder;
   put(folder / "file", "0123456789");
   everywhere([&] {
@@ -154,7 +154,7 @@ TEST_CASE("File: what is left is appended to what the buffer holds") {
   });
 }
 
-TEST_CASE("File: several buffers in order, empty ones and more than one call takes included") {
+TEST_CASE("File: several buffers are used in order, also empty ones and more than one call takes") {
   const Folder folder;
   everywhere([&] {
     File file = open_new(folder / "file");
@@ -183,7 +183,7 @@ TEST_CASE("File: several buffers in order, empty ones and more than one call tak
   });
 }
 
-TEST_CASE("File: several large buffers, at the position and elsewhere") {
+TEST_CASE("File: several large buffers, at the position and at offsets") {
   const Folder folder;
   constexpr std::size_t kSize = 150'000;
   const std::string text = pattern(2 * kSize);
@@ -207,7 +207,7 @@ TEST_CASE("File: several large buffers, at the position and elsewhere") {
   });
 }
 
-TEST_CASE("File: append goes to the end, wherever the position is") {
+TEST_CASE("File: append writes to the end at any position") {
   const Folder folder;
   everywhere([&] {
     put(folder / "file", "begin");
@@ -223,7 +223,7 @@ TEST_CASE("File: append goes to the end, wherever the position is") {
   });
 }
 
-TEST_CASE("File: one that holds no descriptor says so, whatever it is asked for") {
+TEST_CASE("File: every call of one without a descriptor returns bad_file_descriptor") {
   const Folder folder;
   everywhere([&] {
     File file = open_new(folder / "file");
@@ -269,7 +269,7 @@ TEST_CASE("File: one that holds no descriptor says so, whatever it is asked for"
   });
 }
 
-TEST_CASE("File: into_fd gives the descriptor back, from_fd takes it over") {
+TEST_CASE("File: into_fd returns the descriptor, from_fd takes it over") {
   const Folder folder;
   everywhere([&] {
     File file = open_new(folder / "file");
@@ -287,7 +287,7 @@ TEST_CASE("File: into_fd gives the descriptor back, from_fd takes it over") {
   });
 }
 
-TEST_CASE("File: close says what the file system says, and the descriptor is gone all the same") {
+TEST_CASE("File: close returns the file system's error, and the descriptor is closed") {
   const Folder folder;
   everywhere_on_pool([&] {
     const PlannedFaults faults("close_file 1 EIO; close_file 2 EINTR");
@@ -299,7 +299,7 @@ TEST_CASE("File: close says what the file system says, and the descriptor is gon
   });
 }
 
-TEST_CASE("File: offsets that the kernel has no number for are refused") {
+TEST_CASE("File: offsets above the kernel's limit are refused") {
   const Folder folder;
   constexpr std::uint64_t kBeyond = std::uint64_t{1} << 63;
   everywhere([&] {
@@ -327,7 +327,7 @@ TEST_CASE("File: offsets that the kernel has no number for are refused") {
   });
 }
 
-TEST_CASE("File: its length, room, permissions and times are set and seen") {
+TEST_CASE("File: length, allocation, permissions and times can be set and read") {
   const Folder folder;
   everywhere([&] {
     File file = open_new(folder / "file");
@@ -363,7 +363,7 @@ TEST_CASE("File: its length, room, permissions and times are set and seen") {
   });
 }
 
-TEST_CASE("File: errors of the disk come from the call that met them, and nothing has moved") {
+TEST_CASE("File: errors of the disk are returned by their call, and nothing moves") {
   const Folder folder;
   put(folder / "file", pattern(1000));
   everywhere_on_pool([&] {
@@ -385,7 +385,7 @@ TEST_CASE("File: errors of the disk come from the call that met them, and nothin
   });
 }
 
-TEST_CASE("File: short and interrupted transfers are continued, and counted right") {
+TEST_CASE("File: short and interrupted transfers continue and are counted right") {
   const Folder folder;
   everywhere_on_pool([&] {
     File file = open_new(folder / "file");

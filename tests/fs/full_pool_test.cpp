@@ -38,7 +38,7 @@ std::vector<Call> calls_on(const Folder& folder) {
 
 }  // namespace
 
-TEST_CASE("A file call that waits in a full pool ends with its wait, and is not made") {
+TEST_CASE("A file call in a full pool is not made if its wait ends") {
   const Watchdog watchdog;
   const Folder folder;
   put(folder / "old", "text");

@@ -113,7 +113,7 @@ TEST_CASE("Long: other fibers of the worker run between the pieces of every long
   }
 }
 
-TEST_CASE("Long: a deadline ends every long operation before it is through") {
+TEST_CASE("Long: a deadline ends every long operation early") {
   const Folder folder;
   Longs longs(folder);
   for (const Long& one : longs.all()) {
@@ -148,7 +148,7 @@ TEST_CASE("Long: a deadline ends a copy between two pieces") {
   });
 }
 
-TEST_CASE("Long: a transfer that is done in pieces moves every byte to its place") {
+TEST_CASE("Long: a transfer in pieces moves every byte to its place") {
   const Folder folder;
   const std::string text = pattern((5U << 20) + 4321);
   everywhere([&] {

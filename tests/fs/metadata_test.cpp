@@ -32,7 +32,7 @@ void in_both_ways(F&& function) {
 
 }  // namespace
 
-TEST_CASE("Metadata: every figure is what stat(2) says") {
+TEST_CASE("Metadata: every value equals that of stat(2)") {
   const Folder folder;
   const std::string path = folder / "file";
   put(path, pattern(10000));
@@ -61,7 +61,7 @@ TEST_CASE("Metadata: every figure is what stat(2) says") {
   });
 }
 
-TEST_CASE("Metadata: every type of file is told") {
+TEST_CASE("Metadata: every type of file is recognised") {
   const Folder folder;
   put(folder / "file", "");
   REQUIRE(::symlink("file", (folder / "link").c_str()) == 0);
@@ -90,7 +90,7 @@ TEST_CASE("Metadata: every type of file is told") {
   ::close(fd);
 }
 
-TEST_CASE("Metadata: what is not there, or cannot be looked at, has the kernel's error") {
+TEST_CASE("Metadata: a missing or inaccessible file gives the kernel's error") {
   const Folder folder;
   put(folder / "file", "");
   REQUIRE(::symlink("loop", (folder / "loop").c_str()) == 0);
@@ -104,7 +104,7 @@ TEST_CASE("Metadata: what is not there, or cannot be looked at, has the kernel's
   });
 }
 
-TEST_CASE("exists: yes, no, and what kept us from looking") {
+TEST_CASE("exists: true, false, or the error") {
   const Folder folder;
   put(folder / "file", "");
   REQUIRE(::symlink("nowhere", (folder / "broken").c_str()) == 0);
@@ -119,7 +119,7 @@ TEST_CASE("exists: yes, no, and what kept us from looking") {
   });
 }
 
-TEST_CASE("Metadata: what the kernel has in its caches is asked in the fiber") {
+TEST_CASE("Metadata: a fiber reads itself what the kernel has in its caches") {
   const Folder folder;
   const std::string path = folder / "file";
   put(path, "text");
@@ -141,7 +141,7 @@ TEST_CASE("Metadata: what the kernel has in its caches is asked in the fiber") {
   });
 }
 
-TEST_CASE("Paths: text of every kind, terminated or not, short and long; never with a NUL") {
+TEST_CASE("Paths: text of every kind, terminated or not, short and long, but without a NUL") {
   const Folder folder;
   const std::string path = folder / "file";
   put(path, "");

@@ -16,7 +16,7 @@ namespace fs = ramie::fs;
 
 }  // namespace
 
-TEST_CASE("rename: the name moves, and replaces in one step") {
+TEST_CASE("rename: the name changes and replaces another in one step") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("a", "first");
@@ -59,7 +59,7 @@ TEST_CASE("rename_no_replace: replaces nothing") {
   });
 }
 
-TEST_CASE("remove_file: a name that is no directory's, and a link instead of its target") {
+TEST_CASE("remove_file: removes any name but a directory's, and a link instead of its target") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("a");
@@ -76,7 +76,7 @@ TEST_CASE("remove_file: a name that is no directory's, and a link instead of its
   });
 }
 
-TEST_CASE("hard_link: a second name for the same file; of a link for the link") {
+TEST_CASE("hard_link: a second name for the same file, or for a symbolic link itself") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("a", "same");
@@ -93,7 +93,7 @@ TEST_CASE("hard_link: a second name for the same file; of a link for the link") 
   });
 }
 
-TEST_CASE("symlink, read_link: says what it was told, however long") {
+TEST_CASE("symlink, read_link: the target comes back at any length") {
   everywhere([] {
     const Scratch scratch;
     for (const std::size_t size : {1U, 2U, 255U, 256U, 257U, 1000U, 4095U}) {
@@ -127,7 +127,7 @@ TEST_CASE("canonicalize: the absolute path, without links") {
   });
 }
 
-TEST_CASE("set_permissions: the bits, whatever the umask is, through links") {
+TEST_CASE("set_permissions: sets the bits without the umask, through links") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("a");
@@ -141,7 +141,7 @@ TEST_CASE("set_permissions: the bits, whatever the umask is, through links") {
   });
 }
 
-TEST_CASE("names: a NUL in a path is refused by every call, nothing is done") {
+TEST_CASE("names: every call refuses a NUL in a path and does nothing") {
   const Scratch scratch;
   const std::string good = scratch.write("good");
   std::string bad = scratch.path("bad");
@@ -168,7 +168,7 @@ TEST_CASE("names: a NUL in a path is refused by every call, nothing is done") {
   CHECK_FALSE(scratch.has("x"));
 }
 
-TEST_CASE("names: a call that was interrupted is made again") {
+TEST_CASE("names: an interrupted call is repeated") {
   everywhere([] {
     const Scratch scratch;
     scratch.write("a");

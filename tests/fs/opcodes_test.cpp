@@ -22,6 +22,6 @@ static_assert(uring::kLinkat == IORING_OP_LINKAT);
 static_assert(uring::kFsyncDatasync == IORING_FSYNC_DATASYNC);
 
 // Debian 12's header does not define it, so count in the kernel's list from an opcode that it has.
-TEST_CASE("Opcodes: FTRUNCATE is as far behind SENDMSG_ZC as in Linux 6.9") {
+TEST_CASE("Opcodes: FTRUNCATE has the distance to SENDMSG_ZC that it has in Linux 6.9") {
   CHECK(uring::kFtruncate == IORING_OP_SENDMSG_ZC + 7);
 }

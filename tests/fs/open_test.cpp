@@ -69,7 +69,7 @@ Seen by_kernel(int flags, const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("OpenOptions: each of the 64 combinations does what open(2) does, or is refused") {
+TEST_CASE("OpenOptions: each of the 64 combinations equals open(2) or is refused") {
   const Folder folder;
   const std::string path = folder / "file";
   everywhere([&] {
@@ -119,7 +119,7 @@ TEST_CASE("OpenOptions: direct, sync, dsync and custom flags reach the kernel") 
   });
 }
 
-TEST_CASE("OpenOptions: no_follow refuses a link, mode is that of the file less the umask") {
+TEST_CASE("OpenOptions: no_follow refuses a link, and the umask is taken off the mode") {
   const Folder folder;
   put(folder / "file", "content");
   REQUIRE(::symlink("file", (folder / "link").c_str()) == 0);
@@ -139,7 +139,7 @@ TEST_CASE("OpenOptions: no_follow refuses a link, mode is that of the file less 
   ::umask(before);
 }
 
-TEST_CASE("create_new: of many at a time, one makes the file") {
+TEST_CASE("create_new: one of many simultaneous calls makes the file") {
   const Folder folder;
   for (const std::size_t workers : kWorkerCounts) {
     const std::string path = folder / std::to_string(workers);
@@ -178,7 +178,7 @@ TEST_CASE("File::open reads, File::create makes or empties") {
   });
 }
 
-TEST_CASE("Opening: what cannot be opened has the kernel's error, and no descriptor is lost") {
+TEST_CASE("Opening: a failure returns the kernel's error, and no descriptor is lost") {
   const Folder folder;
   put(folder / "file", "");
   everywhere_on_pool([&] {
@@ -196,7 +196,7 @@ TEST_CASE("Opening: what cannot be opened has the kernel's error, and no descrip
   });
 }
 
-TEST_CASE("direct: aligned transfers pass the page cache") {
+TEST_CASE("direct: aligned transfers bypass the page cache") {
   const Folder folder;
   const std::string path = folder / "file";
   constexpr std::size_t kSize = 1 << 20;

@@ -45,7 +45,7 @@ std::string at_depth(std::string path, int levels) {
 
 }  // namespace
 
-TEST_CASE("remove_dir_all: removes the tree, and links instead of what they lead to") {
+TEST_CASE("remove_dir_all: removes the tree, and links instead of their targets") {
   everywhere([] {
     const Scratch scratch;
     scratch.make_dir("tree/a/b/c");
@@ -66,7 +66,7 @@ TEST_CASE("remove_dir_all: removes the tree, and links instead of what they lead
   });
 }
 
-TEST_CASE("remove_dir_all: of a link removes the link, also with a slash behind it") {
+TEST_CASE("remove_dir_all: removes a link itself, also with a slash behind it") {
   everywhere([] {
     const Scratch scratch;
     scratch.make_dir("outside");
@@ -82,7 +82,7 @@ TEST_CASE("remove_dir_all: of a link removes the link, also with a slash behind 
   });
 }
 
-TEST_CASE("remove_dir_all: what it refuses it does not touch") {
+TEST_CASE("remove_dir_all: a refused path stays unchanged") {
   everywhere([] {
     const Scratch scratch;
     scratch.make_dir("tree/a");
@@ -142,7 +142,7 @@ TEST_CASE("remove_dir_all: wide directories at several levels") {
   });
 }
 
-TEST_CASE("remove_dir_all: a link that takes a directory's place is not followed") {
+TEST_CASE("remove_dir_all: a link that replaces a directory is not followed") {
   everywhere([] {
     const Scratch scratch;
     scratch.make_dir("tree/sub");
@@ -164,7 +164,7 @@ TEST_CASE("remove_dir_all: a link that takes a directory's place is not followed
   });
 }
 
-TEST_CASE("remove_dir_all: a directory that is moved away does not lead it elsewhere") {
+TEST_CASE("remove_dir_all: does not follow a directory that is moved away") {
   everywhere([] {
     const Scratch scratch;
     make_deep(scratch.path("tree"), 40);
@@ -184,7 +184,7 @@ TEST_CASE("remove_dir_all: a directory that is moved away does not lead it elsew
   });
 }
 
-TEST_CASE("remove_dir_all: whoever swaps directories for links, what is outside stays") {
+TEST_CASE("remove_dir_all: files outside stay while directories are swapped for links") {
   const Scratch scratch(kMemory);
   scratch.make_dir("outside");
   for (int i = 0; i < 10; ++i) scratch.write("outside/" + std::to_string(i));
@@ -210,7 +210,7 @@ TEST_CASE("remove_dir_all: whoever swaps directories for links, what is outside 
   for (int i = 0; i < 10; ++i) CHECK(scratch.read("outside/" + std::to_string(i)) == "text");
 }
 
-TEST_CASE("remove_dir_all: who fills the directory meanwhile is cleared away, too") {
+TEST_CASE("remove_dir_all: also removes files that are added meanwhile") {
   everywhere([] {
     const Scratch scratch;
     scratch.make_dir("tree/sub");
@@ -227,7 +227,7 @@ TEST_CASE("remove_dir_all: who fills the directory meanwhile is cleared away, to
   });
 }
 
-TEST_CASE("remove_dir_all: two at once both end well, or say that it is gone") {
+TEST_CASE("remove_dir_all: two at once both succeed, or return that it is gone") {
   in_runtime(4, [] {
     const Scratch scratch(kMemory);
     for (int round = 0; round < 30; ++round) {
@@ -248,7 +248,7 @@ TEST_CASE("remove_dir_all: two at once both end well, or say that it is gone") {
   });
 }
 
-TEST_CASE("remove_dir_all: an error ends it and is told") {
+TEST_CASE("remove_dir_all: an error ends it and is returned") {
   everywhere([] {
     const Scratch scratch;
     scratch.make_dir("tree");

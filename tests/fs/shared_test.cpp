@@ -47,7 +47,7 @@ Fault counting(const char* call) { return Fault({.calls = {call}, .error = EIO, 
 
 }  // namespace
 
-TEST_CASE("Turns: readers of one File share its content out, each record to one of them") {
+TEST_CASE("Turns: readers of one File share its content, each record goes to one of them") {
   const Folder folder;
   constexpr std::size_t kRecords = 2000;
   put(folder / "file", records(kRecords));
@@ -76,7 +76,7 @@ TEST_CASE("Turns: readers of one File share its content out, each record to one 
   }
 }
 
-TEST_CASE("Turns: what several write through one File stands there whole, in some order") {
+TEST_CASE("Turns: writes of several fibers through one File are whole, in some order") {
   const Folder folder;
   constexpr std::size_t kSize = 200'000;
   in_runtime(2, [&] {
@@ -99,7 +99,7 @@ TEST_CASE("Turns: what several write through one File stands there whole, in som
   });
 }
 
-TEST_CASE("Reads at offsets do not disturb each other, nor the position") {
+TEST_CASE("Reads at offsets change neither each other nor the position") {
   const Folder folder;
   constexpr std::size_t kRecords = 500;
   put(folder / "file", records(kRecords));
@@ -122,7 +122,7 @@ TEST_CASE("Reads at offsets do not disturb each other, nor the position") {
   });
 }
 
-TEST_CASE("One File in two runtimes and on plain threads at a time") {
+TEST_CASE("One File is used by two runtimes and plain threads at the same time") {
   const Folder folder;
   constexpr std::size_t kRecords = 3000;
   put(folder / "file", records(kRecords));
@@ -152,7 +152,8 @@ TEST_CASE("One File in two runtimes and on plain threads at a time") {
   });
 }
 
-TEST_CASE("What the page cache holds is read with one call, in the fiber; its end is asked for") {
+TEST_CASE(
+    "A fiber reads what the page cache holds with one call, and takes the slow path at the end") {
   const Folder folder;
   put(folder / "file", pattern(1000));
   if (!has_cached_reads(folder / "file"))
@@ -180,7 +181,7 @@ TEST_CASE("What the page cache holds is read with one call, in the fiber; its en
   });
 }
 
-TEST_CASE("A File remembers that its file system cannot do without waiting") {
+TEST_CASE("A File remembers that its file system has no reads without waiting") {
   const Folder folder;
   put(folder / "file", pattern(1000));
   in_runtime_on_pool(1, [&] {
@@ -197,7 +198,7 @@ TEST_CASE("A File remembers that its file system cannot do without waiting") {
   });
 }
 
-TEST_CASE("A File remembers the same of writes") {
+TEST_CASE("A File remembers that its file system has no writes without waiting") {
   const Folder folder;
   in_runtime_on_pool(1, [&] {
     File file = ramie::or_throw(File::create(folder / "file"));
@@ -208,7 +209,7 @@ TEST_CASE("A File remembers the same of writes") {
   });
 }
 
-TEST_CASE("Past the page cache, and where writes are synchronised, nothing is tried at once") {
+TEST_CASE("Direct and synchronised transfers are not tried without waiting") {
   const Folder folder;
   put(folder / "file", pattern(1000));
   in_runtime_on_pool(1, [&] {
@@ -222,7 +223,7 @@ TEST_CASE("Past the page cache, and where writes are synchronised, nothing is tr
   });
 }
 
-TEST_CASE("Fairness: who reads what is in the page cache for ever lets others run") {
+TEST_CASE("Fairness: a fiber that reads from the page cache for ever lets others run") {
   const Folder folder;
   put(folder / "file", pattern(1000));
   in_runtime(1, [&] {
@@ -245,7 +246,7 @@ TEST_CASE("Fairness: who reads what is in the page cache for ever lets others ru
   });
 }
 
-TEST_CASE("Files of one shared description write one after the other, each byte once") {
+TEST_CASE("Files that share a description write one after the other, each byte once") {
   const Folder folder(kMemory);
   everywhere([&] {
     const int fd = ::open((folder / "file").c_str(), O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);

@@ -99,7 +99,7 @@ TEST_CASE("10,000 opens, reads and cancels at once leave no descriptor and no op
   }
 }
 
-TEST_CASE("B67 shutdown ends a runtime whose fibers go on with files") {
+TEST_CASE("B67 shutdown ends a runtime whose fibers keep using files") {
   if (!raise_descriptor_limit(2000)) RAMIE_SKIP("needs 2,000 descriptors");
   const Folder folder(kMemory);
   const std::string path = folder / "file";

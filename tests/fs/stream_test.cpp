@@ -139,7 +139,7 @@ std::atomic<int> sigpipes{0};
 
 }  // namespace
 
-TEST_CASE("Stream: a deadline ends a read of what is silent, and what comes later is not lost") {
+TEST_CASE("Stream: a deadline ends a read of a silent file, and later data is not lost") {
   const Folder folder;
   for (const Kind& kind : readable_kinds(folder)) {
     in_fibers([&] {
@@ -166,7 +166,7 @@ TEST_CASE("Stream: a deadline ends a read of what is silent, and what comes late
   }
 }
 
-TEST_CASE("Stream: what is silent keeps no thread of the pool") {
+TEST_CASE("Stream: a silent file occupies no thread of the pool") {
   const Folder folder;
   const auto kinds = readable_kinds(folder);
   auto builder = quiet_builder(1);
@@ -188,7 +188,7 @@ TEST_CASE("Stream: what is silent keeps no thread of the pool") {
   });
 }
 
-TEST_CASE("Stream: opening a FIFO waits for its other end, by a deadline, and loses nothing") {
+TEST_CASE("Stream: opening a FIFO waits for its other end until a deadline, and loses nothing") {
   const Folder folder;
   const std::string path = folder / "fifo";
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
@@ -243,7 +243,7 @@ TEST_CASE("Stream: opening a FIFO waits for its other end, by a deadline, and lo
   });
 }
 
-TEST_CASE("Stream: a write to nobody is broken_pipe, and no signal") {
+TEST_CASE("Stream: a write without a reader is broken_pipe, without a signal") {
   const Folder folder;
   const std::string path = folder / "fifo";
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
@@ -269,7 +269,7 @@ TEST_CASE("Stream: a write to nobody is broken_pipe, and no signal") {
 }
 
 // For kernels without RWF_NOSIGNAL (before 6.18) and sandboxes without pwritev2.
-TEST_CASE("Stream: without the kernel's help, too; and a SIGPIPE that was pending stays so") {
+TEST_CASE("Stream: the same without the kernel's help; a SIGPIPE that was pending stays pending") {
   const auto end = run_in_child([] {
     faults::deny("pwritev2=ENOSYS");
     sigset_t pipe;
@@ -298,7 +298,7 @@ TEST_CASE("Stream: without the kernel's help, too; and a SIGPIPE that was pendin
   CHECK(end.exit_status == 0);
 }
 
-TEST_CASE("Stream: a reader and a writer of one File wait at the same time, each for its own") {
+TEST_CASE("Stream: a reader and a writer of one File wait at the same time") {
   in_fibers([] {
     Ends ends = sockets();
     const std::string text = pattern(1U << 20);
@@ -321,7 +321,7 @@ TEST_CASE("Stream: a reader and a writer of one File wait at the same time, each
   });
 }
 
-TEST_CASE("Stream: a foreign description stays as it was: blocking, for the others who have it") {
+TEST_CASE("Stream: a foreign description stays blocking for its other users") {
   const Folder folder;
   for (const Kind& kind : readable_kinds(folder)) {
     if (std::string_view(kind.name).find("foreign") == std::string_view::npos &&
@@ -340,8 +340,8 @@ TEST_CASE("Stream: a foreign description stays as it was: blocking, for the othe
 }
 
 TEST_CASE(
-    "Stream: much goes through a FIFO whole, between threads and fibers and whoever opened "
-    "it") {
+    "Stream: much data goes through a FIFO unchanged, between threads and fibers, opened by "
+    "either") {
   const Folder folder;
   const std::string path = folder / "fifo";
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
@@ -372,7 +372,7 @@ TEST_CASE(
   later.join();
 }
 
-TEST_CASE("Stream: devices that nobody waits for are read and written as ever") {
+TEST_CASE("Stream: devices without readiness are read and written as files") {
   everywhere([] {
     CHECK(fs::read("/dev/null").value().empty());
     CHECK(fs::write("/dev/null", "gone").has_value());

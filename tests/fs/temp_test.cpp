@@ -44,7 +44,7 @@ fs::TempFile make_file(const Scratch& scratch, bool is_named) {
 
 }  // namespace
 
-TEST_CASE("TempFile: read and written by its owner only, and gone when it is closed") {
+TEST_CASE("TempFile: readable and writable for its owner only, and removed when it is closed") {
   both_kinds([](bool is_named) {
     const Scratch scratch;
     {
@@ -67,7 +67,7 @@ TEST_CASE("TempFile: read and written by its owner only, and gone when it is clo
   });
 }
 
-TEST_CASE("TempFile::persist: gives it a name, in the place of what had it") {
+TEST_CASE("TempFile::persist: gives it a name and replaces what had that name") {
   both_kinds([](bool is_named) {
     const Scratch scratch;
     scratch.write("taken", "old");
@@ -116,7 +116,7 @@ TEST_CASE("TempFile::persist: an error leaves everything as it was") {
   });
 }
 
-TEST_CASE("TempFile: a name that is taken is no error, another one is") {
+TEST_CASE("TempFile: a name that is taken is no error, but other errors are returned") {
   const Scratch scratch;
   {
     const AtCall refusing("openat", 1, [] { return -EACCES; });
@@ -130,7 +130,7 @@ TEST_CASE("TempFile: a name that is taken is no error, another one is") {
   CHECK(taken.calls_after() == 1);
 }
 
-TEST_CASE("TempDir: for its owner only, removed with all that is in it") {
+TEST_CASE("TempDir: for its owner only, removed with everything in it") {
   everywhere([] {
     const Scratch scratch;
     std::set<std::string> names;
@@ -151,7 +151,7 @@ TEST_CASE("TempDir: for its owner only, removed with all that is in it") {
   });
 }
 
-TEST_CASE("TempDir: close tells what stood in its way, and may be called again") {
+TEST_CASE("TempDir: close returns the error and may be called again") {
   everywhere([] {
     const Scratch scratch;
     auto dir = ramie::or_throw(fs::TempDir::create_in(scratch.path()));
@@ -176,7 +176,7 @@ TEST_CASE("TempDir: close tells what stood in its way, and may be called again")
   });
 }
 
-TEST_CASE("TempDir, TempFile: by default where such things are kept") {
+TEST_CASE("TempDir, TempFile: made in the directory for temporary files by default") {
   const char* given = std::getenv("TMPDIR");
   const std::string before = given != nullptr ? given : "";
   everywhere([&] {
@@ -200,7 +200,7 @@ TEST_CASE("TempDir, TempFile: by default where such things are kept") {
   });
 }
 
-TEST_CASE("TempDir, TempFile: removed also by a fiber that was cancelled, or is unwinding") {
+TEST_CASE("TempDir, TempFile: also removed by a fiber that is cancelled or unwinding") {
   const Scratch scratch;
   in_runtime(2, [&] {
     const ramie::CancellationToken stop;
@@ -228,7 +228,7 @@ TEST_CASE("TempDir, TempFile: removed also by a fiber that was cancelled, or is 
   });
 }
 
-TEST_CASE("TempDir: removed also by a fiber that the runtime ends") {
+TEST_CASE("TempDir: also removed by a fiber that the runtime ends") {
   const Scratch scratch;
   in_runtime(2, [&] {
     std::atomic<bool> is_made{false};

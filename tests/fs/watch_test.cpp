@@ -48,7 +48,7 @@ void make_file(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("Watcher: what happens in a directory, in the order in which it did") {
+TEST_CASE("Watcher: reports changes in a directory in their order") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       const Scratch scratch;
@@ -78,7 +78,7 @@ TEST_CASE("Watcher: what happens in a directory, in the order in which it did") 
   }
 }
 
-TEST_CASE("Watcher: only of what was asked for") {
+TEST_CASE("Watcher: reports only the requested kinds of change") {
   in_runtime(1, [] {
     const Scratch scratch;
     auto watcher = ramie::or_throw(fs::Watcher::create());
@@ -96,7 +96,7 @@ TEST_CASE("Watcher: only of what was asked for") {
   });
 }
 
-TEST_CASE("Watcher: a file itself, until it is gone") {
+TEST_CASE("Watcher: watches a file itself until it is removed") {
   in_runtime(1, [] {
     const Scratch scratch;
     scratch.write("a");
@@ -115,7 +115,7 @@ TEST_CASE("Watcher: a file itself, until it is gone") {
   });
 }
 
-TEST_CASE("Watcher: a directory that is removed says what went before it, then that it is gone") {
+TEST_CASE("Watcher: a removed directory reports what was removed before it, then gone") {
   in_runtime(1, [] {
     const Scratch scratch;
     scratch.make_dir("dir");
@@ -132,7 +132,7 @@ TEST_CASE("Watcher: a directory that is removed says what went before it, then t
   });
 }
 
-TEST_CASE("Watcher: remove ends a watch, behind what it saw; its id does not come again") {
+TEST_CASE("Watcher: remove ends a watch after its last events; its id is not reused") {
   in_runtime(1, [] {
     const Scratch scratch;
     auto watcher = ramie::or_throw(fs::Watcher::create());
@@ -148,7 +148,7 @@ TEST_CASE("Watcher: remove ends a watch, behind what it saw; its id does not com
   });
 }
 
-TEST_CASE("Watcher: wakes who waits, from whichever thread the change comes") {
+TEST_CASE("Watcher: a change by any thread wakes the waiter") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       const Scratch scratch;
@@ -166,7 +166,7 @@ TEST_CASE("Watcher: wakes who waits, from whichever thread the change comes") {
   }
 }
 
-TEST_CASE("Watcher: more changes than one read takes, all of them, in order") {
+TEST_CASE("Watcher: more changes than one read takes are all reported in order") {
   in_runtime(2, [] {
     const Scratch scratch(kMemory);
     auto watcher = ramie::or_throw(fs::Watcher::create());
@@ -219,7 +219,7 @@ TEST_CASE("Watcher: a cancel loses no change") {
   });
 }
 
-TEST_CASE("Watcher: the kernel's overflow is told, and the watch goes on") {
+TEST_CASE("Watcher: the kernel's overflow is reported, and the watch goes on") {
   long most = 0;
   std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> most;
   if (most == 0 || most > 100'000)
@@ -248,7 +248,7 @@ TEST_CASE("Watcher: the kernel's overflow is told, and the watch goes on") {
   });
 }
 
-TEST_CASE("Watcher: one waits at a time") {
+TEST_CASE("Watcher: only one fiber may wait at a time") {
   in_runtime(2, [] {
     const Scratch scratch;
     auto watcher = ramie::or_throw(fs::Watcher::create());
@@ -261,7 +261,7 @@ TEST_CASE("Watcher: one waits at a time") {
   });
 }
 
-TEST_CASE("Watcher: what it cannot watch it says") {
+TEST_CASE("Watcher: returns an error for what it cannot watch") {
   in_runtime(1, [] {
     const Scratch scratch;
     auto watcher = ramie::or_throw(fs::Watcher::create());

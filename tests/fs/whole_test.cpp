@@ -27,7 +27,7 @@ namespace fs = ramie::fs;
 
 }  // namespace
 
-TEST_CASE("write and read: what goes in comes back, of every size") {
+TEST_CASE("write and read: data of every size comes back") {
   const Folder folder;
   const std::string path = folder / "file";
   everywhere([&] {
@@ -51,7 +51,7 @@ TEST_CASE("write and read: what goes in comes back, of every size") {
 
 // Goal: a small cached file does not wait for a kernel thread, as each statx in a ring does.
 // Method: count the ring operations of reads of a file that was just written.
-TEST_CASE("read: of a small file that the kernel's caches hold nothing is a ring's") {
+TEST_CASE("read: a small file in the kernel's caches needs no operation of a ring") {
   const Folder folder;
   const std::string path = folder / "file";
   put(path, pattern(4096));
@@ -72,7 +72,7 @@ TEST_CASE("read: of a small file that the kernel's caches hold nothing is a ring
   });
 }
 
-TEST_CASE("read: of a pipe with a name it waits for its writer, and to its end") {
+TEST_CASE("read: of a FIFO it waits for a writer and reads to the end") {
   const Folder folder;
   const std::string path = folder / "fifo";
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
@@ -86,7 +86,7 @@ TEST_CASE("read: of a pipe with a name it waits for its writer, and to its end")
   });
 }
 
-TEST_CASE("append: at the end of what is there, or of a new file") {
+TEST_CASE("append: writes at the end of an existing or a new file") {
   const Folder folder;
   const std::string path = folder / "file";
   everywhere([&] {
@@ -97,7 +97,7 @@ TEST_CASE("append: at the end of what is there, or of a new file") {
   });
 }
 
-TEST_CASE("read: files of /proc, which have no size, are whole") {
+TEST_CASE("read: files of /proc, which have no size, are read whole") {
   everywhere([] {
     const auto version = fs::read_to_string("/proc/version");
     REQUIRE(version.has_value());
@@ -110,7 +110,7 @@ TEST_CASE("read: files of /proc, which have no size, are whole") {
   });
 }
 
-TEST_CASE("read: a file that grows and shrinks meanwhile is read as far as it goes") {
+TEST_CASE("read: a file that grows and shrinks meanwhile is read to the end that is found") {
   const Folder folder;
   const std::string path = folder / "file";
   put(path, pattern(100'000));
@@ -131,7 +131,7 @@ TEST_CASE("read: a file that grows and shrinks meanwhile is read as far as it go
   other.join();
 }
 
-TEST_CASE("read: short and interrupted transfers are continued") {
+TEST_CASE("read: short and interrupted transfers continue") {
   const Folder folder;
   const std::string path = folder / "file";
   everywhere_on_pool([&] {
@@ -144,7 +144,7 @@ TEST_CASE("read: short and interrupted transfers are continued") {
   });
 }
 
-TEST_CASE("Whole files: errors are the kernel's") {
+TEST_CASE("Whole files: errors of the kernel are returned") {
   const Folder folder;
   everywhere_on_pool([&] {
     CHECK(error_of(fs::read(folder / "none")) == std::errc::no_such_file_or_directory);
@@ -160,7 +160,7 @@ TEST_CASE("Whole files: errors are the kernel's") {
 }
 
 // A sanitizer's allocator would stop the program.
-TEST_CASE("read: a file that fits into no memory is not_enough_memory") {
+TEST_CASE("read: a file that does not fit into memory returns not_enough_memory") {
 #if !RAMIE_ASAN && !RAMIE_TSAN
   const Folder folder;
   const std::string path = folder / "file";
@@ -172,7 +172,7 @@ TEST_CASE("read: a file that fits into no memory is not_enough_memory") {
 #endif
 }
 
-TEST_CASE("write: beyond RLIMIT_FSIZE it is file_too_large for who ignores SIGXFSZ") {
+TEST_CASE("write: beyond RLIMIT_FSIZE it returns file_too_large if SIGXFSZ is ignored") {
   const Folder folder;
   const std::string path = folder / "file";
   const ChildEnd end = run_in_child([&] {

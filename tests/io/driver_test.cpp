@@ -75,7 +75,7 @@ TEST_CASE("Driver: an unpark that races with the wait is not lost") {
   CHECK(driver->metrics().unparks.load() == 10'000);
 }
 
-TEST_CASE("Driver: a turn sleeps as long as it may, finer than a millisecond, and never less") {
+TEST_CASE("Driver: a turn sleeps for its limit, finer than a millisecond and never less") {
   auto driver = make_driver();
   turn(*driver);  // takes events from the creation
   for (const Nanos wait : {Nanos(0), Nanos(200us), Nanos(3ms)}) {
@@ -119,7 +119,7 @@ TEST_CASE("Driver: an event of an earlier generation is dropped") {
   CHECK(driver->deregister_source(*reused).has_value());
 }
 
-TEST_CASE("Driver: a slot is handed out again only after a turn") {
+TEST_CASE("Driver: a slot is reused only after a turn") {
   auto driver = make_driver();
   SocketPair pair;
   auto* first = ramie::or_throw(driver->add_source(pair.fds[0], kBoth));
@@ -133,7 +133,7 @@ TEST_CASE("Driver: a slot is handed out again only after a turn") {
   CHECK(driver->deregister_source(*third).has_value());
 }
 
-TEST_CASE("Driver: registrations that nobody releases ring the bell, once for each batch") {
+TEST_CASE("Driver: pending registrations unpark the driver, once for each batch") {
   auto driver = make_driver();
   SocketPair pair;
   turn(*driver);
@@ -188,7 +188,7 @@ TEST_CASE("Driver: a failed registration leaves nothing behind") {
   CHECK(driver->deregister_source(*io).has_value());
 }
 
-TEST_CASE("Driver: more ready descriptors than one turn takes are served in the next ones") {
+TEST_CASE("Driver: more ready descriptors than one turn takes are served in the next turns") {
   constexpr std::size_t kCount = Driver::kMaxEvents * 3;
   if (!ramie_test::raise_descriptor_limit(kCount + 100))
     RAMIE_SKIP("needs thousands of descriptors");
@@ -235,7 +235,7 @@ TEST_CASE("Poller: an interruption is no error, anything else is") {
   }
 }
 
-TEST_CASE("Driver: creation fails cleanly, whatever call fails") {
+TEST_CASE("Driver: creation fails cleanly when any call fails") {
   const std::size_t before = ramie_test::open_descriptors();
   for (const char* call : {"epoll_create1", "eventfd", "epoll_ctl"}) {
     CAPTURE(call);
@@ -247,7 +247,7 @@ TEST_CASE("Driver: creation fails cleanly, whatever call fails") {
   }
 }
 
-TEST_CASE("Driver: it ends when the last registration is gone, not before") {
+TEST_CASE("Driver: it ends with the last registration, not before") {
   const std::size_t before = ramie_test::open_descriptors();
   SocketPair pair;
   auto driver = make_driver();

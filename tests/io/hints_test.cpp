@@ -96,7 +96,7 @@ bool raise_error_queue(int fd, Source source, bool is_emptied) {
 
 }  // namespace
 
-TEST_CASE("An event of the error queue ends no stream: who writes to a slow peer waits") {
+TEST_CASE("An event of the error queue ends no stream: a writer to a slow peer waits") {
   for (const auto source : {Source::timestamps, Source::zero_copy}) {
     for (const bool is_emptied : {true, false}) {
       CAPTURE(static_cast<int>(source), is_emptied);
@@ -118,7 +118,7 @@ TEST_CASE("An event of the error queue ends no stream: who writes to a slow peer
   }
 }
 
-TEST_CASE("An event of the error queue ends no stream: its reader waits, and reads what comes") {
+TEST_CASE("An event of the error queue ends no stream: its reader waits and reads what arrives") {
   for (const auto source : {Source::timestamps, Source::zero_copy}) {
     in_runtime(2, [&] {
       RawPair pair = raw_pair();
@@ -184,7 +184,7 @@ TEST_CASE("An error without data wakes a reader: a UDP peer that refuses") {
   });
 }
 
-TEST_CASE("The HUP of a socket that is not connected yet does not stay") {
+TEST_CASE("The HUP of a socket that is not connected yet passes") {
   in_runtime(2, [] {
     auto listener = ramie::or_throw(ramie::net::TcpListener::bind("127.0.0.1:0"));
     const auto address = *listener.local_addr();
@@ -311,7 +311,7 @@ TEST_CASE("A listening socket that was shut down and listens again accepts again
   });
 }
 
-TEST_CASE("A half-closed stream stays writable for who waits, and its full end comes") {
+TEST_CASE("A half-closed stream stays writable for a waiting writer, and its full end arrives") {
   in_runtime(2, [] {
     RawPair pair = raw_pair();
     pair.peer.half_close();

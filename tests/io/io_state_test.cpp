@@ -27,7 +27,7 @@ TEST_CASE("IoState: a clear with an old tick keeps the newer edge") {
   CHECK(state.load().ready() == 0);
 }
 
-TEST_CASE("IoState: a report steps only the ticks of the directions that it concerns") {
+TEST_CASE("IoState: a report steps only the ticks of its directions") {
   struct Case {
     IoState::Bits ready;
     bool steps_read, steps_write;
@@ -57,7 +57,7 @@ TEST_CASE("IoState: a report steps only the ticks of the directions that it conc
   }
 }
 
-TEST_CASE("IoState: an edge of one direction does not save the other from being cleared") {
+TEST_CASE("IoState: an edge of one direction does not prevent a clear of the other") {
   IoState state;
   state.publish(IoState::kReadable | IoState::kWritable);
   const IoState::Snapshot seen = state.load();
@@ -67,7 +67,7 @@ TEST_CASE("IoState: an edge of one direction does not save the other from being 
   CHECK(state.load().ready() == IoState::kReadable);
 }
 
-TEST_CASE("IoState: gone and shutdown stay through every transition, and no readiness does") {
+TEST_CASE("IoState: every transition keeps GONE and SHUTDOWN, and no readiness is permanent") {
   const auto transitions = {
       +[](IoState& state) { state.publish(IoState::kReadable); },
       +[](IoState& state) { state.publish(kAllReady); },
@@ -92,7 +92,9 @@ TEST_CASE("IoState: gone and shutdown stay through every transition, and no read
   }
 }
 
-TEST_CASE("IoState: the sides share no bit, and EAGAIN of one kind of waiter spares the others'") {
+TEST_CASE(
+    "IoState: the directions share no bit, and EAGAIN of one kind of waiter keeps the others' "
+    "bits") {
   CHECK((IoState::kReadSide & IoState::kWriteSide) == 0);
   CHECK((IoState::kReadSide | IoState::kWriteSide) == IoState::kReadyMask);
   unsigned together = 0;
@@ -106,7 +108,7 @@ TEST_CASE("IoState: the sides share no bit, and EAGAIN of one kind of waiter spa
   CHECK(together == IoState::kReadyMask);
 }
 
-TEST_CASE("IoState: a reset forgets everything") {
+TEST_CASE("IoState: a reset clears everything") {
   IoState state;
   state.publish(kAllReady);
   state.shut_down();

@@ -51,7 +51,7 @@ bool is_soon(F&& wait) {
 
 }  // namespace
 
-TEST_CASE("readiness(): a loop whose data were taken by somebody else's code waits") {
+TEST_CASE("readiness(): a loop waits when other code has taken the data") {
   in_runtime(2, [] {
     Pair pair;
     auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
@@ -89,7 +89,7 @@ TEST_CASE("readiness(): a loop whose data were taken by somebody else's code wai
   });
 }
 
-TEST_CASE("readiness(): what was left is reported again, though no edge comes") {
+TEST_CASE("readiness(): data that is left is reported again without an edge") {
   in_runtime(2, [] {
     Pair pair;
     auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
@@ -112,7 +112,7 @@ TEST_CASE("readiness(): what was left is reported again, though no edge comes") 
   });
 }
 
-TEST_CASE("A guard: spent unless it is retained, cleared by hand, and never at a loss") {
+TEST_CASE("A guard: used up unless it is retained, cleared by hand, and no event is lost") {
   in_runtime(2, [] {
     Pair pair;
     auto registration = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
@@ -147,7 +147,7 @@ TEST_CASE("A guard: spent unless it is retained, cleared by hand, and never at a
   });
 }
 
-TEST_CASE("An error is told once, again if its guard is retained, and to each kind of waiter") {
+TEST_CASE("An error is reported once, again if its guard is retained, and to each kind of waiter") {
   in_runtime(2, [] {
     const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int on = 1;
@@ -198,8 +198,7 @@ TEST_CASE("readiness(): many waiters, a descriptor that is closed, a kernel that
   });
 }
 
-TEST_CASE(
-    "TcpStream: readable() and writable() in a loop wait for who reads and writes by itself") {
+TEST_CASE("TcpStream: readable() and writable() in a loop wait for code that makes its own calls") {
   in_runtime(2, [] {
     RawPair pair = raw_pair();
     REQUIRE(pair.peer.send("hello"));

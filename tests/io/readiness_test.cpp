@@ -54,7 +54,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("B50 a new descriptor is writable, and readable only once data came") {
+TEST_CASE("B50 a new descriptor is writable, and readable only after data arrives") {
   in_runtime(2, [] {
     Fixture it;
     CHECK(it.registration.readiness(Interest::writable)->is_writable());
@@ -102,7 +102,7 @@ TEST_CASE("B55 try_io: not called unless ready, EAGAIN clears, success and other
   });
 }
 
-TEST_CASE("Registration::io waits until the operation does not say EAGAIN") {
+TEST_CASE("Registration::io waits until the operation does not return EAGAIN") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       Fixture it;
@@ -116,7 +116,7 @@ TEST_CASE("Registration::io waits until the operation does not say EAGAIN") {
   }
 }
 
-TEST_CASE("B57 a half-closed peer shows, stays, and only there") {
+TEST_CASE("B57 a half-closed peer is reported, stays so, and only for reading") {
   in_runtime(2, [] {
     Fixture it;
     Fixture idle;

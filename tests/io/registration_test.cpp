@@ -30,7 +30,7 @@ constexpr Interest kBoth = Interest::readable | Interest::writable;
 
 }  // namespace
 
-TEST_CASE("Ready: names for what is there") {
+TEST_CASE("Ready: the names of its bits") {
   CHECK(Ready().to_string() == "(empty)");
   CHECK(Ready(Ready::kReadable).to_string() == "READABLE");
   CHECK(Ready(Ready::kAll).to_string() ==
@@ -38,14 +38,14 @@ TEST_CASE("Ready: names for what is there") {
   CHECK(Ready(Ready::kAll).masked_by(Interest::writable).to_string() == "WRITABLE | WRITE_CLOSED");
 }
 
-TEST_CASE("B31 Registration: outside a runtime it says no_runtime") {
+TEST_CASE("B31 Registration: outside a runtime it returns no_runtime") {
   SocketPair pair;
   const auto made = Registration::create(pair.fds[0], kBoth);
   REQUIRE_FALSE(made.has_value());
   CHECK(error_of(made) == errc::no_runtime);
 }
 
-TEST_CASE("Registration: without a tie every operation says bad_file_descriptor") {
+TEST_CASE("Registration: an empty one returns bad_file_descriptor from every operation") {
   in_runtime(1, [] {
     Registration none;
     CHECK_FALSE(none.is_registered());
@@ -57,7 +57,7 @@ TEST_CASE("Registration: without a tie every operation says bad_file_descriptor"
   });
 }
 
-TEST_CASE("Registration: a descriptor is registered once, and the first stays good") {
+TEST_CASE("Registration: a descriptor is registered once, and the first registration stays valid") {
   in_runtime(1, [] {
     SocketPair pair;
     auto first = ramie::or_throw(Registration::create(pair.fds[0], kBoth));
@@ -73,7 +73,7 @@ TEST_CASE("Registration: a descriptor is registered once, and the first stays go
   });
 }
 
-TEST_CASE("Registration: regular files and closed descriptors are refused, nothing leaks") {
+TEST_CASE("Registration: regular files and closed descriptors are refused, and nothing leaks") {
   in_runtime(1, [] {
     const int file = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     REQUIRE(file >= 0);
@@ -88,7 +88,7 @@ TEST_CASE("Registration: regular files and closed descriptors are refused, nothi
   });
 }
 
-TEST_CASE("Registration: what epoll_ctl says comes back, and the next attempt works") {
+TEST_CASE("Registration: an error of epoll_ctl is returned, and the next attempt works") {
   in_runtime(1, [] {
     SocketPair pair;
     for (const int error : {ENOSPC, ENOMEM, EPERM}) {
@@ -145,7 +145,7 @@ TEST_CASE("Registration: its end ends the waits of others with canceled") {
 //   sees the end and does not wait for events of the new registration.
 // Method: the driver takes a turn before every fiber, so the slot is free again at once. The first
 //   of the waiters takes it.
-TEST_CASE("Registration: its end is seen, although its slot has the next owner already") {
+TEST_CASE("Registration: its waiters see its end although its slot is reused already") {
   const Watchdog watchdog(std::chrono::seconds(60));
   ramie::runtime::Builder builder;
   builder.ignore_environment(true).process_wide(false).workers(1).event_interval(1);
@@ -172,7 +172,7 @@ TEST_CASE("Registration: its end is seen, although its slot has the next owner a
   });
 }
 
-TEST_CASE("Registration: it may outlive its runtime; waits then say shutting_down") {
+TEST_CASE("Registration: it may outlive its runtime; waits then return shutting_down") {
   open_reserve();
   const std::size_t before = open_descriptors();
   {

@@ -48,7 +48,7 @@ Waiting wait_for(Registration& registration, Interest interest, std::size_t n) {
 
 }  // namespace
 
-TEST_CASE("B53 all waiters of a direction wake on one event, whatever their number") {
+TEST_CASE("B53 all waiters of a direction wake on one event, for any number") {
   for (const std::size_t workers : kWorkerCounts) {
     for (const std::size_t n : {10UL, 31UL, 32UL, 33UL, 64UL, 65UL, 300UL}) {
       CAPTURE(workers, n);
@@ -66,7 +66,7 @@ TEST_CASE("B53 all waiters of a direction wake on one event, whatever their numb
   }
 }
 
-TEST_CASE("B54 an event for readers does not wake writers, and the other way round", "[exact]") {
+TEST_CASE("B54 an event for readers does not wake writers, and vice versa", "[exact]") {
   in_runtime(2, [] {
     SocketPair pair;
     fill(pair.fds[0]);
@@ -105,7 +105,7 @@ TEST_CASE("A waiter for either direction is woken once, by the first") {
   });
 }
 
-TEST_CASE("A stream takes one reader and one writer at once; a second of a kind is refused") {
+TEST_CASE("A stream has one reader and one writer at a time; a second one is refused") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       SocketPair pair;
@@ -133,7 +133,7 @@ TEST_CASE("A stream takes one reader and one writer at once; a second of a kind 
   }
 }
 
-TEST_CASE("B60 a woken fiber may destroy the very socket at once") {
+TEST_CASE("B60 a woken fiber may destroy its socket at once") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       for (int i = 0; i < 300; ++i) {
@@ -153,7 +153,7 @@ TEST_CASE("B60 a woken fiber may destroy the very socket at once") {
   }
 }
 
-TEST_CASE("Waiters that leave by a deadline are no longer there when the event comes") {
+TEST_CASE("Waiters that leave by a deadline are unlinked before the event comes") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       SocketPair pair;

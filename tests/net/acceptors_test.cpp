@@ -103,7 +103,8 @@ class Acceptors {
 
 // Goal: H.46. Method: one worker, whose root fiber connects the clients one after the other, or all
 // at once while it keeps the worker.
-TEST_CASE("accept: several fibers share the connections, which come singly or at once", "[exact]") {
+TEST_CASE("accept: several fibers share the connections, which come one by one or all at once",
+          "[exact]") {
   const bool at_once = GENERATE(false, true);
   CAPTURE(at_once);
   in_runtime(1, [at_once] {
@@ -122,7 +123,7 @@ TEST_CASE("accept: several fibers share the connections, which come singly or at
 }
 
 // A fiber keeps its worker for a slice of time, in which it may accept some dozens.
-TEST_CASE("accept: fibers that begin when the connections are there share them, too", "[exact]") {
+TEST_CASE("accept: fibers that begin after the connections arrived share them too", "[exact]") {
   constexpr int kMany = 300;
   in_runtime(1, [] {
     auto listener = listen_somewhere();
@@ -140,7 +141,7 @@ TEST_CASE("accept: fibers that begin when the connections are there share them, 
   });
 }
 
-TEST_CASE("accept: with more workers each fiber has its turn, and no connection is lost") {
+TEST_CASE("accept: with more workers each fiber gets its turn, and no connection is lost") {
   for (const std::size_t workers : {2UL, 4UL}) {
     in_runtime(workers, [] {
       auto listener = listen_somewhere();
@@ -152,7 +153,7 @@ TEST_CASE("accept: with more workers each fiber has its turn, and no connection 
   }
 }
 
-TEST_CASE("accept: one connection runs one of the fibers that wait for it", "[exact]") {
+TEST_CASE("accept: one connection wakes one of the waiting fibers", "[exact]") {
   in_runtime(1, [] {
     auto listener = listen_somewhere();
     Acceptors acceptors(listener, 40);
@@ -170,7 +171,7 @@ TEST_CASE("accept: one connection runs one of the fibers that wait for it", "[ex
   });
 }
 
-TEST_CASE("accept: a fiber that is cancelled in the line leaves it, and the others go on") {
+TEST_CASE("accept: a fiber that is cancelled in the queue leaves it, and the others go on") {
   for (const std::size_t workers : kWorkerCounts) {
     for (std::size_t leaver = 0; leaver < 4; ++leaver) {  // 3 is last in the queue
       CAPTURE(workers, leaver);
@@ -189,7 +190,7 @@ TEST_CASE("accept: a fiber that is cancelled in the line leaves it, and the othe
   }
 }
 
-TEST_CASE("accept: deadlines in the line pass, and lose no connection") {
+TEST_CASE("accept: deadlines in the queue pass and lose no connection") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       constexpr int kClients = 300;
@@ -221,7 +222,7 @@ TEST_CASE("accept: deadlines in the line pass, and lose no connection") {
   }
 }
 
-TEST_CASE("accept: the end of the listener ends the whole line with canceled") {
+TEST_CASE("accept: the end of the listener ends the whole queue with canceled") {
   for (const std::size_t workers : kWorkerCounts) {
     for (int round = 0; round < 20; ++round) {
       in_runtime(workers, [] {
@@ -243,7 +244,7 @@ TEST_CASE("accept: the end of the listener ends the whole line with canceled") {
 
 // Method: one worker. The root fiber ends the listener before or after the fibers that the
 // connections woke have run. The fibers still in the queue must not access the listener.
-TEST_CASE("accept: the end of the listener beside connections that wait ends the line") {
+TEST_CASE("accept: the end of a listener with pending connections ends the queue") {
   for (int yields = 0; yields < 6; ++yields) {
     CAPTURE(yields);
     in_runtime(1, [yields] {
@@ -262,7 +263,7 @@ TEST_CASE("accept: the end of the listener beside connections that wait ends the
   }
 }
 
-TEST_CASE("accept: a shutdown ends the whole line with shutting_down") {
+TEST_CASE("accept: a shutdown ends the whole queue with shutting_down") {
   for (const std::size_t workers : kWorkerCounts) {
     const Watchdog watchdog(std::chrono::seconds(60));
     std::atomic<int> ended{0};
@@ -285,7 +286,7 @@ TEST_CASE("accept: a shutdown ends the whole line with shutting_down") {
 }
 
 // A fiber accepts first; then two threads queue behind it.
-TEST_CASE("accept: plain threads stand in the same line, and a shutdown ends their waits") {
+TEST_CASE("accept: plain threads wait in the same queue, and a shutdown ends their waits") {
   const Watchdog watchdog(std::chrono::seconds(60));
   auto runtime = make_runtime(1);
   std::optional<TcpListener> listener;
@@ -321,7 +322,7 @@ TEST_CASE("accept: plain threads stand in the same line, and a shutdown ends the
 
 // Goal: a fiber that is left behind accepts nothing, and nobody waits for it. Method: the only
 // worker is stuck in another fiber while its runtime ends.
-TEST_CASE("accept: a plain thread in the line behind a fiber that is left behind comes back") {
+TEST_CASE("accept: a plain thread queued behind a fiber that is left behind returns") {
   const auto child = run_in_child([] {
     auto runtime = make_runtime(1);
     auto listener = runtime.block_on(listen_somewhere);

@@ -18,7 +18,7 @@ using namespace std::string_view_literals;
 
 }  // namespace
 
-TEST_CASE("SocketAddr: text becomes an address, and the address that text") {
+TEST_CASE("SocketAddr: text becomes an address, and the address becomes that text") {
   struct Case {
     std::string_view in, out;
     std::uint16_t port;
@@ -105,7 +105,7 @@ TEST_CASE("SocketAddr: garbage is invalid_argument") {
   }
 }
 
-TEST_CASE("SocketAddr: an IPv6 scope is kept, by name or number, and comes back") {
+TEST_CASE("SocketAddr: an IPv6 scope is parsed by name or number, and printed") {
   const std::uint32_t loopback = ::if_nametoindex("lo");
   REQUIRE(loopback != 0);
   const std::string scoped = "[fe80::1%" + std::to_string(loopback) + "]:80";
@@ -165,7 +165,7 @@ TEST_CASE("SocketAddr: the error says what is wrong with the text") {
   }
 }
 
-TEST_CASE("SocketAddr: no text of random bytes does harm") {
+TEST_CASE("SocketAddr: random bytes do no harm") {
   std::uint32_t state = 12345;
   const auto random = [&] { return state = state * 1664525U + 1013904223U, state >> 16U; };
   const std::string_view alphabet = "0123456789abcdef:.[]%\0 -"sv;
@@ -186,7 +186,7 @@ TEST_CASE("SocketAddr: no text of random bytes does harm") {
   CHECK(good >= 1000);
 }
 
-TEST_CASE("SocketAddr: none, other families and short forms are harmless") {
+TEST_CASE("SocketAddr: an empty address, other families and short forms do no harm") {
   SocketAddr none;
   CHECK(none.to_string() == "(none)");
   CHECK(none.port() == 0);

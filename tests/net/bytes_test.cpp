@@ -32,7 +32,7 @@ std::string in(T&& text) {
 
 }  // namespace
 
-TEST_CASE("Bytes: each kind of text goes in whole, a literal without its 0") {
+TEST_CASE("Bytes: each kind of text is taken whole, a literal without its terminating 0") {
   std::string text = "abc";
   const char* pointer = "abc";
   const std::vector<char> vector{'a', 'b', 'c'};
@@ -60,7 +60,7 @@ TEST_CASE("Bytes: each kind of text goes in whole, a literal without its 0") {
   static_assert(!ramie::detail::CharsOut<std::string_view>);
 }
 
-TEST_CASE("TcpStream: text goes in, and comes out into room for text") {
+TEST_CASE("TcpStream: writes text and reads into text") {
   in_runtime(2, [] {
     auto [near, far] = tcp_pair();
     char buffer[64];
@@ -94,7 +94,7 @@ TEST_CASE("TcpStream: text goes in, and comes out into room for text") {
   });
 }
 
-TEST_CASE("fs: text goes in, and comes out into room for text") {
+TEST_CASE("fs: writes text and reads into text") {
   const std::string name =
       (std::filesystem::temp_directory_path() / ("ramie-bytes-" + std::to_string(::getpid())))
           .string();
@@ -131,7 +131,7 @@ TEST_CASE("fs: text goes in, and comes out into room for text") {
   std::filesystem::remove(name);
 }
 
-TEST_CASE("or_throw: a result with a name keeps its value, one without gives it away") {
+TEST_CASE("or_throw: an lvalue result keeps its value, an rvalue result gives it away") {
   Result<std::unique_ptr<int>> named = std::make_unique<int>(7);
   CHECK(*ramie::or_throw(named) == 7);
   static_assert(std::same_as<decltype(ramie::or_throw(named)), std::unique_ptr<int>&>);

@@ -95,7 +95,7 @@ TEST_CASE("A cancel ends every wait of a socket with canceled") {
   }
 }
 
-TEST_CASE("A deadline ends every wait of a socket with timed_out, not early") {
+TEST_CASE("A deadline ends every wait of a socket with timed_out, and not early") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       Places places;
@@ -110,7 +110,7 @@ TEST_CASE("A deadline ends every wait of a socket with timed_out, not early") {
   }
 }
 
-TEST_CASE("Waits that are refused before they begin leave nothing behind") {
+TEST_CASE("Waits that are refused before they begin have no effect") {
   in_runtime(1, [] {
     Places places;
     const ramie::CancellationToken token;
@@ -198,7 +198,7 @@ TEST_CASE("Cancelled reads consume nothing: every byte arrives, in order") {
   }
 }
 
-TEST_CASE("Cancelled writes took nothing: what write() returned is what arrives") {
+TEST_CASE("Cancelled writes send nothing: what write() returned is what arrives") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       RawPair pair = raw_pair();

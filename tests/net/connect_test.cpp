@@ -53,7 +53,8 @@ class FullListener {
 
 }  // namespace
 
-TEST_CASE("connect: refused, unreachable and nonsense say so, and leak nothing") {
+TEST_CASE(
+    "connect: refused, unreachable and invalid addresses return their errors and leak nothing") {
   in_runtime(2, [] {
     const SocketAddr nobody = address_of_nobody();
     for (int i = 0; i < 100; ++i)
@@ -81,7 +82,7 @@ TEST_CASE("connect: a peer that never answers ends at the deadline, and its sock
   });
 }
 
-TEST_CASE("connect: a cancel gives the attempt up") {
+TEST_CASE("connect: a cancel ends the attempt") {
   in_runtime(2, [] {
     FullListener full;
     const std::size_t before = open_descriptors();
@@ -94,7 +95,7 @@ TEST_CASE("connect: a cancel gives the attempt up") {
   });
 }
 
-TEST_CASE("connect: a fiber that is cancelled already does not even knock") {
+TEST_CASE("connect: a fiber that is cancelled already sends nothing") {
   in_runtime(1, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
     const auto address = *listener.local_addr();
@@ -111,7 +112,7 @@ TEST_CASE("connect: a fiber that is cancelled already does not even knock") {
   });
 }
 
-TEST_CASE("connect: failing system calls come back, nothing leaks") {
+TEST_CASE("connect: errors of system calls are returned, and nothing leaks") {
   in_runtime(1, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
     const auto address = *listener.local_addr();
@@ -126,7 +127,7 @@ TEST_CASE("connect: failing system calls come back, nothing leaks") {
   });
 }
 
-TEST_CASE("B31 connect, bind and from_fd outside a runtime say no_runtime, and close") {
+TEST_CASE("B31 connect, bind and from_fd outside a runtime return no_runtime and close") {
   const std::size_t before = open_descriptors();
   CHECK(error_of(TcpStream::connect(*SocketAddr::parse("127.0.0.1:1"))) == errc::no_runtime);
   CHECK(error_of(TcpStream::connect("127.0.0.1:1")) == errc::no_runtime);
@@ -156,7 +157,7 @@ TEST_CASE("connect by name tries every address of the name") {
   });
 }
 
-TEST_CASE("lookup_host: numbers, names, and what is neither") {
+TEST_CASE("lookup_host: numbers, names, and invalid texts") {
   in_runtime(1, [] {
     CHECK(lookup_host("[::1]:80")->front().to_string() == "[::1]:80");
     const auto local = lookup_host("both.test:443");

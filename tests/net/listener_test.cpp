@@ -27,7 +27,7 @@ TcpListener listen_somewhere() { return ramie::or_throw(TcpListener::bind("127.0
 
 }  // namespace
 
-TEST_CASE("bind: in use, not ours, not an address: each says what is wrong") {
+TEST_CASE("bind: an address in use, one of another host and an invalid one return their errors") {
   in_runtime(1, [] {
     auto listener = listen_somewhere();
     const auto address = *listener.local_addr();
@@ -44,7 +44,7 @@ TEST_CASE("bind: in use, not ours, not an address: each says what is wrong") {
   });
 }
 
-TEST_CASE("bind: a port alone is every address, of both families") {
+TEST_CASE("bind: a port alone means every address of both families") {
   in_runtime(2, [] {
     for (const char* any : {":0", "*:0"}) {
       auto listener = ramie::or_throw(TcpListener::bind(any));
@@ -61,7 +61,7 @@ TEST_CASE("bind: a port alone is every address, of both families") {
   });
 }
 
-TEST_CASE("bind: a name is looked up, IPv4 first, the next address if one cannot be bound") {
+TEST_CASE("bind: a name is looked up; it tries IPv4 first, then the next address") {
   in_runtime(2, [] {
     auto listener = ramie::or_throw(TcpListener::bind("both.test:0"));
     const auto address = *listener.local_addr();
@@ -78,7 +78,7 @@ TEST_CASE("bind: a name is looked up, IPv4 first, the next address if one cannot
   });
 }
 
-TEST_CASE("bind: what each system call says comes back, nothing leaks") {
+TEST_CASE("bind: the error of each system call is returned, and nothing leaks") {
   in_runtime(1, [] {
     for (const char* call : {"socket", "setsockopt", "bind", "listen", "epoll_ctl"}) {
       CAPTURE(call);
@@ -113,7 +113,7 @@ TEST_CASE("bind: IPv6 only leaves the port's IPv4 side free") {
   });
 }
 
-TEST_CASE("accept: all of many pending connections, each once") {
+TEST_CASE("accept: many pending connections are all accepted, each once") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       constexpr std::size_t kClients = 500;
@@ -136,7 +136,7 @@ TEST_CASE("accept: all of many pending connections, each once") {
   }
 }
 
-TEST_CASE("accept: any number of fibers, and no connection is left lying") {
+TEST_CASE("accept: any number of fibers may accept, and no connection is left") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       auto listener = listen_somewhere();
@@ -190,7 +190,7 @@ TEST_CASE("accept: cancels and deadlines lose no connection") {
   }
 }
 
-TEST_CASE("accept: connections that broke, and signals, are skipped") {
+TEST_CASE("accept: broken connections and signals are skipped") {
   in_runtime(1, [] {
     auto listener = listen_somewhere();
     const auto address = *listener.local_addr();
@@ -225,7 +225,7 @@ TEST_CASE("accept: without memory it pauses, longer each time, and recovers") {
   });
 }
 
-TEST_CASE("accept: a connection that cannot be registered is closed, the listener goes on") {
+TEST_CASE("accept: a connection that cannot be registered is closed, and the listener goes on") {
   in_runtime(1, [] {
     auto listener = listen_somewhere();
     for (const int error : {ENOMEM, ENOSPC}) {  // ENOSPC: the user's limit of epoll watches
@@ -244,7 +244,7 @@ TEST_CASE("accept: a connection that cannot be registered is closed, the listene
   });
 }
 
-TEST_CASE("A listener that is not open says bad_file_descriptor") {
+TEST_CASE("A listener that is not open returns bad_file_descriptor") {
   in_runtime(1, [] {
     TcpListener none;
     CHECK(error_of(none.accept()) == std::errc::bad_file_descriptor);

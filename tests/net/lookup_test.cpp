@@ -102,7 +102,7 @@ TEST_CASE("lookup_host: a deadline ends the wait, not the runtime") {
   CHECK(some == errc::timed_out);
 }
 
-TEST_CASE("lookup_host: what nobody waits for any more, and has not begun, is not made") {
+TEST_CASE("lookup_host: a look-up that nobody waits for any more is dropped before it begins") {
   const Watchdog watchdog;
   HangingResolver resolver;
   std::atomic<int> gave_up{0};
@@ -149,7 +149,8 @@ TEST_CASE("lookup_host: 600 look-ups that hang take nothing from the blocking po
   CHECK(gave_up == 600);
 }
 
-TEST_CASE("lookup_host: a look-up that hangs holds up no end of a runtime, and is no straggler") {
+TEST_CASE(
+    "lookup_host: a look-up that hangs does not delay the end of a runtime, and is no straggler") {
   const Watchdog watchdog;
   HangingResolver resolver;
   Runtime runtime = make_runtime(2);
@@ -166,7 +167,7 @@ TEST_CASE("lookup_host: a look-up that hangs holds up no end of a runtime, and i
   CHECK(again.join().error() == std::errc::io_error);
 }
 
-TEST_CASE("lookup_host: a look-up that hangs does not hold up the program's end") {
+TEST_CASE("lookup_host: a look-up that hangs does not delay the end of the program") {
   const Watchdog watchdog;
   const auto end = ramie_test::run_in_child([] {
     is_child = true;
@@ -184,7 +185,7 @@ TEST_CASE("lookup_host: a look-up that hangs does not hold up the program's end"
   CHECK(end.messages.empty());
 }
 
-TEST_CASE("lookup_host: a dump says which name a fiber waits for") {
+TEST_CASE("lookup_host: a dump shows the name that a fiber waits for") {
   const Watchdog watchdog;
   HangingResolver resolver;
   Runtime runtime = make_runtime(1);
@@ -198,7 +199,7 @@ TEST_CASE("lookup_host: a dump says which name a fiber waits for") {
   CHECK_FALSE(asking.join().has_value());
 }
 
-TEST_CASE("lookup_host: a forked child has look-ups of its own") {
+TEST_CASE("lookup_host: a forked child can look up names") {
   const Watchdog watchdog;
   HangingResolver resolver;
   Runtime runtime = make_runtime(1);

@@ -44,7 +44,7 @@ void check_addresses(const char* text) {
 
 }  // namespace
 
-TEST_CASE("TcpStream options: what is set is what the kernel has") {
+TEST_CASE("TcpStream options: the kernel has what was set") {
   in_runtime(1, [] {
     TcpPair pair = tcp_pair();
     TcpStream& stream = pair.near;
@@ -94,7 +94,7 @@ TEST_CASE("B62 a linger of zero resets the peer") {
   });
 }
 
-TEST_CASE("Destroying a stream ends the connection in order; everything sent arrives") {
+TEST_CASE("Destroying a stream ends the connection properly; everything sent arrives") {
   in_runtime(1, [] {
     RawPair pair = raw_pair();
     REQUIRE(pair.stream.write_all(bytes("goodbye")).has_value());

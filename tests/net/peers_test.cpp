@@ -55,7 +55,7 @@ bool converse(TcpListener& listener, int rounds) {
 
 }  // namespace
 
-TEST_CASE("A signal that interrupts a system call is never seen, whichever call it hits") {
+TEST_CASE("A signal that interrupts any system call has no effect") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
@@ -89,7 +89,7 @@ TEST_CASE("EAGAIN after readiness means waiting again, not an error", "[net]") {
   });
 }
 
-TEST_CASE("What recv and send say comes back as it is, and later calls go on") {
+TEST_CASE("Errors of recv and send are returned unchanged, and later calls work") {
   in_runtime(1, [] {
     RawPair pair = raw_pair();
     std::array<std::byte, 16> buffer;
@@ -104,7 +104,7 @@ TEST_CASE("What recv and send say comes back as it is, and later calls go on") {
   });
 }
 
-TEST_CASE("A reset reaches the reader and the writer that wait, then ends the stream") {
+TEST_CASE("A reset reaches the waiting reader and writer, then ends the stream") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       RawPair pair = raw_pair();
@@ -131,7 +131,7 @@ TEST_CASE("A reset reaches the reader and the writer that wait, then ends the st
   }
 }
 
-TEST_CASE("A reset before the read is told by the read") {
+TEST_CASE("A reset before the read is returned by the read") {
   in_runtime(1, [] {
     RawPair pair = raw_pair();
     pair.peer.reset();
@@ -141,7 +141,7 @@ TEST_CASE("A reset before the read is told by the read") {
   });
 }
 
-TEST_CASE("A slow reader holds the writer, and nothing is lost") {
+TEST_CASE("A slow reader makes the writer wait, and nothing is lost") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       RawPair pair = raw_pair();
@@ -175,7 +175,7 @@ TEST_CASE("A slow reader holds the writer, and nothing is lost") {
   }
 }
 
-TEST_CASE("Writer and reader of one stream work at once, full speed both ways") {
+TEST_CASE("A writer and a reader of one stream work at the same time") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       constexpr std::size_t kBytes = 8U << 20U;

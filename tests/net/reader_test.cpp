@@ -75,8 +75,7 @@ TEST_CASE("A read that waits: a timeout leaves the next byte to the next reader"
   });
 }
 
-TEST_CASE("A read that waits: close() ends the reader, and nobody eats a byte of the peer's",
-          "[net]") {
+TEST_CASE("A read that waits: close() ends the reader, and no byte of the peer is lost", "[net]") {
   if (RAMIE_TSAN != 0) RAMIE_SKIP("closes a reader under its feet: the race detector is right");
   for (const std::size_t workers : {1U, 4U}) {
     in_runtime(workers, [] {
@@ -101,7 +100,7 @@ TEST_CASE("A read that waits: close() ends the reader, and nobody eats a byte of
   }
 }
 
-TEST_CASE("A read that waits: a number that is reused at once is not read from by the old reader",
+TEST_CASE("A read that waits: the old reader does not read from a descriptor number that is reused",
           "[net]") {
   if (RAMIE_TSAN != 0) RAMIE_SKIP("closes a reader under its feet: the race detector is right");
   for (const std::size_t workers : {1U, 4U}) {
@@ -125,7 +124,7 @@ TEST_CASE("A read that waits: a number that is reused at once is not read from b
 }
 
 // A notification in the socket's error queue: poll reports POLLERR until it is taken.
-TEST_CASE("A read that waits: an error that stays, but is no news for a reader, ends no peek",
+TEST_CASE("A read that waits: a lasting error that does not concern readers ends no peek",
           "[net]") {
   in_runtime(1, [] {
     Ends ends = connected();
@@ -146,7 +145,7 @@ TEST_CASE("A read that waits: an error that stays, but is no news for a reader, 
   });
 }
 
-TEST_CASE("A read that waits: a second reader is told, vectored reads and peeks wait, too",
+TEST_CASE("A read that waits: a second reader is refused; vectored reads and peeks wait too",
           "[net]") {
   in_runtime(2, [] {
     Ends ends = connected();
@@ -170,8 +169,7 @@ TEST_CASE("A read that waits: a second reader is told, vectored reads and peeks 
   });
 }
 
-TEST_CASE("A read that waits: a plain thread reads from a socket, and a fiber does after it",
-          "[net]") {
+TEST_CASE("A read that waits: a plain thread reads from a socket, then a fiber does", "[net]") {
   const ramie_test::Watchdog watchdog(60s);
   auto runtime = ramie::or_throw(ramie_test::quiet_builder(1).build());
   Ends ends = runtime.block_on([] { return connected(); });

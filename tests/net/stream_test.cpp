@@ -47,7 +47,7 @@ std::size_t echo(TcpStream stream) {
 
 }  // namespace
 
-TEST_CASE("B62 TcpStream: what goes in comes back, of every size") {
+TEST_CASE("B62 TcpStream: data of every size comes back unchanged") {
   for (const std::size_t workers : kWorkerCounts) {
     in_runtime(workers, [] {
       TcpPair pair = tcp_pair();
@@ -113,7 +113,7 @@ TEST_CASE("B62 peek shows without taking") {
   });
 }
 
-TEST_CASE("readable() takes nothing and says when a read would not wait") {
+TEST_CASE("readable() takes nothing and returns when a read would not wait") {
   in_runtime(2, [] {
     RawPair pair = raw_pair();
     CHECK(error_of(ramie::timeout(5ms, [&] { return pair.stream.readable(); })) == errc::timed_out);
@@ -131,7 +131,7 @@ TEST_CASE("readable() takes nothing and says when a read would not wait") {
   });
 }
 
-TEST_CASE("read_exact: whole, or connection_aborted when the peer ends before") {
+TEST_CASE("read_exact: fills the buffer, or returns connection_aborted if the peer ends before") {
   in_runtime(2, [] {
     RawPair pair = raw_pair();
     std::string four(4, '\0');
@@ -162,7 +162,7 @@ TEST_CASE("Empty buffers cost nothing and are not an end of stream") {
   });
 }
 
-TEST_CASE("Vectored: several parts in order, in both directions") {
+TEST_CASE("Vectored: several parts are moved in order, in both directions") {
   in_runtime(1, [] {
     RawPair pair = raw_pair();
     const std::array<std::span<const std::byte>, 4> out{bytes("ab"), bytes(""), bytes("cde"),
@@ -181,7 +181,7 @@ TEST_CASE("Vectored: several parts in order, in both directions") {
 
 // The system call takes a limited number of parts. If the kernel fills only those, that must not
 // count as a short read: it would clear a readiness that only new data brings back.
-TEST_CASE("Vectored: more parts than one call takes, and data that waits, are all served") {
+TEST_CASE("Vectored: more parts than one call takes, with pending data, are all served") {
   for (const std::size_t parts : {63UL, 64UL, 65UL, 200UL, 2000UL}) {
     CAPTURE(parts);
     in_runtime(1, [parts] {
@@ -245,7 +245,7 @@ TEST_CASE("B62 shutdown: may be repeated, and a connection that is gone is no er
   });
 }
 
-TEST_CASE("A half-closed peer is still written to, and its end is read again and again") {
+TEST_CASE("A half-closed peer can still be written to, and its end is read again and again") {
   in_runtime(1, [] {
     RawPair pair = raw_pair();
     REQUIRE(pair.peer.send("last words"));
@@ -257,7 +257,7 @@ TEST_CASE("A half-closed peer is still written to, and its end is read again and
   });
 }
 
-TEST_CASE("A shut stream ends the reader of this side") {
+TEST_CASE("shutdown() of the receiving side ends its reader") {
   in_runtime(2, [] {
     RawPair pair = raw_pair();
     auto reader = ramie::spawn([&] { return read_some(pair.stream, 10).size(); });
@@ -267,7 +267,7 @@ TEST_CASE("A shut stream ends the reader of this side") {
   });
 }
 
-TEST_CASE("into_fd gives the socket back, from_fd takes it over and refuses a blocking one") {
+TEST_CASE("into_fd returns the socket; from_fd takes it over and refuses a blocking one") {
   in_runtime(1, [] {
     RawPair pair = raw_pair();
     const int fd = pair.stream.into_fd();
@@ -287,7 +287,7 @@ TEST_CASE("into_fd gives the socket back, from_fd takes it over and refuses a bl
   });
 }
 
-TEST_CASE("A stream that is not open says bad_file_descriptor") {
+TEST_CASE("A stream that is not open returns bad_file_descriptor") {
   in_runtime(1, [] {
     TcpStream none;
     std::array<std::byte, 1> byte;
@@ -307,7 +307,7 @@ TEST_CASE("A stream that is not open says bad_file_descriptor") {
   });
 }
 
-TEST_CASE("Moving a stream moves its registration; the target's own connection is closed") {
+TEST_CASE("Moving a stream moves its registration and closes the target's connection") {
   in_runtime(2, [] {
     RawPair first = raw_pair();
     RawPair second = raw_pair();

@@ -61,7 +61,7 @@ TEST_CASE("Zero-copy send: all bytes arrive, and the memory is free when it retu
   });
 }
 
-TEST_CASE("Zero-copy send: a peer that reads nothing cannot hold a cancelled one", "[uring]") {
+TEST_CASE("Zero-copy send: a peer that reads nothing cannot delay a cancelled send", "[uring]") {
   const ramie_test::Watchdog watchdog(60s);
   auto runtime = ramie_test::make_runtime(1);
   runtime.block_on([] {

@@ -30,7 +30,7 @@ bool brings(TcpStream& stream, std::byte byte) {
 
 }  // namespace
 
-TEST_CASE("Acceptor: a storm of connections comes through, each once", "[uring]") {
+TEST_CASE("Acceptor: many connections at once are accepted, each once", "[uring]") {
   if (!ramie_test::raise_descriptor_limit(2000)) RAMIE_SKIP("needs 2,000 descriptors");
   for (const std::size_t workers : ramie_test::kWorkerCounts) {
     in_runtime(workers, [] {
@@ -68,8 +68,9 @@ TEST_CASE("Acceptor: a storm of connections comes through, each once", "[uring]"
   }
 }
 
-TEST_CASE("Acceptor: a cancelled wait loses no connection, and what nobody takes is closed",
-          "[uring]") {
+TEST_CASE(
+    "Acceptor: a cancelled wait loses no connection, and connections that are not taken are closed",
+    "[uring]") {
   in_runtime(1, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
     const auto address = ramie::or_throw(listener.local_addr());
@@ -92,7 +93,7 @@ TEST_CASE("Acceptor: a cancelled wait loses no connection, and what nobody takes
   });
 }
 
-TEST_CASE("Acceptor: its end amid a storm waits for the kernel", "[uring]") {
+TEST_CASE("Acceptor: its end while connections arrive waits for the kernel", "[uring]") {
   for (const std::size_t workers : ramie_test::kWorkerCounts) {
     in_runtime(workers, [] {
       auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
@@ -117,7 +118,7 @@ TEST_CASE("Acceptor: its end amid a storm waits for the kernel", "[uring]") {
   }
 }
 
-TEST_CASE("Acceptor: more than it holds wait in the listener's line", "[uring]") {
+TEST_CASE("Acceptor: connections beyond its room wait in the listener's queue", "[uring]") {
   if (!ramie_test::raise_descriptor_limit(3000)) RAMIE_SKIP("needs 3,000 descriptors");
   in_runtime(1, [] {
     auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
@@ -136,7 +137,7 @@ TEST_CASE("Acceptor: more than it holds wait in the listener's line", "[uring]")
   });
 }
 
-TEST_CASE("Acceptor: without a ring it is accept()", "[uring]") {
+TEST_CASE("Acceptor: without a ring it uses accept()", "[uring]") {
   auto builder = ramie_test::quiet_builder(1);
   builder.io(ramie::runtime::IoBackend::epoll);
   ramie_test::in_runtime_of(std::move(builder), [] {

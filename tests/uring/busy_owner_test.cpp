@@ -220,7 +220,7 @@ TEST_CASE("A cancel and a deadline reach the kernel although a fiber keeps the w
   }
 }
 
-TEST_CASE("An open that stands in the kernel is cancelled although a fiber keeps the worker",
+TEST_CASE("An open that waits in the kernel is cancelled although a fiber keeps the worker",
           "[uring]") {
   ramie_test::in_runtime(2, [] {
     ramie_test::Folder folder;
@@ -242,7 +242,7 @@ TEST_CASE("An open that stands in the kernel is cancelled although a fiber keeps
   });
 }
 
-TEST_CASE("Sockets by ring: data arrive although a fiber keeps the worker", "[uring]") {
+TEST_CASE("Sockets by ring: data arrives although a fiber keeps the worker", "[uring]") {
   for (const Keep keep : {&compute, &block}) {
     with_workers(2, IoBackend::uring, [&] {
       auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
@@ -282,8 +282,7 @@ TEST_CASE("Acceptor: a connection is taken although a fiber keeps the worker", "
   });
 }
 
-TEST_CASE("A worker that is never idle takes the completions of one that is stuck, too",
-          "[uring]") {
+TEST_CASE("A worker that is never idle takes the completions of a stuck one too", "[uring]") {
   ramie_test::in_runtime(2, [] {
     std::atomic<bool> is_over{false};
     std::vector<ramie::JoinHandle<void>> crowd;
@@ -309,7 +308,7 @@ TEST_CASE("A worker that is never idle takes the completions of one that is stuc
   });
 }
 
-TEST_CASE("A worker that slept on is woken when an operation is left in a ring", "[uring]") {
+TEST_CASE("A sleeping worker is woken when an operation is left in a ring", "[uring]") {
   ramie_test::in_runtime(2, [] {
     for (int i = 0; i < 5; ++i) {
       const Pipe pipe;

@@ -60,8 +60,8 @@ bool is_refused(const std::string& error) {
 }  // namespace
 
 TEST_CASE(
-    "uring: an opcode that is denied where the system call works is not tried again, and one "
-    "line says so",
+    "uring: an opcode that is denied where the system call works is reported once and not tried "
+    "again",
     "[uring]") {
   for (const std::string error : {"EACCES", "EPERM"}) {
     const auto end = run_in_child([&] {
@@ -84,7 +84,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("uring: an error that the system call gives, too, is the file's, and denies no opcode",
+TEST_CASE("uring: an error that the system call returns too is the file's and denies no opcode",
           "[uring]") {
   ramie_test::in_runtime_of(automatic_builder(1), [] {
     const ramie_test::PlannedFaults refused("uring_op 1.. EACCES");
@@ -95,7 +95,7 @@ TEST_CASE("uring: an error that the system call gives, too, is the file's, and d
   });
 }
 
-TEST_CASE("uring: every operation of files is denied, and files work all the same", "[uring]") {
+TEST_CASE("uring: files work although every file operation is denied", "[uring]") {
   const auto end = run_in_child([] {
     auto runtime = ramie::or_throw(automatic_builder(2).build());
     const ramie_test::PlannedFaults denied("uring_op 1.. EPERM");
@@ -119,9 +119,8 @@ TEST_CASE("uring: every operation of files is denied, and files work all the sam
   CHECK(end.exit_status == 0);
 }
 
-TEST_CASE(
-    "uring: what io_uring gives up for want of a thread is done by the pool: nobody cancelled",
-    "[uring]") {
+TEST_CASE("uring: the pool does what io_uring ends for lack of a thread, without a cancel",
+          "[uring]") {
   ramie_test::in_runtime_of(automatic_builder(1), [] {
     const ramie_test::PlannedFaults no_thread("uring_op 1.. ECANCELED");
     CHECK(perform([]() -> Count { return 7; }) == Result<Count>(7));
@@ -148,7 +147,7 @@ TEST_CASE(
   CHECK(end.exit_status == 0);
 }
 
-TEST_CASE("uring: io_uring_enter is denied although io_uring_setup is not: files by the pool",
+TEST_CASE("uring: the pool does files if io_uring_enter is denied and io_uring_setup is not",
           "[uring]") {
   for (const std::string error : {"EPERM", "EACCES", "ENOSYS"}) {
     const auto end = run_in_child([&] {
@@ -169,7 +168,7 @@ TEST_CASE("uring: io_uring_enter is denied although io_uring_setup is not: files
 }
 
 TEST_CASE(
-    "uring: io_uring_enter is denied later: operations in flight end, then the pool does files",
+    "uring: if io_uring_enter is denied later, operations in flight end, then the pool does files",
     "[uring]") {
   for (const std::string error : {"EPERM", "EACCES", "ENOSYS"}) {
     const auto end = run_in_child([&] {
@@ -207,8 +206,10 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("uring: io_uring_enter is denied to one that waits for somebody: a message ends it",
-          "[uring]") {
+TEST_CASE(
+    "uring: io_uring_enter is denied to an operation that waits for others: a message ends the "
+    "program",
+    "[uring]") {
   const auto end = run_in_child([] {
     auto runtime = ramie::or_throw(automatic_builder(1).build());
     runtime.block_on([] {
@@ -231,14 +232,14 @@ TEST_CASE("uring: io_uring_enter is denied to one that waits for somebody: a mes
   CHECK(end.says("waits for somebody and can no longer be cancelled"));
 }
 
-TEST_CASE("uring: the kernel's restart codes are an interruption to everybody", "[uring]") {
+TEST_CASE("uring: the kernel's restart codes become an interruption", "[uring]") {
   for (std::int32_t code = -516; code <= -512; ++code)
     CHECK(ramie::uring::as_heard(code) == -EINTR);
   for (const std::int32_t other : {-517, -511, -EINTR, -ECANCELED, -1, 0, 512, 516})
     CHECK(ramie::uring::as_heard(other) == other);
 }
 
-TEST_CASE("uring: a cancel or deadline of an open that stands in the kernel is told as such",
+TEST_CASE("uring: a cancel or deadline of an open that waits in the kernel is returned as such",
           "[uring]") {
   const std::string path = ramie_test::kDisk + "/ramie-fifo-" + std::to_string(::getpid());
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);

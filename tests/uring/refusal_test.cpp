@@ -55,8 +55,9 @@ constexpr const char* kErrnos[] = {"EPERM",  "EACCES", "ENOSYS", "EINVAL",
 
 }  // namespace
 
-TEST_CASE("uring: denied by any errno, files work, one line says why, a metric shows it",
-          "[uring]") {
+TEST_CASE(
+    "uring: if it is denied by any errno, files work, one line gives the reason, a metric shows it",
+    "[uring]") {
   for (const std::string error : kErrnos) {
     CAPTURE(error);
     const auto end = run_in_child([&] {
@@ -81,7 +82,7 @@ TEST_CASE("uring: denied by any errno, files work, one line says why, a metric s
   }
 }
 
-TEST_CASE("uring: where it was demanded and is denied no runtime is built", "[uring]") {
+TEST_CASE("uring: no runtime is built if io_uring is required and denied", "[uring]") {
   const auto end = run_in_child([] {
     faults::deny("io_uring_setup=EPERM");
     auto sockets = automatic_builder(1).io(IoBackend::uring).build();
@@ -95,7 +96,7 @@ TEST_CASE("uring: where it was demanded and is denied no runtime is built", "[ur
   CHECK(end.says("RAMIE_FS=uring"));
 }
 
-TEST_CASE("uring: turned off, nobody asks the kernel", "[uring]") {
+TEST_CASE("uring: if it is turned off, the kernel is not asked", "[uring]") {
   const auto end = run_in_child([] {
     faults::deny("io_uring_setup=EPERM");
     for (const bool by_io : {true, false}) {
@@ -114,7 +115,7 @@ TEST_CASE("uring: turned off, nobody asks the kernel", "[uring]") {
   CHECK(end.messages.empty());
 }
 
-TEST_CASE("uring: files by the ring where it is there", "[uring]") {
+TEST_CASE("uring: files use the ring if there is one", "[uring]") {
   ramie_test::in_runtime_of(automatic_builder(1), [] {
     REQUIRE(read_a_file().has_value());
     const auto figures = ramie::runtime::Handle::current().metrics();
@@ -124,7 +125,7 @@ TEST_CASE("uring: files by the ring where it is there", "[uring]") {
 }
 
 // A kernel that does not report its opcodes counts as having none.
-TEST_CASE("uring: a call whose opcode is missing is a job of the pool, and others may be submitted",
+TEST_CASE("uring: a call with a missing opcode is a job of the pool; other opcodes work",
           "[uring]") {
   const auto end = run_in_child([] {
     faults::deny("io_uring_register=EPERM");
@@ -146,7 +147,7 @@ TEST_CASE("uring: a call whose opcode is missing is a job of the pool, and other
   CHECK(end.messages.empty());
 }
 
-TEST_CASE("uring: without memory for a ring of the wanted size there is a smaller one", "[uring]") {
+TEST_CASE("uring: without memory for a ring of the wanted size a smaller one is made", "[uring]") {
   auto builder = automatic_builder(1);
   builder.uring_entries(256);
   const ramie_test::PlannedFaults faults("io_uring_setup 1 ENOMEM; io_uring_setup 2 ENOMEM");

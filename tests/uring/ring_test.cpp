@@ -62,7 +62,7 @@ void in_small_ring(std::size_t workers, F&& function) {
 
 }  // namespace
 
-TEST_CASE("Ring: each mode is made, or the next that the kernel takes", "[uring]") {
+TEST_CASE("Ring: each mode is made, or the next one that the kernel accepts", "[uring]") {
   for (const RingMode mode : {RingMode::automatic, RingMode::cooperative, RingMode::plain}) {
     auto ring = Ring::create({.entries = 8, .completions = 0, .mode = mode});
     REQUIRE(ring.has_value());
@@ -109,7 +109,7 @@ TEST_CASE("Ring: another thread than the one that made it may use it", "[uring]"
   CHECK(count == 2);
 }
 
-TEST_CASE("Ring: what does not fit is refused, and nothing is lost when completions overflow",
+TEST_CASE("Ring: entries that do not fit are refused, and an overflow of completions loses nothing",
           "[uring]") {
   auto ring = Ring::create({.entries = 4, .completions = 4});
   REQUIRE(ring.has_value());
@@ -145,7 +145,8 @@ TEST_CASE("B69 bursts of four times the completion queue all complete", "[uring]
   }
 }
 
-TEST_CASE("Operations that wait for room go in turn, and a cancelled one never goes", "[uring]") {
+TEST_CASE("Operations that wait for room start in order, and a cancelled one never starts",
+          "[uring]") {
   in_small_ring(1, [] {
     const int gate = ::eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
     std::atomic<int> through{0};
@@ -176,7 +177,7 @@ TEST_CASE("Operations that wait for room go in turn, and a cancelled one never g
   });
 }
 
-TEST_CASE("Enters that the kernel puts off are made again", "[uring]") {
+TEST_CASE("Enters that the kernel delays are repeated", "[uring]") {
   for (const int error : {EAGAIN, EBUSY, EINTR}) {
     for (const std::size_t workers : {1U, 4U}) {
       CAPTURE(error, workers);
@@ -239,7 +240,7 @@ TEST_CASE("After a cancel in any state no byte of the caller's memory changes", 
   }
 }
 
-TEST_CASE("Operations that may wait for somebody take no room from others", "[uring]") {
+TEST_CASE("Operations that may wait for others take no room from brief ones", "[uring]") {
   in_small_ring(1, [] {
     const Pipe pipe;
     std::vector<ramie::JoinHandle<bool>> readers;
@@ -257,8 +258,7 @@ TEST_CASE("Operations that may wait for somebody take no room from others", "[ur
   });
 }
 
-TEST_CASE("A fiber that comes to a worker without a ring has its file operation done all the same",
-          "[uring]") {
+TEST_CASE("A file operation of a fiber that moves to a worker without a ring is done", "[uring]") {
   const auto end = ramie_test::run_in_child([] {
     auto builder = ramie_test::quiet_builder(4);
     builder.chaos(3);  // fibers migrate at every park

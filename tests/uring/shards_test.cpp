@@ -78,7 +78,7 @@ void in_shards(std::size_t shards, std::size_t workers, F&& function) {
 
 }  // namespace
 
-TEST_CASE("U7 a worker asleep in its ring hears the shard whose baton it holds", "[uring]") {
+TEST_CASE("U7 a worker asleep in its ring polls the shard whose baton it holds", "[uring]") {
   for (const std::size_t workers : {3U, 4U}) {
     in_shards(2, workers, [&] {
       std::atomic<bool> stop{false};
@@ -120,7 +120,7 @@ TEST_CASE("U7 a worker asleep in its ring hears the shard whose baton it holds",
   }
 }
 
-TEST_CASE("P4 a worker asleep in its ring looks after shards that nobody drives", "[uring]") {
+TEST_CASE("P4 a worker asleep in its ring serves shards that nobody drives", "[uring]") {
   in_shards(2, 2, [] {
     std::atomic<bool> stop{false};
     std::atomic<bool> computes{false};

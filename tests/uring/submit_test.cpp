@@ -93,7 +93,7 @@ TEST_CASE("uring: a cancelled fiber starts no operation", "[uring]") {
   });
 }
 
-TEST_CASE("uring: a deadline ends an operation, and its buffer is left alone", "[uring]") {
+TEST_CASE("uring: a deadline ends an operation, and its buffer stays unchanged", "[uring]") {
   for (const std::size_t workers : ramie_test::kWorkerCounts) {
     in_runtime(workers, [] {
       const Pipe pipe;
@@ -153,7 +153,7 @@ TEST_CASE("uring: more operations than the ring holds all complete", "[uring]") 
   }
 }
 
-TEST_CASE("uring: shutdown ends what is in the kernel", "[uring]") {
+TEST_CASE("uring: shutdown ends operations in the kernel", "[uring]") {
   const ramie_test::Watchdog watchdog(60s);
   for (const std::size_t workers : {1U, 4U, 64U}) {
     auto runtime = ramie_test::make_runtime(workers);
