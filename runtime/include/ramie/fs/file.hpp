@@ -10,8 +10,8 @@
 // call is under way.
 //
 // A cancelled fiber is refused before anything is moved. A cancel that comes later ends the call as
-// soon as the kernel lets go of the memory. For a disk that is when the current piece is done, which
-// is at most 1 MiB. Then the call returns what was moved, and the next call returns the error.
+// soon as the kernel lets go of the memory. For a disk that is when the current piece is done; a
+// piece is at most 1 MiB. Then the call returns what was moved. The next call returns the error.
 //
 // Pipes, terminals, sockets and the devices that epoll accepts are waited for by readiness. A
 // deadline ends such a wait at once, and no thread is blocked. Readers take turns, and so do
