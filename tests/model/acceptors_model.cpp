@@ -1,6 +1,6 @@
-// Goal: fibers that take from one descriptor one at a time (accept): one edge may stand for several
-// units, and yet nothing is left lying while one of them waits; each end reaches all of them.
-// Method: the shipped permit, and the shipped loop under it, against a kernel that tells each
+// Goal: fibers take from one descriptor one at a time (accept). One edge may stand for several
+// units, yet nothing is left while a fiber waits. Each end reaches all fibers.
+// Method: the shipped permit and the shipped loop under it, against a kernel that reports each
 // change once.
 #include "tests/model/poller.hpp"
 #include "tests/model/stage.hpp"
@@ -28,7 +28,7 @@ struct Listener {
   Kernel kernel;
   Driver::Owner driver = *Driver::create();
   ScheduledIo& io = **driver->add_source(1, Interest::readable);
-  Atomic<int> pending{0};  // the kernel's: connections that wait
+  Atomic<int> pending{0};  // in the kernel: pending connections
 
   ~Listener() { (void)driver->deregister_source(io); }
 
@@ -38,7 +38,7 @@ struct Listener {
     io.publish(IoState::kReadable, wakes);
   }
 
-  // As TcpListener::accept() does.
+  // As TcpListener::accept().
   std::error_code accept() {
     ramie::sched::Wait wait(WaitKind::accept, &io);
     if (auto entered = wait.enter(); !entered) return entered.error();
@@ -47,7 +47,7 @@ struct Listener {
                                          .interest = Interest::readable,
                                          .kind = WaitKind::accept,
                                          .sharing = ScheduledIo::Sharing::any};
-    // Only the fiber that has the permit looks here.
+    // Only the fiber that has the permit calls this.
     const auto call = [this](std::size_t&) -> ramie::io::Bytes {
       if (pending.load(Order::acquire) == 0) return -EAGAIN;
       pending.fetch_sub(1, Order::acq_rel);
@@ -122,7 +122,7 @@ TEST_CASE("Acceptors model: the end of the registration reaches the whole line")
               {.preemptions = 2});
 }
 
-// The fiber that has the permit was left behind: here, it is a thread that never comes back.
+// The fiber that has the permit was left behind: here it is a thread that never comes back.
 TEST_CASE("Acceptors model: a shutdown ends the line although nobody gives the permit back") {
   check_model(
       "acceptors: shutdown",

@@ -1,5 +1,5 @@
-// Stand-ins for std::atomic and what goes with it, for code compiled with RAMIE_MODEL: the same
-// interface, but every operation is a step of the model checker. Brings in the whole kit.
+// Replacements for std::atomic and related classes in code compiled with RAMIE_MODEL: the same
+// interface, but every operation is a step of the model checker. Includes the other replacements.
 #pragma once
 
 #include "tests/model/cell.hpp"
@@ -14,7 +14,7 @@ namespace ramie::model {
 
 using Order = std::memory_order;
 
-// The order of the load that a failed compare-exchange is, when only one order is given.
+// The order of the load in a failed compare-exchange, if only one order is given.
 constexpr Order failure_order(Order order) {
   if (order == Order::acq_rel) return Order::acquire;
   return order == Order::release ? Order::relaxed : order;
@@ -119,7 +119,7 @@ inline int futex_wake(const Atomic<std::uint32_t>& word, int count) noexcept {
 inline void futex_wait(const Atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
   (void)futex_wait(static_cast<const void*>(&word), word.location(), expected, false);
 }
-// False: the time was over. It may be over at any time once the thread sleeps.
+// Returns false if the time is over. It may be over at any time once the thread sleeps.
 inline bool futex_wait_for(const Atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
   return futex_wait(static_cast<const void*>(&word), word.location(), expected, true);
 }

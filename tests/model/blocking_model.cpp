@@ -1,7 +1,7 @@
-// Goal: every job of the blocking pool runs, or ends unrun, once; a job that finds an idle thread
-// starts no other; none waits while all threads go home; a shutdown leaves nobody behind.
+// Goal: every job of the blocking pool runs once, or ends once without a run. A job that finds an
+// idle thread starts no other. No job waits while all threads end. A shutdown leaves no waiter.
 // Method: the shipped BlockingPool with the checker's threads and condition variables, whose waits
-// may time out, and wake up for nothing.
+// may time out and wake up spuriously.
 #include "tests/model/stage.hpp"
 
 #include "sched/blocking/pool.hpp"
@@ -21,7 +21,7 @@ namespace {
 constexpr auto kKeepAlive = ramie::base::Nanos(1);  // may be over at any time
 constexpr auto kForEver = ramie::base::Nanos::max();
 
-// A job as spawn_blocking() makes it, for a pool of our own.
+// A job as spawn_blocking() makes it, for the pool of this model.
 template <class F>
 ramie::sched::Fiber& make_job(F& function) {
   using Ops = ramie::detail::TypedTask<F, void>;
@@ -54,7 +54,7 @@ TEST_CASE("Blocking model: a job gets an idle thread that nobody was promised, o
     auto nothing = [] {};
     auto wait = [&] { first_may_end.wait(); };
     auto signal = [&] { first_may_end.signal(); };
-    run(pool, nothing);  // its thread is idle now, or will be
+    run(pool, nothing);  // its thread is idle now or soon
     auto& first = make_job(wait);
     auto& second = make_job(signal);
     pool.submit(first);

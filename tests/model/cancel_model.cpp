@@ -1,5 +1,5 @@
-// Goal: a cancel ends every wait inside its scope, now and later, and none outside; the tree of
-// tokens may be cancelled, grown and dropped at the same time.
+// Goal: a cancel ends every wait inside its scope, present and future, and none outside. The tree
+// of tokens may be cancelled, grown and dropped at the same time.
 // Method: the shipped cancel scopes and tokens with the shipped waiting protocol.
 #include "tests/model/stage.hpp"
 

@@ -1,16 +1,16 @@
-// The race detector of Cell: each access against the last ones of the other threads.
+// The race detector of Cell compares each access with the last ones of the other threads.
 #include "tests/model/cell.hpp"
 
 namespace ramie::model {
 namespace {
 
-// The access is a step of its own: one made after a release must not look released.
+// The access is a separate step, so that one made after a release does not look released.
 const Clock& next_step(Execution& run) {
   run.tick();
   return run.thread().now.clock;
 }
 
-// Who still touches what was destroyed (on the heap: its memory stays until the run ends).
+// Detects an access to a destroyed object (on the heap its memory stays until the run ends).
 constexpr std::uint32_t kGone = ~std::uint32_t{0};
 
 void be_there(Execution& run, std::uint32_t born) {
@@ -29,7 +29,7 @@ Accesses::~Accesses() {
   const Clock& now = next_step(*run);
   if (!now.covers(reads_) || !now.covers(writes_))
     run->fail("data race: destroyed while another thread may still be using it");
-  const_cast<volatile std::uint32_t&>(born_) = kGone;  // a dead store to the compiler, not to us
+  const_cast<volatile std::uint32_t&>(born_) = kGone;  // the detector reads it
 }
 
 void Accesses::note_read() const {

@@ -1,5 +1,5 @@
-// Plain shared data with a race detector: two accesses of which one is a write must be ordered by
-// happens-before, whatever the schedule was. Not a scheduling point.
+// Plain shared data with a race detector. Two accesses, one of them a write, must be ordered by
+// happens-before in every schedule. An access is not a scheduling point.
 #pragma once
 
 #include "tests/model/execution.hpp"
@@ -12,7 +12,7 @@ namespace ramie::model {
 class Accesses {
  public:
   Accesses() noexcept;   // construction is a write
-  ~Accesses();           // and so is destruction
+  ~Accesses();           // destruction is a write too
   Accesses(const Accesses&) = delete;
   Accesses& operator=(const Accesses&) = delete;
 

@@ -1,4 +1,4 @@
-// The search: run, look at the verdict, advance to the next path; until a budget ends.
+// The search: makes a run, checks its result, and goes on to the next path until a budget ends.
 #include "tests/model/checker.hpp"
 
 #include "tests/model/execution.hpp"

@@ -1,24 +1,24 @@
-// The model checker for our own lock-free code: runs a small concurrent program under every
-// schedule, and with every value that a C++ atomic load may return, and reports the first failure.
+// The model checker for lock-free code. It runs a small concurrent program under every schedule and
+// with every value that a C++ atomic load may return, and reports the first failure.
 //
-//   body()  --> Execution: threads are fibers on one OS thread; each atomic, lock, futex or
-//                 |        yield operation is a scheduling point
-//                 +--> Path: the decisions of this run (t: which thread, v: which store a load
-//                 |          reads), replayed and then extended depth first
-//                 +--> DPOR: only orders of dependent steps are tried twice
-//                 +--> Location: the stores a load may still see (C++20 rules, fences included)
-//                 +--> Cell: plain data; an access that is not ordered with an earlier one fails
+//     body()  --> Execution: threads are fibers on one OS thread; each atomic, lock, futex or
+//                   |        yield operation is a scheduling point
+//                   +--> Path: the decisions of this run (t: which thread, v: which store a load
+//                   |          reads), replayed and then extended depth first
+//                   +--> DPOR: only orders of dependent steps are tried twice
+//                   +--> Location: the stores a load may still see (C++20 rules, fences included)
+//                   +--> Cell: plain data; an access that is not ordered with an earlier one fails
 //
-// What it finds: failed check()s, data races, deadlocks (a lost wake-up is one), endless spins,
-// objects destroyed under somebody's feet or not at all. What it leaves out, on purpose:
+// It finds failed check()s, data races, deadlocks (a lost wake-up is one), endless spins, and
+// objects that are destroyed while in use or not at all. It leaves out on purpose:
 //   - modification order is execution order: no load buffering, no store that lands in the past;
-//   - a load sees the last kWindow stores of its location, no older ones;
-//   - a thread reads one and the same stale store kStaleReads times at most, and after yield()
-//     it reads the newest one (stores become visible in finite time, so spins end);
+//   - a load sees only the last kWindow stores of its location;
+//   - a thread reads the same stale store at most kStaleReads times, and after yield() it reads the
+//     newest one (stores become visible in finite time, so spins end);
 //   - with `preemptions` >= 0, schedules with more preemptions than that.
 //
-// A failing run stops the search; its threads are dropped where they stand, not unwound (the code
-// under test is noexcept), so what they own stays allocated.
+// A failing run stops the search. Its threads are abandoned and not unwound (the code under test is
+// noexcept), so what they own stays allocated.
 #pragma once
 
 #include <cstdint>
@@ -29,18 +29,18 @@ namespace ramie::model {
 
 // How runs are chosen.
 //   search   depth first, until every run within the bound was made
-//   random   `walks` runs; at each decision every thread, and every value, is as likely
+//   random   `walks` runs; each decision takes every thread and every value with equal probability
 //   pct      `walks` runs; threads have random priorities, and `depth` - 1 times in a run the
-//            running one falls to the lowest (Burckhardt et al.: finds a bug of that depth with
-//            probability 1 / (threads * steps^(depth-1)) at least, in every single run)
+//            running one gets the lowest (Burckhardt et al.: each single run finds a bug of that
+//            depth with a probability of at least 1 / (threads * steps^(depth-1)))
 enum class Mode : std::uint8_t { search, random, pct };
 
 struct Options {
   Mode mode = Mode::search;
-  std::uint64_t seed = 1;  // of the walks
+  std::uint64_t seed = 1;  // for the walks
   long walks = 20'000;
   int depth = 3;
-  int preemptions = 3;    // schedules with at most so many preemptions; -1: all schedules
+  int preemptions = 3;    // schedules with at most this many preemptions; -1: all
   bool dpor = true;       // off: every schedule within the bound, to check DPOR itself
   bool weak = true;       // off: loads return the newest store (sequential consistency)
   bool spurious = false;  // each thread has one spurious weak-CAS failure or futex wake-up to use
@@ -63,17 +63,17 @@ struct Result {
   int bound = -1;          // the preemption bound, if it cut anything off; else -1
 };
 
-// Runs `body` again and again until every run is made, one fails or a budget is spent. Everything
-// shared must be constructed inside `body`, and `body` must depend on nothing but its decisions.
+// Runs `body` repeatedly until every run is made, one fails or a budget is used up. Everything
+// shared must be constructed inside `body`, and `body` must depend only on its decisions.
 [[nodiscard]] Result explore(const std::function<void()>& body, const Options& options = {});
 
 // Inside a run: fails it unless `holds`.
 void check(bool holds, const char* message);
 
-// Inside a run: 0, 1, ... choices - 1; every one of them is tried.
+// Inside a run: returns 0, 1, ... choices - 1. The search tries each of them.
 [[nodiscard]] int choose(int choices);
 
-// The planted bug that the code under test has now; 0: none.
+// The planted bug that the code under test has now; 0 means none.
 inline int mutant = 0;
 [[nodiscard]] inline bool is_mutant(int id) { return mutant == id; }
 

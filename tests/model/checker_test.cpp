@@ -1,6 +1,6 @@
-// Goal: the checker's own machinery works: it finds each kind of failure, replays it, keeps to
-// its budgets, and DPOR drops no outcome.
-// Method: tiny bodies with a known verdict; random programs whose outcomes with DPOR are compared
+// Goal: the checker itself works: it finds each kind of failure, replays it, keeps to its budgets,
+// and DPOR drops no outcome.
+// Method: tiny bodies with a known result. For random programs the outcomes with DPOR are compared
 // with those of the plain search over all schedules.
 #include "tests/model/model.hpp"
 
@@ -289,8 +289,8 @@ TEST_CASE("Checker: misuse is told, not obeyed") {
 
 namespace {
 
-// A random program: three threads with a few operations each on two locations; its outcome is
-// what all loads returned.
+// A random program: three threads with a few operations each on two locations. Its outcome is the
+// result of all loads.
 struct Program {
   struct Op {
     int kind, location, order;

@@ -1,7 +1,7 @@
-// Vector clocks: who has heard of which step of whom.
+// Vector clocks: which steps of other threads each thread has seen.
 //
-// Every thread counts its own steps (ticks). A Clock holds, for each thread, the last tick that
-// its owner has heard of; "step (t, k) happened before me" is one compare: k <= clock.at[t].
+// Every thread counts its own steps (ticks). A Clock holds, for each thread, the last tick that the
+// clock's owner has seen. "Step (t, k) happened before me" is one comparison: k <= clock.at[t].
 #pragma once
 
 #include <algorithm>
@@ -23,14 +23,14 @@ struct Clock {
     for (std::size_t i = 0; i < at.size(); ++i) at[i] = std::max(at[i], other.at[i]);
   }
 
-  // True if everything `other` has heard of, we have heard of too.
+  // Returns true if we have seen everything that `other` has seen.
   [[nodiscard]] bool covers(const Clock& other) const noexcept {
     bool all = true;
     for (std::size_t i = 0; i < at.size(); ++i) all &= other.at[i] <= at[i];
     return all;
   }
 
-  // True if we have heard of at least one of the steps in `steps` (kNever: no step there).
+  // Returns true if we have seen at least one of the steps in `steps` (kNever: no step there).
   [[nodiscard]] bool covers_any(const Clock& steps) const noexcept {
     bool any = false;
     for (std::size_t i = 0; i < at.size(); ++i) any |= steps.at[i] <= at[i];
@@ -38,8 +38,8 @@ struct Clock {
   }
 };
 
-// What travels along happens-before: the steps heard of, and how far into the order of the
-// seq_cst fences they reach (the number of the last fence among them).
+// What happens-before passes on: the steps seen, and how far they reach in the order of the seq_cst
+// fences (the number of the last fence among them).
 struct View {
   Clock clock;
   std::uint16_t fences = 0;

@@ -1,5 +1,5 @@
-// Goal: the laws of the other models hold when more fibers meet, more often, with cancels in
-// between: what no search can exhaust.
+// Goal: the laws of the other models hold with more fibers that meet more often, with cancels in
+// between. No search can exhaust that.
 // Method: the shipped primitives, each with three or four fibers, in random and pct walks.
 #include "tests/model/parcel.hpp"
 #include "tests/model/stage.hpp"
@@ -119,7 +119,7 @@ TEST_CASE("Crowd model: a channel with senders that are cancelled, permits, and 
       });
       FiberThread reader([&, from = &receiver] {
         while (const auto parcel = from->recv()) received += parcel->open();
-        const ramie::Shield shield;  // it was cancelled, or that was all
+        const ramie::Shield shield;  // it was cancelled, or has received everything
         while (const auto parcel = from->recv()) received += parcel->open();
       });
       Thread canceller([&] {

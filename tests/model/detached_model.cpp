@@ -1,5 +1,5 @@
-// Goal: a call that nobody can interrupt is made once, or not at all if its caller gave up before
-// it began; each caller hears of its end; no call waits while all threads go home.
+// Goal: a call that cannot be interrupted is made once, or not at all if its caller gave up before
+// it began. Each caller learns of its end. No call waits while all threads end.
 // Method: the shipped DetachedCalls with the checker's threads, and condition variables whose waits
 // may time out.
 #include "tests/model/stage.hpp"

@@ -1,4 +1,4 @@
-// Fibers, clocks and fences of one run. Who runs next is decided in schedule.cpp.
+// Fibers, clocks and fences of one run. schedule.cpp decides which thread runs next.
 #include "tests/model/execution.hpp"
 
 #include <boost/context/detail/fcontext.hpp>
@@ -149,7 +149,7 @@ void Execution::run_once(const std::function<void()>& body) {
   active_ = nullptr;
   free_deleted();
   if (!failed()) return;
-  // What its closures own was made in this run and can be destroyed in no other.
+  // What its closures own was made in this run and can be destroyed only in it.
   for (ThreadState& dropped : threads_) (void)new auto(std::move(dropped.body));
 }
 
@@ -178,7 +178,7 @@ void Execution::fail(const std::string& why) {
   leave();
 }
 
-// ---- what the shims call
+// ---- what the replacements call
 
 void Execution::point(const Step& step) {
   ++steps_;
@@ -216,8 +216,8 @@ void Execution::yield() {
   trace("yield", nullptr, 0);
 }
 
-// A seq_cst fence takes its place in the order of fences. It does not synchronise: what it hears
-// of by that order only limits which stores later loads may return (Location::oldest_visible).
+// A seq_cst fence takes its place in the order of fences. It does not synchronise: the order only
+// limits which stores later loads may return (Location::oldest_visible).
 void Execution::fence(bool acquire, bool release, bool sequential) {
   if (sequential) point({.object = &fence_order_, .access = Access::kWrite});
   ThreadState& me = thread();

@@ -1,11 +1,11 @@
 // One run of a model: its threads (fibers), the scheduler, and the path of decisions.
 //
-//   thread A --point(op)--> pick(): who goes next? --jump--> thread B --point(op)--> ...
+//     thread A --point(op)--> pick(): which thread is next? --jump--> thread B --point(op)--> ...
 //
-// point() announces the step that the thread is about to make and lets the scheduler choose; when
-// it returns, the step happens. So at each choice the scheduler knows every thread's next step,
-// and DPOR (Flanagan and Godefroid, with the extra points that a preemption bound needs: Coons,
-// Musuvathi, McKinley) can tell which earlier decision should be tried the other way round.
+// point() announces the step that the thread is about to make and lets the scheduler choose. The
+// step happens when point() returns. So the scheduler knows every thread's next step at each
+// choice, and DPOR can tell which earlier decision should be tried the other way (Flanagan and
+// Godefroid, with the extra points that a preemption bound needs: Coons, Musuvathi, McKinley).
 #pragma once
 
 #include "tests/model/checker.hpp"
@@ -30,12 +30,13 @@ static_assert(kMaxThreads <= 8 && kWindow <= 8);
 
 enum class Access : std::uint8_t { kRead, kWrite };
 
-// What DPOR remembers about one shared object. Reads commute, writes commute with nothing.
+// What DPOR remembers about one shared object. Reads commute with reads; writes commute with
+// nothing.
 struct Footprint {
   constexpr Footprint() noexcept = default;
   void be_born() noexcept;  // in the current run
   void be_made() noexcept;  // the same for an object that must be destroyed before the run ends
-  void be_destroyed() noexcept;  // whoever touches it now fails
+  void be_destroyed() noexcept;  // any later access fails the run
   void reset() noexcept {
     *this = {};
     be_born();
@@ -60,7 +61,7 @@ struct Step {
   const void* argument = nullptr;
 };
 
-// The C++ runtime's, of one thread (the Itanium ABI).
+// The exception state of one thread in the C++ runtime (the Itanium ABI).
 struct ExceptionState {
   void* caught = nullptr;
   unsigned uncaught = 0;
@@ -84,18 +85,18 @@ struct ThreadState {
 };
 
 struct Decision {
-  bool schedule = false;      // else: the choice of a value
+  bool schedule = false;      // false: the choice of a value
   std::uint8_t chosen = 0;    // thread, or index of the value
   std::uint8_t choices = 0;   // values to choose from
   ThreadMask todo = 0;        // threads that must still be tried here
   ThreadMask tried = 0;
   ThreadMask runnable = 0;
-  std::int8_t running = -1;   // who could simply go on; another choice is a preemption
+  std::int8_t running = -1;   // the thread that could go on; another choice is a preemption
   std::uint8_t preemptions = 0;
   std::int32_t previous = -1;  // the schedule decision before this one
 };
 
-// The threads that sleep on one address, as the kernel knows them.
+// The threads that sleep on one address, as in the kernel.
 struct FutexQueue {
   explicit FutexQueue(const void* of) noexcept : address(of) { footprint.be_born(); }
 
@@ -116,16 +117,16 @@ class Execution {
   [[nodiscard]] static Execution& current();  // aborts outside a run
   [[nodiscard]] static std::uint32_t run_number() noexcept { return run_; }
 
-  // Called by the search.
+  // The search calls these.
   void run_once(const std::function<void()>& body);
-  [[nodiscard]] bool advance();  // to the next unexplored path; false: there is none
+  [[nodiscard]] bool advance();  // to the next unexplored path; false if there is none
   [[nodiscard]] bool failed() const noexcept { return !why_.empty(); }
   [[nodiscard]] const std::string& why() const noexcept { return why_; }
   [[nodiscard]] std::string path_string() const;
   [[nodiscard]] bool was_bounded() const noexcept { return bounded_; }
   [[nodiscard]] long steps() const noexcept { return steps_; }
 
-  // Called by the shims, from inside a thread.
+  // The replacements call these from inside a thread.
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] int self() const noexcept { return self_; }
   [[nodiscard]] ThreadState& thread() noexcept { return thread(self_); }
@@ -148,7 +149,7 @@ class Execution {
   static void free_deleted() noexcept;
   [[nodiscard]] Footprint& fence_order() noexcept { return fence_order_; }
   [[nodiscard]] FutexQueue& futex(const void* address);
-  // What the fences up to number `count` (inclusive) have heard of.
+  // What the fences up to number `count` (inclusive) have seen.
   [[nodiscard]] const Clock& heard_by_fences(std::size_t count) const { return fences_[count]; }
   [[nodiscard]] std::uint16_t fence_count() const noexcept {
     return static_cast<std::uint16_t>(fences_.size() - 1);
@@ -199,9 +200,9 @@ class Execution {
   std::string why_;
   bool bounded_ = false;
   std::mt19937_64 random_;
-  std::uint64_t walk_ = 0;                        // number of the next one
-  std::array<int, kMaxThreads> priorities_{};     // pct: the highest runs
-  std::vector<std::size_t> falls_;                // pct: places where the running one falls
+  std::uint64_t walk_ = 0;                        // number of the next walk
+  std::array<int, kMaxThreads> priorities_{};     // pct: the thread with the highest runs
+  std::vector<std::size_t> falls_;                // pct: places of the falls
   std::size_t longest_ = 64;                      // decisions in a run so far, to place them
   bool replaying_ = false;
   long steps_ = 0;

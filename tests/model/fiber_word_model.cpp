@@ -1,14 +1,14 @@
-// Goal: the fiber word's laws F1, F2, F3 and F7, and that a late wake-up of an earlier wait, or
-// of an earlier fiber in the same control block, does nothing.
-// Method: the shipped FiberWord, workers that run whatever is queued, wakers that race. Who wakes
-// or cancels has heard of the spawn (it holds a reference, or the waiter was linked).
+// Goal: the fiber word's laws F1, F2, F3 and F7. A late wake-up for an earlier wait, or for an
+// earlier fiber in the same control block, does nothing.
+// Method: the shipped FiberWord, workers that run whatever is queued, and wakers that race. Wakers
+// and cancellers know of the spawn (they hold a reference, or the waiter was linked).
 //
-//   make_runnable() --> work --> worker: one phase of the fiber, commit --> (queued again)
+//     make_runnable() --> work --> worker: one phase of the fiber, commit --> (queued again)
 //
-// `frame` stands for the fiber's stack and fields: every run writes it, and so does a waker that
-// won a parked fiber. Two runners at once, or a runner that starts before the last one has left,
-// are a data race on it; a fiber queued twice is caught at the queue; a lost wake-up leaves the
-// workers waiting for ever.
+// `frame` stands for the fiber's stack and fields. Every run writes it, and so does a waker that
+// won a parked fiber. It is a data race on it if two workers run the fiber at once, or if one
+// starts before the last one has left. The queue detects a fiber that is queued twice. A lost
+// wake-up leaves the workers waiting for ever.
 #include "sched/fiber_word.hpp"
 #include "tests/model/model.hpp"
 
@@ -44,7 +44,7 @@ struct Stage {
     const Claim claim = word.claim(epoch, by);
     if (claim != Claim::lost && wins != nullptr) wins->fetch_add(1, Order::relaxed);
     if (claim != Claim::won_and_queue) return;
-    frame = frame + 100;  // it is ours until it is queued
+    frame = frame + 100;  // it belongs to us until it is queued
     make_runnable();
   }
 
@@ -62,7 +62,7 @@ struct Stage {
     work.signal();
   }
 
-  // A worker: runs the phases of the fiber until `phase` says the block is done with.
+  // A worker: runs the phases of the fiber until `phase` returns that the block is finished.
   void run(const std::function<Leave()>& phase) {
     for (;;) {
       work.wait();
@@ -155,7 +155,7 @@ TEST_CASE("FiberWord model: a claim of an earlier fiber in the block spares the 
     stage.spawn();
     stage.run(body);
     stage.is_over.store(false, Order::relaxed);
-    stage.work.wait();  // the end's own signal
+    stage.work.wait();  // the signal of the fiber's end
     const auto before = stage.word.epoch();
     stage.spawn();
     check(stage.word.epoch() != before, "the next fiber has its predecessor's epoch");
@@ -249,9 +249,9 @@ TEST_CASE("FiberWord model: a wait closed without parking counts a claim that ca
      {.preemptions = -1});
 }
 
-// Goal: who was woken while parked may destroy what it waited for without passing its lock.
-// Method: `object` stands for the list and what is beside it; the waker touches it under the lock
-// up to the end, the fiber writes it when it is through.
+// Goal: a fiber that was woken while parked may destroy what it waited for without taking its lock.
+// Method: `object` stands for the list and what is beside it. The waker uses it under the lock
+// until the unlock; the fiber writes it at its end.
 TEST_CASE("FiberWord model: a waiter that was woken while parked need not pass the lock again") {
   check_model("fiber word: the last lock", [] {
     Stage stage;

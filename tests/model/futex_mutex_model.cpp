@@ -1,6 +1,6 @@
-// Goal: the mutex under everything else lets one in at a time, publishes what he did, loses no
-// wake-up, and may be destroyed by the next owner at once.
-// Method: the shipped FutexMutex on the checker's futex, which may wake up for nothing.
+// Goal: the lowest mutex admits one owner at a time, publishes what the owner did, and loses no
+// wake-up. The next owner may destroy it at once.
+// Method: the shipped FutexMutex on the checker's futex, which may wake up spuriously.
 #include "sched/base/futex_mutex.hpp"
 #include "tests/model/model.hpp"
 

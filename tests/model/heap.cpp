@@ -1,5 +1,5 @@
-// What a run deletes stays where it is until the run ends: a use after the delete finds destroyed
-// atomics and fails the run, whatever the allocator would have done with the memory.
+// Memory that a run deletes stays until the run ends. So a use after the delete finds destroyed
+// atomics and fails the run, whatever the allocator would do with the memory.
 #include "tests/model/execution.hpp"
 
 #include <array>
@@ -7,7 +7,7 @@
 #include <new>
 
 #if defined(__SANITIZE_ADDRESS__)
-#define RAMIE_OWN_HEAP 0  // it knows better
+#define RAMIE_OWN_HEAP 0  // the sanitizer has its own
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define RAMIE_OWN_HEAP 0
@@ -26,7 +26,7 @@ void Execution::free_deleted() noexcept {
   while (deleted_count != 0) std::free(deleted[--deleted_count]);
 }
 
-// False: this run does not keep it.
+// Returns false if this run does not keep it.
 bool Execution::keep_deleted(void* memory) noexcept {
   if (active_ == nullptr || active_->failed()) return false;
   for (std::size_t i = deleted_count; i-- > 0;) {

@@ -1,7 +1,7 @@
-// Goal: F9: who reads a parked fiber's stack reads it whole, whoever wakes the fiber meanwhile, and
-// the fiber runs on afterwards, once.
-// Method: the shipped FiberWord. `stack` is what the fiber writes while it runs and the reader
-// reads; run_one() puts a held fiber back into its queue.
+// Goal: F9: a reader of a parked fiber's stack reads a consistent stack, whatever wakes the fiber
+// meanwhile. Afterwards the fiber runs on, once.
+// Method: the shipped FiberWord. The fiber writes `stack` while it runs, and the reader reads it.
+// run_one() puts a held fiber back into its queue.
 #include "sched/fiber_word.hpp"
 #include "tests/model/model.hpp"
 
@@ -28,7 +28,7 @@ TEST_CASE("FiberWord model: a parked fiber's stack is read while nobody runs it"
       check(seen == 2, "not the stack of a parked fiber");
       word.let_go();
     });
-    stack = 2;  // up to the switch it runs
+    stack = 2;  // it runs until the switch
     if (word.commit() == FiberWord::Commit::queue) queue.signal();
     queue.wait();
     while (word.is_held()) yield();

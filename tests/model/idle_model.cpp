@@ -1,12 +1,12 @@
 // Goal: P1, P3 and P4 together: no element waits while all workers sleep, one worker drives the
 // shard, and a worker stuck in one fiber leaves neither sockets nor sleepers unattended. P5: nor
-// the operations that are in its site.
-// Method: the shipped IdleSet, Baton and ParkWord, put together as worker_sleep.cpp does it.
+// the operations in its site.
+// Method: the shipped IdleSet, Baton and ParkWord, combined as in worker_sleep.cpp.
 //
-//   submit     push, fence, choose a sleeper unless somebody searches, unpark it
-//   worker     take; search; announce, stop searching, fence, look again, sleep, retract
-//   sleep      in the driver with the baton, else on the futex; bounded for the watcher
-//   operate    count the operation, look whether somebody watches
+//     submit     push, fence, choose a sleeper unless a worker searches, unpark it
+//     worker     take; search; announce, stop searching, fence, look again, sleep, retract
+//     sleep      in the driver with the baton, else on the futex; bounded for the watcher
+//     operate    count the operation, look whether a worker watches
 #include "sched/idle.hpp"
 #include "sched/park_word.hpp"
 #include "tests/model/model.hpp"
@@ -22,7 +22,7 @@ using ramie::sched::ParkWord;
 
 namespace {
 
-// Mutants of the protocol; those of the parts stand in their headers.
+// Mutants of the protocol. Those of the parts are in tables.
 enum : int {
   kNoSubmitFence = 31,
   kNoParkFence = 32,
@@ -55,20 +55,20 @@ struct Crew {
     bool was_idle = false;
     int seen_activity = 0;
     Atomic<int> pinned{0};   // its inbox
-    Atomic<int> in_site{0};  // operations in its site, complete as soon as somebody looks
+    Atomic<int> in_site{0};  // operations in its site; they complete when a worker looks
   };
 
   const std::size_t workers;
-  bool gives_up = false;  // has watched in vain for long: only a site to watch makes a watcher
+  bool gives_up = false;  // watched long without result: now watches only for a site
   IdleSet idle;
   Member members[3];
   Baton baton;
-  Cell<int> driver{0};  // whoever drives the shard writes it: P1
+  Cell<int> driver{0};  // the worker that drives the shard writes it: P1
   Event epoll;
   Atomic<int> work{0};
   Atomic<bool> is_closing{false};
-  Atomic<int> ready{0};   // socket events that the kernel has and nobody has polled
-  Atomic<int> polled{0};  // those that were polled
+  Atomic<int> ready{0};   // socket events in the kernel that were not polled yet
+  Atomic<int> polled{0};  // socket events that were polled
   Event all_polled;
   Event visited;
   // Invisible to the checker: they order nothing.
@@ -138,7 +138,7 @@ struct Crew {
     if (hands_on) notify_one();
   }
 
-  // By a fiber on worker `id`.
+  // Called by a fiber on worker `id`.
   void operate(std::size_t id) {
     members[id].in_site.fetch_add(1, Order::seq_cst);
     if (!is_mutant(kStartIsSilent) && !idle.is_watched()) notify_one();
@@ -185,7 +185,7 @@ struct Crew {
     return sum;
   }
 
-  // The real watcher watches on for a while when all sleep; nothing can happen then.
+  // The real watcher watches for a while when all sleep; nothing can happen then.
   void sleep(std::size_t id) {
     Member& me = members[id];
     const bool has_watched = std::exchange(me.watch_ran_out, false);
@@ -348,7 +348,7 @@ TEST_CASE("Idle model: a worker stuck in one fiber leaves the sockets to another
     const auto run_one = [&] {
       if (started.fetch_add(1, Order::acq_rel) == 0) {
         crew.poll();
-        crew.all_polled.wait();  // until somebody has polled the other event
+        crew.all_polled.wait();  // until a worker has polled the other event
       }
       if (ended.fetch_add(1, Order::acq_rel) + 1 == kEvents) crew.close();
     };

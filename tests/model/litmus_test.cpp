@@ -1,7 +1,7 @@
-// Goal: the checker lets a load return what C++20 allows, all of it and nothing else.
-// Method: the classic litmus programs; each outcome is either forbidden (no run may show it) or
-// allowed (some run must). The names are those of the literature (SB: store buffering, MP:
-// message passing, IRIW: independent reads of independent writes, RWC: read-to-write causality).
+// Goal: the checker lets a load return everything that C++20 allows, and nothing else.
+// Method: the classic litmus programs. Each outcome is forbidden (no run may show it) or allowed
+// (some run must show it). The names are those of the literature (SB: store buffering, MP: message
+// passing, IRIW: independent reads of independent writes, RWC: read-to-write causality).
 #include "tests/model/model.hpp"
 
 #include <catch2/catch.hpp>
@@ -16,7 +16,7 @@ constexpr auto kRelease = Order::release;
 constexpr auto kAcqRel = Order::acq_rel;
 constexpr auto kSeqCst = Order::seq_cst;
 
-// True if some run of `body` reaches check(false): the outcome it names is allowed.
+// Returns true if some run of `body` reaches check(false), so the outcome that it names is allowed.
 bool allows(const std::function<void()>& body) {
   const Result result = explore(body, {.preemptions = -1});
   REQUIRE((result.exhausted || !result.ok));
@@ -55,7 +55,7 @@ void message_passing(Order store, Order load) {
   });
 }
 
-// x and y are written by two threads; do two readers see them in opposite orders?
+// Two threads write x and y. Do two readers see the writes in opposite orders?
 void independent_reads(Order store, Order load, bool fences) {
   Atomic<int> x{0}, y{0};
   int seen[4] = {};
@@ -289,7 +289,7 @@ TEST_CASE("Litmus fences: two seq_cst fences in order do not make plain data saf
 }
 
 TEST_CASE("Litmus fences: a fence that comes later than the other's look promises nothing") {
-  // Only the order of the two fences (or of the fence and the seq_cst load) decides: DPOR must
+  // Only the order of the two fences (or of the fence and the seq_cst load) decides, so DPOR must
   // try both.
   const auto program = [](bool fenced_reader, Order load) {
     Atomic<int> x{0}, flag{0};

@@ -1,4 +1,4 @@
-// Which stores a load may return, and what it then has heard of. The rules: location.hpp.
+// Decides which stores a load may return, and what the load then has seen. Rules: location.hpp.
 #include "tests/model/location.hpp"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ void Location::make(Word value) noexcept {
   first.known.at[self] = touched_.at[self] = run->thread().now.clock.at[self];
 }
 
-// Who destroys it must have heard of everybody's last access.
+// The destroying thread must have seen the last access of every thread.
 Location::~Location() {
   Execution* run = Execution::active();
   if (run == nullptr || footprint_.run != Execution::run_number()) return;
@@ -43,8 +43,8 @@ Location::~Location() {
   }
 }
 
-// Two seq_cst loads of one location do not commute when stale stores are in play: the earlier one
-// limits the later one. And a seq_cst access takes its place among the fences.
+// Two seq_cst loads of one location do not commute if stale stores exist, because the earlier one
+// limits the later one. A seq_cst access also takes its place among the fences.
 void Location::announce(Access access, std::memory_order order) {
   Execution& run = Execution::current();
   const bool sequential = is_sequential(order) && run.options().weak;
@@ -138,7 +138,7 @@ Word Location::begin_update(std::memory_order order) {
   return newest().value;
 }
 
-// The new store goes on the release sequence of the one it replaces.
+// The new store continues the release sequence of the store that it replaces.
 void Location::end_update(Word value, std::memory_order order, const char* what) {
   Execution& run = Execution::current();
   View published = newest().published;

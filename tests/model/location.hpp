@@ -1,12 +1,12 @@
-// One atomic location: the stores that a load may still return, as C++20 has it.
+// One atomic location: the stores that a load may still return by the rules of C++20.
 //
-//   oldest                                   newest = modification order = execution order
-//   [store][store][store][store] ... [store]          (at most kWindow; older ones are forgotten)
-//      ^ a load may not go past the youngest store that
-//        - happens before it, or was read by something that happens before it    (coherence)
-//        - a seq_cst fence has heard of that comes before one that we have passed   (fences)
-//        - a seq_cst access wrote or read, before a fence that we have passed
-//        and, if the load itself is seq_cst, before now
+//     oldest                                   newest = modification order = execution order
+//     [store][store][store][store] ... [store]          (at most kWindow; older ones are forgotten)
+//        ^ a load may not go past the youngest store that
+//          - happens before it, or was read by something that happens before it    (coherence)
+//          - a seq_cst fence has seen that comes before one that we have passed     (fences)
+//          - a seq_cst access wrote or read, before a fence that we have passed
+//          and, if the load itself is seq_cst, before now
 //
 // Values are words here; Atomic<T> (atomic.hpp) converts.
 #pragma once
@@ -24,7 +24,7 @@ using Word = std::uint64_t;
 
 class Location {
  public:
-  // Constexpr, so that what ships as a constant-initialised global compiles; but made in a run.
+  // Constexpr, so that shipped constant-initialised globals compile. Only a run can use one.
   constexpr explicit Location(Word value) noexcept {
     if (!std::is_constant_evaluated()) make(value);
   }
@@ -34,12 +34,12 @@ class Location {
 
   [[nodiscard]] Word load(std::memory_order order);
   void store(Word value, std::memory_order order);
-  // A read-modify-write in two halves: nothing can come between them.
+  // A read-modify-write in two halves. Nothing can come between them.
   [[nodiscard]] Word begin_update(std::memory_order order);
   void end_update(Word value, std::memory_order order, const char* what);
   [[nodiscard]] bool compare_exchange(Word& expected, Word desired, std::memory_order success,
                                       std::memory_order failure, bool weak);
-  // The kernel's look at a futex word: the newest value, without any ordering.
+  // Reads the newest value without any ordering, as the kernel reads a futex word.
   [[nodiscard]] Word peek() const noexcept { return newest().value; }
   [[nodiscard]] Footprint& footprint() noexcept { return footprint_; }
 
@@ -48,7 +48,7 @@ class Location {
     Word value;
     View published;  // what an acquire load of it synchronises with
     Clock known;     // tick at which each thread wrote or first read it; kNever: not yet
-    std::uint16_t sequential;  // fences that came before its first seq_cst access; kNever: none
+    std::uint16_t sequential;  // fences before its first seq_cst access; kNever: none
   };
   struct Reader {  // per thread, to make stale stores end
     std::uint16_t yields = 0;

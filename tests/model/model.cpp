@@ -1,10 +1,10 @@
 // check_model(), and the table of all models at the end of the program.
 //
 // In the environment:
-//   RAMIE_MODEL_SECONDS=n  the program takes about n seconds at most: what is cut says so
+//   RAMIE_MODEL_SECONDS=n  the program takes at most about n seconds, and reports what it cut
 //   RAMIE_MODEL_DEEP=1     each model also runs with one more preemption, and in random walks and
-//                          pct walks with a fresh seed; time: RAMIE_MODEL_SECONDS, else ten minutes
-//   RAMIE_MODEL_SEED=n     the seed of these walks, to make them again
+//                          pct walks with a fresh seed; time: RAMIE_MODEL_SECONDS, or ten minutes
+//   RAMIE_MODEL_SEED=n     the seed of these walks, to repeat them
 #include "tests/model/model.hpp"
 
 #include "mutants.hpp"  // generated
@@ -24,7 +24,7 @@ namespace {
 
 using Time = std::chrono::steady_clock;
 
-constexpr double kShares = 100;  // about as many models as there are; each gets an equal share
+constexpr double kShares = 100;  // about the number of models; each gets an equal share
 
 double number_from(const char* variable) {
   const char* text = std::getenv(variable);
@@ -35,13 +35,13 @@ const Time::time_point start = Time::now();
 const double budget = number_from("RAMIE_MODEL_SECONDS");
 const bool is_deep = number_from("RAMIE_MODEL_DEEP") != 0;
 
-// How a model's share is divided: the search, three deeper passes, all mutants together.
+// Divides a model's share: the search, three deeper passes, all mutants together.
 const double share = (budget > 0 ? budget : 600) / kShares;
 const double search_share = share * (is_deep ? 0.2 : 0.6);
 const double pass_share = share * 0.2;
 const double mutants_share = share * (is_deep ? 0.2 : 0.4);
 
-// Only if somebody gave a budget.
+// Only if a budget was given.
 Options limited(Options options, double seconds) {
   if (budget > 0) options.max_seconds = std::min(options.max_seconds, seconds);
   return options;
@@ -53,7 +53,7 @@ std::uint64_t walk_seed() {
   return seed;
 }
 
-// One line per model and one for all, printed when the program ends.
+// Prints one line for each model and one for all when the program ends.
 struct Report {
   std::vector<std::string> lines;
   std::size_t models = 0, planted = 0, found = 0;
@@ -83,14 +83,14 @@ std::string extent(const Result& result, const Options& options) {
   return result.bound < 0 ? "exhausted" : "bounded(" + std::to_string(result.bound) + ")";
 }
 
-// The sentence of the table or of the model: one of them has it. Null: neither, or both.
+// The sentence of the table or of the model; exactly one of them must have it. Null otherwise.
 const char* sentence_of(const Planted& planted) {
   for (const Mutant& mutant : kMutants)
     if (mutant.id == planted.id) return planted.what == nullptr ? mutant.what : nullptr;
   return planted.what;
 }
 
-// Back to the code as it ships, however the test ends.
+// Restores the shipped code, however the test ends.
 struct Plant {
   explicit Plant(int id) { mutant = id; }
   ~Plant() { mutant = 0; }
@@ -102,7 +102,7 @@ Result run(const std::function<void()>& body, const Options& options) {
   return result;
 }
 
-// False: a run failed. What was done is added to `line`.
+// Returns false if a run failed. Appends what it did to `line`.
 void go_deeper(const std::function<void()>& body, Options options, Result& result,
                std::string& line) {
   options.max_seconds = pass_share;
@@ -131,7 +131,7 @@ void check_model(const char* name, const std::function<void()>& body,
   std::string deep;
   if (is_deep && result.ok) go_deeper(body, options, result, deep);
   std::size_t found = 0;
-  std::size_t cut = 0;  // not found in the time there was
+  std::size_t cut = 0;  // not found in the available time
   std::string missed;
   for (const Planted& planted : mutants) {
     const char* what = sentence_of(planted);

@@ -1,10 +1,9 @@
-// What a model file needs: the checker's stand-ins, and check_model(), which proves a model and
+// For every model file: the checker's replacements, and check_model(), which proves a model and
 // then breaks it on purpose.
 //
 // A mutant is a bug that the tables in mutants/ plant in the code under test, or that the model
-// plants in itself behind is_mutant(n). A checker that cannot find it proves nothing, so that fails
-// the test too.
-// At the end of the program one line per model is printed, and one for all:
+// plants in itself behind is_mutant(n). A checker that cannot find it proves nothing, so that also
+// fails the test. When the program ends, it prints one line for each model and one for all:
 //
 //   MODEL <name> execs=<runs> exhausted|bounded(<preemptions>)|pct(<seed>, <runs>) mutants <f>/<p>
 //   MODELS <n> models, <runs> executions, <found>/<planted> mutants, <seconds> s
@@ -23,7 +22,7 @@ struct Planted {
   Planted(int of_model, const char* sentence) : id(of_model), what(sentence) {}
 
   int id;
-  const char* what = nullptr;  // what is wrong; null: the table says it
+  const char* what = nullptr;  // what is wrong; null if the table has it
 };
 using Mutants = std::initializer_list<Planted>;
 

@@ -1,5 +1,5 @@
-// Goal: every value that was sent arrives once, in order; a full channel lets its senders in first
-// come, first served; neither a cancel nor a close nor a drop loses a value, a permit or a waiter.
+// Goal: every value that was sent arrives once, in order. A full channel admits its senders first
+// come, first served. Cancel, close and drop lose no value, no permit and no waiter.
 // Method: the shipped mpsc channel, whose values are parcels.
 #include "tests/model/parcel.hpp"
 #include "tests/model/stage.hpp"

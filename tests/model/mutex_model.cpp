@@ -1,5 +1,5 @@
-// Goal: one owner at a time, what he did is seen by the next one, no unlock is lost, whatever a
-// cancel does, and the next owner may destroy the mutex although the last one is still in unlock().
+// Goal: one owner at a time. The next owner sees what the last one did. No unlock is lost, whatever
+// a cancel does. The next owner may destroy the mutex while the last one is still in unlock().
 // Method: the shipped Mutex and Condvar with the shipped waiting protocol.
 #include "tests/model/stage.hpp"
 
@@ -58,7 +58,7 @@ TEST_CASE("Mutex model: the next owner may destroy it, however it got the mutex"
     mutex->unlock();
     if (!mutex->try_lock()) return;
     if (!is_served && model::choose(2) == 1) {
-      while (waiter.block().word.epoch() == first_wait) model::yield();  // it finds it held
+      while (waiter.block().word.epoch() == first_wait) model::yield();  // it finds the mutex held
     }
     is_over = !is_served;
     mutex->unlock();

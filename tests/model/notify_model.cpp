@@ -1,5 +1,5 @@
-// Goal: no notification is lost, whatever a cancel does, and who gets one may destroy the Notify at
-// once, although whoever gave it has not returned yet.
+// Goal: no notification is lost, whatever a cancel does. The fiber that gets one may destroy the
+// Notify at once, although the notifier has not returned yet.
 // Method: the shipped Notify with the shipped waiting protocol.
 #include "tests/model/stage.hpp"
 

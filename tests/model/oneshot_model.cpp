@@ -1,7 +1,7 @@
 // Goal: the value arrives once or comes back, nobody waits for ever, and the last of the two halves
 // destroys what they share.
-// Method: the shipped oneshot channel; the value is a parcel: lost, opened early or destroyed twice
-// fails the run.
+// Method: the shipped oneshot channel. The value is a parcel: the run fails if it is lost, opened
+// early or destroyed twice.
 #include "tests/model/parcel.hpp"
 #include "tests/model/stage.hpp"
 

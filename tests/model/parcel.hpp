@@ -1,5 +1,5 @@
-// A value to send: who opens it without having heard of who packed it races, and one that is
-// neither opened nor destroyed is a leak.
+// A value to send. A thread that opens it without being ordered after the sender is a data race. A
+// parcel that is neither opened nor destroyed is a leak.
 #pragma once
 
 #include "tests/model/cell.hpp"

@@ -1,6 +1,6 @@
-// Goal: P2, an early unpark is never lost, wherever the worker sleeps, and what was published
-// before the unpark is seen after the park.
-// Method: the shipped ParkWord, with a futex, a ring and an epoll to sleep on; unparks race parks.
+// Goal: P2, an early unpark is never lost, wherever the worker sleeps. What was published before
+// the unpark is seen after the park.
+// Method: the shipped ParkWord, with a futex, a ring and an epoll to sleep on. Unparks race parks.
 #include "sched/park_word.hpp"
 #include "tests/model/model.hpp"
 
@@ -18,7 +18,7 @@ struct Bed {
   ParkWord word;
   Event ring, epoll;
 
-  // True: an unpark ended it, or came before.
+  // Returns true if an unpark ended it or came before.
   bool sleep(ParkWord::Place place) {
     if (!word.enter(place, place == ParkWord::kEpoll ? kShard : 0)) return true;
     if (place == ParkWord::kFutex) futex_wait(word.raw(), ParkWord::kFutex);

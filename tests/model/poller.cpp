@@ -1,4 +1,4 @@
-// See poller.hpp. The model's side of io/sys/epoll.hpp.
+// See poller.hpp. The model's version of io/sys/epoll.hpp.
 #include "tests/model/poller.hpp"
 
 #include "io/sys/epoll.hpp"
@@ -29,7 +29,7 @@ namespace sys {
 
 using model::Kernel;
 
-void close(int) noexcept {}  // there is none to close
+void close(int) noexcept {}  // there are no descriptors to close
 
 Poller::Poller(UniqueFd epoll, UniqueFd wake, std::vector<unsigned char>) noexcept
     : epoll_(std::move(epoll)), wake_(std::move(wake)), capacity_(0) {}
@@ -50,7 +50,7 @@ int Poller::remove(int fd) noexcept {
   return 0;
 }
 
-// Never sleeps: who turns the driver yields.
+// Never sleeps: the thread that turns the driver yields.
 int Poller::wait(base::Nanos, std::vector<Event>& events) noexcept {
   events.clear();
   const std::lock_guard lock(Kernel::current().mutex);

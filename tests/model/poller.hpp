@@ -1,5 +1,5 @@
-// The kernel's epoll for the shipped io::Driver: descriptors are small numbers, and become ready
-// when a model says so. An event that was collected is delivered, whatever is removed meanwhile.
+// The kernel's epoll for the shipped io::Driver. Descriptors are small numbers and become ready
+// when a model says so. A collected event is delivered, whatever is removed meanwhile.
 #pragma once
 
 #include "tests/model/sync.hpp"
@@ -8,7 +8,7 @@
 
 namespace ramie::model {
 
-// One in a run, made before the driver.
+// One in each run, made before the driver.
 class Kernel {
  public:
   static constexpr int kDescriptors = 4;
@@ -24,7 +24,7 @@ class Kernel {
   struct Descriptor {
     std::uint64_t token = 0;  // 0: not registered
     std::uint16_t ready = 0;  // not collected yet
-    std::uint16_t level = 0;  // what poll() would say
+    std::uint16_t level = 0;  // what poll() would return
   };
   Mutex mutex;
   Descriptor descriptors[kDescriptors];

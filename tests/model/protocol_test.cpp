@@ -1,6 +1,6 @@
-// Goal: the checker finds the bugs that runtimes really had, and passes the protocols without
-// them. Method: small models of the well-known protocols, each with its historical bugs as
-// mutants. (The models of our own headers stand in the *_model.cpp files.)
+// Goal: the checker finds bugs that real runtimes had, and passes the protocols without them.
+// Method: small models of well-known protocols, each with its historical bugs as mutants. (The
+// models of our own headers are in the *_model.cpp files.)
 #include "tests/model/model.hpp"
 
 #include <catch2/catch.hpp>

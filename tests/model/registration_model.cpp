@@ -1,6 +1,6 @@
-// Goal: I5, and that the end of a registration ends its waits and nobody else's: a slot is handed
-// out again only by the holder of the baton, before it polls, so an event that is late meets no
-// other registration; the last of runtime and registrations ends the driver.
+// Goal: I5. The end of a registration ends its waits and no others. Only the holder of the baton
+// reuses a slot, before it polls, so a late event reaches no other registration. The driver ends
+// with the last of the runtime and the registrations.
 // Method: the shipped io::Driver, RegistrationSet and ScheduledIo, on an epoll of the model.
 #include "tests/model/poller.hpp"
 #include "tests/model/stage.hpp"
@@ -26,7 +26,7 @@ namespace {
 
 constexpr int kClosesFirst = 270;
 
-// A turn, and its fibers made runnable, as the holder of the baton does.
+// Takes a turn and makes its fibers runnable, as the holder of the baton does.
 void turn(Driver& driver) {
   ramie::sched::FiberList out;
   driver.turn(ramie::base::Nanos(0), out);

@@ -1,7 +1,7 @@
-// Goal: a worker's run queue loses no element and hands none out twice, whoever pushes, pops,
-// steals and overflows; and what was written before a push is seen after the take.
-// Method: the shipped RunQueue with four slots; elements whose plain `taken` counter every taker
-// writes (so a second taker, or one that has not heard of the push, is a data race).
+// Goal: a worker's run queue loses no element and gives none out twice, whatever pushes, pops,
+// steals and overflows happen. What was written before a push is seen after the take.
+// Method: the shipped RunQueue with four slots. Every taker writes the plain `taken` counter of an
+// element, so a second taker, or one that is not ordered after the push, is a data race.
 #include "sched/run_queue.hpp"
 #include "tests/model/model.hpp"
 
@@ -24,7 +24,7 @@ template <std::size_t kCount>
 struct Elements {
   std::array<Element, kCount> all;
 
-  // Pushes elements [first, last); what overflows is taken at once, as by the injector.
+  // Pushes elements [first, last). What overflows is taken at once, as the injector does.
   void push(Queue& queue, std::size_t first, std::size_t last) {
     for (std::size_t i = first; i < last; ++i) {
       all[i].taken = 0;
@@ -47,7 +47,7 @@ struct Elements {
     if (Element* element = victim.steal_into(own)) take(element);
   }
 
-  // At the end, by a thread that has heard of all takers.
+  // Called at the end by a thread that is ordered after all takers.
   void expect_each_taken_once() const {
     for (const Element& element : all) check(element.taken == 1, "taken twice, or lost");
   }

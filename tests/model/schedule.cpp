@@ -1,4 +1,4 @@
-// Who runs next, and which other choices must still be tried: the search half of Execution.
+// Decides which thread runs next, and which other choices must still be tried.
 #include "tests/model/execution.hpp"
 
 #include <algorithm>
@@ -20,8 +20,8 @@ bool Execution::is_ready(int id) const {
   return thread.step.ready == nullptr || thread.step.ready(thread.step.argument);
 }
 
-// A thread that yielded runs again once another one has made a step. A thread that others have
-// yielded past kFairness times goes first: so two spinning threads cannot starve a third for ever.
+// A thread that yielded runs again after another thread has made a step. A thread that others have
+// yielded past kFairness times goes first, so two spinning threads cannot starve a third.
 ThreadMask Execution::runnable() {
   ThreadMask ready = 0;
   ThreadMask eager = 0;
@@ -37,7 +37,7 @@ ThreadMask Execution::runnable() {
   return eager != 0 ? eager : ready;
 }
 
-// Goes on with the running thread; else with the one that has waited longest.
+// Continues the running thread, or else the one that has waited longest.
 int Execution::default_choice(ThreadMask ready) const {
   if (has(ready, self_)) return self_;
   int best = -1;
@@ -92,8 +92,8 @@ void Execution::decide(ThreadMask ready) {
   }
 }
 
-// For each thread's announced step: is there an earlier step that it depends on, but that is not
-// ordered before it? Then that decision should also be taken the other way.
+// For each thread's announced step: finds an earlier step that it depends on and that is not
+// ordered before it. That decision should also be taken the other way.
 void Execution::note_races() {
   for (int id = 0; id < count_; ++id) {
     const ThreadState& waiting = thread(id);
@@ -116,7 +116,7 @@ void Execution::note_race(int id, const Footprint* object, Access access) {
   }
 }
 
-// Thread `id` makes its announced step now: it is ordered after all that it depends on.
+// Thread `id` makes its announced step now, ordered after everything that it depends on.
 void Execution::record(int id) {
   ThreadState& thread = this->thread(id);
   const auto slot = static_cast<std::size_t>(id);
@@ -148,8 +148,8 @@ void Execution::record(int id) {
 void Execution::backtrack(int at, int id) {
   mark(path_[static_cast<std::size_t>(at)], id);
   if (options_.preemptions < 0) return;
-  // Under a bound the preemption at `at` may be one too many; where that thread was switched to,
-  // the other order may be free.
+  // Under a bound the preemption at `at` may be one too many. The other order may be free where
+  // that thread was switched to.
   for (int place = at;;) {
     Decision& here = path_[static_cast<std::size_t>(place)];
     if (here.previous < 0) return mark(here, id);
@@ -213,7 +213,7 @@ std::uint32_t Execution::draw(std::uint32_t limit) {
   return static_cast<std::uint32_t>(random_() % limit);
 }
 
-// Each walk has a seed of its own, so that one of them can be made again.
+// Each walk has its own seed, so that a single one can be repeated.
 void Execution::start_walk() {
   longest_ = std::max(longest_, path_.size());
   path_.clear();

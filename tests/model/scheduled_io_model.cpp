@@ -1,7 +1,7 @@
-// Goal: I1, I3, I4 and I6: an edge is never lost, whichever way it comes between a fiber's
-// EAGAIN, its clear and its wait; a shutdown reaches everybody; the directions do not mix.
-// Method: the shipped ScheduledIo with the shipped waiting protocol, a fiber for each direction,
-// against an edge-triggered kernel: it tells each change once.
+// Goal: I1, I3, I4 and I6: an edge is never lost, wherever it comes between a fiber's EAGAIN, its
+// clear and its wait. A shutdown reaches every waiter. The directions are independent.
+// Method: the shipped ScheduledIo with the shipped waiting protocol, one fiber for each direction,
+// against an edge-triggered kernel that reports each change once.
 #include "tests/model/poller.hpp"
 #include "tests/model/stage.hpp"
 
@@ -27,7 +27,7 @@ struct Io {
   Kernel kernel;
   Driver::Owner driver = *Driver::create();
   ScheduledIo& io = **driver->add_source(1, Interest::readable | Interest::writable);
-  Atomic<int> to_read{0}, to_write{0};  // the kernel's: what a call would find
+  Atomic<int> to_read{0}, to_write{0};  // in the kernel: what a call would find
 
   ~Io() { (void)driver->deregister_source(io); }
 
@@ -43,7 +43,7 @@ struct Io {
     io.publish(ready, wakes);
   }
 
-  // The kernel: something becomes available, and epoll tells so once.
+  // The kernel: something becomes available, and epoll reports it once.
   void deliver(Direction direction) {
     available(direction).fetch_add(1, Order::acq_rel);
     publish(bits_of(direction));
@@ -55,7 +55,7 @@ struct Io {
                    ScheduledIo::Sharing::one_waiter);
   }
 
-  // A fiber: moves `count` units. False: shut down.
+  // A fiber: moves `count` units. Returns false after a shutdown.
   bool move(Direction direction, int count) {
     while (count > 0) {
       const auto seen = wait(direction);
@@ -119,7 +119,7 @@ TEST_CASE("ScheduledIo model: a shutdown is sticky and wakes both directions") {
       {.preemptions = 2});
 }
 
-// What a call of this reader finds, as a kernel keeps it.
+// What a call of this reader finds, as in a kernel.
 struct Stream {
   Atomic<int> data{0}, error{0};
   Atomic<bool> has_ended{false};
@@ -127,7 +127,7 @@ struct Stream {
 
   ramie::io::Bytes receive(int limit) {
     check(++calls <= limit, "the reader spins");
-    // What came last is looked at first: as if in one step.
+    // Reads what came last first, as if in one step.
     const bool is_over = has_ended.load(Order::acquire);
     const bool is_bad = error.load(Order::acquire) != 0;
     if (data.load(Order::acquire) > 0) return data.fetch_sub(1, Order::acq_rel), 1;
@@ -136,7 +136,7 @@ struct Stream {
   }
 };
 
-// The shipped loop. Bytes, 0 at the end, or -1.
+// The shipped loop. Returns bytes, 0 at the end, or -1.
 int read(Io& io, Stream& stream, int limit) {
   const ramie::io::Operation reading{.io = io.io,
                                      .interest = Interest::readable,
@@ -170,7 +170,7 @@ TEST_CASE("ScheduledIo model: a HUP that passes makes no reader spin, and the re
       [] {
         Io io;
         Stream stream;
-        io.publish(IoState::kReadClosed | IoState::kPriorityClosed);  // it is not connected yet
+        io.publish(IoState::kReadClosed | IoState::kPriorityClosed);  // not connected yet
         FiberThread reader([&] {
           check(read(io, stream, 7) == 1, "no data");
           check(read(io, stream, 7) == 0, "no end");
@@ -201,7 +201,7 @@ TEST_CASE("ScheduledIo model: a short read disproves no error that came with the
               Mutants{410}, {.preemptions = 3});
 }
 
-// The reader tells nobody what it took, and takes one unit at a time: two come with one edge.
+// The reader does not report what it took, and takes one unit at a time; two come with one edge.
 TEST_CASE("ScheduledIo model: readiness for other people's code neither spins nor gets lost") {
   check_model(
       "scheduled io: level",
@@ -220,7 +220,7 @@ TEST_CASE("ScheduledIo model: readiness for other people's code neither spins no
             const auto level = io.io.wait_for_level(
                 Interest::readable, ramie::sched::WaitKind::io, ScheduledIo::Sharing::any);
             check(level.has_value() && level->ready.is_readable(), "nobody ends it");
-            if (!add(0)) continue;  // somebody else took it, as far as we know
+            if (!add(0)) continue;  // other code may have taken it
             (void)add(-1);
             ++taken;
           }

@@ -1,6 +1,6 @@
-// Goal: a Scope ends after its children, hears of all they did, and none of them touches it after
-// that; a cancel reaches every child, also one that is just being started.
-// Method: the shipped Scope with children that are tasks as they ship.
+// Goal: a Scope ends after its children and sees everything that they did. No child uses it after
+// that. A cancel reaches every child, also one that is being started.
+// Method: the shipped Scope, whose children are shipped tasks.
 #include "tests/model/stage.hpp"
 
 #include <ramie/cancel.hpp>

@@ -1,5 +1,6 @@
-// Goal: permits are neither lost nor made up, nobody overtakes the line, and who gets a permit (or
-// learns of the close) may destroy the semaphore although whoever gave it has not returned yet.
+// Goal: permits are neither lost nor invented, and nobody overtakes the queue. The waiter that gets
+// a permit (or learns of the close) may destroy the semaphore while the releaser has not returned
+// yet.
 // Method: the shipped Semaphore with the shipped waiting protocol.
 #include "tests/model/stage.hpp"
 
@@ -79,7 +80,7 @@ TEST_CASE("Semaphore model: a permit given while WAITERS goes off is not lost") 
     FiberThread first([&] { check(semaphore.acquire().has_value(), "nobody cancels that"); });
     first.until_waits();
     semaphore.release(2);
-    first.join();  // nobody stands in line now, but WAITERS is on
+    first.join();  // the queue is empty now, but WAITERS is on
     FiberThread taker([&] { check(semaphore.acquire().has_value(), "nobody cancels that"); });
     Thread giver([&] { semaphore.release(); });
     semaphore.release();

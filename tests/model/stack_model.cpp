@@ -1,5 +1,5 @@
-// Goal: no stack is handed out twice or lost between the caches and the depot, and the count of
-// those in use is right when nobody is in between.
+// Goal: no stack is given out twice or lost between the caches and the depot. The count of used
+// stacks is right when no call is in progress.
 // Method: the shipped StackPool and StackCache (which holds two in the checker), on real memory.
 #include "tests/model/model.hpp"
 
@@ -23,7 +23,7 @@ constexpr ramie::sched::StackOptions kOptions{
 
 constexpr int kEach = 3;  // stacks that a worker has at a time
 
-// Who holds a stack owns this place.
+// The thread that holds a stack owns this place.
 struct Owners {
   const void* low[2 * kEach + 1] = {};
   Cell<int> places[2 * kEach];

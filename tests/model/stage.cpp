@@ -1,4 +1,4 @@
-// See stage.hpp. The model's side of current.hpp, context.hpp and scheduler.hpp.
+// See stage.hpp. The model's version of current.hpp, context.hpp and scheduler.hpp.
 #include "tests/model/stage.hpp"
 
 #include "sched/blocking/pool.hpp"
@@ -76,7 +76,7 @@ using sched::Fiber;
 using sched::FiberWord;
 using sched::Scheduler;
 
-// Who each thread of the model is. Belongs to one run.
+// The role of each thread of the model, in one run.
 struct Cast {
   std::uint32_t run = 0;
   std::array<Fiber*, kMaxThreads> fibers{};
@@ -102,14 +102,14 @@ sched::SchedulerOptions options(std::size_t wheels) {
   return options;
 }
 
-// Of fibers without a task; made outside every run, so its atomics cannot be used.
+// For fibers without a task. Made outside every run, so its atomics cannot be used.
 Scheduler& nobody() {
   static auto& scheduler = *new Scheduler(options(1), {});
   return scheduler;
 }
 [[maybe_unused]] Scheduler& made_before_any_run = nobody();
 
-// They only have numbers. Made before any run, too.
+// These only have numbers. They are also made before any run.
 sched::Worker& worker(std::size_t number) {
   static const std::array<sched::Worker*, kWorkers> workers = {
       new sched::Worker(nobody(), 0, 0), new sched::Worker(nobody(), 1, 0)};
@@ -117,7 +117,7 @@ sched::Worker& worker(std::size_t number) {
 }
 [[maybe_unused]] sched::Worker& also_made_before_any_run = worker(0);
 
-constexpr std::uint32_t kBudget = 1000;  // more than a model spends
+constexpr std::uint32_t kBudget = 1000;  // more than a model uses
 
 // The fiber's thread becomes the fiber.
 void enter(Fiber& fiber, Seat& seat) {
@@ -126,7 +126,7 @@ void enter(Fiber& fiber, Seat& seat) {
   fiber.budget.store(kBudget, Order::relaxed);
 }
 
-// Until somebody runs it.
+// Sleeps until a worker runs it.
 void sleep(Seat& seat) {
   seat.runnable.wait();
   seat.queued = 0;

@@ -1,12 +1,12 @@
-// Where the shipped waiting code runs under the checker: fibers, plain threads and a scheduler of
+// Runs the shipped waiting code under the checker, with fibers, plain threads and a scheduler of
 // the model.
 //
-//   shipped   Wait, WakeList, FiberWord, the timer wheel, tasks, scopes, everything that waits
-//   ours      a model thread for each fiber: switch_out() commits and sleeps, as the worker and its
-//             fiber do together; Scheduler::submit() wakes it. No run queues, no stealing: those
-//             have models of their own.
+//     shipped   Wait, WakeList, FiberWord, the timer wheel, tasks, scopes, everything that waits
+//     ours      a model thread for each fiber: switch_out() commits and sleeps, as worker and
+//               fiber do together; Scheduler::submit() wakes it. There are no run queues and no
+//               stealing: those have their own models.
 //
-// A fiber that is queued twice (F2), or by somebody who did not win it, fails the run.
+// The run fails if a fiber is queued twice (F2), or by a thread that did not win it.
 #pragma once
 
 #include "sched/driver.hpp"
@@ -20,26 +20,26 @@
 
 namespace ramie::model {
 
-// Planted bugs of the worker's part, which is ours.
+// Planted bugs of the worker's part, which belongs to the model.
 inline constexpr int kEntryIsLeft = 247;
 inline constexpr int kLooksUnlocked = 248;
 
 struct Seat;
 
-// Whoever has fibers run one after the other (worker.hpp). Without one, who is woken runs at once.
+// Makes fibers run one after the other (worker.hpp). Without a Runner a woken fiber runs at once.
 class Runner {
  public:
   Runner() = default;
   virtual ~Runner() = default;
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
-  virtual void queue(Seat& seat) = 0;   // by whoever woke it
-  virtual void on_run(Seat& seat) = 0;  // by the fiber, as all below
+  virtual void queue(Seat& seat) = 0;   // called by its waker
+  virtual void on_run(Seat& seat) = 0;  // called by the fiber, as all below
   virtual void on_parked(Seat& seat, bool had_turn) = 0;
   virtual void on_ended(Seat& seat) = 0;
 };
 
-// What stands for the queues between who wakes a fiber and the fiber.
+// Stands for the queues between the waker of a fiber and the fiber.
 struct Seat {
   sched::Fiber* fiber = nullptr;
   Event runnable;
@@ -49,8 +49,8 @@ struct Seat {
   bool has_run = false;
 };
 
-// A fiber without a task: a control block of its own, a function, and who waits for its end.
-// Whoever cancels it must be joined before it is destroyed.
+// A fiber without a task: its own control block, a function, and the waiters for its end. Join a
+// thread that cancels it before the fiber is destroyed.
 class FiberThread {
  public:
   explicit FiberThread(std::function<void()> body, Runner* runner = nullptr);
@@ -59,11 +59,11 @@ class FiberThread {
   FiberThread& operator=(const FiberThread&) = delete;
 
   void join() { thread_->join(); }
-  // Until it has parked; it stands in line by then. Nothing else may end that wait.
+  // Waits until the fiber has parked. It is in the queue by then. Nothing else may end that wait.
   void until_waits() const;
   void request(std::uint64_t bits);  // by any thread
   void cancel() { request(sched::FiberWord::kCancel); }
-  // By the fiber itself: the worker of that number runs it from now on.
+  // Called by the fiber itself: the worker of that number runs it from now on.
   void move_to(std::size_t worker);
   [[nodiscard]] sched::Fiber& block() noexcept { return block_; }
 
@@ -75,10 +75,10 @@ class FiberThread {
   std::optional<Thread> thread_;
 };
 
-// Who current_worker() is on this thread of the model; null, unless somebody says so.
+// Sets current_worker() for this thread of the model. The default is null.
 void set_worker(sched::Worker* worker);
 
-// While one lives, the model's thread that made it may wait as a plain thread does.
+// While it lives, the model's thread that made it may wait as a plain thread does.
 class PlainThread {
  public:
   PlainThread();
@@ -92,8 +92,8 @@ class PlainThread {
 
 inline constexpr std::size_t kWorkers = 2;  // numbers that a fiber may be moved to
 
-// A whole scheduler without workers: spawn() and all that hangs on it work in its scope. One at a
-// time. At its end every fiber has ended, and every block that a handle held is back.
+// A whole scheduler without workers. spawn() and everything that needs it work in its scope. One at
+// a time. At its end every fiber must have ended, and every block that a handle held must be back.
 class Stage {
  public:
   explicit Stage(std::size_t wheels = 1, sched::Driver* driver = nullptr);
@@ -102,7 +102,7 @@ class Stage {
   Stage& operator=(const Stage&) = delete;
 
   void join();  // until every fiber that was submitted so far has ended
-  // What a worker does before it sleeps in the driver, and after it; and what it does between.
+  // What a worker does before and after it sleeps in the driver, and in between.
   [[nodiscard]] std::int64_t begin_sleep();  // nanoseconds; negative: for ever
   void end_sleep();
   void advance_timers();

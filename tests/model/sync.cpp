@@ -1,4 +1,4 @@
-// Threads, locks, events and futexes: when each step may run, and what it hands on.
+// Threads, locks, events and futexes: when each step may run, and what it passes on.
 #include "tests/model/sync.hpp"
 
 #include "tests/model/thread.hpp"
@@ -47,7 +47,7 @@ Mutex::~Mutex() {
   }
 }
 
-// Outside a run there is one thread.
+// Outside a run there is only one thread.
 void Mutex::lock() {
   if (Execution::active() == nullptr) return;
   Execution& run = Execution::current();
@@ -127,7 +127,7 @@ bool wakes_spuriously(Execution& run) {
   return true;
 }
 
-// Who is in the queue sleeps until it is woken (true) or, perhaps, until its time is over.
+// A thread in the queue sleeps until it is woken (true) or, perhaps, until its time is over.
 bool sleep_in(FutexQueue& queue, bool timed) {
   Execution& run = Execution::current();
   const auto self = static_cast<ThreadMask>(1U << run.self());
@@ -164,7 +164,7 @@ bool futex_wait(const void* address, Location& word, Word expected, bool timed, 
   return sleep_in(queue, timed);
 }
 
-// To lie down and to unlock is one step for whoever takes the lock, and nobody else can tell.
+// Sleeping and unlocking are one step for any thread that takes the lock; no other can see it.
 bool Condvar::sleep(std::unique_lock<Mutex>& lock, bool timed) {
   Execution& run = Execution::current();
   FutexQueue& queue = run.futex(this);
@@ -177,7 +177,7 @@ bool Condvar::sleep(std::unique_lock<Mutex>& lock, bool timed) {
   return is_woken;
 }
 
-// Which of the sleepers it wakes is a choice.
+// The sleepers that it wakes are a choice.
 int futex_wake(const void* address, int count) {
   Execution& run = Execution::current();
   FutexQueue& queue = run.futex(address);

@@ -1,5 +1,5 @@
-// What the threads of a model wait on: each other, locks, kernel events, futexes. All of them
-// block in the checker's eyes, so a wake-up that nobody sends is a deadlock it reports.
+// What the threads of a model wait for: each other, locks, kernel events, futexes. The checker
+// knows that they block, so it reports a missing wake-up as a deadlock.
 #pragma once
 
 #include "tests/model/execution.hpp"
@@ -10,7 +10,7 @@
 
 namespace ramie::model {
 
-// A thread of the model; joined when it goes out of scope.
+// A thread of the model. Joined when it goes out of scope.
 class Thread {
  public:
   explicit Thread(std::function<void()> body);
@@ -19,15 +19,15 @@ class Thread {
   Thread& operator=(const Thread&) = delete;
   void join();
   void detach() { joined_ = true; }
-  void hear_from() const;  // what it has done so far happened before what we do next
+  void hear_from() const;  // orders what it has done so far before what we do next
 
  private:
   int id_;
   bool joined_ = false;
 };
 
-// Something that others must let happen first: the thread runs on after another one has made a
-// step, and sees the newest stores then. Every spin needs one.
+// Waits for another thread: the thread continues after another one has made a step, and then sees
+// the newest stores. Every spin needs a yield().
 inline void yield() { Execution::current().yield(); }
 inline void pause() { yield(); }
 
@@ -50,7 +50,7 @@ class Mutex {
   Clock touched_;
 };
 
-// A kernel object with a counter, such as an eventfd: signals add up, a wait takes them all.
+// A kernel object with a counter, such as an eventfd: signals add up, and a wait takes them all.
 class Event {
  public:
   Event() { footprint_.be_made(); }
@@ -59,7 +59,7 @@ class Event {
   Event& operator=(const Event&) = delete;
   void signal();
   void wait() { (void)wait(false); }
-  // False: the time was over. It may be over at any time.
+  // Returns false if the time is over. It may be over at any time.
   [[nodiscard]] bool wait_for() { return wait(true); }
 
  private:
@@ -70,10 +70,11 @@ class Event {
   View sent_;
 };
 
-// The kernel's futex: looks at the newest value of `word` and sleeps if it is `expected`, in one
-// step. A wake-up orders nothing: the woken thread must load what it wants to know. True: woken
-// or not equal (or spuriously, with that option); false: the time was over. The wake side takes
-// only the address: the word may be gone by then. `Atomic` overloads stand in atomic.hpp.
+// The kernel's futex: reads the newest value of `word` and sleeps if it is `expected`, in one step.
+// A wake-up orders nothing, so the woken thread must load what it needs. Returns true if it was
+// woken or the value was not equal (or spuriously, with that option), false if the time was over.
+// The waking side uses only the address: the word may be gone by then. The `Atomic` overloads are
+// in atomic.hpp.
 bool futex_wait(const void* address, Location& word, Word expected, bool timed,
                 Word mask = ~Word{0});
 int futex_wake(const void* address, int count);

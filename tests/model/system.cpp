@@ -1,5 +1,5 @@
-// The operating system for the shipped code under the checker: futexes of the model, memory of the
-// real one; and checks that fail end the run, not the program.
+// The operating system for the shipped code under the checker: the model's futexes and real memory.
+// Failed checks end the run, not the program.
 #include "sched/base/assert.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/fork.hpp"
@@ -27,7 +27,7 @@ void warn(const char*, ...) noexcept {}
 
 namespace sys {
 
-// `word` is the lower half of an Atomic; those have no other member than the Location.
+// `word` is the lower half of an Atomic, whose only member is the Location.
 int futex_wait(const void* word, std::uint32_t expected,
                std::chrono::nanoseconds timeout) noexcept {
   model::Location& location = static_cast<const Atomic<std::uint64_t>*>(word)->location();

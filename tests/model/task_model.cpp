@@ -1,7 +1,7 @@
-// Goal: a task's result is taken or destroyed once, a join waits for the end and hears of all that
-// the task did, its block is given back once nobody touches it, and a shutdown misses no task.
-// Method: spawn(), join(), detach() and cancel() as they ship, on the shipped control blocks. These
-// are reused at once: who touches one too late spoils the next task.
+// Goal: a task's result is taken or destroyed once. A join waits for the end and sees everything
+// that the task did. A block is given back after its last use. A shutdown misses no task.
+// Method: the shipped spawn(), join(), detach() and cancel(), on the shipped control blocks. Blocks
+// are reused at once, so a late access damages the next task.
 #include "tests/model/parcel.hpp"
 #include "tests/model/stage.hpp"
 

@@ -1,4 +1,4 @@
-// Stand-ins for std::thread and std::condition_variable (base/thread.hpp).
+// Replacements for std::thread and std::condition_variable (base/thread.hpp).
 #pragma once
 
 #include "tests/model/sync.hpp"
@@ -34,8 +34,8 @@ class OsThread {
   std::unique_ptr<Thread> thread_;
 };
 
-// A wait with a deadline may be over at any time, unless that is the end of time. Spurious wake-ups
-// are an option of the search.
+// A wait with a deadline may end at any time, unless the deadline is the end of time. Spurious
+// wake-ups are an option of the search.
 class Condvar {
  public:
   Condvar() = default;

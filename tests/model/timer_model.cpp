@@ -1,7 +1,7 @@
-// Goal: a deadline ends its wait in time, never early, whatever moves, fires or forgets the entry
-// at the same moment; and a sleeper that waits for a later timer is woken.
+// Goal: a deadline ends its wait in time and never early, whatever moves, fires or forgets the
+// entry at the same moment. A worker that sleeps for a later timer is woken.
 // Method: the shipped TimerWheel with the shipped Wait::arm_timer() and Scheduler::notify_timer().
-// The time stands still until a model moves it; whoever holds the baton advances the wheels.
+// The time stands still until a model moves it. The holder of the baton advances the wheels.
 #include "tests/model/stage.hpp"
 
 #include "sched/scheduler.hpp"
@@ -27,7 +27,7 @@ std::chrono::steady_clock::time_point at(std::int64_t tick) {
 constexpr std::int64_t kLate = 1;  // ticks that a timer may be late
 constexpr std::int64_t nanos(std::int64_t tick) { return 1 + tick * kTick; }  // the same
 
-// Until the fiber has set `phase` and parked after that.
+// Waits until the fiber has set `phase` and parked after that.
 void until_parked(const FiberThread& fiber, const Atomic<int>& phase, int wanted) {
   while (phase.load() != wanted) yield();
   fiber.until_waits();
@@ -114,7 +114,7 @@ TEST_CASE("Timer model: a fiber that ends takes its entry along, though the whee
     until_parked(fiber, phase, 2);
     Thread waker([&] { notify.notify_one(); });
     stage.set_time(nanos(2));
-    stage.advance_timers();  // puts it back, if it is still waiting
+    stage.advance_timers();  // puts the entry back if it still waits
     fiber.join();
     check(!fiber.block().timer.is_linked(), "the entry of an ended fiber is in the wheel");
     check(stage.scheduler().timers().size() == 0, "the wheel counts an entry that it has not");
@@ -146,10 +146,10 @@ TEST_CASE("Timer model: who sleeps for a later timer is woken for an earlier one
       mover->move_to(1);
       check(ramie::sleep_until(at(1)).has_value(), "nobody cancels that");
       late.cancel();
-      driver.unpark();  // the model is over
+      driver.unpark();  // the model ends
     });
     mover = &early;
-    // A worker. What is far away never comes.
+    // A worker. What is far in the future never happens.
     for (bool is_over = false; !is_over;) {
       const std::int64_t bound = stage.begin_sleep();
       if (bound < 0 || bound >= nanos(kFar)) {

@@ -1,5 +1,5 @@
-// See uring_kernel.hpp. The model's side of uring/ring.hpp and io/sys/event_fd.hpp, and the part of
-// uring::Driver that finds a worker's ring.
+// See uring_kernel.hpp. The model's version of uring/ring.hpp and io/sys/event_fd.hpp, and of the
+// part of uring::Driver that finds a worker's ring.
 #include "tests/model/uring_kernel.hpp"
 
 #include "tests/model/worker.hpp"
@@ -166,7 +166,7 @@ void Uring::touch_all() {
   }
 }
 
-// Those that could make a step now.
+// The operations that could make a step now.
 std::vector<std::size_t> Uring::able() const {
   std::vector<std::size_t> able;
   for (std::size_t i = 0; i < running_.size(); ++i)
@@ -195,7 +195,7 @@ void Uring::make_progress() {
   }
 }
 
-// Nobody is in the kernel, but it works all the same.
+// No thread is in the kernel, but the kernel still works.
 void Uring::pass_time() {
   touch_all();
   (void)wire_.wait_for();
@@ -264,7 +264,7 @@ bool Uring::clear_readable() {
   return std::exchange(is_readable_, false);
 }
 
-// The bell at each edge, the shard once. True: there was something to tell.
+// Reports the bell at each edge, the shard once. Returns true if there was something to report.
 bool Uring::tell_polls() {
   const std::size_t before = completions_.size() + overflow_.size();
   was_rung_ = was_rung_ || is_rung_;
@@ -278,7 +278,7 @@ bool Uring::tell_polls() {
 }
 
 void Uring::sleep(std::int64_t max_wait, int& result) {
-  if (!must_end() && max_wait < 0) {  // no operation must end: only what is polled can wake us
+  if (!must_end() && max_wait < 0) {  // no operation must end, so only a poll can wake us
     do wire_.wait();
     while (!tell_polls());
     return;
@@ -331,7 +331,7 @@ bool Ring::has_news() const noexcept { return parts_->kernel.has_news(); }
 std::size_t Ring::take(std::span<Event> events) noexcept { return parts_->kernel.take(events); }
 std::size_t Ring::completions() const noexcept { return parts_->kernel.completions(); }
 
-// ---- driver.cpp, where nothing is refused but what was denied later
+// ---- driver.cpp; it refuses only what was denied later
 
 bool is_denied(std::uint8_t) noexcept { return false; }
 

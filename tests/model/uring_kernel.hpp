@@ -1,11 +1,12 @@
-// The kernel's io_uring for the shipped uring::Site: what it does, and when, is the checker's
-// choice, within the Rules.
+// The kernel's io_uring for the shipped uring::Site. The checker chooses what it does and when,
+// within the Rules.
 //
-//   push -> submissions -> enter: takes some or all -> operations --end--> completions -> take
-//                                              if there is no room \--> overflow
+//     push -> submissions -> enter: takes some or all -> operations --end--> completions -> take
+//                                                if there is no room \--> overflow
 //
-// An operation's memory belongs to us until its final completion: we write to it at every enter.
-// Who lets it go before, or makes us touch it when it is gone, fails the run.
+// The kernel owns an operation's memory until the final completion, and writes to it at every
+// enter.
+// Code that releases it before, or makes the kernel use it afterwards, fails the run.
 #pragma once
 
 #include "tests/model/cell.hpp"
@@ -20,31 +21,31 @@ namespace ramie::model {
 
 // What the model's operations do.
 enum UringCode : std::uint8_t {
-  kRecv = 100,  // ends when it wants to, perhaps never; can be cancelled
+  kRecv = 100,  // ends at any time, perhaps never; can be cancelled
   kDeaf,        // never ends unless it is cancelled
-  kRead,        // ends by itself, whatever a cancel says
-  kSend,        // without copying: as kRead, with two completions
+  kRead,        // ends by itself; a cancel has no effect
+  kSend,        // without a copy: as kRead, with two completions
   kMany         // gives a result, perhaps more, then as kRecv
 };
 
-inline constexpr int kData = 7;  // result of what was not cancelled; what stands in its memory then
+inline constexpr int kData = 7;  // result without a cancel, and the value in the memory then
 
 class Uring {
  public:
   struct Rules {
     std::size_t entries = 8;      // room for submissions
     std::size_t completions = 8;  // and for completions
-    int put_offs = 0;             // enters that may say EAGAIN
-    int interrupts = 0;           // waits that may say EINTR
-    int denials = 0;              // enters that may be the first that is denied, for good
+    int put_offs = 0;             // enters that may return EAGAIN
+    int interrupts = 0;           // waits that may return EINTR
+    int denials = 0;              // enters that may be the first denied one, for ever
     int parts = 0;                // enters that may take only the first
-    int misses = 0;               // cancels that may pass by the operation
-    int bell_ends = 0;            // completions of the bell that may be its last
+    int misses = 0;               // cancels that may miss the operation
+    int bell_ends = 0;            // completions of the bell's poll that may be the last
     int ghosts = 0;               // final completions that may come again later
     int many = 2;                 // results of kMany before its last
-    bool is_free = false;         // operations end, and bells are heard, when a visitor looks
+    bool is_free = false;         // operations end, and the bell is reported, when a visitor looks
     bool is_lazy = false;         // operations end only while the worker sleeps, in order
-    bool is_busy = false;         // says EBUSY as long as the completions' queue overflows
+    bool is_busy = false;         // returns EBUSY while the completion queue overflows
   };
 
   explicit Uring(const Rules& rules);  // one in a run
@@ -54,7 +55,8 @@ class Uring {
   [[nodiscard]] static Uring& current() { return *current_; }
 
   // --- the model
-  // Is no operation of this memory in our hands? Then its final result, or 0 if we never had it.
+  // Checks that the kernel no longer has the operation with this memory. Returns its final result,
+  // or 0 if the kernel never had it.
   [[nodiscard]] int end_of(const Cell<int>& memory) const;
   [[nodiscard]] bool is_empty() const { return running_.empty(); }
   [[nodiscard]] const std::vector<const Cell<int>*>& taken() const { return taken_; }
@@ -64,7 +66,7 @@ class Uring {
   // The epoll of a shard, if a model has one: `fd` is kShard.
   static constexpr int kShard = 5;
   void set_readable();                  // by any thread
-  [[nodiscard]] bool clear_readable();  // by the owner: was it?
+  [[nodiscard]] bool clear_readable();  // by the owner: returns whether it was readable
 
   // --- uring::Ring
   [[nodiscard]] bool push(const uring::Entry& entry);
@@ -111,11 +113,11 @@ class Uring {
   static Uring* current_;
 
   Rules rules_;
-  Cell<int> user_{0};  // whoever uses the ring writes it: one at a time
+  Cell<int> user_{0};  // the user of the ring writes it: one at a time
   Event wire_;         // the bell was rung, or the shard has become readable
   // Invisible to the checker: set in the step that signals, read in the one that has waited.
   bool is_rung_ = false, is_readable_ = false;
-  bool was_rung_ = false;                       // nobody drains the bell: it is readable for ever
+  bool was_rung_ = false;                       // the bell is not drained, so it stays readable
   std::uint64_t bell_tag_ = 0, shard_tag_ = 0;  // 0: not armed
   std::deque<uring::Entry> submissions_;
   std::deque<uring::Event> completions_, overflow_;

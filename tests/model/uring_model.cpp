@@ -1,6 +1,6 @@
-// Goal: U1 to U5: an operation ends once, with what the kernel said last; its frame is left to the
-// kernel until then, and by nobody touched afterwards; a wait that a cancel ended continues on
-// another thread; nothing waits for ever, whatever the kernel puts off, passes by or overflows.
+// Goal: U1 to U5: an operation ends once, with the kernel's last result. Its frame belongs to the
+// kernel until then, and nobody uses it afterwards. A wait that a cancel ended continues on another
+// thread. Nothing waits for ever, whatever the kernel delays, misses or overflows.
 // Method: the shipped uring::Site, Handle::run() and worker_sleep.cpp, on an io_uring of the model.
 #include "tests/model/uring_rig.hpp"
 
@@ -96,7 +96,7 @@ TEST_CASE("Uring model: of those that end by themselves no more are in than have
     first.join();
     second.join();
     third.join();
-    // Others need no room, and pass them.
+    // Other operations need no room and pass them.
     auto taken = rig.kernel.taken();
     std::erase_if(taken, [&](const Cell<int>* memory) {
       return std::ranges::find(rig.asked, memory) == rig.asked.end();
@@ -120,7 +120,7 @@ TEST_CASE("Uring model: who is cancelled in line never reaches the kernel, and a
   }, Mutants{350, 357, 358, 384}, {.preemptions = 1});
 }
 
-// A wait for somebody would end the program.
+// An operation that waits for others would end the program.
 TEST_CASE("Uring model: once the ring is denied what it has ends, and the rest goes another way") {
   check_model("uring: denied", [] {
     Rig rig({stays, stays}, {.completions = 2, .denials = 1});
@@ -225,7 +225,7 @@ TEST_CASE("Uring model: who sleeps in its ring with the baton hears the shard") 
   }, Mutants{387, 388, 400}, {.preemptions = 1});
 }
 
-// As net::Acceptor: it takes what comes, until it has enough or is left.
+// As net::Acceptor: takes results until it has enough or ends.
 TEST_CASE("Uring model: of an operation with several results none is lost, and its frame is free") {
   check_model("uring: several results", [] {
     Rig rig({moves});

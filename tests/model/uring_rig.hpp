@@ -16,13 +16,14 @@
 
 namespace ramie::model {
 
-// What stands on a fiber's stack; here on the heap, where the checker sees late touches.
+// Stands for what is on a fiber's stack. It is on the heap, where the checker detects late
+// accesses.
 struct Frame {
   uring::Op op;
   Cell<int> memory{0};
 };
 
-// The sockets: each time that they are readable wakes one who waits for them.
+// The sockets: each time that they become readable, one waiter is woken.
 struct Shard final : ramie::sched::Driver {
   void turn(ramie::base::Nanos max_wait, ramie::sched::FiberList&) noexcept override {
     check(max_wait.count() == 0, "it sleeps here, and not in its ring");
@@ -60,7 +61,7 @@ struct Rig {
     return frame;
   }
 
-  // On a fiber. Returns the kernel's last word: kData, -ECANCELED, or 0 if it never heard of us.
+  // On a fiber. Returns the kernel's final result: kData, -ECANCELED, or 0 if it never got it.
   int operate(std::uint8_t code, bool is_patient = false) {
     auto frame = make_frame(code);
     const auto result = handle->run(frame->op);
@@ -77,7 +78,7 @@ struct Rig {
     return end;
   }
 
-  // On a fiber: an operation is in the ring until `called` was notified.
+  // On a fiber: an operation stays in the ring until `called` was notified.
   void operate_until(ramie::sync::Notify& called) {
     auto frame = make_frame(kDeaf);
     uring::Site& site = **handle->register_op(frame->op);
@@ -90,7 +91,7 @@ struct Rig {
     check(kernel.end_of(frame->memory) == -ECANCELED, "not the kernel's result");
   }
 
-  // On a thread of the model: another worker, which finds that the owner does not come by.
+  // On a thread of the model: another worker, which sees that the owner does not look at its ring.
   void visit() {
     set_worker(&loop.elsewhere());
     sched::FiberList woken;

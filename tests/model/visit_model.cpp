@@ -1,5 +1,5 @@
-// Goal: U8: an operation, and its cancel, do not wait for a fiber that keeps the owner of its ring:
-// another worker uses the ring then. It waits for no owner, and takes no wake-up away from it.
+// Goal: U8: an operation and its cancel do not wait for a fiber that keeps the owner of its ring.
+// Another worker uses the ring then. It waits for no owner, and takes no wake-up away from it.
 // Method: as uring_model.cpp, with a thread of the model that visits.
 #include "tests/model/uring_rig.hpp"
 
@@ -68,7 +68,7 @@ TEST_CASE("Uring model: a visitor keeps no owner asleep, and waits for none") {
   }, Mutants{472, 473}, {.preemptions = 1});
 }
 
-// A cancel is in the inbox when it comes; a fiber that others woke is told of by the bell alone.
+// A cancel is in the inbox already. Only the bell reports a fiber that others woke.
 TEST_CASE("Uring model: a bell that a visitor has heard wakes the owner all the same") {
   check_model("uring: a visitor and the bell", [] {
     Rig rig({stays}, {.is_free = true});

@@ -1,5 +1,5 @@
-// Goal: the checker's walks find deep bugs, can be made again, and say what they did; objects that
-// a run makes must be destroyed in it, once; condition variables lose what real ones lose.
+// Goal: the checker's walks find deep bugs, can be repeated, and report what they did. Objects made
+// in a run must be destroyed in it, once. Condition variables lose notifications as real ones do.
 // Method: tiny bodies with a planted fault.
 #include "tests/model/model.hpp"
 #include "tests/model/parcel.hpp"
@@ -19,7 +19,7 @@ bool contains(const std::string& text, const char* part) {
   return text.find(part) != std::string::npos;
 }
 
-// Fails only if A1 < B1, B2 < A2 and A3 < B3: a bug of depth 3, behind steps that mean nothing.
+// Fails only if A1 < B1, B2 < A2 and A3 < B3: a bug of depth 3, behind steps without effect.
 void deep_bug() {
   Atomic<int> a{0}, b{0}, noise{0};
   const auto idle = [&] {

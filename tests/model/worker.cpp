@@ -1,4 +1,4 @@
-// See worker.hpp. The model's side of worker.hpp and of what it asks the scheduler.
+// See worker.hpp. The model's version of worker.hpp and of what it needs from the scheduler.
 #include "tests/model/worker.hpp"
 
 #include "sched/current.hpp"

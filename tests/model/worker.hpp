@@ -1,11 +1,11 @@
-// A worker of the model: the shipped sleep (worker_sleep.cpp), with our own queue and switches.
+// A worker of the model: the shipped sleep (worker_sleep.cpp), with the model's queue and switches.
 //
-//   shipped   park(), poll(), sleep_in_site(), unpark(), ParkWord, IdleSet
-//   ours      one queue, the worker's inbox, as submit_pinned() and next_local() keep it; a fiber
-//             is a thread of the model, and the worker stands still while one has its turn
+//     shipped   park(), poll(), sleep_in_site(), unpark(), ParkWord, IdleSet
+//     ours      one queue, the worker's inbox, as submit_pinned() and next_local() keep it; a fiber
+//               is a thread of the model, and the worker stands still while one has its turn
 //
-// A fiber that `moves` goes on here when it is woken or, the checker tries both, at once on a
-// thread of its own: as if another worker had stolen it. One that `leaves` always does.
+// A woken fiber that `moves` continues either here or at once on a separate thread, as if another
+// worker had stolen it; the checker tries both. One that `leaves` always continues elsewhere.
 #pragma once
 
 #include "sched/worker.hpp"
@@ -20,11 +20,11 @@ class Loop final : public Runner {
  public:
   enum Place : std::uint8_t { stays, moves, leaves };
 
-  // For so many fibers, in the order in which they are made. One in a run.
+  // For this many fibers, in the order in which they are made. One in each run.
   Loop(Stage& stage, std::vector<Place> fibers);
   ~Loop() override;
 
-  void run();  // by the thread that is the worker; ends after the last fiber
+  void run();  // called by the worker's thread; ends after the last fiber
   void run_one(sched::Fiber& fiber);
   [[nodiscard]] static Loop& current() { return *current_; }
   [[nodiscard]] sched::Worker& worker() noexcept { return *worker_; }
