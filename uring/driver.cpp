@@ -38,10 +38,10 @@ const char* likely_cause(int error) noexcept {
     case EPERM:
     case EACCES: return "seccomp, or kernel.io_uring_disabled";
     case ENOSYS: return "the kernel is built without it, or seccomp";
-    case ENOMEM: return "RLIMIT_MEMLOCK is used up, or memory";
+    case ENOMEM: return "RLIMIT_MEMLOCK is used up, or there is no memory";
     case EMFILE:
     case ENFILE: return "no descriptor is left";
-    default: return "the kernel's is older than 5.17, or a sandbox";
+    default: return "the kernel's io_uring is older than 5.17, or a sandbox";
   }
 }
 

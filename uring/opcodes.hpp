@@ -1,6 +1,6 @@
 // The opcodes of io_uring that Ramie uses. They are numbers of the kernel's ABI, so old headers and
-// an old liburing do not limit them. The running kernel is asked which ones it has. Beside each
-// opcode stands how it uses the entry's fields.
+// an old liburing do not limit them. The running kernel is asked which ones it has. The comment at
+// an opcode says how it uses the entry's fields.
 #pragma once
 
 #include <cstdint>

@@ -179,9 +179,9 @@ void Site::leave_kernel(sched::WakeList& wakes) noexcept {
   for (const Slot& slot : slots_)
     if (slot.op != nullptr && !slot.op->is_brief)
       base::fatal(
-          "io_uring_enter is denied (%s) to a worker that has an operation in the kernel which "
-          "waits for somebody and can no longer be cancelled: enter a sandbox before the first "
-          "one, or set RAMIE_FS=pool and RAMIE_IO=epoll",
+          "io_uring_enter is denied (%s) to a worker. Its operation in the kernel waits for others "
+          "and can no longer be cancelled: enter the sandbox before the first operation, or set "
+          "RAMIE_FS=pool and RAMIE_IO=epoll",
           base::sys::describe_error(denial()));
 }
 

@@ -30,7 +30,7 @@
 // U9 When a sandbox has denied it, nobody enters the ring again. Operations in the kernel end there
 //    by themselves, and the owner looks for them in between. Operations that the kernel has not
 //    taken end with -ECANCELED, so that the caller uses another way. An operation that waits for
-//    somebody could not be cancelled any more, so it ends the program.
+//    others could not be cancelled any more, so it ends the program.
 #pragma once
 
 #include "io/sys/fd.hpp"

@@ -80,8 +80,7 @@ Result<std::uint64_t> Copier::run(const char* from, const char* to) {
   if (!target) return failure(target.error());
   if (source->device == target->device && source->inode == target->inode)
     return failure(calls_.code(-EINVAL));
-  // Set the mode first, so that `to` shows nobody what `from` hides. If that fails, nothing is
-  // lost.
+  // Set the mode first, so that `to` never shows what `from` hides. If that fails, nothing is lost.
   Count rc = 0;
   if ((target->mode & 0777U) != mode)
     rc = calls_.perform([&] { return sys::set_mode(to_.get(), mode); });

@@ -1,7 +1,7 @@
 // Goal: the injector's count sends no worker to sleep while there is an element, and the count
 // matches the queue, also when the worker is told to stop while others push.
 // Method: the shipped InjectCount around a queue that, like the real one, may claim to be empty
-// when it is not; pushers, a worker that sleeps by the count alone, and a closer.
+// when it is not; pushers, a worker that decides only by the count to sleep, and a closer.
 //
 //   pusher   queue, add(), fence, is the worker asleep? -> wake it
 //   worker   take; nothing: announce, fence, has_work()? no -> sleep

@@ -229,7 +229,7 @@ TEST_CASE(
     });
   });
   CHECK(end.signal == SIGABRT);
-  CHECK(end.says("waits for somebody and can no longer be cancelled"));
+  CHECK(end.says("waits for others and can no longer be cancelled"));
 }
 
 TEST_CASE("uring: the kernel's restart codes become an interruption", "[uring]") {
