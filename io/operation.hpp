@@ -7,8 +7,7 @@
 // I7: A read or write of a byte stream that moved less than it asked for has emptied the socket or
 //     filled its buffer. So the loop clears readiness without another call that would return
 //     EAGAIN. That saves 9 to 13 % of an echo server's throughput. If urgent data or an error is
-//     pending, a short count proves nothing. A short count never proves that the stream ended.
-//   count proves nothing, and it never disproves the end of the stream.
+//     pending, a short count proves nothing. It never proves that the stream has not ended.
 #pragma once
 
 #include "io/scheduled_io.hpp"

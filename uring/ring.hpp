@@ -10,7 +10,6 @@
 // DEFER_TASKRUN) are not set, because a completion would then wait until that thread enters the
 // kernel for it. The kernel still completes an operation in the time of the thread that submitted
 // it: at the next tick if the thread computes, at once if it sleeps in a call, which then goes on.
-// the next tick if it computes, at once if it sleeps in a call, which then goes on.
 #pragma once
 
 #include "sched/base/clock.hpp"

@@ -1,7 +1,6 @@
 // Files with another end, which may stay silent for ever: pipes, terminals, sockets, and devices
 // that epoll accepts. A fiber waits there for readiness, never in a ring or in a thread of the
-// pool.
-// So a deadline works, and a thousand silent pipes block nobody else.
+// pool. So a deadline works, and a thousand silent pipes block nobody else.
 //
 //     ours, opened by a path    the description is made non-blocking, because nobody else has it
 //     others' too (from_fd)     O_NONBLOCK would apply to all who share the description, such as

@@ -218,7 +218,7 @@ void sockets(Findings& findings, std::size_t clients) {
 // --- the rest ------------------------------------------------------------------------------------
 
 void hear_a_signal(Findings& findings, pid_t self) {
-  if (self <= 0) return findings.wrong("who are we?", self);
+  if (self <= 0) return findings.wrong("no process id", self);
   auto usr1 = ramie::signal::Signal::open(ramie::signal::Kind::user1());
   if (!is_good(findings, "Signal::open", usr1)) return;
   auto listening = start(findings, "spawn a listener for signals", [&] {
@@ -289,7 +289,7 @@ void gather_a_crowd(Findings& findings, std::size_t size) {
     for (auto& one : crowd)
       if (!is_good(findings, "join one of a crowd", one.join())) ++missing;
   }
-  findings.expect(through + missing == static_cast<long>(size), "who started did not come through",
+  findings.expect(through + missing == static_cast<long>(size), "a started fiber did not end",
                   through);
 }
 
