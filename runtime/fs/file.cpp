@@ -303,7 +303,7 @@ Result<std::size_t> File::read_to_end(std::vector<std::byte>& buffer) {
 
 Result<std::size_t> File::read_to_string(std::string& text) { return append_rest(text); }
 
-// Not at once for the end of a file, because a network file system asks its server for it.
+// A seek from the end is a job of the pool: a network file system asks its server for the size.
 Result<std::uint64_t> File::seek(std::int64_t offset, Whence from) {
   if (fd_ < 0) return not_open();
   const Turn turn(position_);

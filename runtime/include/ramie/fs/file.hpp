@@ -111,7 +111,7 @@ class File {
   [[nodiscard]] Result<std::size_t> read_vectored(const T& buffers) {
     return read_vectored(ramie::detail::parts_out(buffers).get());
   }
-  /// Fills the whole of `buffer`. No other call's read or write comes in between.
+  /// Fills the whole of `buffer`. No other read or write through this File comes in between.
   /// Errors   no_message_available (ENODATA) if the file ends before. (TcpStream::read_exact()
   ///          returns connection_aborted, but a file is no connection.) Else as read(). The
   ///          position is behind what was read.
