@@ -242,7 +242,7 @@ TEST_CASE("An open that waits in the kernel is cancelled although a fiber keeps 
   });
 }
 
-TEST_CASE("Sockets by ring: data arrives although a fiber keeps the worker", "[uring]") {
+TEST_CASE("Sockets: data arrives although a fiber keeps the worker", "[uring]") {
   for (const Keep keep : {&compute, &block}) {
     with_workers(2, IoBackend::uring, [&] {
       auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
