@@ -8,9 +8,7 @@
 #include <cerrno>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 namespace {
 
@@ -130,6 +128,4 @@ Result<void> Driver::add_extension(Extension& extension, int fd) noexcept {
   return {};
 }
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

@@ -19,9 +19,7 @@
 #include <memory>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 class Driver final : public sched::Driver {
  public:
@@ -73,6 +71,4 @@ class Driver final : public sched::Driver {
   DriverMetrics metrics_;
 };
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

@@ -3,9 +3,7 @@
 
 #include "sched/waiter.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 class Extension {
  public:
@@ -18,6 +16,4 @@ class Extension {
   virtual void shut_down() noexcept = 0;
 };
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

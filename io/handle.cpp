@@ -6,9 +6,7 @@
 
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 std::string describe_wait(sched::WaitKind kind, const void* object) {
   switch (kind) {
@@ -70,6 +68,4 @@ std::vector<sched::Driver*> Handle::as_shards() const {
   return shards;
 }
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

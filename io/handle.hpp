@@ -8,9 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 // For dumps: "descriptor 7", or an empty text if the wait does not belong to this layer.
 std::string describe_wait(sched::WaitKind kind, const void* object);
@@ -42,6 +40,4 @@ class Handle : public sched::EnvPart {
   base::Atomic<std::uint32_t> next_{0};
 };
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

@@ -26,9 +26,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 enum class Direction : std::uint8_t { read, write };
 
@@ -143,6 +141,4 @@ class IoState {
   base::Atomic<std::uint64_t> word_{0};
 };
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

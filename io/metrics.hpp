@@ -5,9 +5,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 struct DriverMetrics {
   base::Atomic<std::uint64_t> registered{0};
@@ -19,6 +17,4 @@ struct DriverMetrics {
   base::Atomic<std::uint64_t> stale{0};    // events for an earlier generation of a slot
 };
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

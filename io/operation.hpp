@@ -15,9 +15,7 @@
 
 #include <cerrno>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 // What a count smaller than the requested one means for readiness.
 enum class Short : bool { proves_nothing, clears };
@@ -84,6 +82,4 @@ Result<std::size_t> run(const Operation& operation, std::size_t size,
   return run_entered(wait, operation, size, call);
 }
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

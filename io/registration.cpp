@@ -5,9 +5,7 @@
 
 #include <ramie/io.hpp>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 std::string Ready::to_string() const {
   static constexpr const char* kNames[] = {"READABLE",     "WRITABLE", "READ_CLOSED",
@@ -85,6 +83,4 @@ void ReadyGuard::spend() noexcept {
     shared->state().clear(IoState::news_for(interest_), IoState::Snapshot{seen_});
 }
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

@@ -4,9 +4,7 @@
 #include <mutex>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 Result<ScheduledIo*> RegistrationSet::allocate(Driver& driver, int fd) noexcept {
   const std::lock_guard lock(mutex_);
@@ -64,6 +62,4 @@ void RegistrationSet::shut_down() noexcept {
     for (std::size_t i = 0; i < kChunk; ++i) chunk[i].shut_down();
 }
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

@@ -11,9 +11,7 @@
 #include <memory>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 class RegistrationSet {
  public:
@@ -44,6 +42,4 @@ class RegistrationSet {
   std::vector<Chunk> chunks_;
 };
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

@@ -7,9 +7,7 @@
 #include <mutex>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 namespace {
 // x86-64 user addresses fit into 47 bits. The upper 16 bits of a token are the generation.
@@ -142,6 +140,4 @@ Result<ScheduledIo::Level> ScheduledIo::wait_for_level(Interest interest, sched:
   }
 }
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

@@ -25,9 +25,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 class Driver;
 
@@ -105,6 +103,4 @@ class alignas(base::kCacheLine) ScheduledIo {
   sync::Semaphore permit_{1};
 };
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

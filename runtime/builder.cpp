@@ -13,9 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 
 namespace {
 
@@ -177,6 +175,4 @@ Result<Runtime> Builder::build() try {
   return failure(std::make_error_code(std::errc::not_enough_memory));
 }
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

@@ -20,9 +20,7 @@
 
 #include "runtime/config_value.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 namespace {
 
 // Text from outside must not break the line, control the terminal or flood it.
@@ -184,6 +182,4 @@ std::string format_value(Field field, const Config& config) {
   return format_raw(row, load(row, config));
 }
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

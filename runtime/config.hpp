@@ -24,9 +24,7 @@
 
 #include <ramie/runtime.hpp>
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 
 inline constexpr unsigned kMaxWorkers = 1024;
 
@@ -95,6 +93,4 @@ std::string help_text();
 /// The whole of docs/environment.md.
 std::string markdown_table();
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

@@ -20,9 +20,7 @@
 
 #include "runtime/config.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 
 using Raw = std::optional<std::uint64_t>;  // nothing: automatic
 
@@ -159,6 +157,4 @@ static_assert(is_table_sound(), "a row lacks its RAMIE_ name, range, words, exam
 static_assert(kFieldCount <= std::numeric_limits<Fields>::digits, "Fields needs more bits");
 }  // namespace detail
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

@@ -8,9 +8,7 @@
 
 #include "runtime/config_value.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 namespace {
 
 // `a, b or c` out of `a|b|c`.
@@ -129,6 +127,4 @@ std::string markdown_table() {
   return text;
 }
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

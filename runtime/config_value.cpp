@@ -11,9 +11,7 @@
 
 #include <fmt/format.h>
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 namespace {
 
 constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
@@ -161,6 +159,4 @@ Raw load(const Row& row, const Config& config) {
 
 void store(const Row& row, Raw raw, Config& config) { row.store(config, raw); }
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

@@ -9,9 +9,7 @@
 
 #include "runtime/config_row.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 
 enum class Fault : std::uint8_t { none, malformed, too_small, too_large, not_whole_pages };
 
@@ -42,6 +40,4 @@ void store(const Row& row, Raw raw, Config& config);
 /// range it names only the bound that was crossed.
 std::string accepted_form(const Row& row, Fault fault);
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

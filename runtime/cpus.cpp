@@ -18,9 +18,7 @@
 #include "runtime/config.hpp"
 #include "sched/base/sys.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 namespace {
 
 // Removes the text up to `separator` from the front of `rest` and returns it; all of it if there is
@@ -231,6 +229,4 @@ unsigned worker_count(bool use_quota) {
   return worker_count(use_quota, affinity_count(), read_file);
 }
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

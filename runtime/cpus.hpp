@@ -20,9 +20,7 @@
 
 #include <ramie/runtime.hpp>
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 
 /// Returns a file's text, or nothing if it cannot be read. Tests give a map.
 using FileReader = std::function<std::optional<std::string>(const std::string& path)>;
@@ -52,6 +50,4 @@ using FileReader = std::function<std::optional<std::string>(const std::string& p
 /// The same for this process and the calling thread.
 [[nodiscard]] unsigned worker_count(bool use_quota);
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

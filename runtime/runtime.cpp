@@ -9,9 +9,7 @@
 
 #include <algorithm>
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 
 namespace detail {
 
@@ -120,6 +118,4 @@ std::vector<std::string> Runtime::shutdown(Time<std::chrono::nanoseconds> deadli
   return handle_.state_->shut_down(deadline);
 }
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

@@ -15,9 +15,7 @@
 #include <csignal>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 
 namespace {
 
@@ -273,6 +271,4 @@ Metrics RuntimeState::metrics() const {
   return sum;
 }
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

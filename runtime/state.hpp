@@ -25,9 +25,7 @@
 #include <string>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace runtime {
+namespace ramie::inline v0::runtime {
 
 class RuntimeState : public std::enable_shared_from_this<RuntimeState>, public sched::EnvPart {
  public:
@@ -80,6 +78,4 @@ class RuntimeState : public std::enable_shared_from_this<RuntimeState>, public s
   std::shared_ptr<RuntimeState> leaked_self_;  // stragglers still find us through their scheduler
 };
 
-}  // namespace runtime
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::runtime

@@ -6,9 +6,7 @@
 #include <new>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace signal {
+namespace ramie::inline v0::signal {
 
 Result<std::unique_ptr<Driver>> Driver::create() noexcept {
   try {
@@ -40,6 +38,4 @@ void Driver::on_ready(sched::WakeList& wakes) noexcept {
   registry_.broadcast(wakes);
 }
 
-}  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::signal

@@ -10,9 +10,7 @@
 
 #include <memory>
 
-namespace ramie {
-inline namespace v0 {
-namespace signal {
+namespace ramie::inline v0::signal {
 
 class Driver final : public io::Extension {
  public:
@@ -35,6 +33,4 @@ class Driver final : public io::Extension {
   const std::shared_ptr<Listeners> listeners_;
 };
 
-}  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::signal

@@ -7,9 +7,7 @@
 
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace signal {
+namespace ramie::inline v0::signal {
 
 Result<std::unique_ptr<Handle>> Handle::create(io::Handle& io) noexcept {
   auto driver = Driver::create();
@@ -27,6 +25,4 @@ Handle* Handle::current() noexcept {
   return scheduler == nullptr ? nullptr : scheduler->env.find<Handle>();
 }
 
-}  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::signal

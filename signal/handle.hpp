@@ -6,8 +6,7 @@
 
 #include <memory>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace io {
 class Handle;
@@ -38,5 +37,4 @@ class Handle : public sched::EnvPart {
 };
 
 }  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

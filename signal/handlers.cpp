@@ -18,10 +18,7 @@
 #include <mutex>
 #include <thread>
 
-namespace ramie {
-inline namespace v0 {
-namespace signal {
-namespace handlers {
+namespace ramie::inline v0::signal::handlers {
 
 namespace {
 
@@ -275,7 +272,4 @@ Bell::~Bell() {
   while (slot.ringing.load(base::kSeqCst) != 0) std::this_thread::yield();
 }
 
-}  // namespace handlers
-}  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::signal::handlers

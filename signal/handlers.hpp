@@ -30,9 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace signal {
+namespace ramie::inline v0::signal {
 
 // Bit n-1 stands for signal n; Linux has 64.
 using SignalSet = std::uint64_t;
@@ -82,6 +80,4 @@ class Bell {
 };
 
 }  // namespace handlers
-}  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::signal

@@ -7,9 +7,7 @@
 #include <mutex>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace signal {
+namespace ramie::inline v0::signal {
 
 namespace {
 
@@ -120,6 +118,4 @@ void Registry::broadcast(sched::WakeList& wakes) noexcept {
   }
 }
 
-}  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::signal

@@ -25,10 +25,7 @@
 #include <array>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-
-namespace signal {
+namespace ramie::inline v0::signal {
 
 // The listeners of one runtime. Its driver and its Signals share them; the driver shuts them down.
 class Listeners : public base::Link {
@@ -79,6 +76,4 @@ class Registry {
   const CancellationToken shutdown_token_;
 };
 
-}  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::signal

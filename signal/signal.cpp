@@ -10,9 +10,7 @@
 
 #include <csignal>
 
-namespace ramie {
-inline namespace v0 {
-namespace signal {
+namespace ramie::inline v0::signal {
 
 namespace {
 
@@ -61,6 +59,4 @@ CancellationToken shutdown() {
   return token;
 }
 
-}  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::signal

@@ -9,9 +9,7 @@
 #include <cerrno>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace uring {
+namespace ramie::inline v0::uring {
 
 namespace {
 
@@ -153,6 +151,4 @@ Result<Site*> Driver::make_site(sched::Worker& worker) noexcept {
   }
 }
 
-}  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::uring

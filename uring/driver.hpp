@@ -24,9 +24,7 @@
 #include <memory>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace uring {
+namespace ramie::inline v0::uring {
 
 class Driver {
  public:
@@ -75,6 +73,4 @@ void forget_refusal() noexcept;
 // Prints one line on stderr, once in a process.
 void say_refused(std::error_code why) noexcept;
 
-}  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::uring

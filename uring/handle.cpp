@@ -8,9 +8,7 @@
 #include <cerrno>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace uring {
+namespace ramie::inline v0::uring {
 
 namespace {
 
@@ -96,6 +94,4 @@ Result<Completion> detail::submit(const Entry& entry) noexcept {
   return completion;
 }
 
-}  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::uring

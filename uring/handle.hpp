@@ -11,10 +11,7 @@
 #include <memory>
 #include <string>
 
-namespace ramie {
-inline namespace v0 {
-
-namespace uring {
+namespace ramie::inline v0::uring {
 
 struct HandleOptions {
   RingOptions ring;
@@ -73,6 +70,4 @@ class Handle : public sched::EnvPart {
   const bool has_files_;
 };
 
-}  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::uring

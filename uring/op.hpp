@@ -21,9 +21,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace uring {
+namespace ramie::inline v0::uring {
 
 struct Op : base::Link {  // in the list of those that wait for room, or to be cancelled
   enum class State : std::uint8_t { idle, queued, in_kernel, done };
@@ -43,6 +41,4 @@ struct Op : base::Link {  // in the list of those that wait for room, or to be c
   sched::WaiterList waiters;
 };
 
-}  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::uring

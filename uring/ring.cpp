@@ -12,9 +12,7 @@
 #include <cstring>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace uring {
+namespace ramie::inline v0::uring {
 
 static_assert(sizeof(io_uring_sqe) == sizeof(Entry));
 static_assert(Ring::kMore == IORING_CQE_F_MORE && Ring::kNotification == IORING_CQE_F_NOTIF);
@@ -177,6 +175,4 @@ std::size_t Ring::take(std::span<Event> events) noexcept {
 
 std::size_t Ring::completions() const noexcept { return parts_->ring.cq.ring_entries; }
 
-}  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::uring

@@ -24,9 +24,7 @@
 #include <memory>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace uring {
+namespace ramie::inline v0::uring {
 
 enum class RingMode : std::uint8_t {
   automatic,    // the best that the kernel accepts
@@ -95,6 +93,4 @@ class Ring {
   Opcodes opcodes_;
 };
 
-}  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::uring

@@ -15,9 +15,7 @@
 #include <mutex>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace uring {
+namespace ramie::inline v0::uring {
 
 namespace {
 
@@ -420,6 +418,4 @@ void Site::sweep(sched::FiberList& out) noexcept {
   out.append(wakes.fibers());
 }
 
-}  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::uring

@@ -47,8 +47,7 @@
 #include <memory>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace sched {
 class Worker;
@@ -172,5 +171,4 @@ class Site final : public sched::ParkSite {
 };
 
 }  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

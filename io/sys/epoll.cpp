@@ -14,10 +14,7 @@
 #include <climits>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
-namespace sys {
+namespace ramie::inline v0::io::sys {
 
 namespace {
 
@@ -142,7 +139,4 @@ int Poller::wait(base::Nanos max_wait, std::vector<Event>& events) noexcept {
 
 void Poller::wake() noexcept { ring(wake_.get()); }
 
-}  // namespace sys
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io::sys

@@ -12,10 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
-namespace sys {
+namespace ramie::inline v0::io::sys {
 
 struct Event {
   std::uint64_t token;
@@ -60,7 +57,4 @@ class Poller {
   std::uint32_t fork_number_ = 0;
 };
 
-}  // namespace sys
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io::sys

@@ -12,10 +12,7 @@
 #include <cerrno>
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
-namespace sys {
+namespace ramie::inline v0::io::sys {
 
 [[gnu::noinline]] int open_event() noexcept {
   if (int planned = base::inject("eventfd"); planned != 0) return planned;
@@ -60,7 +57,4 @@ RAMIE_NO_TSAN int empty(int fd) noexcept {
   errno = before;
 }
 
-}  // namespace sys
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io::sys

@@ -1,10 +1,7 @@
 // An eventfd that wakes an edge-triggered epoll. Each write is a new edge, so nobody drains it.
 #pragma once
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
-namespace sys {
+namespace ramie::inline v0::io::sys {
 
 int open_event() noexcept;  // non-blocking, close-on-exec; -errno on failure
 
@@ -12,7 +9,4 @@ int open_event() noexcept;  // non-blocking, close-on-exec; -errno on failure
 // restores errno.
 void ring(int fd) noexcept;
 
-}  // namespace sys
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io::sys

@@ -7,10 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
-namespace sys {
+namespace ramie::inline v0::io::sys {
 
 [[gnu::noinline]] void close(int fd) noexcept {
   (void)base::inject("close");  // an error changes nothing: the descriptor is closed
@@ -25,7 +22,4 @@ namespace sys {
   }
 }
 
-}  // namespace sys
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io::sys

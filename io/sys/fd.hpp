@@ -3,10 +3,7 @@
 
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
-namespace sys {
+namespace ramie::inline v0::io::sys {
 
 void close(int fd) noexcept;
 // Opens /dev/null in place of each standard descriptor that is closed.
@@ -35,7 +32,4 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-}  // namespace sys
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io::sys

@@ -3,14 +3,8 @@
 
 #include <cerrno>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
-namespace sys {
+namespace ramie::inline v0::io::sys {
 
 [[gnu::noinline]] int outcome_of(int rc) noexcept { return rc < 0 ? -errno : rc; }
 
-}  // namespace sys
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io::sys

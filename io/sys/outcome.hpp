@@ -9,9 +9,7 @@
 #include <cstdint>
 #include <system_error>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 using Bytes = std::int64_t;  // a count, or -errno
 
@@ -44,6 +42,4 @@ inline std::unexpected<std::error_code> not_open() noexcept {
   return failure(std::make_error_code(std::errc::bad_file_descriptor));
 }
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

@@ -11,9 +11,7 @@
 
 #include <algorithm>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -123,6 +121,4 @@ std::error_code wait_for_job(JoinHandle<void>& job, Calls::Stop& stop) {
   return joined.error();
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -31,8 +31,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
 namespace uring {
 class Handle;
@@ -199,5 +198,4 @@ auto run_blocking(Sequence&& sequence) {
 }
 
 }  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

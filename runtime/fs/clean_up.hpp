@@ -7,9 +7,7 @@
 
 #include <exception>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 // Runs `sequence(Calls&)`, which returns a Result<void>, in the pool, even if this fiber was
 // cancelled. Runs it here if the pool takes no more jobs. Drops its errors.
@@ -28,6 +26,4 @@ void clean_up(Sequence&& sequence) noexcept {
   }
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -20,9 +20,7 @@
 #include <cstddef>
 #include <memory>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -140,6 +138,4 @@ Result<std::uint64_t> copy(PathRef from, PathRef to) {
       [&](Calls& calls) { return Copier(calls).run(source.c_str(), target.c_str()); });
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -9,9 +9,7 @@
 #include <fcntl.h>
 #include <algorithm>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -82,6 +80,4 @@ Result<void> remove_dir_all(PathRef path) {
   return run_blocking([&](Calls& calls) { return remove_all(calls, text.c_str()); });
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -20,9 +20,7 @@
 #include <cerrno>
 #include <limits>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -454,6 +452,4 @@ Result<void> File::unlock() noexcept {
   return calls.outcome(calls.perform([&] { return sys::lock(fd_, LOCK_UN); }));
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -12,9 +12,7 @@
 #include <sys/sysmacros.h>
 #include <cerrno>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -132,6 +130,4 @@ Result<bool> exists(PathRef path) {
   return failure(found.error());
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

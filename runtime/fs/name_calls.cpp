@@ -5,9 +5,7 @@
 #include "runtime/fs/sys/file.hpp"
 #include "uring/opcodes.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 using uring::address_of;
 using uring::Entry;
@@ -83,6 +81,4 @@ Count symlink(Calls& calls, const char* target, Name link) {
       [&] { return sys::symlink(target, link.at, link.path); });
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -3,9 +3,7 @@
 
 #include "runtime/fs/calls.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 Count open_at(Calls& calls, int at, const char* path, int flags, unsigned mode = 0);
 Count make_dir(Calls& calls, int at, const char* path, unsigned mode);
@@ -22,6 +20,4 @@ Count rename(Calls& calls, Name from, Name to, unsigned flags);
 Count link(Calls& calls, Name from, Name to, int flags);
 Count symlink(Calls& calls, const char* target, Name link);
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -8,9 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -91,6 +89,4 @@ Result<void> set_permissions(PathRef path, std::uint32_t mode) {
   });
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

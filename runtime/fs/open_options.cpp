@@ -6,9 +6,7 @@
 
 #include <fcntl.h>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 Result<int> OpenOptions::flags() const noexcept {
   const auto invalid = failure(std::make_error_code(std::errc::invalid_argument));
@@ -44,6 +42,4 @@ Result<File> OpenOptions::open(PathRef path) const {
   return File(opened->fd.release(), ways);
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -10,9 +10,7 @@
 #include <memory>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 class KernelPath {
  public:
@@ -48,6 +46,4 @@ class KernelPath {
   std::error_code error_;
 };
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

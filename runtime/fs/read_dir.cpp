@@ -16,9 +16,7 @@
 #include <cstddef>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -152,6 +150,4 @@ Result<ReadDir> read_dir(PathRef path) {
   return ReadDir(std::move(state));
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

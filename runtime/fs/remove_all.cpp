@@ -26,9 +26,7 @@
 #include <utility>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -218,6 +216,4 @@ Result<void> remove_all(Calls& calls, std::string path) {
   return Remover(calls, std::move(path)).run();
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -5,12 +5,8 @@
 
 #include <string>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 Result<void> remove_all(Calls& calls, std::string path);
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

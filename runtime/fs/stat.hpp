@@ -8,9 +8,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 // `flags`: AT_SYMLINK_NOFOLLOW, or AT_EMPTY_PATH with an empty path for `at` itself.
 Result<Metadata> stat(Calls& calls, int at, const char* path, int flags);
@@ -21,6 +19,4 @@ std::optional<Metadata> known_metadata(int fd) noexcept;
 // The likely size of an open file: what the kernel knows without asking a server.
 Result<std::uint64_t> likely_size(Calls& calls, int fd);
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -14,9 +14,7 @@
 #include <sys/stat.h>
 #include <climits>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -218,6 +216,4 @@ Result<Opened> settle(Opened opened, const char* path, int flags, unsigned mode)
   return opened;
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

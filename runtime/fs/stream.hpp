@@ -18,9 +18,7 @@
 #include "io/sys/fd.hpp"
 #include "runtime/fs/transfer.hpp"
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 // Whether a file of `kind`, S_IF*, may have another end. A device has one only if epoll accepts it.
 bool has_other_end(unsigned kind) noexcept;
@@ -72,6 +70,4 @@ Result<Opened> open(Calls& calls, const char* path, int flags, unsigned mode = 0
 // The kernel does not report when that end is opened, so this polls, as for a lock.
 Result<Opened> settle(Opened opened, const char* path, int flags, unsigned mode);
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

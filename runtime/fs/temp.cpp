@@ -21,9 +21,7 @@
 #include <filesystem>
 #include <optional>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -236,6 +234,4 @@ Result<void> TempDir::close() {
   return {};
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -14,9 +14,7 @@
 #include <unistd.h>
 #include <cerrno>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -105,6 +103,4 @@ Result<void> transfer_all(Calls& calls, int fd, Way way, std::span<const std::by
   return {};
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -17,9 +17,7 @@
 #include <new>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 enum class Way : std::uint8_t { read = 1, write = 2 };
 
@@ -147,6 +145,4 @@ Result<std::size_t> append_rest(Calls& calls, int fd, Container& content, std::u
   });
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

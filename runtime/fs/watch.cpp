@@ -15,9 +15,7 @@
 #include <cstddef>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -128,6 +126,4 @@ Result<WatchEvent> Watcher::next() {
   }
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

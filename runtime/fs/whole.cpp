@@ -11,9 +11,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 namespace {
 
@@ -153,6 +151,4 @@ Result<void> append(PathRef path, std::string_view text) {
   return write_whole(path, O_APPEND, std::as_bytes(std::span(text)));
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

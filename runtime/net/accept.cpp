@@ -18,9 +18,7 @@
 #include <mutex>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 namespace {
 
@@ -190,6 +188,4 @@ Result<Socket::Accepted> Socket::accept() noexcept {
   return accepted;
 }
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

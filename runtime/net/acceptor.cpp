@@ -12,9 +12,7 @@
 #include <mutex>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 namespace {
 
@@ -121,6 +119,4 @@ Result<TcpStream> Acceptor::next() noexcept {
   return std::move(accepted->stream);
 }
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

@@ -13,9 +13,7 @@
 #include <charconv>
 #include <cstring>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 namespace {
 
@@ -150,6 +148,4 @@ bool operator==(const SocketAddr& a, const SocketAddr& b) noexcept {
   return a.size_ == b.size_ && std::memcmp(a.raw_, b.raw_, a.size_) == 0;
 }
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

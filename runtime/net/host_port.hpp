@@ -6,9 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 struct HostPort {
   std::string_view host;  // without the brackets of an IPv6 address
@@ -27,6 +25,4 @@ struct HostPort {
   bool is_name() const noexcept;
 };
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

@@ -2,13 +2,9 @@
 // can accept a pending connection and close it (accept.cpp).
 #pragma once
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 // Whatever opens a listener calls this.
 void keep_reserve() noexcept;
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

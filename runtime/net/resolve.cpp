@@ -14,9 +14,7 @@
 #include <new>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 namespace {
 
@@ -86,6 +84,4 @@ Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port) {
   return lookup->take();
 }
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

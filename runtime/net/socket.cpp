@@ -10,9 +10,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 namespace {
 
@@ -216,6 +214,4 @@ int Socket::into_fd() noexcept {
 // Ends the registration first: after the close another descriptor may get the number.
 void Socket::close_now() noexcept { io::sys::close(into_fd()); }
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

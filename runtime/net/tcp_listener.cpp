@@ -11,9 +11,7 @@
 #include <sys/socket.h>
 #include <new>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 using io::system_error;
 
@@ -86,6 +84,4 @@ Result<TcpListener> TcpListener::open(const SocketAddr& address, const ListenOpt
   return TcpListener(std::move(*socket));
 }
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

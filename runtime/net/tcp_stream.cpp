@@ -6,9 +6,7 @@
 #include <sys/socket.h>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 namespace {
 
@@ -82,6 +80,4 @@ Result<void> TcpStream::set_receive_buffer_size(std::size_t bytes) noexcept {
   return socket_.set_option(SOL_SOCKET, SO_RCVBUF, static_cast<int>(bytes));
 }
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

@@ -12,9 +12,7 @@
 #include <cerrno>
 #include <chrono>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 namespace {
 
@@ -80,6 +78,4 @@ Result<std::size_t> send_zero_copy(TcpStream& stream, std::span<const std::byte>
   return failure(io::system_error(sent->result));
 }
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

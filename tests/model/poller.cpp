@@ -22,10 +22,7 @@ void Kernel::make_ready(int fd, std::uint16_t bits) {
 
 }  // namespace ramie::model
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
-namespace sys {
+namespace ramie::inline v0::io::sys {
 
 using model::Kernel;
 
@@ -69,7 +66,4 @@ int level_of(int fd, Interest) noexcept {
 void Poller::wake() noexcept {}
 bool Poller::is_in_forked_child() const noexcept { return false; }
 
-}  // namespace sys
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io::sys

@@ -9,9 +9,7 @@
 #include <array>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // Parts of the scheduler that no model runs.
 struct Injector::Queue {};
@@ -65,9 +63,7 @@ struct ModelDoor {
   }
 };
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched
 
 namespace ramie::model {
 namespace {
@@ -111,8 +107,8 @@ Scheduler& nobody() {
 
 // These only have numbers. They are also made before any run.
 sched::Worker& worker(std::size_t number) {
-  static const std::array<sched::Worker*, kWorkers> workers = {
-      new sched::Worker(nobody(), 0, 0), new sched::Worker(nobody(), 1, 0)};
+  static const std::array<sched::Worker*, kWorkers> workers = {new sched::Worker(nobody(), 0, 0),
+                                                               new sched::Worker(nobody(), 1, 0)};
   return *workers[number];
 }
 [[maybe_unused]] sched::Worker& also_made_before_any_run = worker(0);
@@ -263,8 +259,7 @@ void Stage::run(Actor& actor) {
 
 // ---- what the shipped code calls
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 namespace sched {
 
 using model::cast;
@@ -318,5 +313,4 @@ Instant now() noexcept {
 }
 
 }  // namespace base
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -10,8 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 namespace base {
 
 void fatal(const char* format, ...) noexcept {
@@ -60,5 +59,4 @@ namespace sched {
 std::uint32_t fork_number() noexcept { return 0; }
 void refuse_copy() noexcept { std::abort(); }
 }  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

@@ -295,14 +295,11 @@ void Uring::sleep(std::int64_t max_wait, int& result) {
 
 }  // namespace ramie::model
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 
-namespace io {
-namespace sys {
+namespace io::sys {
 void ring(int) noexcept { model::Uring::current().ring_bell(); }
-}  // namespace sys
-}  // namespace io
+}  // namespace io::sys
 
 namespace uring {
 
@@ -359,5 +356,4 @@ Result<Site*> Driver::make_site(sched::Worker& worker) noexcept {
 }
 
 }  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

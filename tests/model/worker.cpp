@@ -71,9 +71,7 @@ void Loop::on_ended(Seat& seat) {
 
 }  // namespace ramie::model
 
-namespace ramie {
-inline namespace v0 {
-namespace sched {
+namespace ramie::inline v0::sched {
 
 // ---- worker.cpp, as far as a pinned fiber is concerned
 
@@ -115,6 +113,4 @@ void WorkerSet::notify_one() noexcept {}
 
 void Watchdog::wake_up() noexcept {}
 
-}  // namespace sched
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::sched

@@ -10,9 +10,7 @@
 #include <string>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace io {
+namespace ramie::inline v0::io {
 
 class ScheduledIo;
 
@@ -273,6 +271,4 @@ class AsyncFd {
   Registration registration_;  // destroyed before the object
 };
 
-}  // namespace io
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::io

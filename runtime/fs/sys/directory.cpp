@@ -14,10 +14,7 @@
 #include <cstring>
 #include <memory>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 using io::sys::outcome;
 
@@ -101,7 +98,4 @@ bool is_dots(std::string_view name) noexcept { return name == "." || name == "..
   return outcome(::copy_file_range(from, nullptr, to, nullptr, size, 0));
 }
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

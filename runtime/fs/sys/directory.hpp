@@ -10,10 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 Count make_dir(int dir, const char* path, unsigned mode) noexcept;
 // `flags`: AT_REMOVEDIR or none.
@@ -48,7 +45,4 @@ bool is_dots(std::string_view name) noexcept;  // "." or ".."
 // end.
 Count copy_range(int from, int to, std::size_t size) noexcept;
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

@@ -17,10 +17,7 @@
 #include <cerrno>
 #include <limits>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 using io::sys::outcome;
 
@@ -195,7 +192,4 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
   return outcome(::flock(fd, operation));
 }
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

@@ -10,10 +10,7 @@ struct iovec;
 struct statx;
 struct timespec;
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 using Count = std::int64_t;  // bytes or a descriptor, or -errno
 
@@ -50,7 +47,4 @@ Count set_times(int fd, const timespec (&times)[2]) noexcept;
 // `operation` is LOCK_*.
 Count lock(int fd, int operation) noexcept;
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

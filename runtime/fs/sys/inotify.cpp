@@ -9,10 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 using io::sys::outcome;
 
@@ -48,7 +45,4 @@ RawEvent event_at(std::span<const std::byte> buffer) noexcept {
   return event;
 }
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

@@ -8,10 +8,7 @@
 #include <span>
 #include <string_view>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 Count open_watcher() noexcept;  // non-blocking
 Count add_watch(int fd, const char* path, std::uint32_t events) noexcept;
@@ -27,7 +24,4 @@ struct RawEvent {
 };
 RawEvent event_at(std::span<const std::byte> buffer) noexcept;
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

@@ -12,10 +12,7 @@
 #include <cstddef>
 #include <iterator>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 namespace {
 
@@ -75,7 +72,4 @@ void forget_mounts() noexcept {
   for (base::Atomic<std::uint64_t>& place : remembered) place.store(0, base::kRelaxed);
 }
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

@@ -3,10 +3,7 @@
 
 #include <cstdint>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 // statx's mask for the id of a mount; the kernel never reuses it (since 6.8).
 inline constexpr unsigned kMountId = 0x4000;  // STATX_MNT_ID_UNIQUE
@@ -16,7 +13,4 @@ inline constexpr unsigned kMountId = 0x4000;  // STATX_MNT_ID_UNIQUE
 bool is_kernels_own(std::uint64_t mount) noexcept;
 void forget_mounts() noexcept;  // for tests
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

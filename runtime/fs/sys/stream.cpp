@@ -16,10 +16,7 @@
 #include <csignal>
 #include <limits>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 using io::sys::outcome;
 
@@ -149,7 +146,4 @@ Count write_parts(int fd, std::span<const iovec> parts, int flags) noexcept {
   return outcome(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

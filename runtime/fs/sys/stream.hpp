@@ -6,10 +6,7 @@
 #include <cstdint>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
-namespace sys {
+namespace ramie::inline v0::fs::sys {
 
 // Returns S_IF* of an open file, as far as it is known without asking a server. Returns 0 if the
 // kernel has no type for it, as for an eventfd.
@@ -29,7 +26,4 @@ Count has_writer(int fd) noexcept;
 // Makes another descriptor of the same description.
 Count duplicate(int fd) noexcept;
 
-}  // namespace sys
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs::sys

@@ -23,8 +23,7 @@
 #include <utility>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
+namespace ramie::inline v0 {
 namespace runtime {
 
 class RuntimeState;
@@ -494,5 +493,4 @@ template <class F>
 
 using runtime::block_on;
 
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0

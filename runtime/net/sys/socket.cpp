@@ -15,10 +15,7 @@
 #include <array>
 #include <cerrno>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
-namespace sys {
+namespace ramie::inline v0::net::sys {
 
 using io::sys::outcome;
 
@@ -186,7 +183,4 @@ std::size_t fill(std::array<iovec, kMaxParts>& vector, std::span<const Part> par
   return rc;
 }
 
-}  // namespace sys
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net::sys

@@ -11,10 +11,7 @@
 
 struct addrinfo;
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
-namespace sys {
+namespace ramie::inline v0::net::sys {
 
 using io::Bytes;
 
@@ -50,7 +47,4 @@ int open_null() noexcept;
 int look_up(const char* host, const char* port, const addrinfo& hints, addrinfo*& found,
             int& error) noexcept;
 
-}  // namespace sys
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net::sys

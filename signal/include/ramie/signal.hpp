@@ -16,9 +16,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace ramie {
-inline namespace v0 {
-namespace signal {
+namespace ramie::inline v0::signal {
 
 class Listeners;
 
@@ -91,6 +89,4 @@ class Signal {
 /// Errors   throws std::bad_alloc.
 [[nodiscard]] RAMIE_API CancellationToken shutdown();
 
-}  // namespace signal
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::signal

@@ -8,9 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace uring {
+namespace ramie::inline v0::uring {
 
 /// One request to the kernel: the fields of io_uring_sqe. The opcode decides what a field means;
 /// see io_uring_enter(2). Memory that the entry points to must stay until submit() has returned.
@@ -86,6 +84,4 @@ template <class Prepare>
   return detail::submit(entry);
 }
 
-}  // namespace uring
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::uring

@@ -10,9 +10,7 @@
 #include <optional>
 #include <string>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 /// Makes a directory. The process's umask is taken off `mode`.
 /// Errors   file_exists (of any type), no_such_file_or_directory (its parent), permission_denied,
@@ -113,6 +111,4 @@ class ReadDir {
 /// Cancel   safe: nothing stays open.
 [[nodiscard]] RAMIE_API Result<ReadDir> read_dir(PathRef path);
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -33,9 +33,7 @@
 #include <utility>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 class Vector;
 
@@ -435,6 +433,4 @@ template <ramie::detail::CharsIn T>
   return append(path, ramie::detail::bytes_in(text));
 }
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

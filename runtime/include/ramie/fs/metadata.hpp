@@ -8,9 +8,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 enum class FileType : std::uint8_t {
   unknown,
@@ -66,6 +64,4 @@ struct Metadata {
 /// Cancel   safe: may be retried.
 [[nodiscard]] RAMIE_API Result<bool> exists(PathRef path);
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

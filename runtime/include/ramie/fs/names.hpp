@@ -7,9 +7,7 @@
 #include <cstdint>
 #include <string>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 /// Gives a file or directory another name on the same file system. What had the name `to` is
 /// replaced in one step: at every moment the name `to` is the old or the new file.
@@ -84,6 +82,4 @@ namespace fs {
 /// Cancel   takes effect within 8 MiB; `to` holds a part. A retry starts from the beginning.
 [[nodiscard]] RAMIE_API Result<std::uint64_t> copy(PathRef from, PathRef to);
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -6,9 +6,7 @@
 #include <concepts>
 #include <string_view>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 /// A path argument: text, or a std::filesystem::path. It refers to the caller's memory. Every call
 /// refuses a path that contains a NUL (invalid_argument).
@@ -30,6 +28,4 @@ class PathRef {
   std::string_view text_;
 };
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -9,9 +9,7 @@
 #include <string_view>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 /// A file without a name, open for reading and writing, for its owner only (0600). The kernel frees
 /// it when it is closed, however the program ends. A file system that does not support this (NFS)
@@ -107,6 +105,4 @@ class TempDir {
   std::string path_;
 };
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

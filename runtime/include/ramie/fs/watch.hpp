@@ -8,9 +8,7 @@
 #include <memory>
 #include <string>
 
-namespace ramie {
-inline namespace v0 {
-namespace fs {
+namespace ramie::inline v0::fs {
 
 /// A kind of change; as an argument, the kinds to report. Combine with |.
 enum class Change : std::uint16_t {
@@ -101,6 +99,4 @@ class Watcher {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace fs
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::fs

@@ -9,9 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 /// An IPv4 or IPv6 address with a port.
 class SocketAddr {
@@ -54,6 +52,4 @@ class SocketAddr {
 ///          in its thread; neither the end of a runtime nor the end of the program waits for it.
 [[nodiscard]] RAMIE_API Result<std::vector<SocketAddr>> lookup_host(std::string_view host_and_port);
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

@@ -11,9 +11,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 enum class Shutdown : std::uint8_t { read, write, both };
 
@@ -102,6 +100,4 @@ struct Socket::Accepted {
   SocketAddr peer;
 };
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

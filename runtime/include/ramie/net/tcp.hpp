@@ -14,9 +14,7 @@
 #include <string_view>
 #include <utility>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 /// A connection. Destroying it closes the socket. One fiber may read while another writes.
 class TcpStream {
@@ -233,6 +231,4 @@ class TcpListener {
   Socket socket_;
 };
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net

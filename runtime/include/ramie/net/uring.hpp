@@ -9,9 +9,7 @@
 #include <memory>
 #include <span>
 
-namespace ramie {
-inline namespace v0 {
-namespace net {
+namespace ramie::inline v0::net {
 
 /// Accepts connections by one request that stays in the kernel (IORING_OP_ACCEPT, multishot), so
 /// that a storm of connections needs no system call for each. Where the kernel cannot do that,
@@ -62,6 +60,4 @@ template <ramie::detail::CharsIn T>
   return send_zero_copy(stream, ramie::detail::bytes_in(text));
 }
 
-}  // namespace net
-}  // namespace v0
-}  // namespace ramie
+}  // namespace ramie::inline v0::net
