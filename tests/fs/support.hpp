@@ -1,6 +1,7 @@
 // A folder for each test, and the two places where a call of ramie::fs may be made.
 #pragma once
 
+#include "tests/support/bytes.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/places.hpp"
 #include "tests/support/skip.hpp"
@@ -74,14 +75,7 @@ inline std::string pattern(std::size_t size) {
   return text;
 }
 
-inline std::span<const std::byte> bytes(std::string_view text) noexcept {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
-inline std::span<std::byte> writable_bytes(std::string& text) noexcept {
-  return std::as_writable_bytes(std::span(text.data(), text.size()));
-}
-
-// For long texts, which a CHECK would print.
+// Equal; a CHECK of long texts would show them.
 inline bool same(std::string_view a, std::string_view b) { return a == b; }
 
 template <class F>

@@ -2,6 +2,7 @@
 // registrations.
 #include "io/driver.hpp"
 #include "tests/support/fault.hpp"
+#include "tests/support/interest.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/socket_pair.hpp"
@@ -32,7 +33,7 @@ using ramie_test::Fault;
 using ramie_test::SocketPair;
 using ramie_test::Watchdog;
 
-constexpr Interest kBoth = Interest::readable | Interest::writable;
+using ramie_test::kBoth;
 
 Driver::Owner make_driver() { return ramie::or_throw(Driver::create()); }
 

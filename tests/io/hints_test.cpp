@@ -3,6 +3,8 @@
 // counts calls.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/interest.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/support/tcp_pair.hpp"
 
 #include <ramie/cancel.hpp>
@@ -30,7 +32,7 @@ using ramie::Result;
 using ramie::io::Interest;
 using ramie::io::Registration;
 
-constexpr Interest kBoth = Interest::readable | Interest::writable;
+using ramie_test::kBoth;
 constexpr unsigned kFew = 40;  // a spin makes hundreds of thousands
 
 // Owns a descriptor and its registration.
@@ -66,6 +68,8 @@ struct Watched {
   unsigned calls = 0;
 };
 
+constexpr const char* kNoErrorQueue = "this kernel has no such error queue";
+
 enum class Source { timestamps, zero_copy };
 
 // Puts an entry into the error queue of `fd`, and takes it out again if `is_emptied`. Returns false
@@ -76,10 +80,7 @@ bool raise_error_queue(int fd, Source source, bool is_emptied) {
           ? 1
           : SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
   const int option = source == Source::zero_copy ? SO_ZEROCOPY : SO_TIMESTAMPING;
-  if (::setsockopt(fd, SOL_SOCKET, option, &on, sizeof on) != 0) {
-    WARN("skipped: no error queue of this kind here");
-    return false;
-  }
+  if (::setsockopt(fd, SOL_SOCKET, option, &on, sizeof on) != 0) return false;
   REQUIRE(::send(fd, "x", 1, source == Source::zero_copy ? MSG_ZEROCOPY : 0) == 1);
   pollfd one{fd, 0, 0};
   REQUIRE(::poll(&one, 1, 10'000) == 1);
@@ -102,7 +103,7 @@ TEST_CASE("An event of the error queue ends no stream: a writer to a slow peer w
       CAPTURE(static_cast<int>(source), is_emptied);
       in_runtime(2, [&] {
         auto [near, far] = tcp_pair();
-        if (!raise_error_queue(near.fd(), source, is_emptied)) return;
+        if (!raise_error_queue(near.fd(), source, is_emptied)) RAMIE_SKIP(kNoErrorQueue);
         const std::vector<std::byte> much(64U << 20U);
         const Fault counted({.calls = {"send"}, .times = 0});
         const auto said = ramie::timeout(200ms, [&] { return near.write_all(much); });
@@ -122,7 +123,7 @@ TEST_CASE("An event of the error queue ends no stream: its reader waits and read
   for (const auto source : {Source::timestamps, Source::zero_copy}) {
     in_runtime(2, [&] {
       RawPair pair = raw_pair();
-      if (!raise_error_queue(pair.stream.fd(), source, false)) return;
+      if (!raise_error_queue(pair.stream.fd(), source, false)) RAMIE_SKIP(kNoErrorQueue);
       const Fault counted({.calls = {"recv"}, .times = 0});
       std::array<std::byte, 16> buffer;
       CHECK(error_of(ramie::timeout(100ms, [&] { return pair.stream.read(buffer); })) ==
@@ -270,10 +271,8 @@ TEST_CASE("The HUP of a terminal passes when it is opened again") {
   in_runtime(2, [] {
     int master = -1, slave = -1;
     std::array<char, 128> name{};
-    if (::openpty(&master, &slave, name.data(), nullptr, nullptr) != 0) {
-      WARN("skipped: no pseudo-terminals here");
-      return;
-    }
+    if (::openpty(&master, &slave, name.data(), nullptr, nullptr) != 0)
+      RAMIE_SKIP("needs pseudo-terminals");
     ::fcntl(master, F_SETFD, FD_CLOEXEC);
     REQUIRE(::fcntl(master, F_SETFL, O_NONBLOCK) == 0);
     Watched watched(master, kBoth);

@@ -2,6 +2,7 @@
 // when nothing is, and never spins. Method: the test reads from the descriptors directly.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/interest.hpp"
 #include "tests/support/socket_pair.hpp"
 #include "tests/support/tcp_pair.hpp"
 
@@ -28,7 +29,7 @@ using ramie::io::Interest;
 using ramie::io::ReadyGuard;
 using ramie::io::Registration;
 
-constexpr Interest kBoth = Interest::readable | Interest::writable;
+using ramie_test::kBoth;
 
 struct Pair : SocketPair {
   void send(std::string_view text) const {

@@ -1,5 +1,6 @@
 // Tests readiness as a fiber sees it through a Registration: edges, half-closed peers, urgent data.
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/interest.hpp"
 #include "tests/support/tcp_pair.hpp"
 
 #include <ramie/cancel.hpp>
@@ -22,7 +23,7 @@ using ramie::io::Interest;
 using ramie::io::Ready;
 using ramie::io::Registration;
 
-constexpr Interest kBoth = Interest::readable | Interest::writable;
+using ramie_test::kBoth;
 
 Result<std::size_t> receive(int fd, std::size_t size) {
   std::array<char, 4096> buffer;

@@ -2,6 +2,7 @@
 // registration does to its waiters.
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/interest.hpp"
 #include "tests/support/socket_pair.hpp"
 
 #include <ramie/io.hpp>
@@ -26,7 +27,7 @@ using ramie::io::Ready;
 using ramie::io::Registration;
 using ramie::sched::WaitKind;
 
-constexpr Interest kBoth = Interest::readable | Interest::writable;
+using ramie_test::kBoth;
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // Tests many fibers that wait for one descriptor: which event wakes which fibers, and how often.
 #include "tests/support/eventually.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/interest.hpp"
 #include "tests/support/socket_pair.hpp"
 #include "tests/support/tcp_pair.hpp"
 
@@ -27,7 +28,7 @@ using ramie::io::Ready;
 using ramie::io::Registration;
 using ramie::sched::WaitKind;
 
-constexpr Interest kBoth = Interest::readable | Interest::writable;
+using ramie_test::kBoth;
 
 // Fills the send buffer of a socket.
 void fill(int fd) {

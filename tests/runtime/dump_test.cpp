@@ -4,6 +4,7 @@
 #include "tests/support/eventually.hpp"
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/pattern.hpp"
 #include "tests/support/text.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -14,7 +15,6 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <regex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 using ramie::spawn;
 using ramie_test::comes_true;
 using ramie_test::count;
+using ramie_test::has;
 using ramie_test::make_runtime;
 using ramie_test::quiet_builder;
 using ramie_test::Watchdog;
@@ -52,14 +53,6 @@ WITHOUT_FRAME_POINTER int wait_deeper(ramie::sync::Notify& notify) {
 }
 
 }  // namespace dump_test
-
-namespace {
-
-bool has(const std::string& text, const std::string& pattern) {
-  return std::regex_search(text, std::regex(pattern));
-}
-
-}  // namespace
 
 TEST_CASE("Dump: parked fibers are there with name, wait and stack, equal ones in one group",
           "[runtime][dump]") {
@@ -208,11 +201,9 @@ TEST_CASE("Dump: fibers that change their names meanwhile", "[runtime][dump]") {
     }));
   int named = 0;
   int strange = 0;
-  const std::regex member("\n  [0-9]+ '([^']*)'");
   for (int i = 0; i < 200; ++i) {
     const std::string text = runtime.handle().dump();
-    for (std::sregex_iterator at(text.begin(), text.end(), member), end; at != end; ++at) {
-      const std::string name = (*at)[1];
+    for (const auto& name : ramie_test::groups(text, "\n  [0-9]+ '([^']*)'")) {
       ++named;
       if (name.find_first_not_of("xy") != std::string::npos || name.size() > 31) ++strange;
     }

@@ -7,6 +7,8 @@
 #include "tests/support/child.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/in_runtime.hpp"
+#include "tests/support/pattern.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/support/text.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -19,7 +21,6 @@
 #include <cstdlib>
 #include <functional>
 #include <mutex>
-#include <regex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ using namespace std::chrono_literals;
 using ramie::base::shorten;
 using ramie_test::comes_true;
 using ramie_test::count;
+using ramie_test::has;
 using ramie_test::make_runtime;
 using ramie_test::quiet_builder;
 using ramie_test::run_in_child;
@@ -45,10 +47,6 @@ void park(ramie::sync::Notify& notify) { (void)notify.wait(); }
 }  // namespace words_test
 
 namespace {
-
-bool has(const std::string& text, const std::string& pattern) {
-  return std::regex_search(text, std::regex(pattern));
-}
 
 // The first dump with this text, or the last dump if none has it.
 std::string dump_with(const ramie::runtime::Runtime& runtime, const std::string& pattern) {
@@ -104,12 +102,12 @@ TEST_CASE("The spawn site is the user's line, whichever function spawned it", "[
   CHECK(count(text, "task.hpp") == 0);
   CHECK(count(text, "runtime.hpp") == 0);
   for (const auto& fiber : fibers) {
-    std::smatch found;
-    const std::regex line("  " + std::to_string(fiber.id()) +
-                          " '.*, spawned in .* at words_test.cpp:([0-9]+)\n");
-    REQUIRE(std::regex_search(text, found, line));
-    CHECK(std::stoi(found[1]) >= first);
-    CHECK(std::stoi(found[1]) <= last);
+    const auto lines =
+        ramie_test::groups(text, "  " + std::to_string(fiber.id()) +
+                                     " '.*, spawned in .* at words_test.cpp:([0-9]+)\n");
+    REQUIRE(!lines.empty());
+    CHECK(std::stoi(lines[0]) >= first);
+    CHECK(std::stoi(lines[0]) <= last);
   }
   for (auto& fiber : fibers) {
     fiber.cancel();
@@ -308,8 +306,12 @@ TEST_CASE("A detector that this build does not know is named in one line", "[wor
   for (const auto detector : {Detector::tsan, Detector::asan, Detector::valgrind})
     CHECK(std::string(ramie::sched::hint_of(detector)).find("Build Ramie with") !=
           std::string::npos);
-  if (ramie::sched::unknown_detector() != Detector::none) return;  // this very program has one
-  if (RAMIE_VALGRIND != 0) return;  // a build that tells valgrind about stacks
+}
+
+TEST_CASE("A valgrind that this build does not know is named on stderr", "[words]") {
+  if (ramie::sched::unknown_detector() != ramie::sched::Detector::none)
+    RAMIE_SKIP("this program runs in such a detector");
+  if (RAMIE_VALGRIND != 0) RAMIE_SKIP("this build tells valgrind about stacks");
   const auto end = run_in_child([] {
     ::setenv("LD_PRELOAD", "vgpreload_core-amd64-linux.so",
              1);  // the loader prints that it does not exist

@@ -1,5 +1,6 @@
 // Scope: its fibers end before the block that started them, whatever ends the block.
 #include "tests/support/child.hpp"
+#include "tests/support/pattern.hpp"
 #include "tests/support/sched_runtime.hpp"
 
 #include <ramie/cancel.hpp>
@@ -10,7 +11,6 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
-#include <regex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -31,11 +31,10 @@ Result<void> long_sleep() { return ramie::sleep_for(1h); }
 
 // How many seconds after the cancel each line about drain() was printed.
 std::vector<double> drains_told(const std::string& text) {
-  const std::regex line(
-      "Scope::drain\\(\\) waits for 7 of its fibers, cancelled ([0-9.]+) s ago: fiber ");
   std::vector<double> times;
-  for (std::sregex_iterator at(text.begin(), text.end(), line), end; at != end; ++at)
-    times.push_back(std::stod((*at)[1]));
+  for (const auto& time : ramie_test::groups(
+           text, "Scope::drain\\(\\) waits for 7 of its fibers, cancelled ([0-9.]+) s ago: fiber "))
+    times.push_back(std::stod(time));
   return times;
 }
 

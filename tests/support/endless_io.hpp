@@ -1,6 +1,8 @@
 // Socket operations that wait for ever, to test what ends them. Each returns the error.
 #pragma once
 
+#include "tests/support/error_of.hpp"
+
 #include <ramie/net.hpp>
 
 #include <array>
@@ -9,11 +11,6 @@
 #include <vector>
 
 namespace ramie_test {
-
-template <class T>
-std::error_code error_of(const ramie::Result<T>& result) {
-  return result ? std::error_code() : result.error();
-}
 
 // Nobody connects.
 inline std::error_code accept_nobody() {

@@ -9,6 +9,7 @@
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
 #include "tests/support/builder.hpp"
+#include "tests/support/error_of.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -54,14 +55,7 @@ void in_runtime(std::size_t workers, F&& function) {
   in_runtime_of(quiet_builder(workers), std::forward<F>(function));
 }
 
-// Returns success if there is no error, because a CHECK that expects an error must not read a
-// value.
-template <class T>
-std::error_code error_of(const ramie::Result<T>& result) {
-  return result ? std::error_code() : result.error();
-}
-
-// Polls until `condition()` holds, for at most twenty seconds.
+// Polls until `condition()` holds, at most twenty seconds.
 template <class Condition>
 bool eventually(Condition&& condition) {
   const auto end = std::chrono::steady_clock::now() + 20s;

@@ -2,6 +2,8 @@
 // socket that the test drives itself.
 #pragma once
 
+#include "tests/support/bytes.hpp"
+
 #include <ramie/net.hpp>
 
 #include <arpa/inet.h>
@@ -17,13 +19,6 @@
 #include <utility>
 
 namespace ramie_test {
-
-inline std::span<const std::byte> bytes(std::string_view text) noexcept {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
-inline std::span<std::byte> writable_bytes(std::string& text) noexcept {
-  return std::as_writable_bytes(std::span(text.data(), text.size()));
-}
 
 struct TcpPair {
   ramie::net::TcpStream near;
