@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Checks that pages and code agree: check_docs.py [root] prints `file:line: message`, exits 1 if any.
+"""Checks that pages and code agree: check_docs.py [root] prints `file:line: message`, or nothing.
 
     snippet   a code block after the line `<!-- path -->` is that file, to the letter; after
               `<!-- from path -->` it is a part of it, however indented
     test      a name in quotes in docs/seeds.md, or in the failure table of docs/reliability.md, is
               a test case
     link      a relative link leads to a file; `file#part` to a heading in it
+
+Exits 1 if it prints any line.
 """
 import os
 import re

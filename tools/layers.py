@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks which folder includes which: layers.py [root] prints `file:line: rule: message`, exits 1 if any.
+"""Checks the includes between folders: layers.py [root] prints `file:line: rule: message`.
 
     runtime                          may include everything below
     runtime/net    runtime/fs        what programs call; of each other they see public headers only
@@ -9,7 +9,7 @@
     (tools, tests, bench and docs/examples include anything; nothing includes them)
 
 A quoted path is found beside the file or from the root; <ramie/x.hpp> belongs to the folder whose
-include/ramie has it. Rules: layer, base, public, unknown.
+include/ramie has it. Rules: layer, base, public, unknown. Exits 1 if any is broken.
 """
 import os
 import re

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the shape of files, and owners: tidy.py [root] prints `file:line: rule: message`, exits 1 if any.
+"""Checks the shape of files, and owners: tidy.py [root] prints `file:line: rule: message`.
 
     shape    file-length 500, line-length 100, function-length 70, tab, trailing-blank,
              opening-comment, unfinished (marks of work left undone)
@@ -7,6 +7,8 @@
     owner    each dangerous thing lives in one place of the library; OWNERS says which
 
 Programs around the library (tools, tests, bench, docs/examples) are free of the owner rules.
+
+Exits 1 if any rule is broken.
 """
 import ast
 import re

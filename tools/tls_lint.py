@@ -9,8 +9,8 @@ A function that does both may use the old thread's errno or thread_local after t
 to another thread. Plain accesses by %fs:offset are safe, because each computes the address anew.
 
 It reads the disassembly with relocations, so it needs the compiler's output, not a linked program.
-It prints `function: materialises THIS, suspends through THAT`, and exits 1 if there is any, or if no
-function suspends (then it has read the wrong files).
+It prints `function: materialises THIS, suspends through THAT`, and exits 1 if there is any, or if
+no function suspends (then it has read the wrong files).
 """
 import re
 import subprocess
