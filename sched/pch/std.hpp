@@ -1,6 +1,6 @@
 // The standard headers that most files of the library include, compiled once: meson puts this
-// before each of them. The files include what they need all the same: `./dev prove` compiles without
-// this file first, and so proves it.
+// before each of them. The files include what they need all the same: `./dev prove` first compiles
+// the library without this file, which proves it.
 #if !defined(RAMIE_PCH_STD_HPP)  // GCC warns of `once` here
 #define RAMIE_PCH_STD_HPP
 
