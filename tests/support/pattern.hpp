@@ -1,4 +1,4 @@
-// Regular expressions, compiled once: <regex> takes two seconds in each file that includes it.
+// Regular expressions, compiled once: <regex> is slow to compile in each file that includes it.
 #pragma once
 
 #include <string>

@@ -142,8 +142,8 @@ RAMIE_API void task_release(Task& task) noexcept;
 RAMIE_API void task_detach(Task& task) noexcept;
 RAMIE_API std::uint64_t task_id(const Task& task) noexcept;
 
-// Gives a handle's reference back at its end. (Not a std::unique_ptr with a deleter: one for each T
-// takes a tenth of the time to compile a program that spawns.)
+// Gives a handle's reference back at its end. (A std::unique_ptr with a deleter would be one more
+// class for each T, which takes time in every program that spawns.)
 class TaskReference {
  public:
   explicit TaskReference(Task& task) noexcept : task_(task) {}
