@@ -2,8 +2,9 @@
 #include "sched/base/annotate.hpp"
 #include "sched/current.hpp"
 #include "sched/scheduler.hpp"
-#include "tests/support/builder.hpp"
+#include "tests/support/in_runtime.hpp"
 #include "tests/support/skip.hpp"
+#include "tests/support/tcp_pair.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <ramie/ramie.hpp>
@@ -20,32 +21,9 @@
 
 using namespace std::chrono_literals;
 using ramie::errc;
-using ramie::net::TcpListener;
 using ramie::net::TcpStream;
 
 namespace {
-
-struct Ends {
-  TcpStream near;
-  TcpStream far;
-};
-
-Ends connected() {
-  auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
-  auto near = ramie::or_throw(TcpStream::connect(ramie::or_throw(listener.local_addr())));
-  auto far = ramie::or_throw(listener.accept());
-  return {std::move(near), std::move(far.stream)};
-}
-
-std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-template <class F>
-void in_runtime(std::size_t workers, F&& function) {
-  const ramie_test::Watchdog watchdog(60s);
-  auto runtime = ramie_test::make_runtime(workers);
-  runtime.block_on(std::forward<F>(function));
-  CHECK(runtime.shutdown(10s).empty());
-}
 
 // Waits until a fiber is parked in a read. Closing a stream while a call on it begins in another
 // thread is an error of the caller.
@@ -58,18 +36,18 @@ void until_one_reads() {
     });
 }
 
-std::uint64_t ready() { return ramie::runtime::Handle::current().metrics().io_ready; }
+std::uint64_t events() { return ramie::runtime::Handle::current().metrics().io_ready; }
 
 }  // namespace
 
 TEST_CASE("A read that waits: a timeout leaves the next byte to the next reader", "[net]") {
-  in_runtime(1, [] {
-    Ends ends = connected();
+  ramie_test::in_runtime(1, [] {
+    ramie_test::TcpPair ends = ramie_test::tcp_pair();
     std::array<std::byte, 16> buffer{};
     for (int i = 0; i < 50; ++i) {
       const auto n = ramie::timeout(200us, [&] { return ends.near.read(buffer); });
       CHECK((!n && n.error() == errc::timed_out));
-      CHECK(ends.far.write_all(bytes("x")).has_value());
+      CHECK(ends.far.write_all(ramie_test::bytes("x")).has_value());
       CHECK(*ends.near.read(buffer) == 1);
     }
   });
@@ -78,9 +56,9 @@ TEST_CASE("A read that waits: a timeout leaves the next byte to the next reader"
 TEST_CASE("A read that waits: close() ends the reader, and no byte of the peer is lost", "[net]") {
   if (RAMIE_TSAN != 0) RAMIE_SKIP("closes a reader under its feet: the race detector is right");
   for (const std::size_t workers : {1U, 4U}) {
-    in_runtime(workers, [] {
+    ramie_test::in_runtime(workers, [] {
       for (int i = 0; i < 50; ++i) {
-        Ends ends = connected();
+        ramie_test::TcpPair ends = ramie_test::tcp_pair();
         const int twin = ::dup(ends.near.fd());  // keeps the connection open
         auto stream = std::make_unique<TcpStream>(std::move(ends.near));
         std::array<std::byte, 16> buffer{};
@@ -89,7 +67,7 @@ TEST_CASE("A read that waits: close() ends the reader, and no byte of the peer i
         *stream = TcpStream();
         const auto n = reader.join();
         CHECK((!n && n.error() == errc::canceled));
-        CHECK(ends.far.write_all(bytes("next")).has_value());
+        CHECK(ends.far.write_all(ramie_test::bytes("next")).has_value());
         char text[8] = {};
         pollfd there{twin, POLLIN, 0};
         CHECK(::poll(&there, 1, 10'000) == 1);
@@ -104,16 +82,16 @@ TEST_CASE("A read that waits: the old reader does not read from a descriptor num
           "[net]") {
   if (RAMIE_TSAN != 0) RAMIE_SKIP("closes a reader under its feet: the race detector is right");
   for (const std::size_t workers : {1U, 4U}) {
-    in_runtime(workers, [] {
+    ramie_test::in_runtime(workers, [] {
       for (int i = 0; i < 200; ++i) {
-        Ends ends = connected();
+        ramie_test::TcpPair ends = ramie_test::tcp_pair();
         std::array<std::byte, 16> buffer{};
         auto reader = ramie::spawn([&] { return ends.near.read(buffer); });
         until_one_reads();
         for (int k = 0; k < i % 4; ++k) ramie::yield_now();
         ends.near = TcpStream();
-        Ends others = connected();
-        CHECK(others.far.write_all(bytes("next")).has_value());
+        ramie_test::TcpPair others = ramie_test::tcp_pair();
+        CHECK(others.far.write_all(ramie_test::bytes("next")).has_value());
         std::array<std::byte, 16> fresh{};
         CHECK(others.near.read(fresh).value_or(0) == 4);
         const auto n = reader.join();
@@ -126,20 +104,20 @@ TEST_CASE("A read that waits: the old reader does not read from a descriptor num
 // A notification in the socket's error queue: poll reports POLLERR until it is taken.
 TEST_CASE("A read that waits: a lasting error that does not concern readers ends no peek",
           "[net]") {
-  in_runtime(1, [] {
-    Ends ends = connected();
+  ramie_test::in_runtime(1, [] {
+    ramie_test::TcpPair ends = ramie_test::tcp_pair();
     const int on = 1;
     REQUIRE(::setsockopt(ends.near.fd(), SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on) == 0);
     REQUIRE(::send(ends.near.fd(), "x", 1, MSG_ZEROCOPY) == 1);
     pollfd told{ends.near.fd(), 0, 0};
     REQUIRE(::poll(&told, 1, 10'000) == 1);
     REQUIRE(told.revents == POLLERR);
-    const std::uint64_t before = ready();
+    const std::uint64_t before = events();
     std::array<std::byte, 16> buffer{};
     const auto n = ramie::timeout(50ms, [&] { return ends.near.peek(buffer); });
     CHECK((!n && n.error() == errc::timed_out));
-    CHECK(ready() - before < 10);
-    CHECK(ends.far.write_all(bytes("hello")).has_value());
+    CHECK(events() - before < 10);
+    CHECK(ends.far.write_all(ramie_test::bytes("hello")).has_value());
     CHECK(ramie::timeout(5s, [&] { return ends.near.peek(buffer); }).value_or(0) == 5);
     CHECK(ends.near.read(buffer).value_or(0) == 5);
   });
@@ -147,19 +125,19 @@ TEST_CASE("A read that waits: a lasting error that does not concern readers ends
 
 TEST_CASE("A read that waits: a second reader is refused; vectored reads and peeks wait too",
           "[net]") {
-  in_runtime(2, [] {
-    Ends ends = connected();
+  ramie_test::in_runtime(2, [] {
+    ramie_test::TcpPair ends = ramie_test::tcp_pair();
     std::array<std::byte, 16> one{};
     std::array<std::byte, 16> two{};
     auto reader = ramie::spawn([&] { return ends.near.read(one); });
     until_one_reads();
     const auto second = ends.near.read(two);
     CHECK((!second && second.error() == errc::already_waiting));
-    CHECK(ends.far.write_all(bytes("1")).has_value());
+    CHECK(ends.far.write_all(ramie_test::bytes("1")).has_value());
     CHECK(*reader.join() == 1);
     auto writer = ramie::spawn([&] {
       (void)ramie::sleep_for(2ms);
-      return ends.far.write_all(bytes("abcdef"));
+      return ends.far.write_all(ramie_test::bytes("abcdef"));
     });
     CHECK(ends.near.readable().has_value());
     CHECK(*ends.near.peek(two) == 6);
@@ -172,7 +150,7 @@ TEST_CASE("A read that waits: a second reader is refused; vectored reads and pee
 TEST_CASE("A read that waits: a plain thread reads from a socket, then a fiber does", "[net]") {
   const ramie_test::Watchdog watchdog(60s);
   auto runtime = ramie::or_throw(ramie_test::quiet_builder(1).build());
-  Ends ends = runtime.block_on([] { return connected(); });
+  ramie_test::TcpPair ends = runtime.block_on([] { return ramie_test::tcp_pair(); });
   std::array<std::byte, 16> buffer{};
   std::thread thread([&] {
     const auto entered = runtime.enter();
@@ -180,12 +158,12 @@ TEST_CASE("A read that waits: a plain thread reads from a socket, then a fiber d
     if (!n || *n != 2) std::abort();
   });
   std::this_thread::sleep_for(2ms);
-  runtime.block_on([&] { CHECK(ends.far.write_all(bytes("ab")).has_value()); });
+  runtime.block_on([&] { CHECK(ends.far.write_all(ramie_test::bytes("ab")).has_value()); });
   thread.join();
   runtime.block_on([&] {
     auto reader = ramie::spawn([&] { return ends.near.read(buffer); });
     (void)ramie::sleep_for(1ms);
-    CHECK(ends.far.write_all(bytes("c")).has_value());
+    CHECK(ends.far.write_all(ramie_test::bytes("c")).has_value());
     CHECK(*reader.join() == 1);
   });
 }

@@ -1,5 +1,6 @@
 // Tests sends without a copy, by io_uring where the kernel supports it.
 #include "tests/support/builder.hpp"
+#include "tests/support/tcp_pair.hpp"
 #include "tests/support/watchdog.hpp"
 
 #include <ramie/ramie.hpp>
@@ -7,37 +8,17 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
 using namespace std::chrono_literals;
 using ramie::errc;
-using ramie::net::TcpListener;
 using ramie::net::TcpStream;
-
-namespace {
-
-struct Ends {
-  TcpStream near;
-  TcpStream far;
-};
-
-Ends connected() {
-  auto listener = ramie::or_throw(TcpListener::bind("127.0.0.1:0"));
-  auto near = ramie::or_throw(TcpStream::connect(ramie::or_throw(listener.local_addr())));
-  auto far = ramie::or_throw(listener.accept());
-  return {std::move(near), std::move(far.stream)};
-}
-
-std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-}  // namespace
 
 TEST_CASE("Zero-copy send: all bytes arrive, and the memory is free when it returns", "[uring]") {
   const ramie_test::Watchdog watchdog(60s);
   auto runtime = ramie_test::make_runtime(2);
   runtime.block_on([] {
-    Ends ends = connected();
+    ramie_test::TcpPair ends = ramie_test::tcp_pair();
     constexpr std::size_t kSize = std::size_t{4} << 20U;
     auto reader = ramie::spawn([&] {
       std::vector<std::byte> all(kSize);
@@ -57,7 +38,7 @@ TEST_CASE("Zero-copy send: all bytes arrive, and the memory is free when it retu
       sent += *n;
     }
     CHECK(*reader.join());
-    CHECK(*ramie::net::send_zero_copy(ends.near, bytes("small")) == 5);
+    CHECK(*ramie::net::send_zero_copy(ends.near, ramie_test::bytes("small")) == 5);
   });
 }
 
@@ -65,7 +46,7 @@ TEST_CASE("Zero-copy send: a peer that reads nothing cannot delay a cancelled se
   const ramie_test::Watchdog watchdog(60s);
   auto runtime = ramie_test::make_runtime(1);
   runtime.block_on([] {
-    Ends ends = connected();
+    ramie_test::TcpPair ends = ramie_test::tcp_pair();
     const std::vector<std::byte> block(1U << 20U);
     std::error_code end;
     for (int i = 0; i < 1000 && !end; ++i) {
