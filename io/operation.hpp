@@ -14,6 +14,7 @@
 #include "io/sys/outcome.hpp"
 
 #include <cerrno>
+#include <cstdint>
 
 namespace ramie::inline v0::io {
 
@@ -78,7 +79,10 @@ template <class Call>
 Result<std::size_t> run(const Operation& operation, std::size_t size,
                         Call&& call) noexcept(noexcept(call(size))) {
   sched::Wait wait(operation.kind, &operation.io);
+  const std::uint16_t generation = operation.io.generation();
   if (auto entered = wait.enter(); !entered) return failure(entered.error());
+  // enter() may have yielded, and another fiber may have closed the descriptor.
+  if (!operation.io.is_still(generation)) return failure(errc::canceled);
   return run_entered(wait, operation, size, call);
 }
 

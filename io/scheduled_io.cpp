@@ -101,11 +101,10 @@ Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind k
   return this->wait(wait, interest, sharing);
 }
 
-Result<void> ScheduledIo::take_permit(sched::Wait& wait) noexcept {
-  const std::uint16_t own_generation = generation();
+Result<void> ScheduledIo::take_permit(sched::Wait& wait, std::uint16_t generation) noexcept {
   if (auto taken = permit_.acquire(wait, 1); !taken)
     return failure(taken.error() == errc::closed ? errc::shutting_down : taken.error());
-  if (is_still(own_generation)) return {};
+  if (is_still(generation)) return {};
   release_permit();
   return failure(errc::canceled);
 }

@@ -3,7 +3,7 @@
 //     driver, in a turn                    fiber, in a wait
 //     -----------------                    ----------------
 //     state.publish(ready)          I1     state.load(): not there
-//     lock; unlink the waiters that        lock; link; state.load() again   I6
+//     lock; unlink the waiters that        lock; state.load() again; link   I6
 //       `ready` concerns; claim them;      unlock; park
 //       unlock
 //     queue the fibers it claimed   I2
@@ -63,7 +63,7 @@ class alignas(base::kCacheLine) ScheduledIo {
   // After the registration has ended, each queued fiber gets the permit in turn and returns
   // `canceled`. If the slot is reused before, fibers of the new registration wait until the last of
   // these has left. The caller has called wait.enter().
-  Result<void> take_permit(sched::Wait& wait) noexcept;
+  Result<void> take_permit(sched::Wait& wait, std::uint16_t generation) noexcept;
   void release_permit() noexcept { permit_.release(); }
 
   // For callers that make the calls themselves and do not report what the calls returned. Anybody

@@ -99,6 +99,7 @@ bool Wait::arm() noexcept {
   const FiberWord::Armed wait = sleeper_.word.arm(shield_, known);
   epoch_ = wait.epoch;
   if (!wait.armed) note_fruitless(fiber());
+  is_armed_ = wait.armed;
   return wait.armed;
 }
 
@@ -127,6 +128,7 @@ bool Wait::arm_timer() noexcept {
 }
 
 std::uint8_t Wait::park() noexcept {
+  is_armed_ = false;
   if (is_thread()) {
     park_thread();
     return sleeper_.word.claimed_by();

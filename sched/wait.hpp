@@ -33,7 +33,12 @@ class Wait {
   [[nodiscard]] bool arm() noexcept;
   void bind(Waiter& waiter) noexcept;
   // Gives up an armed wait. Returns false if it was claimed meanwhile.
-  [[nodiscard]] bool disarm() noexcept { return sleeper_.word.disarm(); }
+  [[nodiscard]] bool disarm() noexcept {
+    is_armed_ = false;
+    return sleeper_.word.disarm();
+  }
+  // Between arm() and park() or disarm().
+  bool is_armed() const noexcept { return is_armed_; }
   [[nodiscard]] std::uint8_t park() noexcept;
   // After park() was ended by a waker: the last lock can be skipped, since the waiter is unlinked
   // and its waker has left the lock. (The race detector knows locks but not this law, so there we
@@ -69,6 +74,7 @@ class Wait {
   Sleeper& sleeper_;
   const WaitKind kind_;
   const Shield shield_;
+  bool is_armed_ = false;
   const void* object_;
   base::Instant own_deadline_ = base::kNever;
   base::Instant deadline_ = base::kNever;
@@ -76,7 +82,7 @@ class Wait {
 };
 
 // One thing that a wait waits for, in the three parts that a wait for several things (select) needs
-// one by one: try, arm, disarm. The arm that ended a wait is the one whose waiter is unlinked.
+// one by one: try, arm, disarm. Several Arms may stand in one wait: the first arms the wait.
 template <class IsReady>
 class Arm {
  public:
@@ -87,20 +93,24 @@ class Arm {
     waiter_.amount = amount;
   }
 
-  // Tries, and arms the wait and links its waiter if there is nothing yet. Both happen under the
-  // lock, so what comes meanwhile finds the waiter. `refused`: ask the wait why.
+  // Tries; if there is nothing yet, arms the wait and links its waiter. All of it happens under the
+  // lock, so what comes later finds the waiter. `refused`: ask the wait why.
   [[nodiscard]] Armed arm(Wait& wait) noexcept {
     const std::lock_guard lock(mutex_);
     if (is_ready_()) return Armed::ready;
-    if (!wait.arm()) return Armed::refused;
+    if (!wait.is_armed() && !wait.arm()) return Armed::refused;
     wait.bind(waiter_);
     list_.push_back(waiter_);
     return Armed::linked;
   }
-  // Unlinks the waiter, and passes the lock even if its waker has done that.
-  void disarm() noexcept {
+  // Unlinks the waiter, and passes the lock in any case, because its waker may still hold it.
+  // Returns true if a waker has unlinked it: then this arm has ended the wait, unless the wait was
+  // over before.
+  bool disarm() noexcept {
     const std::lock_guard lock(mutex_);
-    if (waiter_.is_linked()) list_.erase(waiter_);
+    if (!waiter_.is_linked()) return true;
+    list_.erase(waiter_);
+    return false;
   }
 
  private:
@@ -121,7 +131,7 @@ Result<void> Wait::run_entered(base::Mutex& mutex, WaiterList& list, IsReady&& i
     if (armed == Only::Armed::linked) {
       const std::uint8_t by = park();
       if (by < FiberWord::kByTimer && waker_is_out()) return {};
-      only.disarm();
+      (void)only.disarm();
       if (by == 0) return {};
     }
     if (is_over()) return failure(errc::timed_out);

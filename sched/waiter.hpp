@@ -50,8 +50,8 @@ class ThreadSleeper final : public Sleeper {
 struct Waiter : base::Link {
   Sleeper* sleeper = nullptr;
   std::uint32_t epoch = 0;
-  base::Plain<std::uint32_t> interest = 0;  // for lists whose waiters come in kinds
-  std::uint64_t amount = 0;                 // what it asks for: permits, or the kinds of readiness
+  base::Plain<std::uint32_t> mark = 0;  // what its waker left for it (WaitQueue::Mark)
+  std::uint64_t amount = 0;             // what it asks for: permits, or the kinds of readiness
 };
 
 // A shutdown left its fiber behind (F6): its stack stays, and it never runs again.

@@ -18,14 +18,18 @@
 //      the timers and its own operations (poll).
 //   2. If there is none, steal() takes half of another worker's queue, or an injected fiber. At
 //      most half of the workers search at a time.
-//   3. If there is none, park() sleeps where the next event arrives.
-//   4. Otherwise run_one() switches to the fiber. When the fiber switches back, the worker acts on
-//      the reason: it parks the fiber (F1), queues it again, or ends it.
+//   3. With a fiber, run_one() switches to it. When the fiber switches back, the worker acts on the
+//      reason: it parks the fiber (F1), queues it again, or ends it.
+//   4. Without a fiber, park() sleeps where the next event arrives.
+// (F1, P1 and so on are laws: README.md. The numbers are the defaults of RAMIE_EVENT_INTERVAL,
+// RAMIE_LIFO and RAMIE_WATCH_US.)
 //
 // Where a fiber waits for a worker:
-//   LIFO slot   the fiber that this worker woke or spawned last: its data are in the cache. At most
-//               three in a row run from here, so two fibers that wake each other starve nobody.
-//   queue       in order of age; others may steal half of it (run_queue.hpp)
+//   LIFO slot   the fiber that this worker woke or spawned last: its data are in the cache. While
+//               the queue has fibers, at most three in a row run from here, so two fibers that
+//               wake each other starve nobody.
+//   queue       in order of age; others may steal half of it (run_queue.hpp). Fibers that a driver
+//               or a timer has woken, or that yield, go here.
 //   injector    shared by all: fibers from outside, and what does not fit into a queue
 //   inbox       fibers pinned to this worker; nobody else takes them
 // A fiber that waits for anything else stands in none of them: only its waiter points at it.
@@ -35,20 +39,22 @@
 //     fiber, fences, and looks for a searcher; if nobody searches, it wakes one sleeper, which
 //     comes back as a searcher. So no push is missed, and one push wakes at most one worker. The
 //     last searcher that finds work wakes the next (P3).
-//   - It sleeps in its own site while operations of its own are in flight, else in a driver if a
-//     baton is free, else on a futex. The word of its sleep says where, so a waker knows which
-//     system call it needs (P2).
+//   - It sleeps in its own site (its io_uring) while operations of its own are in flight, else in a
+//     driver if a baton is free, else on a futex. The word of its sleep says where, so a waker
+//     knows which system call it needs (P2).
 //   - One sleeper is the watcher: it comes back after 500 us, steals, and takes a free baton. So
 //     one worker that is stuck in a fiber delays sockets, timers and queued fibers by no more than
-//     that (P4). The watcher also visits the operations of such a worker (P5).
+//     that (P4). The watcher, and any busy worker when it polls, also takes what is in the site,
+//     the queue and the slot of a worker that has run one fiber for a whole watch (P5).
 //
 // Who polls: the worker that holds the baton of a shard, one at a time (P1), between two fibers or
 // for as long as it sleeps there. Sockets belong to no worker, so whoever is idle takes the events.
-// Timers stand in one wheel for each worker, and any worker advances all of them.
+// Timers stand in one wheel for each worker. The worker that holds a baton advances all of them.
 //
 // Rejected, with what it cost:
 //   - A LIFO slot that any thief may take at once. Tokio shipped it and took it back: it lost 20 to
-//     32 %. Here only the watcher takes it, from a worker that has run one fiber for a whole watch.
+//     32 %. Here another worker takes it only from a worker that has run one fiber for a whole
+//     watch.
 //   - A LIFO slot without a limit on consecutive runs: two fibers that wake each other starve the
 //     queue and the driver (Tokio #5712).
 //   - Waking a second worker for each readiness event: a wake-up across cores costs 12 to 25 us.

@@ -17,8 +17,10 @@ import sys
 
 import sources
 
-LEVEL = {"sched": 0, "io": 1, "signal": 2, "uring": 2, "runtime/net": 3, "runtime/fs": 3,
-         "runtime": 4}
+# What programs call: folders of runtime/ that do not see the rest of it.
+PARTS = ("net", "fs", "process", "tls")
+LEVEL = {"sched": 0, "io": 1, "signal": 2, "uring": 2, "runtime": 4,
+         **{f"runtime/{part}": 3 for part in PARTS}}
 
 # What the bottom of the bottom may take from the public headers: vocabulary without behaviour.
 BASE_MAY_INCLUDE = {"ramie/api.hpp", "ramie/error.hpp", "ramie/result.hpp"}
@@ -65,7 +67,7 @@ def layer_of(path):
     """The layer of a file: its folder, or a part of runtime/; what it owns of the public headers
     is in it, too."""
     inner = re.sub(r"^runtime/include/ramie/", "runtime/", path)
-    part = re.match(r"runtime/(?:net|fs)(?=[/.])", inner)
+    part = re.match(rf"runtime/(?:{'|'.join(PARTS)})(?=[/.])", inner)
     return part.group() if part else path.split("/")[0]
 
 

@@ -112,16 +112,28 @@ Result<void> survive(int listener, int error, unsigned failures) noexcept {
 
 }  // namespace
 
-// One fiber's turn: it has the permit. The listener may be closed while the fiber waits or yields.
-// Then its slot may belong to another registration, which `generation_` tells.
-class Socket::Turn {
+// One call of accept(). Another fiber may close the listener, and destroy its Socket, whenever this
+// fiber waits or yields. So nothing of the Socket is used, and `generation_` tells whether the slot
+// still belongs to it.
+class Socket::AcceptTurn {
  public:
-  Turn(sched::Wait& wait, ScheduledIo& io) noexcept : wait_(wait), io_(io) {}
+  explicit AcceptTurn(ScheduledIo& io) noexcept : io_(io) {}
 
   Result<Accepted> run() noexcept {
+    if (auto entered = wait_.enter(); !entered) return failure(entered.error());
+    if (auto taken = io_.take_permit(wait_, generation_); !taken) return failure(taken.error());
+    auto accepted = run_alone();
+    io_.release_permit();
+    return accepted;
+  }
+
+ private:
+  // With the permit.
+  Result<Accepted> run_alone() noexcept {
     for (unsigned failures = 0;;) {
       auto fd = take();
       if (!fd) return failure(fd.error());
+      if (is_closed_) return failure(errc::canceled);
       int error = error_;
       if (error == 0) {
         auto socket = adopt(*fd);
@@ -138,11 +150,9 @@ class Socket::Turn {
           return failure(survived.error());
       }
       if (auto entered = wait_.enter(); !entered) return failure(entered.error());
-      if (!io_.is_still(generation_)) return failure(errc::canceled);
     }
   }
 
- private:
   // Returns a descriptor. If there is none, returns 0 and sets `error_` to the reason.
   Result<int> take() noexcept {
     const io::Operation accepting{.io = io_,
@@ -151,6 +161,7 @@ class Socket::Turn {
                                   .sharing = ScheduledIo::Sharing::any};
     const auto call = [this](std::size_t&) noexcept -> io::Bytes {
       error_ = 0;
+      if ((is_closed_ = !io_.is_still(generation_))) return 0;
       size_ = sizeof raw_;
       const int rc = sys::accept(listener_, &raw_, size_);
       if (rc >= 0 || rc == -EAGAIN) return rc;
@@ -164,28 +175,22 @@ class Socket::Turn {
     return static_cast<int>(*fd);
   }
 
-  sched::Wait& wait_;
   ScheduledIo& io_;
+  sched::Wait wait_{sched::WaitKind::accept, &io_};
   const std::uint16_t generation_ = io_.generation();
   const int listener_ = io_.fd();
   sockaddr_storage raw_{};
   std::size_t size_ = 0;
   int error_ = 0;
+  bool is_closed_ = false;
   unsigned skipped_ = 0;
 };
 
 void keep_reserve() noexcept { reserve.open(); }
 
-// If the socket is closed during a wait, only `io` is still valid.
 Result<Socket::Accepted> Socket::accept() noexcept {
   if (!is_open()) return io::not_open();
-  ScheduledIo& io = ScheduledIo::of(registration_);
-  sched::Wait wait(sched::WaitKind::accept, &io);
-  if (auto entered = wait.enter(); !entered) return failure(entered.error());
-  if (auto taken = io.take_permit(wait); !taken) return failure(taken.error());
-  auto accepted = Turn(wait, io).run();
-  io.release_permit();
-  return accepted;
+  return AcceptTurn(ScheduledIo::of(registration_)).run();
 }
 
 }  // namespace ramie::inline v0::net

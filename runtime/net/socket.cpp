@@ -1,4 +1,4 @@
-// Socket: tries every call at once and waits only on EAGAIN (io/operation.hpp).
+// Socket: makes each call as soon as it may succeed, and waits on EAGAIN (io/operation.hpp).
 #include <ramie/net/socket.hpp>
 
 #include "io/handle.hpp"
@@ -23,10 +23,10 @@ using io::Short;
 using io::system_error;
 using sched::WaitKind;
 
-// Returns how many bytes one vectored call moves at most. It takes only kMaxParts parts. A read
-// that filled them was not short, however many parts follow.
+// Returns how many bytes one vectored call moves at most: those of its first kMaxParts parts that
+// are not empty. A read that filled them was not short.
 template <class Parts>
-std::size_t total_size(const Parts& parts) noexcept {
+std::size_t most_in_one_call(const Parts& parts) noexcept {
   std::size_t total = 0;
   std::size_t taken = 0;
   for (const auto& part : parts) {
@@ -65,7 +65,12 @@ Result<Socket> Socket::from_fd(int fd, Interest interest) noexcept {
   io::sys::UniqueFd owned(fd);
   const int mode = sys::is_nonblocking(fd);
   if (mode < 0) return failure(system_error(mode));
-  if (mode == 0) return failure(std::make_error_code(std::errc::invalid_argument));
+  int type = 0;
+  if (const int rc = sys::get_option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof type); rc < 0)
+    return failure(system_error(rc));
+  // Short::clears is true of streams only: a short datagram says nothing of the next one.
+  if (mode == 0 || type != SOCK_STREAM)
+    return failure(std::make_error_code(std::errc::invalid_argument));
   return adopt(owned.release(), interest);
 }
 
@@ -80,12 +85,12 @@ Result<Socket> Socket::adopt(int fd, Interest interest) noexcept {
 Result<Socket> Socket::connect(const SocketAddr& peer) noexcept {
   if (io::Handle::current() == nullptr) return failure(errc::no_runtime);
   // A cancelled fiber must not send anything.
-  if (auto entered = sched::Wait(WaitKind::connect, nullptr).enter(); !entered)
-    return failure(entered.error());
+  if (auto entered = detail::enter_wait(); !entered) return failure(entered.error());
   io::sys::UniqueFd fd(sys::stream_socket(peer.is_ipv6() ? AF_INET6 : AF_INET));
   if (!fd.is_open()) return failure(system_error(fd.get()));
   int rc = -EINTR;
   while (rc == -EINTR) rc = sys::connect(fd.get(), peer.raw(), peer.raw_size());
+  // EALREADY is what the call after an EINTR returns.
   if (rc != 0 && rc != -EINPROGRESS && rc != -EALREADY) return failure(system_error(rc));
   auto socket = adopt(fd.release());
   if (!socket || rc == 0) return socket;
@@ -94,17 +99,19 @@ Result<Socket> Socket::connect(const SocketAddr& peer) noexcept {
   Operation connecting = writing(socket->registration_, Short::proves_nothing);
   connecting.kind = WaitKind::connect;
   connecting.start = io::Start::with_wait;
-  std::error_code refused;
-  const auto is_connected = [&](std::size_t&) -> io::Bytes {
-    if ((refused = socket->take_error())) return 0;
+  std::error_code error;
+  const auto ask_outcome = [&](std::size_t&) -> io::Bytes {
+    if ((error = socket->take_error())) return 0;
     const auto connected = socket->peer_addr();
     if (!connected && connected.error() == std::errc::not_connected) return -EAGAIN;
     // Any other error ends the attempt, because the edge that another wait needs has already come.
-    if (!connected) refused = connected.error();
+    if (!connected) error = connected.error();
     return 0;
   };
-  if (auto done = io::run(connecting, 0, is_connected); !done) return failure(done.error());
-  if (refused) return failure(refused);
+  sched::Wait wait(connecting.kind, &connecting.io);
+  if (auto done = run_entered(wait, connecting, 0, ask_outcome); !done)
+    return failure(done.error());
+  if (error) return failure(error);
   return socket;
 }
 
@@ -121,7 +128,7 @@ Result<std::size_t> Socket::receive(std::span<std::byte> buffer) noexcept {
 Result<std::size_t> Socket::receive_vectored(
     std::span<const std::span<std::byte>> buffers) noexcept {
   if (!is_open()) return not_open();
-  const std::size_t total = total_size(buffers);
+  const std::size_t total = most_in_one_call(buffers);
   if (total == 0) return std::size_t{0};
   const Operation operation = reading(registration_, Short::clears);
   const int fd = operation.io.fd();
@@ -152,22 +159,26 @@ Result<std::size_t> Socket::send(std::span<const std::byte> data) noexcept {
 Result<std::size_t> Socket::send_vectored(
     std::span<const std::span<const std::byte>> data) noexcept {
   if (!is_open()) return not_open();
-  const std::size_t total = total_size(data);
+  const std::size_t total = most_in_one_call(data);
   if (total == 0) return std::size_t{0};
+  // sendmsg takes one part after the other and may stop between two: that proves no full buffer.
   const Operation operation = writing(registration_, Short::proves_nothing);
   const int fd = operation.io.fd();
   return io::run(operation, total,
                  [&](std::size_t& asked) noexcept { return sys::send_vectored(fd, data, asked); });
 }
 
-// The caller makes its own calls and clears nothing, so this does not trust remembered readiness.
+// The caller makes its own calls, and does not say when one returns EAGAIN. So this asks the kernel
+// instead of the stored bits, and clears only the report of an error that the caller now hears of.
 Result<void> Socket::wait_for(Interest interest) noexcept {
   if (!is_open()) return not_open();
-  ScheduledIo& io = ScheduledIo::of(registration_);
-  const WaitKind kind = has(interest, Interest::readable) ? WaitKind::readable : WaitKind::writable;
-  auto level = io.wait_for_level(interest, kind, ScheduledIo::Sharing::one_waiter);
+  ScheduledIo& source = ScheduledIo::of(registration_);
+  const WaitKind kind = interest == Interest::readable   ? WaitKind::readable
+                        : interest == Interest::writable ? WaitKind::writable
+                                                         : WaitKind::io;
+  auto level = source.wait_for_level(interest, kind, ScheduledIo::Sharing::one_waiter);
   if (!level) return failure(level.error());
-  io.state().clear(io::IoState::news_for(interest), level->seen);
+  source.state().clear(io::IoState::news_for(interest), level->seen);
   return {};
 }
 

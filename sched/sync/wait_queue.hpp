@@ -54,7 +54,7 @@ class WaitQueue {
   // Claims `waiter`, which was popped; or which the caller unlinks if it was claimed.
   bool serve(WakeList& wakes, Waiter& waiter, std::uint8_t by, Mark mark) noexcept {
     if (wakes.claim(*waiter.sleeper, waiter.epoch, by)) return true;
-    waiter.interest = mark;
+    waiter.mark = mark;
     return false;
   }
 
@@ -64,8 +64,8 @@ class WaitQueue {
   template <class IsReady>
   [[nodiscard]] Armed arm(Wait& wait, Waiter& waiter, IsReady&& is_ready, Seat seat) noexcept {
     const std::lock_guard lock(mutex);
-    if (waiter.interest == kTold) return Armed::served;
-    const bool looks = !waiter.is_linked() || waiter.interest == kPassedOver;
+    if (waiter.mark == kTold) return Armed::served;
+    const bool looks = !waiter.is_linked() || waiter.mark == kPassedOver;
     if (looks && is_ready()) {
       if (waiter.is_linked()) waiters.erase(waiter);
       return Armed::ready;
@@ -121,7 +121,7 @@ class WaitQueue {
   static void make(detail::WaitQueue& storage) noexcept;
   void take_place(Wait& wait, Waiter& waiter, Seat seat) noexcept {
     wait.bind(waiter);
-    const bool was_passed_over = std::exchange(waiter.interest, kNone) == kPassedOver;
+    const bool was_passed_over = std::exchange(waiter.mark, kNone) == kPassedOver;
     if (waiter.is_linked()) return;
     if (seat == Seat::front || was_passed_over) waiters.push_front(waiter);
     else waiters.push_back(waiter);

@@ -22,7 +22,6 @@
 #include <vector>
 
 namespace faults {
-
 namespace {
 
 using namespace std::chrono_literals;
@@ -166,9 +165,8 @@ bool exchange(Findings& findings, TcpStream& stream, int round) {
 
 void be_client(Findings& findings, const SocketAddr& address) {
   auto stream = within(findings, "connect hangs", [&] { return TcpStream::connect(address); });
+  if (stream) stream = TcpStream::from_fd(stream->into_fd());
   if (!is_good(findings, "connect", stream)) return;
-  stream = TcpStream::from_fd(stream->into_fd());
-  if (!is_good(findings, "from_fd", stream)) return;
   is_good(findings, "set_nodelay", stream->set_nodelay(true));
   if (auto on = stream->nodelay(); is_good(findings, "nodelay", on)) (void)*on;
   is_good(findings, "peer_addr", stream->peer_addr());

@@ -42,7 +42,7 @@ struct Listener {
   std::error_code accept() {
     ramie::sched::Wait wait(WaitKind::accept, &io);
     if (auto entered = wait.enter(); !entered) return entered.error();
-    if (auto taken = io.take_permit(wait); !taken) return taken.error();
+    if (auto taken = io.take_permit(wait, io.generation()); !taken) return taken.error();
     const ramie::io::Operation accepting{.io = io,
                                          .interest = Interest::readable,
                                          .kind = WaitKind::accept,
@@ -96,7 +96,7 @@ TEST_CASE("Acceptors model: a fiber that is cancelled in the line is passed over
         Listener listener;
         const PlainThread self;
         ramie::sched::Wait wait(WaitKind::accept, &listener.io);
-        check(listener.io.take_permit(wait).has_value(), "the first");
+        check(listener.io.take_permit(wait, listener.io.generation()).has_value(), "the first");
         FiberThread next([&] { check(listener.accept() == errc::canceled, "another end"); });
         next.until_waits();
         FiberThread last([&] { check(!listener.accept(), "nobody ends it"); });
@@ -130,7 +130,7 @@ TEST_CASE("Acceptors model: a shutdown ends the line although nobody gives the p
         Listener listener;
         const PlainThread self;
         ramie::sched::Wait wait(WaitKind::accept, &listener.io);
-        check(listener.io.take_permit(wait).has_value(), "the first");
+        check(listener.io.take_permit(wait, listener.io.generation()).has_value(), "the first");
         FiberThread fiber([&] { check(listener.accept() == errc::shutting_down, "another end"); });
         listener.io.shut_down();
         fiber.join();
@@ -148,15 +148,16 @@ TEST_CASE("Acceptors model: a fiber in the queue takes nothing from the slot's n
                 ScheduledIo& io = **driver->add_source(1, Interest::readable);
                 const PlainThread self;
                 ramie::sched::Wait first(WaitKind::accept, &io);
-                check(io.take_permit(first).has_value(), "the first");
+                check(io.take_permit(first, io.generation()).has_value(), "the first");
                 FiberThread next([&] {
+                  const std::uint16_t generation = io.generation();
                   ramie::sched::Wait wait(WaitKind::accept, &io);
-                  const auto taken = io.take_permit(wait);
+                  const auto taken = io.take_permit(wait, generation);
                   check(!taken && taken.error() == errc::canceled, "it has another's permit");
                 });
                 next.until_waits();
+                (void)driver->deregister_source(io);
                 Thread owner([&] {
-                  (void)driver->deregister_source(io);
                   ramie::sched::FiberList out;
                   driver->turn(ramie::base::Nanos(0), out);
                   ScheduledIo& reused = **driver->add_source(2, Interest::readable);

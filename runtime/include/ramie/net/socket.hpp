@@ -16,8 +16,8 @@ namespace ramie::inline v0::net {
 enum class Shutdown : std::uint8_t { read, write, both };
 
 /// A non-blocking socket that the runtime's driver watches. It owns the descriptor and closes it
-/// when it is destroyed. TcpStream and TcpListener hold one each. Use Socket directly for a family
-/// of sockets that the library has no class for.
+/// when it is destroyed. TcpStream and TcpListener hold one each. Use Socket directly for stream
+/// sockets of a family that the library has no class for, such as AF_UNIX.
 ///
 /// One fiber may receive while another sends. A waiting call ends with canceled, timed_out or
 /// shutting_down as every wait does, and with canceled when the socket is closed.
@@ -33,10 +33,10 @@ class Socket {
   }
   ~Socket() { close(); }
 
-  /// Takes over a non-blocking socket.
+  /// Takes over a non-blocking stream socket.
   /// Returns  the socket, which owns `fd`.
-  /// Errors   invalid_argument if `fd` is in blocking mode; those of Registration::create(). On an
-  ///          error `fd` is closed.
+  /// Errors   invalid_argument if `fd` is in blocking mode or no stream socket; not_a_socket; those
+  ///          of Registration::create(). On an error `fd` is closed.
   /// Threads  those that run fibers or have entered a runtime.
   [[nodiscard]] RAMIE_API static Result<Socket> from_fd(
       int fd, io::Interest interest = io::Interest::readable | io::Interest::writable) noexcept;
@@ -83,7 +83,7 @@ class Socket {
   }
 
  private:
-  class Turn;
+  class AcceptTurn;
   friend class TcpListener;
   // As from_fd(), for a descriptor that is known to be non-blocking.
   static Result<Socket> adopt(int fd, io::Interest interest = io::Interest::readable |
