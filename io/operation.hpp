@@ -28,6 +28,8 @@ enum class Start : std::uint8_t {
   with_wait
 };
 
+// Make it before the operation enters its wait. It keeps the generation of the slot: an operation
+// of a descriptor that is closed meanwhile ends with `canceled`, even if the slot is reused.
 struct Operation {
   ScheduledIo& io;
   Interest interest;
@@ -35,21 +37,26 @@ struct Operation {
   ScheduledIo::Sharing sharing = ScheduledIo::Sharing::one_waiter;
   Short on_short = Short::proves_nothing;
   Start start = Start::unless_not_ready;
+  std::uint16_t generation = io.generation();
 };
 
-// Runs the loop. The caller has called `wait.enter()`; no other fiber runs between that and the
-// first try. `call(asked)` moves up to `asked` bytes. `asked` is `size` at first; the call may
-// lower it. It returns a count or -errno.
+// Runs the loop for a caller that has called `wait.enter()`. No other fiber runs between that and
+// the first try. `call(asked)` asks for `asked` bytes. That is `size`, or less if the call lowers
+// it. It returns a count or -errno.
 template <class Call>
 Result<std::size_t> run_entered(sched::Wait& wait, const Operation& operation, std::size_t size,
                                 Call&& call) noexcept(noexcept(call(size))) {
   const Interest interest = operation.interest;
   IoState& state = operation.io.state();
   IoState::Snapshot seen = state.load();
+  const auto is_closed = [&] {
+    return seen.is_gone() || operation.io.generation() != operation.generation;
+  };
   bool tries = operation.start == Start::with_call ||
                (operation.start == Start::unless_not_ready && seen.may_be_ready(interest));
-  for (;;) {
+  for (int rounds = 0;; ++rounds) {
     if (tries) {
+      if (is_closed()) return failure(errc::canceled);
       std::size_t asked = size;
       const Bytes n = call(asked);
       if (n >= 0) {
@@ -65,24 +72,28 @@ Result<std::size_t> run_entered(sched::Wait& wait, const Operation& operation, s
         sched::note_fruitless();
         return failure(system_error(n));
       }
+      // A call of the user may have waited.
+      if (operation.io.generation() != operation.generation) return failure(errc::canceled);
       state.clear(IoState::noted_for(interest), seen);
     }
-    auto ready = operation.io.wait(wait, interest, operation.sharing);
+    auto ready = operation.io.wait(wait, interest, operation.sharing, operation.generation);
     if (!ready) return failure(ready.error());
     seen = *ready;
     tries = true;
+    // If an event came during each call, the fiber has not parked, and has heard of no cancel.
+    if (rounds > 0) {
+      if (auto entered = wait.enter(); !entered) return failure(entered.error());
+      seen = state.load();
+    }
   }
 }
 
-// The same for a caller that has not called `wait.enter()`.
+// The same for a caller that has not entered the wait.
 template <class Call>
 Result<std::size_t> run(const Operation& operation, std::size_t size,
                         Call&& call) noexcept(noexcept(call(size))) {
   sched::Wait wait(operation.kind, &operation.io);
-  const std::uint16_t generation = operation.io.generation();
   if (auto entered = wait.enter(); !entered) return failure(entered.error());
-  // enter() may have yielded, and another fiber may have closed the descriptor.
-  if (!operation.io.is_still(generation)) return failure(errc::canceled);
   return run_entered(wait, operation, size, call);
 }
 

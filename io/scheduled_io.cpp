@@ -18,6 +18,7 @@ constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kGenerationShift) - 
 void ScheduledIo::open(Driver& driver, int fd) noexcept {
   driver_ = &driver;
   fd_.store(fd, base::kRelaxed);
+  is_drained_by_short_.store(false, base::kRelaxed);
   // Store the generation before the state: a reader that sees the new state then sees it too.
   generation_.store(static_cast<std::uint16_t>(generation() + 1), base::kRelaxed);
   state_.reset();
@@ -68,13 +69,12 @@ bool ScheduledIo::has_waiter(IoState::Bits mask) noexcept {
   return false;
 }
 
-Result<IoState::Snapshot> ScheduledIo::wait(sched::Wait& wait, Interest interest,
-                                            Sharing sharing) noexcept {
+Result<IoState::Snapshot> ScheduledIo::wait(sched::Wait& wait, Interest interest, Sharing sharing,
+                                            std::uint16_t generation) noexcept {
   const IoState::Bits mask = IoState::waited_for(interest);
   // A waiter that close() has woken may run after the slot is reused, when GONE is clear again.
-  const std::uint16_t own_generation = generation();
   IoState::Snapshot now;
-  const auto is_gone = [&] { return now.is_gone() || generation() != own_generation; };
+  const auto is_gone = [&] { return now.is_gone() || this->generation() != generation; };
   for (;;) {
     now = state_.load();
     bool is_taken = false;
@@ -96,9 +96,10 @@ Result<IoState::Snapshot> ScheduledIo::wait(sched::Wait& wait, Interest interest
 
 Result<IoState::Snapshot> ScheduledIo::wait(Interest interest, sched::WaitKind kind,
                                             Sharing sharing) noexcept {
+  const std::uint16_t generation = this->generation();
   sched::Wait wait(kind, this);
   if (auto entered = wait.enter(); !entered) return failure(entered.error());
-  return this->wait(wait, interest, sharing);
+  return this->wait(wait, interest, sharing, generation);
 }
 
 Result<void> ScheduledIo::take_permit(sched::Wait& wait, std::uint16_t generation) noexcept {
@@ -120,12 +121,13 @@ Ready as_ready(IoState::Bits bits, Interest interest) noexcept {
 Result<ScheduledIo::Level> ScheduledIo::wait_for_level(Interest interest, sched::WaitKind kind,
                                                        Sharing sharing) noexcept {
   const IoState::Bits mask = IoState::waited_for(interest);
+  const std::uint16_t generation = this->generation();
   const int fd = this->fd();
   sched::Wait wait(kind, this);
-  if (auto entered = wait.enter(); !entered) return failure(entered.error());
   for (;;) {
+    if (auto entered = wait.enter(); !entered) return failure(entered.error());
     const bool is_remembered = (state_.load().ready() & mask) != 0;
-    const auto seen = this->wait(wait, interest, sharing);
+    const auto seen = this->wait(wait, interest, sharing, generation);
     if (!seen) return failure(seen.error());
     const auto heard = static_cast<IoState::Bits>(seen->ready() & mask);
     const bool is_news = (seen->ready() & IoState::news_for(interest)) != 0;

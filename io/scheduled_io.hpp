@@ -53,7 +53,9 @@ class alignas(base::kCacheLine) ScheduledIo {
 
   // Parks until something of `interest` is ready, as far as the driver knows. A caller that waits
   // again clears readiness first. The caller has called wait.enter().
-  Result<IoState::Snapshot> wait(sched::Wait& wait, Interest interest, Sharing sharing) noexcept;
+  // `generation` is that of the registration when the operation began.
+  Result<IoState::Snapshot> wait(sched::Wait& wait, Interest interest, Sharing sharing,
+                                 std::uint16_t generation) noexcept;
   // The same for a caller that has not called enter().
   Result<IoState::Snapshot> wait(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
 
@@ -77,6 +79,11 @@ class alignas(base::kCacheLine) ScheduledIo {
   };
   Result<Level> wait_for_level(Interest interest, sched::WaitKind kind, Sharing sharing) noexcept;
 
+  // A short read or write of this descriptor says that nothing is left, or that there is no room
+  // (I7): true of TCP only. Set by the owner before the first operation.
+  bool is_drained_by_short() const noexcept { return is_drained_by_short_.load(base::kRelaxed); }
+  void set_drained_by_short() noexcept { is_drained_by_short_.store(true, base::kRelaxed); }
+
   // Returns whether this is still the registration of that generation. It reads the state first: a
   // reader that sees the state of the slot's next registration also sees its generation (open()).
   bool is_still(std::uint16_t generation) const noexcept {
@@ -98,6 +105,7 @@ class alignas(base::kCacheLine) ScheduledIo {
   base::Mutex mutex_;
   base::Atomic<std::uint16_t> generation_{0};
   sched::WaiterList waiters_;
+  base::Atomic<bool> is_drained_by_short_{false};
   base::Atomic<int> fd_{-1};  // dumps read it at any time
   Driver* driver_ = nullptr;
   sync::Semaphore permit_{1};

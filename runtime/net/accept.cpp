@@ -112,16 +112,25 @@ Result<void> survive(int listener, int error, unsigned failures) noexcept {
 
 }  // namespace
 
+void keep_reserve() noexcept {
+  static constinit base::Atomic<bool> is_kept{false};
+  if (is_kept.load(base::kRelaxed)) return;
+  reserve.open();
+  is_kept.store(true, base::kRelaxed);
+}
+
 // One call of accept(). Another fiber may close the listener, and destroy its Socket, whenever this
-// fiber waits or yields. So nothing of the Socket is used, and `generation_` tells whether the slot
-// still belongs to it.
+// fiber waits or yields. So nothing of the Socket is used, and the operation's generation tells
+// whether the slot still belongs to it.
 class Socket::AcceptTurn {
  public:
   explicit AcceptTurn(ScheduledIo& io) noexcept : io_(io) {}
 
   Result<Accepted> run() noexcept {
+    keep_reserve();
     if (auto entered = wait_.enter(); !entered) return failure(entered.error());
-    if (auto taken = io_.take_permit(wait_, generation_); !taken) return failure(taken.error());
+    if (auto taken = io_.take_permit(wait_, operation_.generation); !taken)
+      return failure(taken.error());
     auto accepted = run_alone();
     io_.release_permit();
     return accepted;
@@ -133,10 +142,9 @@ class Socket::AcceptTurn {
     for (unsigned failures = 0;;) {
       auto fd = take();
       if (!fd) return failure(fd.error());
-      if (is_closed_) return failure(errc::canceled);
       int error = error_;
       if (error == 0) {
-        auto socket = adopt(*fd);
+        auto socket = adopt(*fd, is_tcp_);
         if (socket) return Accepted{std::move(*socket), SocketAddr::from_raw(&raw_, size_)};
         if (!is_shortage(socket.error())) return failure(socket.error());
         error = -ENOMEM;  // the kernel's limit of watched descriptors, or no memory
@@ -155,13 +163,8 @@ class Socket::AcceptTurn {
 
   // Returns a descriptor. If there is none, returns 0 and sets `error_` to the reason.
   Result<int> take() noexcept {
-    const io::Operation accepting{.io = io_,
-                                  .interest = io::Interest::readable,
-                                  .kind = sched::WaitKind::accept,
-                                  .sharing = ScheduledIo::Sharing::any};
     const auto call = [this](std::size_t&) noexcept -> io::Bytes {
       error_ = 0;
-      if ((is_closed_ = !io_.is_still(generation_))) return 0;
       size_ = sizeof raw_;
       const int rc = sys::accept(listener_, &raw_, size_);
       if (rc >= 0 || rc == -EAGAIN) return rc;
@@ -170,23 +173,24 @@ class Socket::AcceptTurn {
       error_ = rc;
       return 0;
     };
-    auto fd = run_entered(wait_, accepting, 0, call);
+    auto fd = run_entered(wait_, operation_, 0, call);
     if (!fd) return failure(fd.error());
     return static_cast<int>(*fd);
   }
 
   ScheduledIo& io_;
-  sched::Wait wait_{sched::WaitKind::accept, &io_};
-  const std::uint16_t generation_ = io_.generation();
+  const io::Operation operation_{.io = io_,
+                                 .interest = io::Interest::readable,
+                                 .kind = sched::WaitKind::accept,
+                                 .sharing = ScheduledIo::Sharing::any};
+  sched::Wait wait_{operation_.kind, &io_};
   const int listener_ = io_.fd();
+  const bool is_tcp_ = io_.is_drained_by_short();
   sockaddr_storage raw_{};
   std::size_t size_ = 0;
   int error_ = 0;
-  bool is_closed_ = false;
   unsigned skipped_ = 0;
 };
-
-void keep_reserve() noexcept { reserve.open(); }
 
 Result<Socket::Accepted> Socket::accept() noexcept {
   if (!is_open()) return io::not_open();

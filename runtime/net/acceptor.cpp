@@ -93,7 +93,11 @@ Result<TcpStream> Acceptor::next() noexcept {
   while (!state.is_refused) {
     sched::Wait wait(state.kind, nullptr);
     if (auto entered = wait.enter(); !entered) return failure(entered.error());
-    if (const int fd = state.pop(); fd >= 0) return TcpStream::from_fd(fd);
+    if (const int fd = state.pop(); fd >= 0) {
+      auto socket = Socket::adopt(fd, true);
+      if (!socket) return failure(socket.error());
+      return TcpStream(std::move(*socket));
+    }
     if (!state.is_running()) {
       const std::int32_t last = state.site == nullptr ? 0 : std::int32_t{state.result};
       if (last == -EINVAL || last == -EOPNOTSUPP || last == -EAGAIN) break;

@@ -109,6 +109,8 @@ Result<SocketAddr> SocketAddr::parse(std::string_view text) noexcept {
 SocketAddr SocketAddr::from_raw(const void* address, std::size_t size) noexcept {
   static_assert(sizeof(raw_) >= sizeof(sockaddr_in6));
   SocketAddr result;
+  const auto family = size < sizeof(sa_family_t) ? AF_UNSPEC : as<sa_family_t>(address);
+  if (family != AF_INET && family != AF_INET6) return result;
   result.size_ = static_cast<std::uint32_t>(std::min(size, sizeof result.raw_));
   std::memcpy(result.raw_, address, result.size_);
   return result;

@@ -6,6 +6,7 @@
 #include "io/sys/fd.hpp"
 #include "runtime/net/sys/socket.hpp"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <cerrno>
 #include <utility>
@@ -23,6 +24,9 @@ using io::Short;
 using io::system_error;
 using sched::WaitKind;
 
+// Urgent data, too: beside it a short read proves nothing (I7).
+constexpr Interest kAll = Interest::readable | Interest::writable | Interest::priority;
+
 // Returns how many bytes one vectored call moves at most: those of its first kMaxParts parts that
 // are not empty. A read that filled them was not short.
 template <class Parts>
@@ -37,18 +41,25 @@ std::size_t most_in_one_call(const Parts& parts) noexcept {
   return total;
 }
 
-Operation reading(const io::Registration& registration, Short on_short) noexcept {
-  return {.io = ScheduledIo::of(registration),
-          .interest = Interest::readable,
-          .kind = WaitKind::readable,
-          .on_short = on_short};
+// Of a call that moves what there is, as far as there is room.
+Short of_short(const ScheduledIo& source) noexcept {
+  return source.is_drained_by_short() ? Short::clears : Short::proves_nothing;
 }
 
-Operation writing(const io::Registration& registration, Short on_short) noexcept {
-  return {.io = ScheduledIo::of(registration),
+Operation reading(const io::Registration& registration) noexcept {
+  ScheduledIo& source = ScheduledIo::of(registration);
+  return {.io = source,
+          .interest = Interest::readable,
+          .kind = WaitKind::readable,
+          .on_short = of_short(source)};
+}
+
+Operation writing(const io::Registration& registration) noexcept {
+  ScheduledIo& source = ScheduledIo::of(registration);
+  return {.io = source,
           .interest = Interest::writable,
           .kind = WaitKind::writable,
-          .on_short = on_short};
+          .on_short = of_short(source)};
 }
 
 template <class Call>
@@ -56,28 +67,38 @@ Result<SocketAddr> address_by(Call&& call, int fd) noexcept {
   sockaddr_storage raw{};
   std::size_t size = sizeof raw;
   if (const int rc = call(fd, &raw, size); rc < 0) return failure(system_error(rc));
-  return SocketAddr::from_raw(&raw, size);
+  const auto address = SocketAddr::from_raw(&raw, size);
+  if (address.raw_size() == 0)
+    return failure(std::make_error_code(std::errc::address_family_not_supported));
+  return address;
+}
+
+// TCP, and MPTCP, which is TCP to programs.
+bool is_tcp(int fd) noexcept {
+  constexpr int kMptcp = 262;  // IPPROTO_MPTCP
+  int family = 0;
+  int protocol = 0;
+  if (sys::get_option(fd, SOL_SOCKET, SO_DOMAIN, &family, sizeof family) < 0) return false;
+  if (sys::get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof protocol) < 0) return false;
+  return (family == AF_INET || family == AF_INET6) &&
+         (protocol == IPPROTO_TCP || protocol == kMptcp);
 }
 
 }  // namespace
 
-Result<Socket> Socket::from_fd(int fd, Interest interest) noexcept {
+Result<Socket> Socket::from_fd(int fd) noexcept {
   io::sys::UniqueFd owned(fd);
   const int mode = sys::is_nonblocking(fd);
   if (mode < 0) return failure(system_error(mode));
-  int type = 0;
-  if (const int rc = sys::get_option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof type); rc < 0)
-    return failure(system_error(rc));
-  // Short::clears is true of streams only: a short datagram says nothing of the next one.
-  if (mode == 0 || type != SOCK_STREAM)
-    return failure(std::make_error_code(std::errc::invalid_argument));
-  return adopt(owned.release(), interest);
+  if (mode == 0) return failure(std::make_error_code(std::errc::invalid_argument));
+  return adopt(owned.release(), is_tcp(fd));
 }
 
-Result<Socket> Socket::adopt(int fd, Interest interest) noexcept {
+Result<Socket> Socket::adopt(int fd, bool is_tcp) noexcept {
   io::sys::UniqueFd owned(fd);
-  auto registration = io::Registration::create(fd, interest);
+  auto registration = io::Registration::create(fd, kAll);
   if (!registration) return failure(registration.error());
+  if (is_tcp) ScheduledIo::of(*registration).set_drained_by_short();
   (void)owned.release();
   return Socket(std::move(*registration));
 }
@@ -92,11 +113,11 @@ Result<Socket> Socket::connect(const SocketAddr& peer) noexcept {
   while (rc == -EINTR) rc = sys::connect(fd.get(), peer.raw(), peer.raw_size());
   // EALREADY is what the call after an EINTR returns.
   if (rc != 0 && rc != -EINPROGRESS && rc != -EALREADY) return failure(system_error(rc));
-  auto socket = adopt(fd.release());
+  auto socket = adopt(fd.release(), true);
   if (!socket || rc == 0) return socket;
   // The first report for a connecting socket may be a HUP from before the attempt. So this trusts
   // only SO_ERROR and getpeername.
-  Operation connecting = writing(socket->registration_, Short::proves_nothing);
+  Operation connecting = writing(socket->registration_);
   connecting.kind = WaitKind::connect;
   connecting.start = io::Start::with_wait;
   std::error_code error;
@@ -118,7 +139,7 @@ Result<Socket> Socket::connect(const SocketAddr& peer) noexcept {
 Result<std::size_t> Socket::receive(std::span<std::byte> buffer) noexcept {
   if (!is_open()) return not_open();
   if (buffer.empty()) return std::size_t{0};
-  const Operation operation = reading(registration_, Short::clears);
+  const Operation operation = reading(registration_);
   const int fd = operation.io.fd();
   return io::run(operation, buffer.size(), [&](std::size_t& asked) noexcept {
     return sys::receive(fd, buffer, asked, false);
@@ -130,7 +151,7 @@ Result<std::size_t> Socket::receive_vectored(
   if (!is_open()) return not_open();
   const std::size_t total = most_in_one_call(buffers);
   if (total == 0) return std::size_t{0};
-  const Operation operation = reading(registration_, Short::clears);
+  const Operation operation = reading(registration_);
   const int fd = operation.io.fd();
   return io::run(operation, total, [&](std::size_t& asked) noexcept {
     return sys::receive_vectored(fd, buffers, asked);
@@ -140,7 +161,8 @@ Result<std::size_t> Socket::receive_vectored(
 Result<std::size_t> Socket::peek(std::span<std::byte> buffer) noexcept {
   if (!is_open()) return not_open();
   if (buffer.empty()) return std::size_t{0};
-  const Operation operation = reading(registration_, Short::proves_nothing);
+  Operation operation = reading(registration_);
+  operation.on_short = Short::proves_nothing;
   const int fd = operation.io.fd();
   return io::run(operation, buffer.size(), [&](std::size_t& asked) noexcept {
     return sys::receive(fd, buffer, asked, true);
@@ -150,7 +172,7 @@ Result<std::size_t> Socket::peek(std::span<std::byte> buffer) noexcept {
 Result<std::size_t> Socket::send(std::span<const std::byte> data) noexcept {
   if (!is_open()) return not_open();
   if (data.empty()) return std::size_t{0};
-  const Operation operation = writing(registration_, Short::clears);
+  const Operation operation = writing(registration_);
   const int fd = operation.io.fd();
   return io::run(operation, data.size(),
                  [&](std::size_t& asked) noexcept { return sys::send(fd, data, asked); });
@@ -162,7 +184,8 @@ Result<std::size_t> Socket::send_vectored(
   const std::size_t total = most_in_one_call(data);
   if (total == 0) return std::size_t{0};
   // sendmsg takes one part after the other and may stop between two: that proves no full buffer.
-  const Operation operation = writing(registration_, Short::proves_nothing);
+  Operation operation = writing(registration_);
+  operation.on_short = Short::proves_nothing;
   const int fd = operation.io.fd();
   return io::run(operation, total,
                  [&](std::size_t& asked) noexcept { return sys::send_vectored(fd, data, asked); });

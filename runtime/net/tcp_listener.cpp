@@ -78,7 +78,7 @@ Result<TcpListener> TcpListener::open(const SocketAddr& address, const ListenOpt
   if (rc == 0) rc = sys::bind(fd.get(), address.raw(), address.raw_size());
   if (rc == 0) rc = sys::listen(fd.get(), options.backlog);
   if (rc < 0) return failure(system_error(rc));
-  auto socket = Socket::adopt(fd.release(), io::Interest::readable);
+  auto socket = Socket::adopt(fd.release(), true);
   if (!socket) return failure(socket.error());
   keep_reserve();
   return TcpListener(std::move(*socket));

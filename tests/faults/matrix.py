@@ -100,7 +100,7 @@ REPORTED = {
     "accept4": ("accept",),
     "bind": ("bind",),
     "connect": ("connect", "connect by name"),
-    "fcntl": ("connect", "connect by name"),
+    "fcntl": ("from_fd",),
     "getpeername": ("connect", "connect by name"),
     "getsockname": ("local_addr",),
     "getsockopt": ("connect", "connect by name"),

@@ -93,7 +93,6 @@ void join_cancelled(Findings& findings, const char* where, ramie::JoinHandle<voi
 // --- sockets -------------------------------------------------------------------------------------
 
 constexpr std::size_t kMessage = 64;
-
 void echo(Findings& findings, TcpStream stream) {
   std::array<std::byte, 256> buffer;
   for (;;) {
@@ -165,8 +164,9 @@ bool exchange(Findings& findings, TcpStream& stream, int round) {
 
 void be_client(Findings& findings, const SocketAddr& address) {
   auto stream = within(findings, "connect hangs", [&] { return TcpStream::connect(address); });
-  if (stream) stream = TcpStream::from_fd(stream->into_fd());
   if (!is_good(findings, "connect", stream)) return;
+  if (int twin = ::dup(stream->fd()); twin >= 0)
+    is_good(findings, "from_fd", TcpStream::from_fd(twin));
   is_good(findings, "set_nodelay", stream->set_nodelay(true));
   if (auto on = stream->nodelay(); is_good(findings, "nodelay", on)) (void)*on;
   is_good(findings, "peer_addr", stream->peer_addr());

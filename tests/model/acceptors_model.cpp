@@ -40,13 +40,13 @@ struct Listener {
 
   // As TcpListener::accept().
   std::error_code accept() {
-    ramie::sched::Wait wait(WaitKind::accept, &io);
-    if (auto entered = wait.enter(); !entered) return entered.error();
-    if (auto taken = io.take_permit(wait, io.generation()); !taken) return taken.error();
     const ramie::io::Operation accepting{.io = io,
                                          .interest = Interest::readable,
                                          .kind = WaitKind::accept,
                                          .sharing = ScheduledIo::Sharing::any};
+    ramie::sched::Wait wait(WaitKind::accept, &io);
+    if (auto entered = wait.enter(); !entered) return entered.error();
+    if (auto taken = io.take_permit(wait, accepting.generation); !taken) return taken.error();
     // Only the fiber that has the permit calls this.
     const auto call = [this](std::size_t&) -> ramie::io::Bytes {
       if (pending.load(Order::acquire) == 0) return -EAGAIN;

@@ -6,6 +6,7 @@
 #include "tests/model/stage.hpp"
 
 #include "io/driver.hpp"
+#include "io/operation.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/wait.hpp"
 
@@ -141,4 +142,35 @@ TEST_CASE("Registration model: a number that is reused at once keeps its new reg
     (void)driver->deregister_source(second);
   }, Mutants{{kClosesFirst, "the number is free before its registration has ended"}},
      {.preemptions = 2});
+}
+
+// A fiber yields as it enters its operation, and another one closes the socket and opens the next.
+TEST_CASE("Registration model: an operation touches nothing of the slot's next owner") {
+  check_model("registration: closed before the first try", [] {
+    Kernel kernel;
+    Driver::Owner driver = *Driver::create();
+    ScheduledIo& io = **driver->add_source(1, Interest::readable);
+    const ramie::io::Operation reading{
+        .io = io, .interest = Interest::readable, .kind = ramie::sched::WaitKind::readable};
+    (void)driver->deregister_source(io);
+    turn(*driver);
+    ScheduledIo& next = **driver->add_source(2, Interest::readable);
+    check(&next == &io, "another slot");
+    const bool has_heard = choose(2) == 0;  // of the next owner's descriptor: nothing is there
+    if (has_heard) {
+      ramie::sched::WakeList wakes;
+      next.publish(IoState::kReadable, wakes);
+      next.state().clear(IoState::kReadable, next.state().load());
+    }
+    FiberThread fiber([&] {
+      ramie::sched::Wait wait(reading.kind, &io);
+      const auto ended = run_entered(wait, reading, 0, [](std::size_t&) -> ramie::io::Bytes {
+        check(false, "a call on another's descriptor");
+        return 0;
+      });
+      check(!ended && ended.error() == ramie::errc::canceled, "it waits for another's descriptor");
+    });
+    fiber.join();
+    (void)driver->deregister_source(next);
+  }, Mutants{297, 298}, {.preemptions = 1});
 }

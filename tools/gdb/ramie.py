@@ -89,7 +89,7 @@ class Fiber:
             block = gdb.block_for_pc(word_at(registers + size + SAVED["rip"]))
             while block is not None and block.function is None:
                 block = block.superblock
-            if block is not None and re.search(r"\b(leave|switch_out)\b", block.function.name):
+            if block is not None and re.search(r"\b(jump_out|switch_out)\b", block.function.name):
                 return registers + size
         return None
 

@@ -16,10 +16,11 @@ namespace ramie::inline v0::net {
 enum class Shutdown : std::uint8_t { read, write, both };
 
 /// A non-blocking socket that the runtime's driver watches. It owns the descriptor and closes it
-/// when it is destroyed. TcpStream and TcpListener hold one each. Use Socket directly for stream
-/// sockets of a family that the library has no class for, such as AF_UNIX.
+/// when it is destroyed. TcpStream and TcpListener hold one each. Use Socket directly for a family
+/// of sockets that the library has no class for, such as AF_UNIX.
 ///
-/// One fiber may receive while another sends. A waiting call ends with canceled, timed_out or
+/// receive() and send() need a connection; with datagrams each moves one. One fiber may receive
+/// while another sends. A waiting call ends with canceled, timed_out or
 /// shutting_down as every wait does, and with canceled when the socket is closed.
 class Socket {
  public:
@@ -33,26 +34,26 @@ class Socket {
   }
   ~Socket() { close(); }
 
-  /// Takes over a non-blocking stream socket.
+  /// Takes over a non-blocking socket.
   /// Returns  the socket, which owns `fd`.
-  /// Errors   invalid_argument if `fd` is in blocking mode or no stream socket; not_a_socket; those
-  ///          of Registration::create(). On an error `fd` is closed.
+  /// Errors   invalid_argument if `fd` is in blocking mode; those of Registration::create(). On an
+  ///          error `fd` is closed.
   /// Threads  those that run fibers or have entered a runtime.
-  [[nodiscard]] RAMIE_API static Result<Socket> from_fd(
-      int fd, io::Interest interest = io::Interest::readable | io::Interest::writable) noexcept;
+  [[nodiscard]] RAMIE_API static Result<Socket> from_fd(int fd) noexcept;
   /// Connects a new stream socket to `peer`. See TcpStream::connect().
   [[nodiscard]] RAMIE_API static Result<Socket> connect(const SocketAddr& peer) noexcept;
 
-  /// Read from a stream. See TcpStream::read(), read_vectored() and peek().
+  /// See TcpStream::read(), read_vectored() and peek().
   [[nodiscard]] RAMIE_API Result<std::size_t> receive(std::span<std::byte> buffer) noexcept;
   [[nodiscard]] RAMIE_API Result<std::size_t> receive_vectored(
       std::span<const std::span<std::byte>> buffers) noexcept;
   [[nodiscard]] RAMIE_API Result<std::size_t> peek(std::span<std::byte> buffer) noexcept;
-  /// Write to a stream. See TcpStream::write() and write_vectored().
+  /// See TcpStream::write() and write_vectored().
   [[nodiscard]] RAMIE_API Result<std::size_t> send(std::span<const std::byte> data) noexcept;
   [[nodiscard]] RAMIE_API Result<std::size_t> send_vectored(
       std::span<const std::span<const std::byte>> data) noexcept;
-  /// Waits until the socket is readable or writable. See TcpStream::readable() and writable().
+  /// Waits until something of `interest` is there. See TcpStream::readable() and writable(). It
+  /// counts as the reader, the writer, or both.
   [[nodiscard]] RAMIE_API Result<void> wait_for(io::Interest interest) noexcept;
 
   struct Accepted;
@@ -85,9 +86,9 @@ class Socket {
  private:
   class AcceptTurn;
   friend class TcpListener;
-  // As from_fd(), for a descriptor that is known to be non-blocking.
-  static Result<Socket> adopt(int fd, io::Interest interest = io::Interest::readable |
-                                                              io::Interest::writable) noexcept;
+  friend class Acceptor;
+  // As from_fd(), for a descriptor that is known to be non-blocking, and to be TCP or not.
+  static Result<Socket> adopt(int fd, bool is_tcp) noexcept;
   explicit Socket(io::Registration registration) noexcept
       : registration_(std::move(registration)) {}
   RAMIE_API void close_now() noexcept;
