@@ -117,6 +117,23 @@ TEST_CASE("Registration::io waits until the operation does not return EAGAIN") {
   }
 }
 
+// Each call of the operation ends with EAGAIN, and an event has come meanwhile: so the fiber never
+// parks.
+TEST_CASE("Registration::io: a deadline ends an operation whose events never stop") {
+  in_runtime(1, [] {
+    Fixture it;
+    const auto ended = ramie::timeout(20ms, [&] {
+      return it.registration.io(Interest::readable, [&]() -> Result<int> {
+        char byte = 'x';
+        (void)::send(it.fds[1], &byte, 1, MSG_DONTWAIT);
+        ramie::yield_now();  // the worker polls the driver
+        return ramie::failure(std::error_code(EAGAIN, std::system_category()));
+      });
+    });
+    CHECK(error_of(ended) == errc::timed_out);
+  });
+}
+
 TEST_CASE("B57 a half-closed peer is reported, stays so, and only for reading") {
   in_runtime(2, [] {
     Fixture it;

@@ -167,3 +167,39 @@ TEST_CASE("A read that waits: a plain thread reads from a socket, then a fiber d
     CHECK(*reader.join() == 1);
   });
 }
+
+// Method: with a budget of one operation a fiber yields as it begins one. The slot of its socket is
+// reused before it goes on.
+TEST_CASE("A call that yields as it begins touches nothing of the slot's next owner", "[net]") {
+  using Call = std::error_code (*)(TcpStream&);
+  static std::array<std::byte, 16> buffer{};
+  const Call calls[] = {[](TcpStream& stream) { return ramie_test::error_of(stream.read(buffer)); },
+                        [](TcpStream& stream) { return ramie_test::error_of(stream.write("x")); },
+                        [](TcpStream& stream) { return ramie_test::error_of(stream.readable()); },
+                        [](TcpStream& stream) { return ramie_test::error_of(stream.writable()); }};
+  for (const Call call : calls) {
+    for (const int units : {0, 1, 2, 3}) {
+      auto builder = ramie_test::quiet_builder(1);
+      builder.budget(2);
+      ramie_test::in_runtime_of(std::move(builder), [&] {
+        ramie_test::TcpPair ends = ramie_test::tcp_pair();
+        bool has_begun = false;
+        auto caller = ramie::spawn([&] {
+          for (int i = 0; i < units; ++i) ramie::consume_budget();
+          has_begun = true;
+          return call(ends.near);
+        });
+        while (!has_begun) ramie::yield_now();
+        ends.near = TcpStream();
+        for (int i = 0; i < 3; ++i) ramie::yield_now();  // a turn gives the slot back
+        ramie_test::TcpPair others = ramie_test::tcp_pair();
+        const auto ended = ramie::timeout(10s, [&] { return caller.join(); });
+        REQUIRE(ended.has_value());
+        const bool is_done = !*ended;  // before the close
+        CHECK((is_done || *ended == errc::canceled));
+        const auto idle = ramie::timeout(1ms, [&] { return others.near.read(buffer); });
+        CHECK(ramie_test::error_of(idle) == errc::timed_out);
+      });
+    }
+  }
+}
