@@ -4,7 +4,7 @@
 //
 // This is the only such loop in Ramie. net::Socket, fs::Watcher and Registration::io() use it.
 //
-// I7: A read or write of a byte stream that moved less than it asked for has emptied the socket or
+// I7: A read or write of a TCP stream that moved less than it asked for has emptied the socket or
 //     filled its buffer. So the loop clears readiness without another call that would return
 //     EAGAIN. That saves 9 to 13 % of an echo server's throughput. If urgent data or an error is
 //     pending, a short count proves nothing. It never proves that the stream has not ended.

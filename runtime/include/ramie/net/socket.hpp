@@ -36,8 +36,8 @@ class Socket {
 
   /// Takes over a non-blocking socket.
   /// Returns  the socket, which owns `fd`.
-  /// Errors   invalid_argument if `fd` is in blocking mode; those of Registration::create(). On an
-  ///          error `fd` is closed.
+  /// Errors   invalid_argument if `fd` is in blocking mode; not_a_socket; those of
+  ///          Registration::create(). On an error `fd` is closed.
   /// Threads  those that run fibers or have entered a runtime.
   [[nodiscard]] RAMIE_API static Result<Socket> from_fd(int fd) noexcept;
   /// Connects a new stream socket to `peer`. See TcpStream::connect().

@@ -38,8 +38,8 @@ class TcpStream {
   [[nodiscard]] RAMIE_API static Result<TcpStream> connect(std::string_view host_and_port);
   /// Takes over a connected, non-blocking socket.
   /// Returns  the stream, which owns `fd`.
-  /// Errors   invalid_argument if `fd` is in blocking mode; those of Registration::create(). On an
-  ///          error `fd` is closed.
+  /// Errors   invalid_argument if `fd` is in blocking mode; not_a_socket; those of
+  ///          Registration::create(). On an error `fd` is closed.
   /// Threads  those that run fibers or have entered a runtime.
   [[nodiscard]] static Result<TcpStream> from_fd(int fd) noexcept {
     return of(Socket::from_fd(fd));
