@@ -171,6 +171,7 @@ TEST_CASE("A read that waits: a plain thread reads from a socket, then a fiber d
 // Method: with a budget of one operation a fiber yields as it begins one. The slot of its socket is
 // reused before it goes on.
 TEST_CASE("A call that yields as it begins touches nothing of the slot's next owner", "[net]") {
+  if (RAMIE_TSAN != 0) RAMIE_SKIP("closes a stream during a call: the race detector reports it");
   using Call = std::error_code (*)(TcpStream&);
   static std::array<std::byte, 16> buffer{};
   const Call calls[] = {[](TcpStream& stream) { return ramie_test::error_of(stream.read(buffer)); },
