@@ -81,8 +81,8 @@ TEST_CASE("B54 an event for readers does not wake writers, and vice versa", "[ex
     (void)ramie::sleep_for(5ms);
     CHECK(parked(WaitKind::io) == 3);
     // Each reader runs once, and this fiber runs after each of them and after its sleep. No writer
-    // runs.
-    CHECK(ramie::runtime::Handle::current().metrics().switches - before <= 7);
+    // runs: they would be three more. A slice of time may end twice.
+    CHECK(ramie::runtime::Handle::current().metrics().switches - before <= 9);
     std::array<char, 65536> sink;
     while (::recv(pair.fds[1], sink.data(), sink.size(), 0) > 0) {
     }
