@@ -115,8 +115,11 @@ class Worker {
   // --- from this worker's thread (a fiber on it, or its own loop)
   void submit(Fiber& fiber) noexcept;
   void submit_batch(FiberList& batch) noexcept;
-  // P4: a fiber of ours waits that other workers can take, and we may be busy for long.
+  // Wakes a sleeper as the watcher if there is none (P4): a fiber of this worker waits that others
+  // can take, and this worker may be busy for long.
   void ensure_watcher() noexcept;
+  // Also before the worker starts.
+  void set_park_site(ParkSite* site) noexcept { site_.store(site, base::kRelease); }
   // Unique in the process.
   std::uint64_t take_id() noexcept;
   // A control block from this worker's cache, or null.
@@ -145,8 +148,6 @@ class Worker {
   bool has_lifo_waiting() const noexcept { return lifo_.load(base::kSeqCst) != nullptr; }
   // Its site has operations that are not complete.
   bool has_inflight() const noexcept;
-  // Called by this worker's thread, or before it starts.
-  void set_park_site(ParkSite* site) noexcept { site_.store(site, base::kRelease); }
 
   // --- from any thread, for dumps and the watchdog: a moment's truth
   Fiber* runs() const noexcept { return runs_.load(base::kAcquire); }
@@ -162,8 +163,8 @@ class Worker {
 
  private:
   using Queue = RunQueue<Fiber, base::kIsModel ? 4 : 256>;
-  static constexpr std::uint32_t kWatcherTakes =
-      32;  // at most, from a queue whose owner still serves it
+  // From a queue whose owner still serves it, at most.
+  static constexpr std::uint32_t kWatcherTakes = 32;
 
   static constexpr std::uint32_t kPinnedEvery = 4;  // picks
 
@@ -287,7 +288,7 @@ class Worker {
   base::Mutex inbox_mutex_;
   FiberList inbox_;  // pinned fibers
   base::Atomic<std::size_t> inbox_size_{0};
-  std::vector<std::uint32_t> seen_ticks_;   // of the other workers, at our last search
+  std::vector<std::uint32_t> seen_ticks_;   // of each worker, when its slot was last full
   std::vector<std::uint32_t> visit_ticks_;  // the same, at our last look at their sites
   WorkerMetrics metrics_;
   base::Thread thread_;
