@@ -15,6 +15,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 namespace ramie::inline v0::io {
 
@@ -54,7 +55,7 @@ Result<std::size_t> run_entered(sched::Wait& wait, const Operation& operation, s
   };
   bool tries = operation.start == Start::with_call ||
                (operation.start == Start::unless_not_ready && seen.may_be_ready(interest));
-  for (int rounds = 0;; ++rounds) {
+  for (bool has_waited = false;;) {
     if (tries) {
       if (is_closed()) return failure(errc::canceled);
       std::size_t asked = size;
@@ -81,7 +82,7 @@ Result<std::size_t> run_entered(sched::Wait& wait, const Operation& operation, s
     seen = *ready;
     tries = true;
     // If an event came during each call, the fiber has not parked, and has heard of no cancel.
-    if (rounds > 0) {
+    if (std::exchange(has_waited, true)) {
       if (auto entered = wait.enter(); !entered) return failure(entered.error());
       seen = state.load();
     }

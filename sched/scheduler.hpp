@@ -1,7 +1,7 @@
 // The fibers of one runtime and everything that they share. The scheduler creates fibers, counts
 // them, hands them to the workers and ends them.
 //
-//   Scheduler -- workers()   the threads, their shared queue, who is idle      worker_set.hpp
+//   Scheduler -- workers()   the threads, their shared queue, idle ones        worker_set.hpp
 //             -- shards()    the drivers that workers sleep on                 shards.hpp
 //             -- timers()    a wheel for each worker                           time/wheel.hpp
 //             -- slab()      control blocks; also the registry of all fibers   fiber_slab.hpp

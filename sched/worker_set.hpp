@@ -48,7 +48,7 @@ class WorkerSet {
   // Wakes a sleeper as a searcher, although nothing was pushed. Returns whether there was one.
   bool wake_sleeper() noexcept;
 
-  // --- who is idle
+  // --- idle workers
 
   IdleSet& idle() noexcept { return idle_; }
   bool is_asleep(std::size_t worker) const noexcept { return idle_.is_asleep(worker); }

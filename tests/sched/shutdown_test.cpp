@@ -243,7 +243,7 @@ TEST_CASE("B44 destructors that wake each other and share a lock do not deadlock
   CHECK(destroyed == 50);
 }
 
-TEST_CASE("Shutdown names who does not end in time, leaks it, and the process goes on",
+TEST_CASE("Shutdown names a fiber that does not end in time, leaks it, and the process goes on",
           "[sched][shutdown]") {
   const Watchdog watchdog;
   const auto end = ramie_test::run_in_child([] {

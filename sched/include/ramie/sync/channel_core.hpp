@@ -1,4 +1,5 @@
-// A bounded channel without its values: two words, and who waits and who is gone.
+// A bounded channel without its values: two words, the waiters of both sides, and whether a
+// side has gone.
 //
 //   tail word   bits 63..32 next position to write | 31..8 permits | 7..0 flags
 //   head word   bits 63..32 next position to read  | bit 0 SENDERS_WAIT

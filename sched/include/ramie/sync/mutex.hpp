@@ -84,8 +84,8 @@ class Mutex {
   // the first waiter was overtaken; only together with kLocked
   static constexpr std::uint32_t kHandOff = 8;
 
-  // For dumps: the stack on which the mutex was taken tells who holds it. This costs no call, and
-  // one store to a cache line that is ours at that moment.
+  // For dumps: the stack on which the mutex was taken identifies its holder. This costs no call,
+  // and one store to a cache line that is ours at that moment.
   void note_holder() noexcept {
     const void* stack = nullptr;
 #if defined(__x86_64__)
