@@ -49,7 +49,7 @@ inline constexpr std::size_t kZeroCopyThreshold = std::size_t{64} << 10U;
 /// Returns  bytes taken, 1..data.size(). 0 only if `data` is empty.
 /// Errors   as TcpStream::write().
 /// Blocks   this fiber, until the peer has read the data or its kernel has buffered it.
-/// Threads  counts as the stream's writer.
+/// Threads  counts as the stream's writer. The stream must stay open until it returns.
 /// Cancel   returns the bytes that the kernel had taken by then; if there were none, nothing was
 ///          sent. If the peer does not acknowledge them at once, the connection is reset, because
 ///          the memory must go back to the caller.
