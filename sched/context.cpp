@@ -4,8 +4,11 @@
 #include <boost/context/detail/fcontext.hpp>
 
 #include <cxxabi.h>
+#include <array>
+#include <atomic>
 #include <cstdlib>
 #include <iterator>
+#include <utility>
 
 #if RAMIE_ASAN
 #include <sanitizer/asan_interface.h>
@@ -34,13 +37,60 @@ RAMIE_NO_TSAN inline void exchange_exceptions(ExceptionState& live, ExceptionSta
   live = entering;
 }
 
-// `last`: the fiber has ended; ASan may free its fake stack.
+#if RAMIE_ASAN
+// ASan's fake stacks hold the locals whose address is taken, to detect their use after a return. It
+// maps one for each fiber, in thirty times the time of a short fiber. So fibers that have ended
+// leave theirs here, for the next ones. What they held stays poisoned until it is used again.
+class FakeStacks {
+ public:
+  // Returns one that an ended fiber left, or null.
+  void* take() noexcept {
+    for (auto& slot : slots_) {
+      if (slot.load(std::memory_order_relaxed) == nullptr) continue;
+      if (void* stack = slot.exchange(nullptr)) {
+        room_.fetch_add(1);
+        return stack;
+      }
+    }
+    return nullptr;
+  }
+
+  // Returns whether there is room for one more: then put() must follow.
+  bool reserve() noexcept {
+    if (room_.fetch_sub(1) > 0) return true;
+    room_.fetch_add(1);
+    return false;
+  }
+
+  // Null gives the room back.
+  void put(void* stack) noexcept {
+    if (stack == nullptr) {
+      room_.fetch_add(1);
+      return;
+    }
+    for (std::size_t i = 0;; i = (i + 1) % kMost) {
+      void* none = nullptr;
+      if (slots_[i].compare_exchange_strong(none, stack)) return;
+    }
+  }
+
+ private:
+  static constexpr int kMost = 512;
+  std::array<std::atomic<void*>, kMost> slots_{};
+  std::atomic<int> room_{kMost};
+};
+constinit FakeStacks fake_stacks;
+#endif
+
+// `last`: the fiber has ended; ASan frees its fake stack if there is no room to keep it.
 RAMIE_NO_TSAN void jump_out(FiberContext& fiber, [[maybe_unused]] bool last) noexcept {
   ThreadContext* thread = fiber.thread;
   exchange_exceptions(*thread->live, fiber.exceptions, thread->exceptions);
 #if RAMIE_ASAN
-  __sanitizer_start_switch_fiber(last ? nullptr : &fiber.fake_stack, thread->stack_low,
-                                 thread->stack_size);
+  fiber.leaves_fake_stack = last && fake_stacks.reserve();
+  __sanitizer_start_switch_fiber(
+      last && !fiber.leaves_fake_stack ? nullptr : &fiber.fake_stack, thread->stack_low,
+      thread->stack_size);
 #endif
 #if RAMIE_TSAN
   __tsan_switch_to_fiber(thread->tsan, __tsan_switch_to_fiber_no_sync);
@@ -70,7 +120,7 @@ RAMIE_NO_TSAN void first_frame(fcontext::transfer_t from) noexcept {
   FiberContext& fiber = *static_cast<FiberContext*>(thread->registers);
   thread->registers = from.fctx;
 #if RAMIE_ASAN
-  __sanitizer_finish_switch_fiber(nullptr, &thread->stack_low, &thread->stack_size);
+  __sanitizer_finish_switch_fiber(fake_stacks.take(), &thread->stack_low, &thread->stack_size);
 #endif
   exchange_exceptions(*thread->live, thread->exceptions, fiber.exceptions);
   base::tsan_acquire(thread);
@@ -120,6 +170,7 @@ void FiberContext::prepare(Stack& stack, void (*main)(void*) noexcept, void* arg
   registers = fcontext::make_fcontext(stack.top(), stack.usable(), &first_frame);
 #if RAMIE_ASAN
   fake_stack = nullptr;
+  leaves_fake_stack = false;
 #endif
 #if RAMIE_TSAN
   tsan = __tsan_create_fiber(0);
@@ -127,6 +178,9 @@ void FiberContext::prepare(Stack& stack, void (*main)(void*) noexcept, void* arg
 }
 
 void FiberContext::release() noexcept {
+#if RAMIE_ASAN
+  if (std::exchange(leaves_fake_stack, false)) fake_stacks.put(std::exchange(fake_stack, nullptr));
+#endif
 #if RAMIE_TSAN
   __tsan_destroy_fiber(tsan);
   tsan = nullptr;

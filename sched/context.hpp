@@ -53,6 +53,7 @@ struct FiberContext {
   ThreadContext* thread = nullptr;  // the one that runs it now
 #if RAMIE_ASAN
   void* fake_stack = nullptr;
+  bool leaves_fake_stack = false;  // after the end: to a later fiber
 #endif
 #if RAMIE_TSAN
   void* tsan = nullptr;

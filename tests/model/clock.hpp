@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <limits>
 
@@ -16,25 +17,50 @@ inline constexpr int kMaxThreads = 8;  // the model's main thread and up to seve
 using Tick = std::uint16_t;
 inline constexpr Tick kNever = std::numeric_limits<Tick>::max();
 
+// Eight ticks are one vector, which every machine compares at once.
+static_assert(kMaxThreads == 8);
+using Ticks [[gnu::vector_size(16)]] = Tick;
+
+// One tick of each thread.
+inline constexpr std::array<Ticks, kMaxThreads> kOnes{{{1},
+                                                       {0, 1},
+                                                       {0, 0, 1},
+                                                       {0, 0, 0, 1},
+                                                       {0, 0, 0, 0, 1},
+                                                       {0, 0, 0, 0, 0, 1},
+                                                       {0, 0, 0, 0, 0, 0, 1},
+                                                       {0, 0, 0, 0, 0, 0, 0, 1}}};
+
 struct Clock {
   std::array<Tick, kMaxThreads> at{};
 
+  // Counts one more step of a thread. (As a vector, since to read one waits for a write of a part.)
+  Tick advance(std::size_t thread) noexcept {
+    at = std::bit_cast<std::array<Tick, kMaxThreads>>(all() + kOnes[thread]);
+    return at[thread];
+  }
+
   void join(const Clock& other) noexcept {
-    for (std::size_t i = 0; i < at.size(); ++i) at[i] = std::max(at[i], other.at[i]);
+    const Ticks mine = all();
+    const Ticks theirs = other.all();
+    at = std::bit_cast<std::array<Tick, kMaxThreads>>(mine > theirs ? mine : theirs);
   }
 
   // Returns true if we have seen everything that `other` has seen.
-  [[nodiscard]] bool covers(const Clock& other) const noexcept {
-    bool all = true;
-    for (std::size_t i = 0; i < at.size(); ++i) all &= other.at[i] <= at[i];
-    return all;
-  }
+  [[nodiscard]] bool covers(const Clock& other) const noexcept { return !any(other.all() > all()); }
 
   // Returns true if we have seen at least one of the steps in `steps` (kNever: no step there).
   [[nodiscard]] bool covers_any(const Clock& steps) const noexcept {
-    bool any = false;
-    for (std::size_t i = 0; i < at.size(); ++i) any |= steps.at[i] <= at[i];
-    return any;
+    return any(steps.all() <= all());
+  }
+
+ private:
+  [[nodiscard]] Ticks all() const noexcept { return std::bit_cast<Ticks>(at); }
+
+  template <class Lanes>
+  [[nodiscard]] static bool any(const Lanes& lanes) noexcept {
+    const auto halves = std::bit_cast<std::array<std::uint64_t, 2>>(lanes);
+    return (halves[0] | halves[1]) != 0;
   }
 };
 

@@ -197,8 +197,8 @@ void Execution::point(const Step& step) {
 }
 
 void Execution::tick() {
-  Tick& mine = thread().now.clock.at[static_cast<std::size_t>(self_)];
-  if (++mine == kNever) fail("a thread makes too many steps in one run");
+  const Tick mine = thread().now.clock.advance(static_cast<std::size_t>(self_));
+  if (mine == kNever) fail("a thread makes too many steps in one run");
 }
 
 void Execution::mark_yielded() {

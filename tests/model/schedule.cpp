@@ -128,7 +128,7 @@ void Execution::record(int id) {
     thread.order.join(object->write_clock);
     if (access == Access::kWrite) thread.order.join(object->read_clock);
   }
-  ++thread.order.at[slot];
+  (void)thread.order.advance(slot);
   for (const auto& [object, access] : touched) {
     if (object == nullptr) continue;
     if (access == Access::kRead) {
