@@ -5,6 +5,7 @@
 //     parked             the program exits while only a parked fiber points to memory: no leak
 //     use-after-free     one fiber frees memory, another reads it after its park
 //     use-after-return   a local variable is read after its function has returned and parked
+//     use-after-end      a local variable is read after its fiber has ended and others have run
 //     overflow           a write past the end of an array on a fiber's stack
 //     leak               memory without a pointer to it
 //     uninitialised      a jump on a value that was never written (valgrind only)
@@ -88,6 +89,12 @@ void use_after_return() {
   sink = *hidden(dangling);
 }
 
+void use_after_end() {
+  const int* dangling = ramie::spawn(address_of_local).join().value();
+  for (int i = 0; i < 3; ++i) (void)ramie::spawn(address_of_local).join();
+  sink = *hidden(dangling);
+}
+
 void overflow() {
   int values[8] = {};
   ramie::yield_now();
@@ -113,6 +120,7 @@ bool run(std::string_view mode) {
   if (mode == "parked") exit_with_parked_fiber();
   if (mode == "use-after-free") return use_after_free(), true;
   if (mode == "use-after-return") return use_after_return(), true;
+  if (mode == "use-after-end") return use_after_end(), true;
   if (mode == "overflow") return overflow(), true;
   if (mode == "leak") return leak(), true;
   if (mode == "uninitialised") return uninitialised(), true;

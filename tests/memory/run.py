@@ -14,6 +14,7 @@ ASAN = {
     "parked": None,
     "use-after-free": "heap-use-after-free",
     "use-after-return": "stack-use-after-return",
+    "use-after-end": "stack-use-after-return",
     "overflow": "stack-buffer-overflow",
     "leak": "LeakSanitizer: detected memory leaks",
 }

@@ -65,7 +65,7 @@ TEST_CASE("Cancel model: a shield hides a cancel while it lives, and not a momen
   }, Mutants{205}, {.preemptions = 2});
 }
 
-TEST_CASE("Cancel model: who is woken by a token may drop its last copy") {
+TEST_CASE("Cancel model: a waiter that a token woke may drop its last copy") {
   check_model("cancel: the last token", [] {
     std::optional<CancellationToken> token(std::in_place);
     FiberThread waiter([&] {
@@ -77,7 +77,7 @@ TEST_CASE("Cancel model: who is woken by a token may drop its last copy") {
   }, Mutants{206}, {.preemptions = 2, .spurious = true});
 }
 
-TEST_CASE("Cancel model: who waits for a token learns of its cancel, or of his own") {
+TEST_CASE("Cancel model: a waiter learns of the cancel of its token, or of its own") {
   check_model("cancel: wait for a token", [] {
     CancellationToken token;
     Cell<int> data{0};

@@ -358,8 +358,8 @@ TEST_CASE("Idle model: a worker stuck in one fiber leaves the sockets to another
       crew.ready.fetch_add(1, Order::release);
       crew.epoll.signal();
     }
-  }, Mutants{{kNoBatonRetry, "who goes to sleep does not try the baton"},
-             {kHandOverIsSilent, "who releases the baton with work wakes nobody"},
+  }, Mutants{{kNoBatonRetry, "a worker that goes to sleep does not try the baton"},
+             {kHandOverIsSilent, "a worker that releases the baton with work wakes nobody"},
              {kNobodyWatches, "no sleep is bounded"},
              {kWatcherNeverDrives, "the watcher leaves the baton for ever"},
              {kWatchKept, "the watcher keeps the role when it has work"}}, {.preemptions = 2});
@@ -378,7 +378,7 @@ TEST_CASE("Idle model: a worker stuck in a fiber that started an operation is vi
     Thread two([&] { crew.run(1, [&] { run_one(1); }); });
     crew.submit();
   }, Mutants{{kStartIsSilent, "an operation is started, and nobody is woken to watch"},
-             {kSitesAreForgotten, "who goes to sleep does not look at the sites"},
+             {kSitesAreForgotten, "a worker that goes to sleep does not look at the sites"},
              {kVisitsNobody, "the watcher does not visit"}}, {.preemptions = 2});
 }
 
@@ -401,7 +401,7 @@ TEST_CASE("Idle model: a worker that comes out of its site and gets stuck in a f
     crew.submit_pinned(0);
     crew.submit_pinned(0);
   }, Mutants{{kComesOutSilently, "nobody is woken to watch"},
-             {kSitesAreForgotten, "who goes to sleep does not look at the sites"},
+             {kSitesAreForgotten, "a worker that goes to sleep does not look at the sites"},
              {kVisitsNobody, "the watcher does not visit"}}, {.preemptions = 2});
 }
 

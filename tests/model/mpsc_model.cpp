@@ -76,7 +76,7 @@ TEST_CASE("Mpsc model: senders in line are let in first come, first served, past
   }, Mutants{104, 164}, {.mode = Mode::pct});
 }
 
-TEST_CASE("Mpsc model: nobody overtakes a sender who stands in line") {
+TEST_CASE("Mpsc model: nobody overtakes a sender that waits") {
   check_model("mpsc: no overtaking", [] {
     auto [sender, receiver] = mpsc::channel<Parcel>(1);
     check(sender.try_send(Parcel(1)).has_value(), "there is room");

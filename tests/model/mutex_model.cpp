@@ -86,7 +86,7 @@ TEST_CASE("Mutex model: an unlock that meets a cancel goes to the next in line")
   }, Mutants{104, 132}, {.preemptions = 2});
 }
 
-TEST_CASE("Mutex model: who was overtaken is handed the mutex by the next unlock") {
+TEST_CASE("Mutex model: the next unlock hands the mutex to a waiter that was overtaken") {
   check_model("mutex: hand-over", [] {
     Mutex mutex;
     bool is_served = false;
@@ -159,7 +159,7 @@ TEST_CASE("Condvar model: a notification is not lost to a waiter whom a cancel h
      {.preemptions = 2});
 }
 
-TEST_CASE("Condvar model: who is notified may destroy it together with the mutex") {
+TEST_CASE("Condvar model: a notified waiter may destroy it together with the mutex") {
   check_model("condvar: the last touch", [] {
     std::optional<Mutex> mutex(std::in_place);
     std::optional<Condvar> condvar(std::in_place);

@@ -12,7 +12,7 @@
 using namespace ramie::model;
 using ramie::sync::Notify;
 
-TEST_CASE("Notify model: who is notified may destroy it, also after a cancelled wait") {
+TEST_CASE("Notify model: a notified waiter may destroy it, also after a cancelled wait") {
   check_model("notify: the last touch", [] {
     std::optional<Notify> notify(std::in_place);
     FiberThread waiter([&] {

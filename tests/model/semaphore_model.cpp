@@ -13,7 +13,7 @@
 using namespace ramie::model;
 using ramie::sync::Semaphore;
 
-TEST_CASE("Semaphore model: who gets the permit may destroy it, also after a cancelled wait") {
+TEST_CASE("Semaphore model: a waiter with a permit may destroy it, also after a cancelled wait") {
   check_model("semaphore: the last touch", [] {
     std::optional<Semaphore> semaphore(std::in_place, 0);
     FiberThread waiter([&] {
@@ -58,7 +58,7 @@ TEST_CASE("Semaphore model: a small request waits behind a big one, until that o
   }, Mutants{104, 123}, {.preemptions = 2});
 }
 
-TEST_CASE("Semaphore model: nobody takes a permit past those who stand in line") {
+TEST_CASE("Semaphore model: nobody takes a permit before those that wait for one") {
   check_model("semaphore: no overtaking", [] {
     Semaphore semaphore(0);
     FiberThread big([&] { check(semaphore.acquire(2).has_value(), "nobody cancels that"); });
@@ -105,7 +105,7 @@ TEST_CASE("Semaphore model: one permit lets one in at a time, and publishes what
   }, Mutants{125, 127, 128}, {.preemptions = 2, .spurious = true});
 }
 
-TEST_CASE("Semaphore model: close() ends the line, and who learns of it may destroy it") {
+TEST_CASE("Semaphore model: close() ends every wait, and one that hears of it may destroy it") {
   check_model("semaphore: close", [] {
     std::optional<Semaphore> semaphore(std::in_place, 0);
     Atomic<int> users{2};

@@ -272,7 +272,7 @@ Scheduler* exchange_entered(Scheduler*) noexcept { return nullptr; }
 Sleeper& current_sleeper() noexcept {
   if (Fiber* fiber = current_fiber()) return *fiber;
   Sleeper* sleeper = cast().sleepers[self()];
-  if (sleeper == nullptr) model::Execution::current().fail("who waits is no fiber, no PlainThread");
+  if (sleeper == nullptr) model::Execution::current().fail("a wait outside fiber and PlainThread");
   return *sleeper;
 }
 

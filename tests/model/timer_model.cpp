@@ -135,7 +135,7 @@ struct Sleep final : ramie::sched::Driver {
 
 }  // namespace
 
-TEST_CASE("Timer model: who sleeps for a later timer is woken for an earlier one") {
+TEST_CASE("Timer model: a worker that sleeps for a later timer is woken for an earlier one") {
   check_model("timer: the sleeper", [] {
     constexpr std::int64_t kFar = 50;
     Sleep driver;

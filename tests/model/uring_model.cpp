@@ -74,7 +74,7 @@ TEST_CASE("Uring model: a cancel that finds no room is sent later") {
   }, Mutants{359, 376}, {.preemptions = 1});
 }
 
-TEST_CASE("Uring model: who could not push its bell looks again soon") {
+TEST_CASE("Uring model: a worker that could not push its bell looks again soon") {
   check_model("uring: deaf", [] {
     Rig rig({stays}, {.entries = 1, .put_offs = 2, .parts = 1});
     FiberThread fiber([&] { rig.operate(kDeaf); }, &rig.loop);
@@ -105,7 +105,7 @@ TEST_CASE("Uring model: of those that end by themselves no more are in than have
   }, Mutants{352, 354, 368}, {.preemptions = 2});
 }
 
-TEST_CASE("Uring model: who is cancelled in line never reaches the kernel, and all are counted") {
+TEST_CASE("Uring model: what is cancelled in the queue never reaches the kernel, and is counted") {
   check_model("uring: cancelled in line", [] {
     Rig rig({stays, moves, stays}, {.completions = 2, .is_lazy = true});
     FiberThread first([&] { rig.operate(kRead, true); }, &rig.loop);
@@ -203,7 +203,7 @@ TEST_CASE("Uring model: a shutdown leaves nothing in flight") {
   }, Mutants{390, 357}, {.preemptions = 0});
 }
 
-TEST_CASE("Uring model: who sleeps in its ring with the baton hears the shard") {
+TEST_CASE("Uring model: a worker that sleeps in its ring with the baton hears the shard") {
   check_model("uring: the shard", [] {
     Shard shard;
     Rig rig({stays, stays}, {}, &shard);

@@ -178,10 +178,10 @@ TEST_CASE("Checker: a condition variable wakes one or all, for nothing, or when 
     Condvar condvar;
     std::unique_lock lock(mutex);
     const auto soon = std::chrono::steady_clock::time_point();
-    check(condvar.wait_until(lock, soon) == std::cv_status::timeout, "who woke it?");
+    check(condvar.wait_until(lock, soon) == std::cv_status::timeout, "nobody woke it");
   };
   CHECK(explore(timed).ok);
-  CHECK(contains(explore(timed, {.spurious = true}).why, "who woke it"));
+  CHECK(contains(explore(timed, {.spurious = true}).why, "nobody woke it"));
 }
 
 TEST_CASE("Checker: a thread that is switched away in a catch block keeps its exception") {
