@@ -107,7 +107,7 @@ std::string object_of(const Scheduler& scheduler, WaitKind kind, const void* obj
 
 Worker* worker_of(Scheduler& scheduler, const Fiber& fiber) {
   for (std::size_t i = 0; i < scheduler.workers().size(); ++i)
-    if (scheduler.workers()[i].runs() == &fiber) return &scheduler.workers()[i];
+    if (scheduler.workers()[i].running() == &fiber) return &scheduler.workers()[i];
   return nullptr;
 }
 
@@ -139,15 +139,15 @@ const char* why_not_interrupted(const Worker& worker) noexcept {
   return "; its stack is not shown: the thread has no alternate stack for signals";
 }
 
-bool runs_since(const Worker& worker, const Fiber& fiber, std::uint32_t tick) noexcept {
-  return worker.runs() == &fiber && worker.tick() == tick;
+bool is_in_run(const Worker& worker, const Fiber& fiber, std::uint32_t tick) noexcept {
+  return worker.running() == &fiber && worker.tick() == tick;
 }
 
 // True: the frames are those of `fiber`, which has run there the whole time.
 bool interrupt(Worker& worker, const Fiber& fiber, std::uint32_t tick, Frames& frames) {
   if (!worker.scheduler().options().interrupts || !worker.has_signal_stack()) return false;
-  return runs_since(worker, fiber, tick) && probe(worker.thread_id(), frames) &&
-         runs_since(worker, fiber, tick);
+  return is_in_run(worker, fiber, tick) && probe(worker.thread_id(), frames) &&
+         is_in_run(worker, fiber, tick);
 }
 
 // The fiber is held, or runs the whole time.
@@ -184,7 +184,7 @@ bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member, Seen&
     if (!interrupt(*worker, fiber, tick, frames)) frames.count = 0;  // or it has moved on
     else seen.stacks.push_back(stack_of(fiber));
     state = State::running;
-    member.since = worker->runs_since();
+    member.since = worker->running_since();
   } else if (fiber.waits_for.load(base::kRelaxed) == WaitKind::blocking) {
     state = State::blocking;
   }
@@ -250,11 +250,11 @@ std::string workers_text(Scheduler& scheduler) {
     const char* remark = "";
     if (scheduler.workers().is_asleep(i)) {
       state = "sleeps";
-    } else if (Fiber* fiber = worker.runs(); fiber != nullptr && fiber->try_retain()) {
+    } else if (Fiber* fiber = worker.running(); fiber != nullptr && fiber->try_retain()) {
       const HeldReference held(*fiber);
-      if (worker.runs() == fiber) {
+      if (worker.running() == fiber) {
         state = fmt::format("runs fiber {} '{}' for {}", fiber->id, fiber->copy_name().data(),
-                            age(worker.runs_since()));
+                            age(worker.running_since()));
         remark = why_not_interrupted(worker);
       }
     }
@@ -339,14 +339,14 @@ std::string dump(Scheduler& scheduler) {
 std::string describe_running(Worker& worker, Fiber& fiber, std::uint32_t tick, Began began) {
   const auto name = fiber.copy_name();
   const base::Instant now = base::now();
-  const base::Instant claimed(worker.runs_since());  // belongs to another run if this one is over
-  const bool is_known = runs_since(worker, fiber, tick);
+  const base::Instant claimed(worker.running_since());  // of another run if this one is over
+  const bool is_known = is_in_run(worker, fiber, tick);
   const base::Instant since =
       is_known ? std::clamp(claimed, began.earliest, began.latest) : began.latest;
   const std::string call = system_call_of(worker.thread_id());
   Frames frames;
   const bool has_answered = interrupt(worker, fiber, tick, frames);
-  const bool goes_on = has_answered || runs_since(worker, fiber, tick);
+  const bool goes_on = has_answered || is_in_run(worker, fiber, tick);
   std::string text = fmt::format("worker {} has run fiber {} '{}' for {} without a break",
                                  worker.index(), fiber.id, name.data(), span_text(now - since));
   if (!goes_on) return text + "; it has gone on before its stack could be read\n";

@@ -209,7 +209,7 @@ void Watchdog::look() {
 bool Watchdog::look_at_worker(std::size_t index) {
   Worker& worker = scheduler_.workers()[index];
   Seen& seen = seen_[index];
-  Fiber* fiber = worker.runs();
+  Fiber* fiber = worker.running();
   const Seen now{.tick = worker.tick(),
                  .sleeps = worker.metrics().parks.get(),
                  .is_asleep = scheduler_.workers().is_asleep(index),
@@ -244,7 +244,7 @@ void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   Worker& worker = scheduler_.workers()[index];
   const std::uint32_t tick = seen_[index].tick;
   // The block may belong to another fiber now.
-  if (worker.runs() != fiber || worker.tick() != tick) return;
+  if (worker.running() != fiber || worker.tick() != tick) return;
   stalls_.fetch_add(1, base::kRelaxed);
   run.is_reported = true;
   print("ramie: " + describe_running(worker, *fiber, tick, {run.before, run.first}));

@@ -53,8 +53,8 @@ void Worker::run() noexcept {
   const base::TsanInternal internal;  // of the loop; each fiber has a context of its own
   set_current_worker(this);
   thread_id_.store(base::sys::thread_id(), base::kRelaxed);
-  look_at_clock();
-  running_ = &current_fiber_slot();
+  read_clock();
+  current_slot_ = &current_fiber_slot();
   AlternateStack signal_stack;
   if (options_.alternate_stacks) {
     has_signal_stack_.store(signal_stack.install(), base::kRelaxed);
@@ -105,9 +105,9 @@ void Worker::step() noexcept {
 //              again, and after a slice of time
 Fiber* Worker::next() noexcept {
   published_tick_.store(++tick_, base::kRelaxed);
-  if (pace_.is_look_due()) look_at_time();
-  const bool is_yielders_turn = polls_at_ && queue_.has_come_to(*polls_at_);
-  if (--polls_in_ == 0 || is_yielders_turn) poll();
+  if (pace_.is_look_due()) judge_lateness();
+  const bool is_yielders_turn = first_yielder_ && queue_.has_come_to(*first_yielder_);
+  if (--picks_to_poll_ == 0 || is_yielders_turn) poll();
   if (const std::int64_t waiting = workers_.injector().size();
       waiting > 0 && is_injectors_turn(waiting))
     if (Fiber* fiber = take_injected()) return fiber;
@@ -115,10 +115,10 @@ Fiber* Worker::next() noexcept {
   return take_injected();
 }
 
-void Worker::look_at_time() noexcept {
+void Worker::judge_lateness() noexcept {
   const bool is_late = pace_.look_before_run();
   if (is_late && lifo_streak_ != 0) lifo_streak_ = options_.lifo;
-  if (pace_.is_late(polled_at_)) polls_in_ = 1;
+  if (pace_.is_late(last_poll_)) picks_to_poll_ = 1;
   if (workers_.injector().size() <= 0) injected_at_ = pace_.looked_at();
   is_injector_late_ = pace_.is_late(injected_at_);
 }
@@ -298,7 +298,7 @@ void Worker::submit_pinned(Fiber& fiber) noexcept {
 // A fiber that yields continues after a look at the driver. Until then it stands in the queue,
 // where other workers can take it: the next fiber may compute for long.
 void Worker::requeue(Fiber& fiber) noexcept {
-  if (!polls_at_) polls_at_ = queue_.end();
+  if (!first_yielder_) first_yielder_ = queue_.end();
   push(fiber);
   ensure_watcher();
 }
@@ -318,12 +318,12 @@ void Worker::run_one(Fiber& fiber) noexcept {
   units_left_ = chaos_.is_on() ? 1 + chaos_.below(4) : budget_;
   (void)give_chunk(fiber);
   metrics_.runs.add();
-  *running_ = &fiber;
-  runs_since_.store(clock_.load(base::kRelaxed), base::kRelaxed);
-  runs_.store(&fiber, base::kRelease);
+  *current_slot_ = &fiber;
+  running_since_.store(clock_.load(base::kRelaxed), base::kRelaxed);
+  running_.store(&fiber, base::kRelease);
   switch_in(context_, fiber.context, *fiber.stack);
-  *running_ = nullptr;
-  runs_.store(nullptr, base::kRelaxed);
+  *current_slot_ = nullptr;
+  running_.store(nullptr, base::kRelaxed);
   if (is_copy_) [[unlikely]]
     refuse_copy();
   chaos_.stumble();
@@ -347,7 +347,7 @@ void Worker::run_one(Fiber& fiber) noexcept {
 void Worker::become_copy() noexcept {
   is_copy_ = true;
   units_left_ = 0;
-  if (*running_ != nullptr) (*running_)->budget.store(1, base::kRelaxed);
+  if (*current_slot_ != nullptr) (*current_slot_)->budget.store(1, base::kRelaxed);
 }
 
 // Without its own stack a fiber does not run its body. The destructor of its closure may wait, so

@@ -6,11 +6,13 @@
 //         v          what was in the slot                 v                     v
 //     LIFO slot ------------+                          injector <--+          inbox
 //         |                 v                             |        |            |
-//         |            queue (256) --- when it is full: --|--------+            |
-//         |                 |          the newer half     |                     |
-//         +------------+----+-----------------------------+---------------------+
-//                      v
-//               one fiber runs until it parks, yields or ends
+//         |   +--->    queue (256) --- when it is full: --|--------+            |
+//         |   |             |          the newer half     |                     |
+//         +---|--------+----+-----------------------------+---------------------+
+//             |        v
+//             |   one fiber runs until it parks, yields or ends
+//             |                                           |
+//             +--- woken by a driver or a timer, yielded -+
 //
 // A round (step) picks one fiber and runs it:
 //   1. next() takes a fiber from one of the four places. Each place has its turn: see next().
@@ -150,8 +152,10 @@ class Worker {
   bool has_inflight() const noexcept;
 
   // --- from any thread, for dumps and the watchdog: a moment's truth
-  Fiber* runs() const noexcept { return runs_.load(base::kAcquire); }
-  base::Nanos runs_since() const noexcept { return base::Nanos(runs_since_.load(base::kRelaxed)); }
+  Fiber* running() const noexcept { return running_.load(base::kAcquire); }
+  base::Nanos running_since() const noexcept {
+    return base::Nanos(running_since_.load(base::kRelaxed));
+  }
   std::uint32_t tick() const noexcept { return published_tick_.load(base::kRelaxed); }
   int thread_id() const noexcept { return thread_id_.load(base::kRelaxed); }
   // Called in a forked child: this thread is a copy (fork.hpp).
@@ -171,7 +175,7 @@ class Worker {
   void step() noexcept;
   Fiber* next() noexcept;
   Fiber* next_in_chaos() noexcept;
-  void look_at_time() noexcept;
+  void judge_lateness() noexcept;
   bool is_injectors_turn(std::int64_t waiting) const noexcept;
   Fiber* take_injected() noexcept;
   bool is_inboxes_turn() const noexcept;
@@ -214,10 +218,10 @@ class Worker {
     return fiber;
   }
 
-  void look_at_clock() noexcept {
+  void read_clock() noexcept {
     clock_.store(base::now().time_since_epoch().count(), base::kRelaxed);
     pace_.begin(base::cycles());
-    polled_at_ = pace_.looked_at();
+    last_poll_ = pace_.looked_at();
   }
   bool give_chunk(Fiber& fiber) noexcept {
     const std::uint32_t chunk = std::min(units_left_, pace_.chunk());
@@ -241,7 +245,7 @@ class Worker {
   const std::size_t index_;
   const std::size_t first_shard_;  // the shard whose baton we try first
   ThreadContext context_;
-  Fiber** running_ = nullptr;  // our thread's current_fiber()
+  Fiber** current_slot_ = nullptr;  // our thread's current_fiber()
   base::Random random_;
   Chaos chaos_;
   std::uint64_t next_id_ = 0;
@@ -251,11 +255,11 @@ class Worker {
   std::uint32_t budget_ = 0;      // of each run
   std::uint32_t units_left_ = 0;  // of the running fiber's budget, not yet given out as a chunk
   // Pick numbers, and values of the cycle counter: see next().
-  std::uint32_t polls_in_ = 1;
+  std::uint32_t picks_to_poll_ = 1;
   std::uint32_t injected_tick_ = 0;  // of the last injected fiber
   std::uint32_t pinned_tick_ = 0;
   std::uint32_t lifo_streak_ = 0;
-  std::uint64_t polled_at_ = 0;
+  std::uint64_t last_poll_ = 0;
   std::uint64_t injected_at_ = 0;
   bool is_injector_late_ = false;
   bool is_searching_ = false;
@@ -269,8 +273,8 @@ class Worker {
   std::int64_t visited_at_ = 0;      // our clock when we last looked at the sites of others
   std::uint64_t seen_activity_ = 0;  // of the others, when we last went to sleep
   StackCache stacks_;
-  FiberList blocks_;                       // unused control blocks
-  std::optional<std::uint32_t> polls_at_;  // the place in the queue of the first fiber that yielded
+  FiberList blocks_;                            // unused control blocks
+  std::optional<std::uint32_t> first_yielder_;  // since the last poll: its place in the queue
 
   Queue queue_;
   alignas(base::kCacheLine) base::Atomic<Fiber*> lifo_{nullptr};
@@ -279,8 +283,8 @@ class Worker {
   base::Atomic<int> thread_id_{0};
   base::Atomic<bool> has_signal_stack_{false};
   base::Atomic<bool> has_stopped_{false};
-  base::Atomic<Fiber*> runs_{nullptr};
-  base::Atomic<std::int64_t> runs_since_{0};
+  base::Atomic<Fiber*> running_{nullptr};
+  base::Atomic<std::int64_t> running_since_{0};
   // ns: our last look at the clock, at a poll or after a sleep
   base::Atomic<std::int64_t> clock_{0};
   base::Atomic<ParkSite*> site_{nullptr};

@@ -28,9 +28,9 @@ constexpr base::Nanos kLeastWatch{200'000};
 
 // Looks at the driver between two fibers, without sleeping.
 void Worker::poll() noexcept {
-  polls_at_.reset();
-  polls_in_ = options_.event_interval;
-  look_at_clock();
+  first_yielder_.reset();
+  picks_to_poll_ = options_.event_interval;
+  read_clock();
   FiberList out;
   if (Shard* shard = shards_.take_baton(first_shard_)) {
     metrics_.polls.add();
@@ -90,7 +90,7 @@ void Worker::sleep() noexcept {
   else if (Shard* shard = shards_.take_baton(first_shard_))
     was_notified = sleep_in_driver(*shard, bound, out);
   else was_notified = sleep_on_futex(bound);
-  look_at_clock();
+  read_clock();
   visit_others(out);
   metrics_.unparks.add();
   if (was_notified) metrics_.notified.add();

@@ -158,7 +158,6 @@ TEST_CASE("A slow reader makes the writer wait, and nothing is lost") {
         return written;
       });
       REQUIRE(until_parked(WaitKind::writable, 1));
-      (void)ramie::sleep_for(5ms);
       CHECK_FALSE(is_done);
       auto reader = ramie::spawn_blocking([&] {
         std::size_t total = 0;

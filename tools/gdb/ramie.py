@@ -151,7 +151,7 @@ def fibers():
     running, schedulers = {}, {}
     try:
         for worker, thread in workers():
-            fiber = int(atomic(worker["runs_"]))
+            fiber = int(atomic(worker["running_"]))
             if fiber != 0:
                 running[fiber] = thread
             scheduler = worker["scheduler_"].referenced_value()
