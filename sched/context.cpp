@@ -5,10 +5,8 @@
 
 #include <cxxabi.h>
 #include <array>
-#include <atomic>
 #include <cstdlib>
 #include <iterator>
-#include <utility>
 
 #if RAMIE_ASAN
 #include <sanitizer/asan_interface.h>
@@ -41,43 +39,36 @@ RAMIE_NO_TSAN inline void exchange_exceptions(ExceptionState& live, ExceptionSta
 // ASan's fake stacks hold the locals whose address is taken, to detect their use after a return. It
 // maps one for each fiber, in thirty times the time of a short fiber. So fibers that have ended
 // leave theirs here, for the next ones. What they held stays poisoned until it is used again.
+//
+//   a place: null --claim()--> taken_ --release()--> a fake stack --take()--> null
+using Place = base::Atomic<void*>;
 class FakeStacks {
  public:
   // Returns one that an ended fiber left, or null.
   void* take() noexcept {
-    for (auto& slot : slots_) {
-      if (slot.load(std::memory_order_relaxed) == nullptr) continue;
-      if (void* stack = slot.exchange(nullptr)) {
-        room_.fetch_add(1);
+    for (Place& place : places_) {
+      void* stack = place.load(base::kRelaxed);
+      if (stack != nullptr && stack != &taken_ &&
+          place.compare_exchange_strong(stack, nullptr, base::kAcqRel, base::kRelaxed))
         return stack;
-      }
     }
     return nullptr;
   }
 
-  // Returns whether there is room for one more: then put() must follow.
-  bool reserve() noexcept {
-    if (room_.fetch_sub(1) > 0) return true;
-    room_.fetch_add(1);
-    return false;
-  }
-
-  // Null gives the room back.
-  void put(void* stack) noexcept {
-    if (stack == nullptr) {
-      room_.fetch_add(1);
-      return;
-    }
-    for (std::size_t i = 0;; i = (i + 1) % kMost) {
+  // Returns a place that the caller must write to, or null if all are full.
+  Place* claim() noexcept {
+    for (Place& place : places_) {
       void* none = nullptr;
-      if (slots_[i].compare_exchange_strong(none, stack)) return;
+      if (place.load(base::kRelaxed) == nullptr &&
+          place.compare_exchange_strong(none, &taken_, base::kAcqRel, base::kRelaxed))
+        return &place;
     }
+    return nullptr;
   }
 
  private:
-  static constexpr int kMost = 512;
-  std::array<std::atomic<void*>, kMost> slots_{};
-  std::atomic<int> room_{kMost};
+  std::array<Place, 512> places_{};
+  char taken_ = 0;
 };
 constinit FakeStacks fake_stacks;
 #endif
@@ -87,10 +78,10 @@ RAMIE_NO_TSAN void jump_out(FiberContext& fiber, [[maybe_unused]] bool last) noe
   ThreadContext* thread = fiber.thread;
   exchange_exceptions(*thread->live, fiber.exceptions, thread->exceptions);
 #if RAMIE_ASAN
-  fiber.leaves_fake_stack = last && fake_stacks.reserve();
-  __sanitizer_start_switch_fiber(
-      last && !fiber.leaves_fake_stack ? nullptr : &fiber.fake_stack, thread->stack_low,
-      thread->stack_size);
+  if (last) fiber.fake_stack_place = fake_stacks.claim();
+  const bool is_kept = !last || fiber.fake_stack_place != nullptr;
+  __sanitizer_start_switch_fiber(is_kept ? &fiber.fake_stack : nullptr, thread->stack_low,
+                                 thread->stack_size);
 #endif
 #if RAMIE_TSAN
   __tsan_switch_to_fiber(thread->tsan, __tsan_switch_to_fiber_no_sync);
@@ -170,7 +161,7 @@ void FiberContext::prepare(Stack& stack, void (*main)(void*) noexcept, void* arg
   registers = fcontext::make_fcontext(stack.top(), stack.usable(), &first_frame);
 #if RAMIE_ASAN
   fake_stack = nullptr;
-  leaves_fake_stack = false;
+  fake_stack_place = nullptr;
 #endif
 #if RAMIE_TSAN
   tsan = __tsan_create_fiber(0);
@@ -179,7 +170,8 @@ void FiberContext::prepare(Stack& stack, void (*main)(void*) noexcept, void* arg
 
 void FiberContext::release() noexcept {
 #if RAMIE_ASAN
-  if (std::exchange(leaves_fake_stack, false)) fake_stacks.put(std::exchange(fake_stack, nullptr));
+  if (fake_stack_place != nullptr) fake_stack_place->store(fake_stack, base::kRelease);
+  fake_stack_place = nullptr;
 #endif
 #if RAMIE_TSAN
   __tsan_destroy_fiber(tsan);

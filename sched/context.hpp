@@ -18,6 +18,7 @@
 #pragma once
 
 #include "sched/base/annotate.hpp"
+#include "sched/base/atomic.hpp"
 #include "sched/stack.hpp"
 
 namespace ramie::inline v0::sched {
@@ -53,7 +54,7 @@ struct FiberContext {
   ThreadContext* thread = nullptr;  // the one that runs it now
 #if RAMIE_ASAN
   void* fake_stack = nullptr;
-  bool leaves_fake_stack = false;  // after the end: to a later fiber
+  base::Atomic<void*>* fake_stack_place = nullptr;  // after the end: for a later fiber
 #endif
 #if RAMIE_TSAN
   void* tsan = nullptr;

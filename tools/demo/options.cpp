@@ -1,4 +1,4 @@
-// One row per option; parsing and help come from the row.
+// One rule per option; parsing and help come from the rule.
 #include "tools/demo/options.hpp"
 
 #include <array>
@@ -11,7 +11,7 @@ namespace {
 
 enum class When { kAlways, kServe, kDrive };
 
-struct Row {
+struct Rule {
   std::string_view name;
   When when;
   std::int64_t low = 0, high = 0;  // of its number
@@ -21,7 +21,7 @@ struct Row {
   std::string_view texts = {};                             // these
 };
 
-constexpr auto kRows = std::to_array<Row>({
+constexpr auto kRules = std::to_array<Rule>({
     {.name = "--help", .when = When::kAlways, .set_flag = [](Options& o) { o.help = true; }},
     {.name = "-h", .when = When::kAlways, .set_flag = [](Options& o) { o.help = true; }},
     {.name = "--serve", .when = When::kAlways, .set_flag = [](Options& o) { o.serve = true; }},
@@ -73,45 +73,45 @@ constexpr auto kRows = std::to_array<Row>({
      .set_flag = [](Options& o) { o.redis_benchmark = false; }},
 });
 
-const Row* find(std::string_view name) noexcept {
-  for (const Row& row : kRows) {
-    if (row.name == name) return &row;
+const Rule* find(std::string_view name) noexcept {
+  for (const Rule& rule : kRules) {
+    if (rule.name == name) return &rule;
   }
   return nullptr;
 }
 
-std::string bad_number(const Row& row, std::string_view text) {
-  std::string message(row.name);
-  message.append(" wants a number from ").append(std::to_string(row.low)).append(" to ");
-  return message.append(std::to_string(row.high)).append(", not '").append(text).append("'");
+std::string bad_number(const Rule& rule, std::string_view text) {
+  std::string message(rule.name);
+  message.append(" wants a number from ").append(std::to_string(rule.low)).append(" to ");
+  return message.append(std::to_string(rule.high)).append(", not '").append(text).append("'");
 }
 
 // An option that was given and needs the other mode.
-std::optional<std::string> misplaced(const Options& options, std::span<const Row* const> seen) {
-  for (const Row* row : seen) {
-    if (row == nullptr || row->when == When::kAlways) continue;
-    if ((row->when == When::kServe) == options.serve) continue;
+std::optional<std::string> misplaced(const Options& options, std::span<const Rule* const> seen) {
+  for (const Rule* rule : seen) {
+    if (rule == nullptr || rule->when == When::kAlways) continue;
+    if ((rule->when == When::kServe) == options.serve) continue;
     const char* const why = options.serve ? " does not go with --serve" : " needs --serve";
-    return std::string(row->name).append(why);
+    return std::string(rule->name).append(why);
   }
   return std::nullopt;
 }
 
-bool is_given(std::span<const Row* const> seen, std::string_view name) noexcept {
-  return seen[static_cast<std::size_t>(find(name) - kRows.data())] != nullptr;
+bool is_given(std::span<const Rule* const> seen, std::string_view name) noexcept {
+  return seen[static_cast<std::size_t>(find(name) - kRules.data())] != nullptr;
 }
 
-std::optional<std::string> apply(Options& options, const Row& row, std::string_view value) {
-  if (row.set_text != nullptr) {
-    if (row.set_text(options, value)) return std::nullopt;
-    std::string message(row.name);
-    message.append(" wants ").append(row.texts);
+std::optional<std::string> apply(Options& options, const Rule& rule, std::string_view value) {
+  if (rule.set_text != nullptr) {
+    if (rule.set_text(options, value)) return std::nullopt;
+    std::string message(rule.name);
+    message.append(" wants ").append(rule.texts);
     if (!value.empty()) message.append(", not '").append(value).append("'");
     return message;
   }
   const auto number = parse_integer(value);
-  if (!number || *number < row.low || *number > row.high) return bad_number(row, value);
-  row.set(options, *number);
+  if (!number || *number < rule.low || *number > rule.high) return bad_number(rule, value);
+  rule.set(options, *number);
   return std::nullopt;
 }
 
@@ -119,20 +119,20 @@ std::optional<std::string> apply(Options& options, const Row& row, std::string_v
 
 std::expected<Options, std::string> parse_options(std::span<const std::string_view> args) {
   Options options;
-  std::array<const Row*, kRows.size()> seen{};
+  std::array<const Rule*, kRules.size()> seen{};
   for (std::size_t i = 0; i < args.size(); ++i) {
     const std::size_t equals = args[i].find('=');
     const std::string_view name = args[i].substr(0, equals);
-    const Row* const row = find(name);
-    if (row == nullptr) {
+    const Rule* const rule = find(name);
+    if (rule == nullptr) {
       return std::unexpected(std::string("unknown option '").append(args[i]).append("'"));
     }
-    seen[static_cast<std::size_t>(row - kRows.data())] = row;
-    if (row->set_flag != nullptr) {
+    seen[static_cast<std::size_t>(rule - kRules.data())] = rule;
+    if (rule->set_flag != nullptr) {
       if (equals != std::string_view::npos) {
         return std::unexpected(std::string(name).append(" takes no value"));
       }
-      row->set_flag(options);
+      rule->set_flag(options);
       continue;
     }
     if (equals == std::string_view::npos && i + 1 == args.size()) {
@@ -140,7 +140,7 @@ std::expected<Options, std::string> parse_options(std::span<const std::string_vi
     }
     const std::string_view value =
         equals == std::string_view::npos ? args[++i] : args[i].substr(equals + 1);
-    if (auto error = apply(options, *row, value)) return std::unexpected(*std::move(error));
+    if (auto error = apply(options, *rule, value)) return std::unexpected(*std::move(error));
   }
   if (options.help) return options;
   if (auto error = misplaced(options, seen)) return std::unexpected(*std::move(error));
