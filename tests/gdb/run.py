@@ -17,12 +17,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tools", "gdb", "ramie.py")
 PROGRAM = None
 LIMIT = 120
+INDEX = tempfile.TemporaryDirectory(prefix="gdb-index-")  # what gdb has read once
 
 
 def gdb(*commands, arguments=(), of=-1):
     """Returns gdb's output for the commands; with of=0, the output before them."""
-    line = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", *arguments,
-            "-ex", "set width 0", "-ex", f"source {SCRIPT}", "-ex", "echo BEGIN\\n"]
+    line = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off",
+            "-iex", f"set index-cache directory {INDEX.name}", "-iex", "set index-cache enabled on",
+            *arguments, "-ex", "set width 0", "-ex", f"source {SCRIPT}", "-ex", "echo BEGIN\\n"]
     for command in commands:
         line += ["-ex", command]
     done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
