@@ -366,7 +366,7 @@ def test_sigterm_with_a_stuck_reader():
 
 
 def test_drive():
-    ran = command(ramie(), "demo", "--seconds", "1", "--connections", "100")
+    ran = command(ramie(), "demo", "--seconds", "2", "--connections", "100")
     assert ran.returncode == 0 and not ran.stderr, ran
     assert re.search(r"built in, 100 connections +[\d,]+ +[\d.]+ ms .*epoll", ran.stdout), ran
     assert ran.stdout.count(" requests/s   p99 ") == 2, ran.stdout
