@@ -72,7 +72,13 @@ void print_messages(const EnvResult& environment) {
 
 }  // namespace
 
-Builder::Builder() : knobs_(std::make_unique<Knobs>()) {}
+Builder::Builder(unsigned headers) : knobs_(std::make_unique<Knobs>()) {
+  if (!ramie::detail::fits(headers, RAMIE_VERSION_NUMBER)) {
+    base::fatal("this program was compiled with Ramie %u.%u.%u and runs with the library of Ramie "
+                "%s: install the library of that version, or compile the program again",
+                headers / 10000, headers / 100 % 100, headers % 100, RAMIE_VERSION);
+  }
+}
 Builder::Builder(Builder&&) noexcept = default;
 Builder& Builder::operator=(Builder&&) noexcept = default;
 Builder::~Builder() = default;

@@ -1,14 +1,12 @@
 // The `ramie` command: finds the subcommand and calls it.
+#include <ramie/version.hpp>
+
 #include <cstdio>
 #include <string_view>
 #include <vector>
 
 #include "tools/demo/demo.hpp"
 #include "tools/env_command.hpp"
-
-#ifndef RAMIE_VERSION
-#define RAMIE_VERSION "0.1.0"
-#endif
 
 namespace {
 

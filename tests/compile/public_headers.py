@@ -25,10 +25,10 @@ def include_of(header):
     return f"#include <{header}>\n"
 
 
-def compile_errors(headers, standard="c++23"):
+def compile_errors(headers, *flags):
     """Returns the compiler's errors for a program with these includes."""
     program = "".join(headers) + "int main() {}\n"
-    run = subprocess.run([*COMPILER, f"-std={standard}", *FLAGS], input=program, check=False,
+    run = subprocess.run([*COMPILER, "-std=c++23", *FLAGS, *flags], input=program, check=False,
                          capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     return f"{headers[-1]}{run.stderr}" if run.returncode else ""
 
@@ -43,18 +43,26 @@ class PublicHeaders(unittest.TestCase):
     def test_all_compile_after_the_c_headers_of_the_same_names(self):
         self.assertEqual("", compile_errors([C_HEADERS, *map(include_of, HEADERS)]))
 
-    def test_an_older_standard_is_one_sentence(self):
-        sentence = "Ramie needs C++23: compile with -std=c++23, as pkg-config --cflags ramie says"
-        tries = [(header, standard) for standard in ("c++17", "c++20") for header in HEADERS]
+    def errors_are(self, flags, sentence, fatal):
+        """Each header has just this error, and the one that ends the compilation."""
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             texts = pool.map(
-                lambda one: compile_errors([include_of(one[0])], one[1]), tries)
-        for (header, standard), text in zip(tries, texts):
+                lambda header: compile_errors([include_of(header)], *flags), HEADERS)
+        for header, text in zip(HEADERS, texts):
             errors = [line for line in text.splitlines() if "error:" in line]
-            self.assertEqual(len(errors), 2, f"{header} with {standard}: {text}")
+            self.assertEqual(len(errors), 2, f"{header} with {flags}: {text}")
             self.assertIn(sentence, errors[0])
             self.assertIn("fatal error: ", errors[1])
-            self.assertIn("compile with -std=c++23", errors[1])
+            self.assertIn(fatal, errors[1])
+
+    def test_an_older_standard_is_one_sentence(self):
+        sentence = "Ramie needs C++23: compile with -std=c++23, as pkg-config --cflags ramie says"
+        for standard in ("-std=c++17", "-std=c++20"):
+            self.errors_are([standard], sentence, "compile with -std=c++23")
+
+    def test_no_exceptions_is_one_sentence(self):
+        self.errors_are(["-fno-exceptions"], "Ramie needs exceptions: ",
+                        "compile without -fno-exceptions")
 
 
 if __name__ == "__main__":

@@ -13,3 +13,4 @@
 #include <ramie/sync.hpp>
 #include <ramie/task.hpp>
 #include <ramie/time.hpp>
+#include <ramie/version.hpp>

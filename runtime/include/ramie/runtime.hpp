@@ -11,6 +11,7 @@
 #include <ramie/detail/clamped.hpp>
 #include <ramie/result.hpp>
 #include <ramie/task.hpp>
+#include <ramie/version.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -357,7 +358,7 @@ enum class FileBackend : std::uint8_t { automatic, uring, pool };
 /// invalid_argument; only a stack size below the range becomes the smallest one.
 class Builder {
  public:
-  RAMIE_API Builder();
+  Builder() : Builder(RAMIE_VERSION_NUMBER) {}
   RAMIE_API Builder(Builder&&) noexcept;
   RAMIE_API Builder& operator=(Builder&&) noexcept;
   RAMIE_API ~Builder();
@@ -469,6 +470,7 @@ class Builder {
 
  private:
   struct Knobs;
+  RAMIE_API explicit Builder(unsigned headers);  // the version that the program was compiled with
   Knobs& knobs() const noexcept;  // stops the program if the builder was moved from
   template <auto Member, class V>
   Builder& set(V value);

@@ -8,6 +8,12 @@
 #include <compile with -std=c++23>
 #endif
 
+// The exception of a fiber reaches the fiber that joins it.
+#ifndef __cpp_exceptions
+#error "Ramie needs exceptions: compile without -fno-exceptions"
+#include <compile without -fno-exceptions>
+#endif
+
 #include <version>
 #ifndef __cpp_lib_expected
 #error "Ramie needs std::expected: GCC 12 or newer, or Clang 19 or newer with its libstdc++"

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Makes what others install: the source archive, Debian packages, a whole release.
+
+    make.py source FOLDER    ramie-VERSION.tar.gz, which builds without git
+    make.py deb FOLDER       libramie0, libramie-dev, ramie-tools and their debug packages
+    make.py abi LIBRARY      compares the interface of LIBRARY with that of the last release
+    make.py release          all of it, twice, into build/release-VERSION: the same bytes each time
+
+The version is that of the file VERSION. Times in the files are those of the last
+commit, or of SOURCE_DATE_EPOCH, so the same source gives the same bytes.
+"""
+import email.utils
+import glob
+import gzip
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ABI = "tools/package/libramie.abi"
+LEFT_OUT = {".git", "build", "shared", "__pycache__"}
+
+
+class Failure(Exception):
+    """What the user should read instead of a traceback."""
+
+
+def run(*command, **options):
+    done = subprocess.run(command, check=False, text=True, capture_output=True, **options)
+    if done.returncode:
+        raise Failure(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+    return done.stdout
+
+
+def git(*arguments):
+    """git's answer, or None where there is no repository."""
+    if not os.path.exists(os.path.join(ROOT, ".git")):
+        return None
+    return run("git", "-C", ROOT, *arguments)
+
+
+def version(root=ROOT):
+    with open(os.path.join(root, "VERSION"), encoding="utf-8") as file:
+        return file.read().strip()
+
+
+def files():
+    """The files of the source, relative to the root, in order."""
+    listed = git("ls-files", "-z")
+    if listed is not None:
+        return sorted(filter(None, listed.split("\0")))
+    found = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in LEFT_OUT]
+        found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names]
+    return sorted(found)
+
+
+def epoch():
+    """The time of the source, in seconds since 1970."""
+    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(given)
+    committed = git("log", "-1", "--format=%ct")
+    if committed is not None:
+        return int(committed)
+    return int(os.stat(os.path.join(ROOT, "VERSION")).st_mtime)
+
+
+def changes(text, of):
+    """The date and the text of a version's section of CHANGELOG.md."""
+    found = re.search(rf"^## \[{re.escape(of)}\] - (\S+)\n(.*?)(?=^## \[|\Z)", text, re.M | re.S)
+    if not found:
+        raise Failure(f"CHANGELOG.md has no section `## [{of}] - DATE`")
+    return found.group(1), found.group(2).strip()
+
+
+def source(folder):
+    """Writes the source archive, and returns its path."""
+    name, when = f"ramie-{version()}", epoch()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in files():
+            member = archive.gettarinfo(os.path.join(ROOT, path), f"{name}/{path}")
+            member.mtime, member.uid, member.gid = when, 0, 0
+            member.uname = member.gname = "root"
+            member.mode = 0o755 if member.mode & 0o100 else 0o644
+            if member.isfile():
+                with open(os.path.join(ROOT, path), "rb") as file:
+                    archive.addfile(member, file)
+            else:
+                archive.addfile(member)
+    os.makedirs(folder, exist_ok=True)
+    target = os.path.join(folder, name + ".tar.gz")
+    with open(target, "wb") as file, gzip.GzipFile("", "wb", 9, file, when) as zipped:
+        zipped.write(packed.getvalue())
+    return target
+
+
+def deb(folder, archive=None):
+    """Builds the Debian packages from the source archive, and returns their paths."""
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ramie-deb-") as place:
+        archive = archive or source(place)
+        with tarfile.open(archive) as packed:
+            packed.extractall(place)
+        tree = os.path.join(place, f"ramie-{version()}")
+        when = epoch()
+        shutil.move(os.path.join(tree, "tools/debian"), os.path.join(tree, "debian"))
+        with open(os.path.join(tree, "debian/changelog"), "w", encoding="utf-8") as file:
+            file.write(f"ramie ({version()}) unstable; urgency=medium\n\n"
+                       f"  * Release {version()}: see /usr/share/doc/libramie0/changelog.gz.\n\n"
+                       " -- The Ramie developers <ramie@localhost>  "
+                       f"{email.utils.formatdate(when)}\n")
+        run("dpkg-buildpackage", "-b", "-us", "-uc", cwd=tree,
+            env={**os.environ, "SOURCE_DATE_EPOCH": str(when),
+                 "DEB_BUILD_OPTIONS": f"nocheck parallel={os.cpu_count()}"})
+        made = []
+        for path in sorted(glob.glob(place + "/*.deb")):
+            made.append(shutil.move(path, os.path.join(folder, os.path.basename(path))))
+        return made
+
+
+def soname(library):
+    return re.search(r"Library soname: \[(.*)\]", run("readelf", "-d", library)).group(1)
+
+
+def abi(library):
+    """Fails if programs that were linked with the last release would load LIBRARY and break."""
+    baseline = os.path.join(ROOT, ABI)
+    with open(baseline, encoding="utf-8") as file:
+        head = file.read(4096)
+    released = re.search(r"<!-- ramie (\S+) -->", head).group(1)
+    if re.search(r"soname='([^']*)'", head).group(1) != soname(library):
+        return f"the soname is not that of {released}: the interface may differ"
+    done = subprocess.run(["abidiff", "--no-added-syms", baseline, library], check=False, text=True,
+                          capture_output=True)
+    if done.returncode & 0b1011:  # an error, wrong usage, an incompatible change
+        raise Failure(f"the interface differs from that of {released}, so the soname and the minor "
+                      f"version must change:\n{done.stdout[-6000:]}{done.stderr}")
+    return f"programs that were linked with {released} run with {version()}"
+
+
+def header_folders():
+    """Options of abidw: a type that no header here defines is private."""
+    folders = sorted(glob.glob(os.path.join(ROOT, "*", "include")))
+    return [word for folder in folders for word in ("--headers-dir", folder)]
+
+
+def write_abi(library):
+    """Makes LIBRARY's interface that of the last release."""
+    text = run("abidw", "--no-show-locs", "--no-corpus-path", "--no-comp-dir-path",
+               *header_folders(), "--drop-private-types", library)
+    with open(os.path.join(ROOT, ABI), "w", encoding="utf-8") as file:
+        file.write(f"<!-- ramie {version()} -->\n{text}")
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def release():
+    now = version()
+    with open(os.path.join(ROOT, "CHANGELOG.md"), encoding="utf-8") as file:
+        date, text = changes(file.read(), now)
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", date) or not text:
+        raise Failure(f"CHANGELOG.md: the section of {now} needs its date, and its changes")
+    if git("status", "--porcelain"):
+        raise Failure("the tree has changes that are not committed")
+    folder = os.path.join(ROOT, "build", f"release-{now}")
+    shutil.rmtree(folder, ignore_errors=True)
+    sums = []
+    for turn in ("", "again"):
+        place = os.path.join(folder, turn)
+        archive = source(place)
+        packages = deb(place, archive)
+        sums.append({os.path.basename(path): digest(path) for path in [archive, *packages]})
+    different = [name for name, first in sums[0].items() if sums[1].get(name) != first]
+    if different or sums[0].keys() != sums[1].keys():
+        raise Failure("built twice, these differ: " + ", ".join(different))
+    shutil.rmtree(os.path.join(folder, "again"))
+    with open(os.path.join(folder, "SHA256SUMS"), "w", encoding="utf-8") as file:
+        file.writelines(f"{value}  {name}\n" for name, value in sums[0].items())
+    print("\n".join(sorted(os.path.relpath(path, ROOT) for path in glob.glob(folder + "/*"))))
+    print(f"the same bytes twice; now: git tag -a v{now}")
+
+
+def main(arguments):
+    match arguments:
+        case ["source", folder]:
+            print(source(folder))
+        case ["deb", folder]:
+            print("\n".join(deb(folder)))
+        case ["abi", library]:
+            print(abi(library))
+        case ["write-abi", library]:
+            write_abi(library)
+        case ["release"]:
+            release()
+        case _:
+            raise Failure(__doc__)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except Failure as failure:
+        sys.exit(f"make.py: {failure}")
