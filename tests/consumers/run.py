@@ -4,7 +4,8 @@
     run.py BUILD CXX...    BUILD is our build folder, from which the library is installed
 
 The projects are the guide's: pkg-config, CMake with an installed library, and CMake or meson with
-our source as a part of theirs. Each compiler builds those of the installed library.
+our source as a part of theirs. Each compiler builds those of the installed library. Some tests
+only: ONLY="Consumers.test_pkg_config Library".
 """
 import contextlib
 import json
@@ -140,6 +141,7 @@ class Consumers(unittest.TestCase):
         for mode, wanted in (("EXIST", "ramie found"), ("COMPILE", f"-I{STAGE}/include"),
                              ("LINK", "libramie.so")):
             text = run("cmake", "--find-package", "-DNAME=ramie", "-DCOMPILER_ID=GNU",
+                       f"-DCMAKE_LIBRARY_ARCHITECTURE={os.path.basename(LIBRARY)}",
                        "-DLANGUAGE=CXX", f"-DMODE={mode}", cwd=PLACE, **installed())
             self.assertIn(wanted, text)
 
@@ -198,7 +200,7 @@ def main():
         run("meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", PLACE + "/root")
         STAGE = PLACE + "/root" + option("prefix")
         LIBRARY = os.path.join(STAGE, option("libdir"))
-        unittest.main(argv=sys.argv[:1])
+        unittest.main(argv=sys.argv[:1] + os.environ.get("ONLY", "").split())
 
 
 if __name__ == "__main__":
