@@ -174,9 +174,10 @@ void check_overcommit(const Machine& machine, Report& report) {
     return;
   }
   if (*mode != 2) {
-    report.ok("overcommit", fmt::format("vm.overcommit_memory={}: the address space of a stack is "
-                                        "free of charge",
-                                        *mode));
+    report.ok("overcommit",
+              fmt::format("vm.overcommit_memory={}: only the pages that a stack touches count as "
+                          "memory",
+                          *mode));
     return;
   }
   const auto kilobytes = [&](std::string_view name) {
