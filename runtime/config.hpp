@@ -93,4 +93,7 @@ std::string help_text();
 /// The whole of docs/environment.md.
 std::string markdown_table();
 
+/// The whole of docs/man/ramie-env.7, in roff.
+std::string man_page();
+
 }  // namespace ramie::inline v0::runtime

@@ -10,7 +10,8 @@
 //      define it in one line in builder.cpp.
 //   3. Read `config.member` where the value acts, usually in state.cpp.
 //   4. Add a value that is not the default to other_values() in tests/runtime/config_test.cpp, and
-//      run `ramie env --markdown > docs/environment.md`.
+//      run `ramie env --markdown > docs/environment.md` and `ramie env --man >
+//      docs/man/ramie-env.7`.
 //
 // The details are members of Row: `min` and `max` in the raw unit (config_row.hpp), `below` and
 // `above`, `zero_is_off`, `whole_pages`, `automatic`, `words`, `example`, `effect`.

@@ -1,5 +1,5 @@
 // Writes what people read about the variables from the rows of the table: the accepted form in a
-// message, RAMIE_HELP and docs/environment.md.
+// message, RAMIE_HELP, docs/environment.md and docs/man/ramie-env.7.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -87,6 +87,100 @@ How to write values:
 |---|---|---|---|---|
 )";
 
+constexpr std::string_view kManHead =
+    R"(.\" Generated from runtime/config_table.hpp: `ramie env --man > docs/man/ramie-env.7`.
+.TH RAMIE\-ENV 7 2026-11-29 Ramie "Ramie manual"
+.SH NAME
+ramie\-env \- environment variables of programs that use Ramie
+.SH SYNOPSIS
+.B RAMIE_WORKERS=4 RAMIE_STACK_SIZE=64K ./server
+.SH DESCRIPTION
+These variables set the knobs of Ramie's runtime for one run of a program.
+.BR "ramie env" " (see " ramie\-env (1))
+shows the values that are in force, and
+.B RAMIE_HELP=1 ./server
+prints this list.
+.PP
+A process reads the variables once, when it builds its first runtime.
+A set-user-id process ignores them.
+.PP
+A value that the code sets through
+.B Builder
+wins over the environment, and the environment wins over the automatic choice.
+.B Builder::environment_wins(true)
+exchanges the first two.
+.PP
+If Ramie cannot read a value, it prints one line on stderr and keeps the default, or the value that
+the code set.
+If a number is outside its range, Ramie does what the entry of the variable says.
+If a
+.B RAMIE_*
+name does not exist, Ramie prints one line with the most similar name.
+With
+.BR RAMIE_STRICT=on ,
+both are errors and Ramie builds no runtime.
+.SS How to write values
+.TP
+Numbers
+are decimal, without a sign or blanks.
+.TP
+Sizes
+are bytes, or use
+.BR K ", " M " or " G
+(also
+.BR k ", " KiB
+and so on), which are powers of 1024.
+Ramie rounds stack sizes up to whole pages.
+.TP
+Times
+need
+.BR us ", " ms " or " s ,
+except 0.
+In a variable that ends in
+.BR _US ,
+a plain number means microseconds.
+.TP
+Switches
+are
+.BR on ", " 1 " or " true ,
+and
+.BR off ", " 0 " or " false .
+.SH ENVIRONMENT
+)";
+
+constexpr std::string_view kManTail = R"(.SH SEE ALSO
+.BR ramie (1),
+.BR ramie\-env (1),
+.BR ramie\-doctor (1)
+)";
+
+// Text between backticks becomes bold. There a hyphen is escaped, because people copy it; in prose
+// roff may print another sign for it.
+std::string roff(std::string_view markdown) {
+  std::string out;
+  bool is_bold = false;
+  for (const char c : markdown) {
+    if (c == '`') {
+      is_bold = !is_bold;
+      out += is_bold ? "\\fB" : "\\fR";
+    } else if (c == '\\') {
+      out += "\\e";
+    } else {
+      if (c == '-' && is_bold) out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
+// A line of its own for each sentence, as roff wants it. A line never begins with a dot or a
+// quote, because a sentence does not.
+std::string roff_sentences(std::string_view markdown) {
+  std::string out = roff(markdown);
+  for (std::size_t at = 0; (at = out.find(". ", at)) != std::string::npos; ++at) out[at + 1] = '\n';
+  return out + "\n";
+}
+
 }  // namespace
 
 std::string accepted_form(const Row& row, Fault fault) {
@@ -125,6 +219,19 @@ std::string markdown_table() {
                         accepted_form(row, Fault::malformed), row.effect, outside_text(row));
   }
   return text;
+}
+
+std::string man_page() {
+  std::string text(kManHead);
+  for (const Row& row : kTable) {
+    text += fmt::format(".TP\n.BR {} \" = {}\"\n{}", row.name, roff(default_of(row)),
+                        roff_sentences(row.effect));
+    text += fmt::format(".br\nAccepts {}.\n", roff(accepted_form(row, Fault::malformed)));
+    if (has_range(row)) {
+      text += fmt::format("Outside the range: {}.\n", roff(outside_text(row)));
+    }
+  }
+  return text + std::string(kManTail);
 }
 
 }  // namespace ramie::inline v0::runtime

@@ -1,11 +1,9 @@
 // How many CPUs this process may really use, which is the best number of workers.
 //
 //   affinity mask ------------------------------------------------+
-//   /proc/self/cgroup     our group                               |
-//   /proc/self/mountinfo  the directory of that group             +--> the smallest, at least 1
+//                                                                 +--> the smallest, at least 1
 //   cpu.max or cpu.cfs_quota_us of the group and of its parents --+
 //
-// The limit of every ancestor applies, so the whole path counts, from the leaf to the mount's root.
 // A quota is rounded up: 1.5 CPUs keep two workers busy most of the time, and one worker could use
 // only two thirds of them.
 //
@@ -13,20 +11,15 @@
 // and std::thread::hardware_concurrency (it does not know quotas).
 #pragma once
 
-#include <functional>
+#include <cstddef>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include <ramie/runtime.hpp>
 
+#include "runtime/cgroup.hpp"
+
 namespace ramie::inline v0::runtime {
-
-/// Returns a file's text, or nothing if it cannot be read. Tests give a map.
-using FileReader = std::function<std::optional<std::string>(const std::string& path)>;
-
-/// Reads the real file, whatever its length; nothing if it is missing, forbidden or a directory.
-[[nodiscard]] std::optional<std::string> read_file(const std::string& path);
 
 /// CPUs in the affinity mask of the calling thread, or of the machine if that is unknown; >= 1.
 [[nodiscard]] unsigned affinity_count();

@@ -45,9 +45,6 @@ std::int64_t most_maps() noexcept {
   return limit > 0 && limit < INT32_MAX ? limit : kUsual;
 }
 
-// Each stack takes two VMAs. We use at most 45 % of them; the rest belongs to the program.
-std::int64_t stacks_that_mprotect_may_guard() noexcept { return most_maps() * 45 / 100 / 2; }
-
 }  // namespace
 
 struct StackPool::Slab {
@@ -71,7 +68,7 @@ StackPool::StackPool(const StackOptions& options) noexcept
     : options_(options), guard_(options.guard) {
   options_.size = bounded(options.size);
   if (options.guard == GuardMethod::automatic || options.guard == GuardMethod::mprotect)
-    protect_limit_ = stacks_that_mprotect_may_guard();
+    protect_limit_ = most_protected(most_maps());
 }
 
 StackPool::~StackPool() {

@@ -92,6 +92,12 @@ class StackPool {
   static constexpr std::size_t kLeastSize = 16 * 1024;
   static constexpr std::size_t kMostSize = std::size_t{1} << 30;
 
+  // The stacks that mprotect may guard. Each takes two VMAs. We use at most 45 % of those that
+  // vm.max_map_count allows; the rest belongs to the program.
+  static constexpr std::int64_t most_protected(std::int64_t max_map_count) noexcept {
+    return max_map_count * 45 / 100 / 2;
+  }
+
   explicit StackPool(const StackOptions& options) noexcept;
   ~StackPool();
   StackPool(const StackPool&) = delete;

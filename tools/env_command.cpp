@@ -1,4 +1,4 @@
-// `ramie env [--markdown | --help]`; argv[0] is the word "env".
+// `ramie env [--markdown | --man | --help]`; argv[0] is the word "env".
 #include "tools/env_command.hpp"
 
 #include <cstdio>
@@ -19,9 +19,10 @@ constexpr int kBadUsage = 2;
 constexpr int kBadConfig = 78;  // EX_CONFIG
 
 constexpr std::string_view kUsage =
-    "usage: ramie env [--markdown | --help]\n"
+    "usage: ramie env [--markdown | --man | --help]\n"
     "  Shows the value that is in force for every RAMIE_* variable, and its source.\n"
     "  --markdown  prints docs/environment.md\n"
+    "  --man       prints docs/man/ramie-env.7\n"
     "  --help      explains every variable\n";
 
 // For workers it also shows the number that `auto` means here.
@@ -52,6 +53,10 @@ int env_command(int argc, char** argv) {
   const std::string_view option(argv[1]);
   if (argc == 2 && option == "--markdown") {
     fmt::print("{}", runtime::markdown_table());
+    return 0;
+  }
+  if (argc == 2 && option == "--man") {
+    fmt::print("{}", runtime::man_page());
     return 0;
   }
   if (argc == 2 && option == "--help") {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/demo/demo.hpp"
+#include "tools/doctor_command.hpp"
 #include "tools/env_command.hpp"
 
 namespace {
@@ -13,6 +14,7 @@ namespace {
 constexpr std::string_view kUsage = R"(usage: ramie <command> [options]
 
   demo        a key-value server (Redis protocol and HTTP) under load; --serve keeps it running
+  doctor      what this machine gives to Ramie, and what to do about it
   env         the environment variables and what they would set here
   help        this text
   --version   the version
@@ -44,6 +46,7 @@ int main(int argc, char** argv) {
   const std::string_view command = argv[1];
   const std::vector<std::string_view> args(argv + 2, argv + argc);
   if (command == "demo") return demo::demo_command(args);
+  if (command == "doctor") return doctor::doctor_command(args, RAMIE_VERSION);
   if (command == "env") return env_command(argc - 1, argv + 1);
   const bool is_help = command == "help" || command == "--help" || command == "-h";
   const bool is_version = command == "--version" || command == "version";

@@ -138,14 +138,20 @@ Result<Site*> Driver::refuse(int error) noexcept {
   return failure(code_of(error));
 }
 
-Result<Site*> Driver::make_site(sched::Worker& worker) noexcept {
-  auto ring = Ring::create(options_);
+Result<TriedRing> make_tried_ring(const RingOptions& options) noexcept {
+  auto ring = Ring::create(options);
   if (!ring) return failure(ring.error());
   io::sys::UniqueFd bell(io::sys::open_event());
   if (!bell.is_open()) return failure(code_of(-bell.get()));
   if (const int error = try_out(**ring, bell.get()); error != 0) return failure(code_of(-error));
+  return TriedRing{std::move(*ring), std::move(bell)};
+}
+
+Result<Site*> Driver::make_site(sched::Worker& worker) noexcept {
+  auto tried = make_tried_ring(options_);
+  if (!tried) return failure(tried.error());
   try {
-    return new Site(worker, std::move(*ring), std::move(bell));
+    return new Site(worker, std::move(tried->ring), std::move(tried->bell));
   } catch (const std::bad_alloc&) {
     return failure(std::make_error_code(std::errc::not_enough_memory));
   }

@@ -58,6 +58,14 @@ class Driver {
   std::vector<Home> homes_;
 };
 
+// A ring that works here, and the bell by which others wake its worker.
+struct TriedRing {
+  std::unique_ptr<Ring> ring;
+  io::sys::UniqueFd bell;
+};
+// Makes a ring and tries what a worker needs to sleep in it. `ramie doctor` asks the same way.
+Result<TriedRing> make_tried_ring(const RingOptions& options) noexcept;
+
 // Why this process may not use io_uring: 0 if unknown, or an errno.
 int process_refusal() noexcept;
 // Opcodes that are denied to this process although the kernel has them (Linux 7.0 can filter

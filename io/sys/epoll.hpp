@@ -43,6 +43,8 @@ class Poller {
   // Makes the current or the next wait return. Never drained: each write is a new edge.
   void wake() noexcept;
   int fd() const noexcept { return epoll_.get(); }
+  // False if a wait has found that the kernel counts timeouts in milliseconds (epoll_pwait2, 5.11).
+  bool has_fine_timeouts() const noexcept { return has_pwait2_; }
 
  private:
   struct Buffer;

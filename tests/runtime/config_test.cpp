@@ -434,14 +434,28 @@ TEST_CASE("Config: help lists every variable with its default") {
   CHECK(help.find('`') == std::string::npos);
 }
 
-TEST_CASE("Config: the committed docs page is the generated one") {
+TEST_CASE("Config: the committed pages are the generated ones") {
   // __FILE__ is relative to the build folder; the program is in its subfolder `tests`.
   const auto build = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
-  const auto root = (build / __FILE__).parent_path() / ".." / "..";
-  const auto path = root / "docs" / "environment.md";
-  std::ifstream file(path);
-  INFO(path << ": write it with `ramie env --markdown`");
-  REQUIRE(file.is_open());
-  const std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  CHECK((page == markdown_table()));
+  const auto docs = (build / __FILE__).parent_path() / ".." / ".." / "docs";
+  const auto text_of = [](const std::filesystem::path& path) {
+    std::ifstream file(path);
+    INFO(path << ": write it with `ramie env --markdown` or `--man`");
+    REQUIRE(file.is_open());
+    return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  };
+  CHECK((text_of(docs / "environment.md") == markdown_table()));
+  CHECK((text_of(docs / "man" / "ramie-env.7") == man_page()));
+}
+
+TEST_CASE("Config: the manual page is roff, with every variable and its default") {
+  const std::string page = man_page();
+  for (const Row& row : kTable) {
+    INFO(row.name);
+    const std::string shown = format_value(row.field, Config{});
+    CHECK(page.find("\n.BR " + std::string(row.name) + " \" = " + shown + "\"\n") !=
+          std::string::npos);
+  }
+  CHECK(page.find('`', page.find('\n')) == std::string::npos);  // after the first line's comment
+  CHECK(page.find("\n\\fBauto\\fR: it does not poll.\n") != std::string::npos);
 }
