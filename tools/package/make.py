@@ -114,8 +114,8 @@ def deb(folder, archive=None):
         shutil.move(os.path.join(tree, "tools/debian"), os.path.join(tree, "debian"))
         with open(os.path.join(tree, "debian/changelog"), "w", encoding="utf-8") as file:
             file.write(f"ramie ({version()}) unstable; urgency=medium\n\n"
-                       f"  * Release {version()}: see /usr/share/doc/libramie0/changelog.gz.\n\n"
-                       " -- The Ramie developers <ramie@localhost>  "
+                       f"  * Release {version()}: CHANGELOG.md of the source has the changes.\n\n"
+                       " -- The Ramie developers <ramie@example.org>  "
                        f"{email.utils.formatdate(when)}\n")
         run("dpkg-buildpackage", "-b", "-us", "-uc", cwd=tree,
             env={**os.environ, "SOURCE_DATE_EPOCH": str(when),
