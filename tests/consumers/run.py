@@ -18,6 +18,9 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../tools/package"))
+import make  # pylint: disable=wrong-import-position
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = None
@@ -191,6 +194,28 @@ def option(name):
     """An option of the build."""
     known = json.loads(run("meson", "introspect", "--buildoptions", BUILD))
     return next(one["value"] for one in known if one["name"] == name)
+
+
+@unittest.skipIf(shutil.which("abidiff") is None, "abigail-tools is not installed")
+class Interface(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.now = make.interface_of(os.path.join(BUILD, "libramie.so"))
+
+    def test_programs_linked_with_the_last_release_still_run(self):
+        _, released = make.released_interface()
+        soname = r"soname='([^']*)'"
+        if re.search(soname, released).group(1) == re.search(soname, self.now).group(1):
+            self.assertIsNone(make.difference(released, self.now))
+
+    def test_planted_breaks_are_found(self):
+        for old, new in ((r"<elf-symbol name='_ZN5ramie2v09yield_nowEv'.*\n", ""),
+                         (r"(<class-decl name='TcpStream' size-in-bits=')64", r"\g<1>128"),
+                         (r"(<enumerator name='spread' value=')1", r"\g<1>7")):
+            changed, count = re.subn(old, new, self.now)
+            with self.subTest(old=old):
+                self.assertGreater(count, 0)
+                self.assertIsNotNone(make.difference(self.now, changed))
 
 
 def main():

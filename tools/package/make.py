@@ -4,6 +4,7 @@
     make.py source FOLDER    ramie-VERSION.tar.gz, which builds without git
     make.py deb FOLDER       libramie0, libramie-dev, ramie-tools and their debug packages
     make.py abi LIBRARY      compares the interface of LIBRARY with that of the last release
+    make.py write-abi LIBRARY   makes it that of the last release: tools/package/libramie-*.abi.xz
     make.py release          all of it, twice, into build/release-VERSION: the same bytes each time
 
 The version is that of the file VERSION. Times in the files are those of the last
@@ -14,6 +15,7 @@ import glob
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import re
 import shutil
@@ -23,7 +25,6 @@ import tarfile
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ABI = "tools/package/libramie.abi"
 LEFT_OUT = {".git", "build", "shared", "__pycache__"}
 
 
@@ -126,38 +127,53 @@ def deb(folder, archive=None):
         return made
 
 
-def soname(library):
-    return re.search(r"Library soname: \[(.*)\]", run("readelf", "-d", library)).group(1)
+def interface_of(library):
+    """The functions and types that LIBRARY exports, as libabigail writes them."""
+    return run("abidw", "--exported-interfaces-only", "--no-show-locs", "--no-corpus-path",
+               "--no-comp-dir-path", "--suppressions",
+               os.path.join(ROOT, "tools/package/public_types.ini"), library)
+
+
+def released_interface():
+    """The version of the last release, and its interface."""
+    (path,) = glob.glob(os.path.join(ROOT, "tools/package/libramie-*.abi.xz"))
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        return re.search(r"libramie-(.*)\.abi\.xz$", path).group(1), file.read()
+
+
+def difference(old, new):
+    """What could break a program that was linked with the interface `old`; None if nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, name) for name in ("old.abi", "new.abi")]
+        for path, text in zip(paths, (old, new)):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        done = subprocess.run(["abidiff", "--no-added-syms", *paths], check=False, text=True,
+                              capture_output=True)
+        return done.stdout + done.stderr if done.returncode else None
 
 
 def abi(library):
     """Fails if programs that were linked with the last release would load LIBRARY and break."""
-    baseline = os.path.join(ROOT, ABI)
-    with open(baseline, encoding="utf-8") as file:
-        head = file.read(4096)
-    released = re.search(r"<!-- ramie (\S+) -->", head).group(1)
-    if re.search(r"soname='([^']*)'", head).group(1) != soname(library):
+    released, old = released_interface()
+    new = interface_of(library)
+    soname = r"soname='([^']*)'"
+    if re.search(soname, old).group(1) != re.search(soname, new).group(1):
         return f"the soname is not that of {released}: the interface may differ"
-    done = subprocess.run(["abidiff", "--no-added-syms", baseline, library], check=False, text=True,
-                          capture_output=True)
-    if done.returncode & 0b1011:  # an error, wrong usage, an incompatible change
+    if text := difference(old, new):
         raise Failure(f"the interface differs from that of {released}, so the soname and the minor "
-                      f"version must change:\n{done.stdout[-6000:]}{done.stderr}")
+                      f"version must change:\n{text[-6000:]}")
     return f"programs that were linked with {released} run with {version()}"
-
-
-def header_folders():
-    """Options of abidw: a type that no header here defines is private."""
-    folders = sorted(glob.glob(os.path.join(ROOT, "*", "include")))
-    return [word for folder in folders for word in ("--headers-dir", folder)]
 
 
 def write_abi(library):
     """Makes LIBRARY's interface that of the last release."""
-    text = run("abidw", "--no-show-locs", "--no-corpus-path", "--no-comp-dir-path",
-               *header_folders(), "--drop-private-types", library)
-    with open(os.path.join(ROOT, ABI), "w", encoding="utf-8") as file:
-        file.write(f"<!-- ramie {version()} -->\n{text}")
+    for path in glob.glob(os.path.join(ROOT, "tools/package/libramie-*.abi.xz")):
+        os.remove(path)
+    text = interface_of(library)
+    with lzma.open(os.path.join(ROOT, f"tools/package/libramie-{version()}.abi.xz"), "wt",
+                   encoding="utf-8") as file:
+        file.write(text)
 
 
 def digest(path):
