@@ -182,6 +182,17 @@ class Library(unittest.TestCase):
         self.assertLess(os.path.getsize(stripped), 1_500_000)
         self.assertLess(os.path.getsize(os.path.join(LIBRARY, "libramie.a")), 3_000_000)
 
+    def test_all_files_name_this_version(self):
+        now = make.version()
+        minor = now.rsplit(".", 1)[0]
+        for path, text in (("tests/consumers/cmake/CMakeLists.txt", f"ramie {minor} REQUIRED"),
+                           ("tests/consumers/fetch/CMakeLists.txt", f"ramie-{now}.tar.gz"),
+                           ("tests/consumers/meson/subprojects/ramie.wrap", f"ramie-{now}\n"),
+                           ("tools/package/vcpkg/vcpkg.json", f'"version": "{now}"'),
+                           ("CHANGELOG.md", f"## [{now}] - ")):
+            with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+                self.assertIn(text, file.read(), path)
+
     def test_every_symbol_has_the_version_and_is_ours(self):
         text = run("nm", "-D", "--defined-only", "-C", f"{LIBRARY}/libramie.so")
         symbols = [line[19:] for line in text.splitlines()]
