@@ -66,8 +66,8 @@ class Place:
         found = set()
         for top in ("usr/local", "usr/include", "usr/lib/x86_64-linux-gnu", "usr/share", "usr/bin"):
             for folder, _, names in os.walk(os.path.join(self.folder, top)):
-                found |= {os.path.join(folder, name) for name in names if "ramie" in folder + name}
-        return {path[len(self.folder):] for path in found}
+                found |= {os.path.join(folder, name)[len(self.folder):] for name in names}
+        return {path for path in found if "ramie" in path}
 
 
 def proxies():
