@@ -25,7 +25,7 @@ import tarfile
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LEFT_OUT = {".git", "build", "shared", "__pycache__"}
+LEFT_OUT = {".git", ".cache", "build", "shared", "__pycache__"}  # where git does not tell
 
 
 class Failure(Exception):
@@ -40,10 +40,12 @@ def run(*command, **options):
 
 
 def git(*arguments):
-    """git's answer, or None where there is no repository."""
-    if not os.path.exists(os.path.join(ROOT, ".git")):
+    """git's answer; None without git, or where it refuses (a repository of another user)."""
+    if not os.path.exists(os.path.join(ROOT, ".git")) or shutil.which("git") is None:
         return None
-    return run("git", "-C", ROOT, *arguments)
+    done = subprocess.run(["git", "-C", ROOT, *arguments], check=False, text=True,
+                          capture_output=True)
+    return None if done.returncode else done.stdout
 
 
 def version(root=ROOT):
