@@ -28,6 +28,31 @@ namespace fcontext = boost::context::detail;
   return state;
 }
 
+#if defined(__aarch64__)
+// The floating point modes (rounding, flush to zero, traps) belong to the fiber. Boost's switch
+// keeps them on x86-64, but not here. Writing the register is slow, so this writes what differs.
+class FloatModes {
+ public:
+  FloatModes() noexcept : modes_(read()) {}
+  ~FloatModes() {
+    if (read() != modes_) __asm__ __volatile__("msr fpcr, %0" ::"r"(modes_));
+  }
+  FloatModes(const FloatModes&) = delete;
+  FloatModes& operator=(const FloatModes&) = delete;
+
+ private:
+  static std::uint64_t read() noexcept {
+    std::uint64_t modes = 0;
+    __asm__ __volatile__("mrs %0, fpcr" : "=r"(modes));
+    return modes;
+  }
+
+  std::uint64_t modes_;
+};
+#else
+struct FloatModes {};
+#endif
+
 // Used for both directions: saves the live state, and makes the other side's state live.
 RAMIE_NO_TSAN inline void exchange_exceptions(ExceptionState& live, ExceptionState& saved,
                                               const ExceptionState& entering) noexcept {
@@ -86,6 +111,7 @@ RAMIE_NO_TSAN void jump_out(FiberContext& fiber, [[maybe_unused]] bool last) noe
 #if RAMIE_TSAN
   __tsan_switch_to_fiber(thread->tsan, __tsan_switch_to_fiber_no_sync);
 #endif
+  [[maybe_unused]] const FloatModes modes{};  // puts them back after the jump
   const fcontext::transfer_t back = fcontext::jump_fcontext(thread->registers, nullptr);
   thread = static_cast<ThreadContext*>(back.data);  // may run on another thread from here on
   thread->registers = back.fctx;
@@ -106,7 +132,11 @@ RAMIE_NO_TSAN void jump_out(FiberContext& fiber, [[maybe_unused]] bool last) noe
 namespace {
 
 RAMIE_NO_TSAN void first_frame(fcontext::transfer_t from) noexcept {
+#if defined(__x86_64__)
   __asm__ __volatile__(".cfi_undefined rip");
+#elif defined(__aarch64__)
+  __asm__ __volatile__(".cfi_undefined x30");
+#endif
   auto* thread = static_cast<ThreadContext*>(from.data);
   FiberContext& fiber = *static_cast<FiberContext*>(thread->registers);
   thread->registers = from.fctx;
@@ -125,14 +155,20 @@ RAMIE_NO_TSAN void first_frame(fcontext::transfer_t from) noexcept {
 namespace {
 
 // Boost's versions leave different numbers of bytes on the stack. A fresh context tells which
-// version this is: the function that it will call is in the slot of rbx, three words from the end.
+// version this is: the function that it will call is in the slot of rbx, three words from the end,
+// or (AArch64) in that of the program counter, two words from the end.
 std::size_t saved_bytes() noexcept {
-  constexpr std::size_t kWords = 16;
+#if defined(__aarch64__)
+  constexpr std::size_t kFromEnd = 2;
+#else
+  constexpr std::size_t kFromEnd = 3;
+#endif
   alignas(64) static void* stack[64];
   void** low = static_cast<void**>(
       fcontext::make_fcontext(stack + std::size(stack), sizeof stack, &first_frame));
-  for (std::size_t word = 1; word < kWords; ++word)
-    if (low[word] == reinterpret_cast<void*>(&first_frame)) return (word + 3) * sizeof(void*);
+  for (std::size_t word = 1; low + word < std::end(stack); ++word)
+    if (low[word] == reinterpret_cast<void*>(&first_frame))
+      return (word + kFromEnd) * sizeof(void*);
   return 0;
 }
 
@@ -190,6 +226,7 @@ void FiberContext::release() noexcept {
 #if RAMIE_TSAN
   __tsan_switch_to_fiber(fiber.tsan, __tsan_switch_to_fiber_no_sync);
 #endif
+  [[maybe_unused]] const FloatModes modes{};  // puts them back after the jump
   const fcontext::transfer_t out = fcontext::jump_fcontext(fiber.registers, &thread);
   fiber.registers = out.fctx;
 #if RAMIE_ASAN

@@ -49,6 +49,7 @@
 #include "sched/base/assert.hpp"
 #include "sched/base/atomic.hpp"
 
+#include <bit>
 #include <cstdint>
 
 namespace ramie::inline v0::sched {
@@ -191,7 +192,7 @@ class FiberWord {
     return static_cast<State>(word_.load(base::kAcquire) & kStateMask);
   }
 
-  // --- threads, which sleep on the lower half of the word (x86-64: at its address) ---------------
+  // --- threads, which sleep on the lower half of the word ----------------------------------------
 
   // WOKEN -> LIVE, by its waker. From here on the thread may run, and end.
   void start() noexcept {
@@ -199,7 +200,11 @@ class FiberWord {
     RAMIE_ASSERT((old & kStateMask) == kWoken);
     (void)old;
   }
-  const void* futex() const noexcept { return &word_; }
+  // The kernel compares the 32 bits at this address. They are the lower half, with the state.
+  const void* futex() const noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    return &word_;
+  }
   std::uint32_t futex_value() const noexcept {
     return static_cast<std::uint32_t>(word_.load(base::kAcquire));
   }

@@ -8,11 +8,11 @@
 
 #include "sched/base/atomic.hpp"
 #include "sched/base/clock.hpp"
+#include "sched/base/interrupted.hpp"
 #include "sched/base/mutex.hpp"
 #include "sched/base/sys.hpp"
 
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -42,8 +42,7 @@ constinit Frames answer{};
 void on_signal(int, siginfo_t*, void* context) noexcept {
   std::uint32_t expected = asked_of(base::sys::thread_id());
   if (!state.compare_exchange_strong(expected, kWriting, base::kAcqRel, base::kRelaxed)) return;
-  const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
-  unwind_interrupted(static_cast<std::uintptr_t>(registers[REG_RIP]), answer);
+  unwind_interrupted(base::interrupted(context).instruction, answer);
   state.store(kDone, base::kRelease);
   base::sys::futex_wake_from_handler(&state);
 }
@@ -97,17 +96,13 @@ constexpr Call kCalls[] = {
     {SYS_writev, "writev"},
     {SYS_pread64, "pread"},
     {SYS_pwrite64, "pwrite"},
-    {SYS_open, "open"},
     {SYS_openat, "openat"},
     {SYS_close, "close"},
     {SYS_fsync, "fsync"},
     {SYS_fdatasync, "fdatasync"},
     {SYS_flock, "flock"},
-    {SYS_poll, "poll"},
     {SYS_ppoll, "ppoll"},
-    {SYS_select, "select"},
     {SYS_pselect6, "pselect"},
-    {SYS_epoll_wait, "epoll_wait"},
     {SYS_epoll_pwait, "epoll_pwait"},
     {SYS_epoll_pwait2, "epoll_pwait2"},
     {SYS_futex, "futex"},
@@ -122,13 +117,19 @@ constexpr Call kCalls[] = {
     {SYS_connect, "connect"},
     {SYS_wait4, "wait4"},
     {SYS_waitid, "waitid"},
-    {SYS_stat, "stat"},
     {SYS_newfstatat, "fstatat"},
     {SYS_getdents64, "getdents"},
     {SYS_ioctl, "ioctl"},
     {SYS_fcntl, "fcntl"},
-    {SYS_pause, "pause"},
     {SYS_rt_sigtimedwait, "sigtimedwait"},
+#if defined(__x86_64__)  // elsewhere the C library uses the newer ones above
+    {SYS_open, "open"},
+    {SYS_poll, "poll"},
+    {SYS_select, "select"},
+    {SYS_epoll_wait, "epoll_wait"},
+    {SYS_stat, "stat"},
+    {SYS_pause, "pause"},
+#endif
 };
 
 }  // namespace

@@ -20,7 +20,7 @@ namespace {
 
 namespace sys = base::sys;
 
-constexpr std::size_t kPage = 4096;
+constexpr std::size_t kLargestPage = 64 * 1024;
 constexpr std::size_t kStacksPerSlab = 64;
 constexpr std::size_t kSlabBytes = std::size_t{256} << 20;  // at most, unless one stack is larger
 constexpr std::size_t kColours = 16;
@@ -31,11 +31,18 @@ constexpr std::size_t kRecord = (sizeof(Stack) + 63) / 64 * 64;
 
 // Whole pages within the bounds, so no sum or product below can overflow. (The Stack object needs a
 // page.)
-constexpr std::size_t bounded(std::size_t bytes) {
+std::size_t bounded(std::size_t bytes) noexcept {
+  const std::size_t page = sys::page_size();
   bytes = std::clamp(bytes, StackPool::kLeastSize, StackPool::kMostSize);
-  return (bytes + kPage - 1) / kPage * kPage;
+  return (bytes + page - 1) / page * page;
 }
-static_assert(StackPool::kMostSize % kPage == 0 && StackPool::kGuard % kPage == 0);
+static_assert(StackPool::kMostSize % kLargestPage == 0 && StackPool::kMoat % kLargestPage == 0 &&
+              StackPool::kGuard % kLargestPage == 0 && StackPool::kFaulting % kLargestPage == 0);
+
+// An emulator may answer yes to any advice (qemu-user 7.2 does), and then there is no guard.
+bool is_guard(std::byte* low) noexcept {
+  return sys::advise(low, StackPool::kFaulting, sys::kPopulateRead) == -EFAULT;
+}
 
 std::int64_t most_maps() noexcept {
   constexpr std::int64_t kUsual = 65530;
@@ -90,7 +97,9 @@ int StackPool::install_guard(std::byte* low, bool& has_protected) noexcept {
   GuardMethod method = guard_.load(base::kRelaxed);
   if (method == GuardMethod::off) return 0;
   if (method == GuardMethod::automatic || method == GuardMethod::madvise) {
-    const int error = sys::advise(low + kGuard - kFaulting, kFaulting, sys::kGuardInstall);
+    std::byte* guard = low + kGuard - kFaulting;
+    int error = sys::advise(guard, kFaulting, sys::kGuardInstall);
+    if (error == 0 && method == GuardMethod::automatic && !is_guard(guard)) error = -EINVAL;
     if (error == 0) {
       guard_.store(GuardMethod::madvise, base::kRelaxed);
       return 0;
@@ -237,6 +246,7 @@ Stack* StackPool::withdraw(std::size_t count, std::size_t& got) noexcept {
 // Beyond the cache limit a stack keeps its top page, with the Stack object, and gives the rest to
 // the kernel, including what a frame may have left below the guard. The guard itself stays.
 void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
+  const std::size_t page = sys::page_size();
   mutex_.lock();
   const bool is_full = (depot_size_ + count) * options_.size > options_.cache_bytes;
   mutex_.unlock();
@@ -244,7 +254,7 @@ void StackPool::deposit(Stack* chain, std::size_t count) noexcept {
   for (Stack* stack = chain; stack != nullptr; last = stack, stack = stack->next_) {
     if (!is_full) continue;
     auto* low = static_cast<std::byte*>(const_cast<void*>(stack->low())) - stack->guard_;
-    (void)sys::advise(low, stack->guard_ + stack->size_ / kPage * kPage, MADV_DONTNEED);
+    (void)sys::advise(low, stack->guard_ + stack->size_ / page * page, MADV_DONTNEED);
   }
   mutex_.lock();
   last->next_ = depot_;

@@ -87,8 +87,9 @@ class StackCache;
 class StackPool {
  public:
   static constexpr std::size_t kGuard = std::size_t{1} << 20;
-  static constexpr std::size_t kFaulting = std::size_t{64} << 10;  // its upper part
-  static constexpr std::size_t kMoat = std::size_t{3} << 20;       // below a slab
+  // Its upper part. GCC's probes on AArch64 are 64 KiB apart, so less would not do.
+  static constexpr std::size_t kFaulting = std::size_t{64} << 10;
+  static constexpr std::size_t kMoat = std::size_t{3} << 20;  // below a slab
   static constexpr std::size_t kLeastSize = 16 * 1024;
   static constexpr std::size_t kMostSize = std::size_t{1} << 30;
 

@@ -1,11 +1,11 @@
 // See stack_overflow.hpp.
 #include "sched/stack_overflow.hpp"
 
+#include "sched/base/interrupted.hpp"
 #include "sched/base/sys.hpp"
 #include "sched/current.hpp"
 #include "sched/fiber.hpp"
 
-#include <ucontext.h>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -21,8 +21,7 @@ struct sigaction before;
 // faults somewhere else.
 bool has_overflowed(const Fiber* fiber, const void* touched, const void* context) noexcept {
   if (fiber == nullptr || fiber->stack == nullptr) return false;
-  const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
-  const auto pointer = static_cast<std::uintptr_t>(registers[REG_RSP]);
+  const std::uintptr_t pointer = base::interrupted(context).stack;
   return fiber->stack->guards(touched) ||
          fiber->stack->is_overrun_at(reinterpret_cast<const void*>(pointer));
 }

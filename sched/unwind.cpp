@@ -1,20 +1,21 @@
 // See unwind.hpp.
 //
 // The unwinder starts where it is called. So we call it from a frame with a false table, which says
-// that its caller is the fiber, with the registers that the switch has saved. Both layouts of Boost
-// have them at the same distance from the end, which becomes the frame's CFA:
+// that its caller is the fiber, with the registers that the switch has saved. Boost's versions have
+// them at the same distance from the end, which becomes the frame's CFA:
 //
-//   CFA-56 r12 | -48 r13 | -40 r14 | -32 r15 | -24 rbx | -16 rbp | -8 rip | CFA: the fiber's rsp
+//   x86-64   CFA-56 r12 | -48 r13 | -40 r14 | -32 r15 | -24 rbx | -16 rbp | -8 rip | CFA: rsp
+//   AArch64  CFA-176 d8 to d15 | -112 x19 ... -40 x28 | -32 x29 | -24 x30 | -16 pc | CFA: sp
+//
+// On AArch64 the saved x30 is the fiber's program counter, too, because a call has led to the
+// switch. No frame finds its caller by d8 to d15, so the table leaves them out.
 #include "sched/unwind.hpp"
 
 #include "sched/base/assert.hpp"
 
 #include <unwind.h>
 
-#if !defined(__x86_64__)
-#error "the layout of saved registers is known for x86-64 only"
-#endif
-
+#if defined(__x86_64__)
 __asm__(R"(
   .pushsection .text
   .hidden ramie_unwind_from
@@ -48,6 +49,51 @@ ramie_unwind_from:
   .size ramie_unwind_from, . - ramie_unwind_from
   .popsection
 )");
+#elif defined(__aarch64__)
+__asm__(R"(
+  .pushsection .text
+  .hidden ramie_unwind_from
+  .globl ramie_unwind_from
+  .type ramie_unwind_from, %function
+  .p2align 2
+ramie_unwind_from:
+  .cfi_startproc
+  stp x19, x30, [sp, #-16]!
+  .cfi_def_cfa_offset 16
+  .cfi_offset x19, -16
+  .cfi_offset x30, -8
+  mov x19, x0
+  mov x0, x1
+  mov x1, x2
+  .cfi_remember_state
+  .cfi_def_cfa x19, 0
+  .cfi_offset x19, -112
+  .cfi_offset x20, -104
+  .cfi_offset x21, -96
+  .cfi_offset x22, -88
+  .cfi_offset x23, -80
+  .cfi_offset x24, -72
+  .cfi_offset x25, -64
+  .cfi_offset x26, -56
+  .cfi_offset x27, -48
+  .cfi_offset x28, -40
+  .cfi_offset x29, -32
+  .cfi_offset x30, -24
+  bl _Unwind_Backtrace
+  nop
+  .cfi_restore_state
+  ldp x19, x30, [sp], #16
+  .cfi_def_cfa_offset 0
+  .cfi_restore x19
+  .cfi_restore x30
+  ret
+  .cfi_endproc
+  .size ramie_unwind_from, . - ramie_unwind_from
+  .popsection
+)");
+#else
+#error "the layout of saved registers is known for x86-64 and AArch64 only"
+#endif
 
 extern "C" int ramie_unwind_from(const void* cfa, _Unwind_Trace_Fn visit, void* argument);
 

@@ -87,7 +87,7 @@ void restore_shutdown_kinds() noexcept {
 // bell, then reads `ringing`. With seq_cst one of us sees the other (S4). We do not count up for a
 // slot without a bell, so ~Bell waits only for handlers that are already in this function.
 void ring_slot(Slot& slot) noexcept {
-  if (slot.bell.load(base::kRelaxed) == kNoBell) return;
+  if (slot.bell.load(base::kSeqCst) == kNoBell) return;  // ORDER(signal-2)
   slot.ringing.fetch_add(1, base::kSeqCst);
   if (const int bell = slot.bell.load(base::kSeqCst); bell != kNoBell) io::sys::ring(bell);
   slot.ringing.fetch_sub(1, base::kSeqCst);

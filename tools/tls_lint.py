@@ -1,29 +1,38 @@
 #!/usr/bin/env python3
 """Finds functions that could keep a thread's address over a park: tls_lint.py FILE.a [FILE.o...]
 
-    materialises   the code forms the address of the thread's block: %fs:0x0, __tls_get_addr,
-                   __errno_location, pthread_self, __cxa_get_globals, a thread_local's wrapper
+    materialises   the code forms the address of the thread's block: %fs:0x0 or tpidr_el0,
+                   __tls_get_addr, __errno_location, pthread_self, __cxa_get_globals, a
+                   thread_local's wrapper, a TLS descriptor
     suspends       the code refers to sched::switch_out, or to a function that does, and so on
 
 A function that does both may use the old thread's errno or thread_local after the fiber has moved
-to another thread. Plain accesses by %fs:offset are safe, because each computes the address anew.
+to another thread. On x86-64 plain accesses by %fs:offset are safe, because each computes the
+address anew. On AArch64 every access reads tpidr_el0 into a register first, which the compiler may
+keep over a call, so every access counts.
 
 It reads the disassembly with relocations, so it needs the compiler's output, not a linked program.
 It prints `function: materialises THIS, suspends through THAT`, and exits 1 if there is any, or if
 no function suspends (then it has read the wrong files).
 """
 import re
+import shutil
 import subprocess
 import sys
 
 SUSPENDS = re.compile(r"10switch_outE")
 MATERIALISES = re.compile(
-    r"%fs:0x0\b|\b(?:__tls_get_addr|__errno_location|pthread_self|__cxa_get_globals(?:_fast)?)\b"
-    r"|\b_ZT[WH]\w+|R_X86_64_(?:TLSGD|TLSLD|TLSDESC|GOTPC32_TLSDESC)\b")
+    r"%fs:0x0\b|\btpidr_el0\b"
+    r"|\b(?:__tls_get_addr|__errno_location|pthread_self|__cxa_get_globals(?:_fast)?)\b"
+    r"|\b_ZT[WH]\w+|R_X86_64_(?:TLSGD|TLSLD|TLSDESC|GOTPC32_TLSDESC)\b"
+    r"|R_AARCH64_TLS(?:DESC|GD|LD)_\w+")
 MEMBER = re.compile(r"^(\S+):\s+file format")
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
-TARGET = re.compile(r"\b(?:call|jmp|j[a-z]+)\s+[0-9a-f]+ <([^>+]+)")
-RELOCATION = re.compile(r"R_X86_64_\w+\s+([\w.$@]+?)(?:[-+]0x[0-9a-f]+)?$")
+TARGET = re.compile(
+    r"\b(?:call|j[a-z]+|bl?|b\.[a-z]+|t?bn?z\s.*,|cbn?z\s.*,)\s*[0-9a-f]+ <([^>+]+)")
+RELOCATION = re.compile(r"R_(?:X86_64|AARCH64)_\w+\s+([\w.$@]+?)(?:[-+]0x[0-9a-f]+)?$")
+# The first is of this machine's kind, and fails with the code of another.
+DISASSEMBLERS = ("objdump", "aarch64-linux-gnu-objdump")
 LOCAL = re.compile(r"^_ZL|_GLOBAL__N_")
 
 
@@ -86,8 +95,12 @@ def readable(names):
 
 
 def disassemble(path):
-    return subprocess.run(["objdump", "-dr", "--no-show-raw-insn", path], capture_output=True,
-                          text=True, check=True).stdout
+    for program in filter(shutil.which, DISASSEMBLERS):
+        done = subprocess.run([program, "-dr", "--no-show-raw-insn", path], capture_output=True,
+                              text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout
+    sys.exit(f"tls_lint: no disassembler here reads {path}")
 
 
 def main(paths):

@@ -15,6 +15,17 @@ namespace ramie::inline v0::base {
 
 namespace {
 
+// The relocations that leave a function's address in a slot.
+#if defined(__x86_64__)
+constexpr unsigned kCallSlot = R_X86_64_JUMP_SLOT;
+constexpr unsigned kDataSlot = R_X86_64_GLOB_DAT;
+#elif defined(__aarch64__)
+constexpr unsigned kCallSlot = R_AARCH64_JUMP_SLOT;
+constexpr unsigned kDataSlot = R_AARCH64_GLOB_DAT;
+#else
+#error "the relocations of calls are known for x86-64 and AArch64 only"
+#endif
+
 struct Object {
   std::uintptr_t base = 0;
   const ElfW(Sym) * symbols = nullptr;
@@ -88,7 +99,7 @@ void redirect_in(const Object& object, Walk& walk) noexcept {
     for (std::size_t i = 0; i < object.counts[table]; ++i) {
       const ElfW(Rela)& entry = object.relocations[table][i];
       const auto type = ELF64_R_TYPE(entry.r_info);
-      if (type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT) continue;
+      if (type != kCallSlot && type != kDataSlot) continue;
       const char* name = object.names + object.symbols[ELF64_R_SYM(entry.r_info)].st_name;
       for (const Redirection& one : walk.all)
         if (one.to != nullptr && std::strcmp(one.name, name) == 0)

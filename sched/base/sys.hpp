@@ -43,11 +43,16 @@ namespace sys {
 inline constexpr int kGuardInstall =
     102;  // MADV_GUARD_INSTALL, Linux 6.13; Debian 12's headers lack it
 
+inline constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ, Linux 5.14
+
 // Sleeps while `*word == expected`, at most `timeout` (negative: for ever). Returns 0, -EAGAIN,
 // -EINTR or -ETIMEDOUT.
 int futex_wait(const void* word, std::uint32_t expected, std::chrono::nanoseconds timeout) noexcept;
 // Wakes up to `count` sleepers. `word` is only an address; the object there may be gone.
 void futex_wake(const void* word, int count) noexcept;
+
+// 4 KiB on x86-64; 4, 16 or 64 KiB on AArch64, as the kernel was built.
+std::size_t page_size() noexcept;
 
 // An anonymous private mapping, or null with -errno in `error`.
 void* map(std::size_t bytes, int& error) noexcept;

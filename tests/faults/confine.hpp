@@ -52,7 +52,6 @@ inline constexpr SystemCall kSystemCalls[] = {
     {"epoll_ctl", SYS_epoll_ctl},
     {"epoll_pwait", SYS_epoll_pwait},
     {"epoll_pwait2", SYS_epoll_pwait2},
-    {"epoll_wait", SYS_epoll_wait},
     {"eventfd2", SYS_eventfd2},
     {"fallocate", SYS_fallocate},
     {"fchmod", SYS_fchmod},
@@ -89,7 +88,6 @@ inline constexpr SystemCall kSystemCalls[] = {
     {"openat", SYS_openat},
     {"openat2", SYS_openat2},
     {"pipe2", SYS_pipe2},
-    {"poll", SYS_poll},
     {"prctl", SYS_prctl},
     {"pread64", SYS_pread64},
     {"preadv", SYS_preadv},
@@ -98,7 +96,6 @@ inline constexpr SystemCall kSystemCalls[] = {
     {"pwritev", SYS_pwritev},
     {"pwritev2", SYS_pwritev2},
     {"read", SYS_read},
-    {"readlink", SYS_readlink},
     {"readlinkat", SYS_readlinkat},
     {"readv", SYS_readv},
     {"recvfrom", SYS_recvfrom},
@@ -127,7 +124,18 @@ inline constexpr SystemCall kSystemCalls[] = {
     {"utimensat", SYS_utimensat},
     {"write", SYS_write},
     {"writev", SYS_writev},
+#if defined(__x86_64__)
+    {"epoll_wait", SYS_epoll_wait},
+    {"poll", SYS_poll},
+    {"readlink", SYS_readlink},
+#endif
 };
+
+#if defined(__x86_64__)
+inline constexpr std::uint32_t kArchitecture = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+inline constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
+#endif
 
 inline int number_of_call(std::string_view name) {
   for (const SystemCall& one : kSystemCalls)
@@ -173,7 +181,7 @@ inline void deny(std::string_view rule, Whom whom = Whom::this_thread_and_its_ch
   auto [call, error] = detail::halves(rule, '=');
   std::vector<sock_filter> program{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, detail::kArchitecture, 1, 0),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
   };

@@ -78,6 +78,24 @@ TEST_CASE("Stack: guards that failed do not count against the limit of mappings"
   pool.give_back(stack);
 }
 
+// Goal: guards that the kernel promises but does not make (an emulator) are made by mprotect.
+// Method: the look at the first guard, which is the second call, does not find it.
+TEST_CASE("Stack: mprotect makes the guards if the first one by madvise is none") {
+  for (const char* found : {"madvise 2 EINVAL", "madvise 2 ENOMEM", "madvise 2 EACCES"}) {
+    CAPTURE(found);
+    StackPool pool = pool_with(GuardMethod::automatic);
+    const PlannedFaults faults(std::string(found) + "; mprotect 999999 EIO");
+    for (int i = 0; i < 2; ++i) {
+      int error = 0;
+      Stack* stack = pool.take(kOdd, error);
+      REQUIRE(stack != nullptr);
+      pool.give_back(stack);
+    }
+    CHECK(pool.guard_method() == GuardMethod::mprotect);
+    CHECK(faults.calls(1) == 2);
+  }
+}
+
 // At the kernel's limit every mmap and every new thread of the process would fail, so stop earlier.
 TEST_CASE(
     "Stack: guards by mprotect stop at 45 % of the mappings with an error, and work again later") {
@@ -116,6 +134,7 @@ TEST_CASE("Alone: no mapping for a stack", "[.]") {
 
 // "Cannot allocate memory" alone would make people look for memory.
 TEST_CASE("Stack: when guards by mprotect stop, one line names the limit to raise") {
+  if (!ramie_test::starts_own_programs()) RAMIE_SKIP(RAMIE_NO_OWN_PROGRAMS);
   const auto end = run_alone("Alone: mprotect guards until there are no more");
   CHECK(end.exit_status == 0);
   const std::string& text = end.messages;
@@ -126,6 +145,7 @@ TEST_CASE("Stack: when guards by mprotect stop, one line names the limit to rais
 }
 
 TEST_CASE("Stack: without memory for a stack one line names the limits to check") {
+  if (!ramie_test::starts_own_programs()) RAMIE_SKIP(RAMIE_NO_OWN_PROGRAMS);
   const auto end = run_alone("Alone: no mapping for a stack");
   CHECK(end.exit_status == 0);
   CHECK(end.says("no memory for another stack"));

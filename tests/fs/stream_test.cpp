@@ -3,6 +3,7 @@
 #include "tests/faults/confine.hpp"
 #include "tests/fs/support.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/skip.hpp"
 
 #include <ramie/cancel.hpp>
 #include <ramie/time.hpp>
@@ -270,6 +271,7 @@ TEST_CASE("Stream: a write without a reader is broken_pipe, without a signal") {
 
 // For kernels without RWF_NOSIGNAL (before 6.18) and sandboxes without pwritev2.
 TEST_CASE("Stream: the same without the kernel's help; a SIGPIPE that was pending stays pending") {
+  if (!ramie_test::has_seccomp()) RAMIE_SKIP(RAMIE_NO_SECCOMP);
   const auto end = run_in_child([] {
     faults::deny("pwritev2=ENOSYS");
     sigset_t pipe;

@@ -45,6 +45,7 @@ void* map(std::size_t bytes, int& error) noexcept {
 int unmap(void* address, std::size_t bytes) noexcept { return ::munmap(address, bytes); }
 int advise(void*, std::size_t, int) noexcept { return 0; }
 int protect_none(void*, std::size_t) noexcept { return 0; }
+std::size_t page_size() noexcept { return 4096; }
 void name_thread(const char*) noexcept {}
 void pin_thread(std::span<const unsigned>) noexcept {}
 void write_stderr(const char*, std::size_t) noexcept {}

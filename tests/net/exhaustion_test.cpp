@@ -1,6 +1,7 @@
 // Tests a process without descriptors: a child with a limit of 64 gets 1,000 connections. It tries
 // rarely, prints a line once a second, closes some connections, and serves again when descriptors
 // are free.
+#include "tests/support/child.hpp"
 #include "tests/support/fault.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/skip.hpp"
@@ -75,13 +76,11 @@ Child start_child() {
   std::array<int, 2> errors{};
   REQUIRE(::pipe(port.data()) == 0);
   REQUIRE(::pipe(errors.data()) == 0);
-  const pid_t pid = ::fork();
-  REQUIRE(pid >= 0);
-  if (pid == 0) {
+  const pid_t pid = ramie_test::fork_to([&] {
     (void)::dup2(errors[1], STDERR_FILENO);
     for (const int fd : {port[0], errors[0], errors[1]}) ::close(fd);
     ::_exit(serve_with_few_descriptors(port[1]));
-  }
+  });
   ::close(port[1]);
   ::close(errors[1]);
   return {pid, port[0], errors[0]};

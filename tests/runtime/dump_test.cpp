@@ -5,6 +5,7 @@
 #include "tests/support/fault_plan.hpp"
 #include "tests/support/in_runtime.hpp"
 #include "tests/support/pattern.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/support/text.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -87,6 +88,7 @@ TEST_CASE("Dump: parked fibers are there with name, wait and stack, equal ones i
 
 // In its own process, because some effects are process-wide.
 TEST_CASE("Dump: works while every worker is stuck, and shows in what", "[runtime][dump]") {
+  if (ramie_test::is_emulated()) RAMIE_SKIP(RAMIE_NO_CALL_NUMBERS);
   const auto end = ramie_test::run_in_child([] {
     auto builder = quiet_builder(2);
     auto runtime = ramie::or_throw(builder.process_wide(true).stall(0ms).build());

@@ -4,6 +4,7 @@
 #include "tests/support/builder.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/overheard.hpp"
+#include "tests/support/skip.hpp"
 
 #include <ramie/ramie.hpp>
 
@@ -158,6 +159,7 @@ TEST_CASE("Inherited: a dump is asked for", "[.]") { ask_for_dump(true); }
 
 TEST_CASE("Dump: SIGQUIT that the parent ignored prints one, as in a script's background",
           "[runtime][mask]") {
+  if (!ramie_test::starts_own_programs()) RAMIE_SKIP(RAMIE_NO_OWN_PROGRAMS);
   const auto end = run_in_child([] {
     ::signal(SIGQUIT, SIG_IGN);
     ::setenv("RAMIE_TEST_INHERITS", "signals", 1);

@@ -107,6 +107,7 @@ TEST_CASE("Watchdog: a stderr that no one reads delays no shutdown", "[runtime][
 }
 
 TEST_CASE("Watchdog: tells the system call that a fiber blocks in", "[runtime][watchdog]") {
+  if (ramie_test::is_emulated()) RAMIE_SKIP(RAMIE_NO_CALL_NUMBERS);
   const auto end = run_in_child([] {
     const Overheard heard;
     auto runtime = watched(50ms);
@@ -196,6 +197,7 @@ void embrace(const Runtime& runtime, std::chrono::milliseconds meanwhile = 0ms) 
 
 TEST_CASE("Deadlock: fibers that wait for each other are reported, and end the program if asked",
           "[runtime][watchdog]") {
+  if (ramie_test::is_emulated()) RAMIE_SKIP(RAMIE_NO_THREAD_COUNT);
   if (!kIsPlain) RAMIE_SKIP("the race detector has a thread that might wake somebody");
   const auto end = run_in_child([] {
     auto runtime = watched(0ms, Deadlock::abort);
@@ -231,6 +233,7 @@ TEST_CASE("Deadlock: fibers that wait for each other are reported, and end the p
 
 TEST_CASE("Deadlock: one that begins while a thread is awake is found when it sleeps, too",
           "[runtime][watchdog]") {
+  if (ramie_test::is_emulated()) RAMIE_SKIP(RAMIE_NO_THREAD_COUNT);
   if (!kIsPlain) RAMIE_SKIP("the race detector has a thread that might wake somebody");
   const auto end = run_in_child([] {
     auto runtime = watched(50ms, Deadlock::abort);
@@ -243,6 +246,7 @@ TEST_CASE("Deadlock: one that begins while a thread is awake is found when it sl
 
 // The kernel's threads of an io_uring wake no fiber of ours.
 TEST_CASE("Deadlock: one is reported after files were used, too", "[runtime][watchdog]") {
+  if (ramie_test::is_emulated()) RAMIE_SKIP(RAMIE_NO_THREAD_COUNT);
   if (!kIsPlain) RAMIE_SKIP("the race detector has a thread that might wake somebody");
   const auto end = run_in_child([] {
     auto runtime = watched(0ms, Deadlock::abort);
@@ -261,6 +265,7 @@ TEST_CASE("Deadlock: one is reported after files were used, too", "[runtime][wat
 // Goal: a forked child has none of our threads, so none of their counts. Method: the parent has a
 // watchdog that dumps on signals, and a thread that waits.
 TEST_CASE("Deadlock: one in a runtime of a forked child is reported", "[runtime][watchdog]") {
+  if (ramie_test::is_emulated()) RAMIE_SKIP(RAMIE_NO_THREAD_COUNT);
   if (!kIsPlain) RAMIE_SKIP("the race detector has a thread that might wake somebody");
   const auto end = run_in_child([] {
     auto builder = quiet_builder(1);
@@ -414,6 +419,7 @@ TEST_CASE("Dump signal: in a forked child it does what it does to any program", 
 }
 
 TEST_CASE("Dump signal: also in a forked child whose own runtime has ended", "[runtime][dump]") {
+  if (!ramie_test::has_threads_in_forks()) RAMIE_SKIP(RAMIE_NO_THREADS_IN_FORKS);
   if (!kIsPlain) RAMIE_SKIP("the race detector's signals take ways of their own");
   const auto end = run_in_child([] {
     (void)::signal(SIGQUIT, SIG_DFL);
@@ -436,6 +442,7 @@ TEST_CASE("Dump signal: also in a forked child whose own runtime has ended", "[r
 
 // Method: the parent forks while another thread of it asks a worker for its stack.
 TEST_CASE("Dump: in a forked child it works at any state of the parent", "[runtime][dump]") {
+  if (!ramie_test::has_threads_in_forks()) RAMIE_SKIP(RAMIE_NO_THREADS_IN_FORKS);
   if (!kIsPlain) RAMIE_SKIP("the race detector has a thread that might wake somebody");
   const auto end = run_in_child([] {
     const ramie_test::PlannedFaults faults("tgkill 1 delay=500ms");

@@ -312,6 +312,7 @@ TEST_CASE("A valgrind that this build does not know is named on stderr", "[words
   if (ramie::sched::unknown_detector() != ramie::sched::Detector::none)
     RAMIE_SKIP("this program runs in such a detector");
   if (RAMIE_VALGRIND != 0) RAMIE_SKIP("this build tells valgrind about stacks");
+  if (!ramie_test::starts_own_programs()) RAMIE_SKIP(RAMIE_NO_OWN_PROGRAMS);
   const auto end = run_in_child([] {
     ::setenv("LD_PRELOAD", "vgpreload_core-amd64-linux.so",
              1);  // the loader prints that it does not exist

@@ -1,4 +1,5 @@
 // Stacks: deep recursion, overflow reports, memory that goes back to the kernel, errno and TLS.
+#include "sched/base/sys.hpp"
 #include "sched/stack_overflow.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/process.hpp"
@@ -10,10 +11,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cfenv>
 #include <csignal>
 #include <cstring>
 #include <thread>
@@ -37,6 +40,16 @@ template <std::size_t kBytes>
   for (std::size_t i = 0; i < kBytes; i += 512) frame[i] = static_cast<char>(depth);
   const int below = depth == 0 ? 0 : recurse<kBytes>(depth - 1);
   return below + (frame[0] == static_cast<char>(depth) ? 1 : 0);
+}
+
+// Without a fault: the kernel says whether it can read there.
+bool is_readable(const char* address) {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const bool is_taken = ::write(ends[1], address, 1) == 1;
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return is_taken;
 }
 
 thread_local int tls_value = 0;
@@ -87,6 +100,9 @@ TEST_CASE("Stack sizes of many kinds are mapped, guarded and given back", "[sche
     std::memset(const_cast<void*>(stack->low()), 1, stack->usable());
     const char* low = static_cast<const char*>(stack->low());
     CHECK(stack->guards(low - 1));
+    CHECK(is_readable(low));
+    CHECK(is_readable(low - 1) == (method == GuardMethod::off));
+    CHECK(is_readable(low - StackPool::kFaulting) == (method == GuardMethod::off));
     CHECK(stack->guards(low - StackPool::kGuard));
     CHECK_FALSE(stack->guards(low));
     CHECK_FALSE(stack->guards(low - StackPool::kGuard - 1));
@@ -95,6 +111,26 @@ TEST_CASE("Stack sizes of many kinds are mapped, guarded and given back", "[sche
   CHECK(pool.taken() == 6);
   for (auto* stack : stacks) pool.give_back(stack);
   CHECK(pool.taken() == 0);
+}
+
+// Goal: madvise and mprotect get whole pages, also where a page has 64 KiB (AArch64). Method: every
+// kind of stack, with the page size of this machine; the lane arm64 has one of 64 KiB.
+TEST_CASE("Stack: it begins at a page, and so does its guard", "[sched][stack]") {
+  const Watchdog watchdog;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  CHECK(ramie::base::sys::page_size() == page);
+  CHECK(StackPool::kFaulting % page == 0);
+  for (const std::size_t usual : {1U, 16'384U, 20'480U, 262'144U, 266'240U}) {
+    StackPool pool({.size = usual});
+    std::vector<ramie::sched::Stack*> stacks;
+    for (const std::size_t size : {0U, 0U, 0U, 1U, 20'480U, 1'000'001U}) {
+      int error = 0;
+      stacks.push_back(pool.take(size, error));
+      REQUIRE(stacks.back() != nullptr);
+      CHECK(reinterpret_cast<std::uintptr_t>(stacks.back()->low()) % page == 0);
+    }
+    for (auto* stack : stacks) pool.give_back(stack);
+  }
 }
 
 // Goal: no sum, product or rounding of a size overflows. Method: sizes around every power of two,
@@ -321,6 +357,30 @@ TEST_CASE("BF04 60,000 fibers are parked at once, each with a guarded stack", "[
 }
 
 #endif
+
+// Goal: a fiber keeps its rounding mode over waits and changes of thread, and gives it to nobody.
+// Method: fibers with different modes yield to each other, and spawn fibers that look.
+TEST_CASE("The rounding mode belongs to the fiber", "[sched][stack]") {
+  const Watchdog watchdog;
+  SchedRuntime runtime(2);
+  std::atomic<int> lost{0};
+  std::atomic<int> inherited{0};
+  std::vector<JoinHandle<void>> fibers;
+  for (int i = 0; i < 40; ++i)
+    fibers.push_back(spawn([&, i] {
+      constexpr std::array kModes{FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+      const int mode = kModes[static_cast<std::size_t>(i) % kModes.size()];
+      (void)std::fesetround(mode);
+      for (int turn = 0; turn < 50; ++turn) {
+        if (turn % 10 == 0) spawn([&] { inherited += std::fegetround() != FE_TONEAREST; }).detach();
+        ramie::yield_now();
+        lost += std::fegetround() != mode;
+      }
+    }));
+  for (auto& fiber : fibers) CHECK(fiber.join().has_value());
+  CHECK(lost == 0);
+  CHECK(inherited == 0);
+}
 
 // Goal: after a change of thread a fiber sees the new thread's variables and errno. Method: each
 // fiber writes its worker's number into them, so the value in the thread tells the worker.

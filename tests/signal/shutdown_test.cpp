@@ -17,6 +17,7 @@
 #include <string>
 
 #include "tests/signal/runtime.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace ramie::test;
 using ramie::signal::Kind;
@@ -125,6 +126,7 @@ TEST_CASE("child: other listeners hear the first signal too", "[.both-hear]") {
 }
 
 TEST_CASE("S2: the first SIGTERM cancels the shutdown token, the second kills") {
+  if (!ramie_test::starts_own_programs()) RAMIE_SKIP(RAMIE_NO_OWN_PROGRAMS);
   Child child("[.never-drains]");
   REQUIRE(child.next() == 'a');
   child.send(SIGTERM);
@@ -134,6 +136,7 @@ TEST_CASE("S2: the first SIGTERM cancels the shutdown token, the second kills") 
 }
 
 TEST_CASE("S2: SIGINT and SIGTERM count together") {
+  if (!ramie_test::starts_own_programs()) RAMIE_SKIP(RAMIE_NO_OWN_PROGRAMS);
   const auto [first, second] = GENERATE(table<int, int>({{SIGINT, SIGTERM}, {SIGTERM, SIGINT}}));
   Child child("[.never-drains]");
   REQUIRE(child.next() == 'a');
@@ -144,12 +147,14 @@ TEST_CASE("S2: SIGINT and SIGTERM count together") {
 }
 
 TEST_CASE("S1: a shutdown signal that comes before the runtime is kept for it") {
+  if (!ramie_test::starts_own_programs()) RAMIE_SKIP(RAMIE_NO_OWN_PROGRAMS);
   Child child("[.early-token]");
   CHECK(child.next() == 'c');
   CHECK(child.wait() == 0);
 }
 
 TEST_CASE("S2: the shutdown token takes the signal from no other listener") {
+  if (!ramie_test::starts_own_programs()) RAMIE_SKIP(RAMIE_NO_OWN_PROGRAMS);
   Child child("[.both-hear]");
   REQUIRE(child.next() == 'a');
   child.send(SIGTERM);

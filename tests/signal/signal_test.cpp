@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/signal/runtime.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace ramie::test;
 using ramie::errc;
@@ -32,6 +33,20 @@ Kind fresh_kind() {
   static int next = SIGRTMIN + 1;
   REQUIRE(next < SIGRTMAX);
   return Kind::from_raw(next++);
+}
+
+// Sends it to this thread alone, which takes it before anybody else sees it.
+bool can_be_sent(int number) {
+  sigset_t one;
+  sigset_t before;
+  ::sigemptyset(&one);
+  ::sigaddset(&one, number);
+  ::pthread_sigmask(SIG_BLOCK, &one, &before);
+  const timespec at_once{};
+  const bool can = ::pthread_kill(::pthread_self(), number) == 0 &&
+                   ::sigtimedwait(&one, nullptr, &at_once) == number;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return can;
 }
 
 // True if it arrived within the time.
@@ -72,6 +87,8 @@ TEST_CASE("B73: the kinds are the system's numbers") {
 }
 
 TEST_CASE("B73: realtime signals are heard, the first and the last") {
+  if (ramie_test::is_emulated() && !can_be_sent(SIGRTMAX))
+    RAMIE_SKIP("emulated: SIGRTMAX cannot be sent");
   Runtime runtime;
   const auto heard = runtime.run([]() -> bool {
     for (const int number : {SIGRTMIN, SIGRTMAX}) {

@@ -6,6 +6,8 @@
 // test's thread or in its root fiber.
 #pragma once
 
+#include "tests/support/emulated.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <netinet/in.h>

@@ -84,6 +84,28 @@ class TlsLint(unittest.TestCase):
         self.assertEqual(status, 0, text)
         self.assertIn(" 0 at fault", text)
 
+    def test_every_thread_local_counts_on_aarch64(self):
+        def guilty(*lines):
+            functions = tls_lint.read("a.o:     file format elf64-littleaarch64\n"
+                                      "0000000000000000 <_Z3onev>:\n" + "\n".join(lines))
+            through = tls_lint.suspending(functions)
+            return [name for name in through if name in functions and functions[name].materialises]
+        park = ["   8:\tbl\t0 <_ZN5ramie2v05sched10switch_outERNS1_12FiberContextE>",
+                "\t\t\t8: R_AARCH64_CALL26\t_ZN5ramie2v05sched10switch_outERNS1_12FiberContextE"]
+        self.assertEqual(guilty("   0:\tmrs\tx19, tpidr_el0", *park), ["_Z3onev"])
+        self.assertEqual(guilty("   0:\tbl\t0 <_Z3onev>",
+                                "\t\t\t0: R_AARCH64_CALL26\t__errno_location", *park), ["_Z3onev"])
+        self.assertEqual(guilty("   0:\tadrp\tx0, 0 <_Z3onev>",
+                                "\t\t\t0: R_AARCH64_TLSDESC_ADR_PAGE21\tcounter", *park),
+                         ["_Z3onev"])
+        self.assertEqual(guilty("   0:\tmrs\tx0, fpcr", *park), [])
+        for jump in ("b", "b.ne", "cbz\tw0,", "tbnz\tw0, #3,"):  # to a part of another function
+            functions = tls_lint.read(
+                "a.o:     file format elf64-littleaarch64\n0000000000000000 <_Z3onev>:\n"
+                f"   0:\tmrs\tx19, tpidr_el0\n   4:\t{jump}\t40 <_Z3twov>\n"
+                "0000000000000040 <_Z3twov>:\n" + park[0])
+            self.assertIn("_Z3onev", tls_lint.suspending(functions), jump)
+
     def test_functions_of_one_name_in_two_files_are_kept_apart(self):
         local = "_ZN12_GLOBAL__N_13oneEv"
         text = textwrap.dedent(f"""

@@ -11,7 +11,7 @@ RAMIE_STACK_GUARD=mprotect.
 
 jump_fcontext has put the registers of a parked fiber on its stack. An unwinder shows them to gdb as
 the caller of frame 0. A running fiber is shown by the thread of its worker. Needs the debug
-information of the library; x86-64.
+information of the library; knows x86-64 and AArch64.
 """
 import re
 
@@ -20,9 +20,22 @@ import gdb.unwinder
 
 NAMESPACE = "ramie::v0::sched::"
 STATES = {0: "live", 1: "parked", 2: "woken", 3: "done"}
-# Saved registers, by their distance from the end; the first word after them is the caller's rsp.
-SAVED = {"r12": -56, "r13": -48, "r14": -40, "r15": -32, "rbx": -24, "rbp": -16, "rip": -8}
-SIZES = (0x40, 0x48)  # what a switch leaves on the stack: Boost 1.74, and later
+
+
+class Layout:
+    """What a switch leaves on the stack of a parked fiber."""
+
+    def __init__(self, saved, pc, sp, sizes):
+        self.saved = saved  # registers, by their distance from the end
+        self.pc, self.sp = pc, sp  # their names; after the end the caller's stack begins
+        self.sizes = sizes  # in bytes, by version of Boost
+
+
+X86_64 = Layout(
+    {"r12": -56, "r13": -48, "r14": -40, "r15": -32, "rbx": -24, "rbp": -16, "rip": -8},
+    "rip", "rsp", (0x40, 0x48))
+AARCH64 = Layout(
+    {**{f"x{n}": 8 * (n - 33) for n in range(19, 31)}, "pc": -16}, "pc", "sp", (0xb0,))
 
 
 def atomic(value):
@@ -40,13 +53,18 @@ def word_at(address):
     return int(gdb.Value(address).cast(gdb.lookup_type("unsigned long").pointer()).dereference())
 
 
+def layout():
+    return AARCH64 if gdb.selected_frame().architecture().name() == "aarch64" else X86_64
+
+
 class FrameId:
     def __init__(self, sp, pc):
         self.sp, self.pc = sp, pc
 
 
 class Unwinder(gdb.unwinder.Unwinder):
-    """While armed, the caller of the selected thread's frame 0 is the parked fiber."""
+    """While armed (with saved_stack()), the caller of the selected thread's frame 0 is the parked
+    fiber."""
 
     def __init__(self):
         super().__init__("ramie fibers")
@@ -55,13 +73,13 @@ class Unwinder(gdb.unwinder.Unwinder):
     def __call__(self, frame):
         if self.end is None:
             return None
-        end, self.end = self.end, None
+        (end, kept), self.end = self.end, None
         info = frame.create_unwind_info(
-            FrameId(frame.read_register("rsp"), frame.read_register("rip")))
+            FrameId(frame.read_register(kept.sp), frame.read_register(kept.pc)))
         word = gdb.lookup_type("unsigned long")
-        for name, offset in SAVED.items():
+        for name, offset in kept.saved.items():
             info.add_saved_register(name, gdb.Value(word_at(end + offset)).cast(word))
-        info.add_saved_register("rsp", gdb.Value(end).cast(word))
+        info.add_saved_register(kept.sp, gdb.Value(end).cast(word))
         return info
 
 
@@ -81,16 +99,17 @@ class Fiber:
         return kind.rsplit("::", 1)[-1]
 
     def saved_stack(self):
-        """Where its saved registers end; None if it is not switched out."""
+        """(where its saved registers end, their layout); None if it is not switched out."""
         registers = int(self.value["context"]["registers"])
         if registers == 0 or self.value["stack"] == 0:
             return None
-        for size in SIZES:
-            block = gdb.block_for_pc(word_at(registers + size + SAVED["rip"]))
+        kept = layout()
+        for size in kept.sizes:
+            block = gdb.block_for_pc(word_at(registers + size + kept.saved[kept.pc]))
             while block is not None and block.function is None:
                 block = block.superblock
             if block is not None and re.search(r"\b(jump_out|switch_out)\b", block.function.name):
-                return registers + size
+                return registers + size, kept
         return None
 
     def describe(self):

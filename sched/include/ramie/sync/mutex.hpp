@@ -90,6 +90,8 @@ class Mutex {
     const void* stack = nullptr;
 #if defined(__x86_64__)
     __asm__("movq %%rsp, %0" : "=r"(stack));
+#elif defined(__aarch64__)
+    __asm__("mov %0, sp" : "=r"(stack));
 #else
     stack = __builtin_frame_address(0);
 #endif
