@@ -51,7 +51,7 @@ ar = '{triplet}-ar'
 strip = '{triplet}-strip'
 pkgconfig = 'pkg-config'
 # A program that was started in the background would start itself anew (tests/main.cpp).
-exe_wrapper = ['env', '--default-signal=INT,QUIT', '{emulator}', '-L', '{root}']
+exe_wrapper = ['env', '--default-signal=INT,QUIT', 'QEMU_LD_PREFIX={root}', '{emulator}']
 
 [properties]
 sys_root = '{root}'

@@ -45,9 +45,20 @@ inline bool has_threads_in_forks() {
   return has_them;
 }
 
-// Can this program start itself, or another of its kind? Else the kernel knows only the emulator's.
+// Can this program start itself? For an emulator's program binfmt_misc must tell the kernel how.
 inline bool starts_own_programs() {
-  return !is_emulated() || ::access("/proc/sys/fs/binfmt_misc/qemu-aarch64", F_OK) == 0;
+  if (!is_emulated()) return true;
+  static const bool starts = [] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::dup2(::open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
+      ::execl("/proc/self/exe", "itself", "--help", nullptr);
+      ::_exit(99);
+    }
+    int status = 0;
+    return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
+  }();
+  return starts;
 }
 
 // Can system calls be denied? An emulator, which makes others than its program, refuses filters.

@@ -27,7 +27,7 @@ class Arm64(unittest.TestCase):
         file = configparser.ConfigParser(interpolation=None)
         file.read(path)
         self.assertIn("aarch64-linux-gnu-g++", file["binaries"]["cpp"])
-        self.assertIn("'qemu-aarch64', '-L', '/the/root'", file["binaries"]["exe_wrapper"])
+        self.assertIn("'QEMU_LD_PREFIX=/the/root', 'qemu-aarch64'", file["binaries"]["exe_wrapper"])
         self.assertIn("'--sysroot=/the/root'", file["built-in options"]["cpp_args"])
         self.assertEqual(file["host_machine"]["cpu_family"], "'aarch64'")
 
