@@ -11,7 +11,8 @@
 
 namespace ramie_test {
 
-inline bool is_emulated() { return std::getenv("RAMIE_TEST_EMULATED") != nullptr; }
+// (Not RAMIE_..., because the library names unknown variables of that kind on stderr.)
+inline bool is_emulated() { return std::getenv("TEST_EMULATED") != nullptr; }
 
 namespace detail {
 
