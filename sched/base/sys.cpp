@@ -59,7 +59,7 @@ constexpr auto kNanosPerSecond = 1'000'000'000LL;
   (void)::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
-std::size_t page_size() noexcept { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+std::size_t page_size() noexcept { return static_cast<std::size_t>(::getpagesize()); }
 
 [[gnu::noinline]] void* map(std::size_t bytes, int& error) noexcept {
   error = inject("mmap");

@@ -16,7 +16,8 @@ import tidy  # noqa: E402
 # Calls of the system, as they are written. What cannot fail, or is the end, needs no plan.
 RAW = re.compile(r"(?<![\w>:])::(\w+)\s*\(|(?<![\w:>.])(std::fopen)\s*\(")
 CANNOT_FAIL = {"clock_gettime", "strerrordesc_np", "pthread_self", "sigfillset", "pthread_sigmask",
-               "sigemptyset", "sigaddset", "sigismember", "sigpending", "sigtimedwait"}
+               "sigemptyset", "sigaddset", "sigismember", "sigpending", "sigtimedwait",
+               "getpagesize"}
 # Tested on their own: memory_test, promises_test, matrix.py. (tgkill: the watchdog's samples.)
 NOT_SWEPT = {"write", "sigaction", "tgkill", "mprotect_data"}
 
