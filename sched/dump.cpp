@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -53,8 +54,9 @@ struct Member {
   std::uint64_t id;
   std::string name;
   const void* spawned_at;
-  base::Nanos since{-1};  // of the steady clock; negative: unknown
-  base::Nanos limit{-1};  // the end of its wait at the latest; negative: never
+  // When it was looked at; to read the symbols afterwards can take a while.
+  std::optional<base::Nanos> age{};   // in this state
+  std::optional<base::Nanos> left{};  // until its wait ends at the latest
   std::string object;
   std::uint32_t mutex_mark = 0;  // of the Mutex that it waits for: on which stack it was taken
 };
@@ -83,9 +85,10 @@ std::string span_text(base::Nanos time) {
   return seconds < 1 ? fmt::format("{:.0f} ms", seconds * 1e3) : fmt::format("{:.1f} s", seconds);
 }
 
-std::string age(base::Nanos since) {
-  if (since.count() < 0) return "?";
-  return span_text(base::now().time_since_epoch() - since);
+// `since` is of the steady clock; negative: unknown.
+std::optional<base::Nanos> age_of(base::Nanos since) {
+  if (since.count() < 0) return std::nullopt;
+  return base::now().time_since_epoch() - since;
 }
 
 std::string object_of(const Scheduler& scheduler, WaitKind kind, const void* object) {
@@ -158,10 +161,11 @@ RAMIE_NO_TSAN StackOf stack_of(const Fiber& fiber) {
 
 void look_at_parked(Scheduler& scheduler, Fiber& fiber, WaitKind kind, Member& member) {
   const void* object = fiber.waits_on.load(base::kRelaxed);
-  member.since = base::Nanos(fiber.parked_at.load(base::kRelaxed));
+  member.age = age_of(base::Nanos(fiber.parked_at.load(base::kRelaxed)));
   member.object = object_of(scheduler, kind, object);
   const base::Nanos limit(fiber.timer.deadline.load(base::kRelaxed));
-  if (limit < base::kNever.time_since_epoch()) member.limit = limit;
+  if (limit.count() >= 0 && limit < base::kNever.time_since_epoch())
+    member.left = limit - base::now().time_since_epoch();
   if (kind == WaitKind::mutex)
     member.mutex_mark = MutexHolder::mark(*static_cast<const sync::Mutex*>(object));
 }
@@ -184,7 +188,7 @@ bool look_at(Scheduler& scheduler, Fiber& fiber, Key& key, Member& member, Seen&
     if (!interrupt(*worker, fiber, tick, frames)) frames.count = 0;  // or it has moved on
     else seen.stacks.push_back(stack_of(fiber));
     state = State::running;
-    member.since = worker->running_since();
+    member.age = age_of(worker->running_since());
   } else if (fiber.waits_for.load(base::kRelaxed) == WaitKind::blocking) {
     state = State::blocking;
   }
@@ -253,8 +257,9 @@ std::string workers_text(Scheduler& scheduler) {
     } else if (Fiber* fiber = worker.running(); fiber != nullptr && fiber->try_retain()) {
       const HeldReference held(*fiber);
       if (worker.running() == fiber) {
+        const auto age = age_of(worker.running_since());
         state = fmt::format("runs fiber {} '{}' for {}", fiber->id, fiber->copy_name().data(),
-                            age(worker.running_since()));
+                            age ? span_text(*age) : "?");
         remark = why_not_interrupted(worker);
       }
     }
@@ -268,9 +273,8 @@ std::string workers_text(Scheduler& scheduler) {
 std::string member_text(const Member& member, Symbols& symbols) {
   std::string text = fmt::format("  {} '{}'", member.id, member.name);
   if (!member.object.empty()) text += fmt::format(", {}", member.object);
-  if (member.since.count() >= 0) text += fmt::format(", for {}", age(member.since));
-  if (member.limit.count() >= 0)
-    text += fmt::format(", {} left", span_text(member.limit - base::now().time_since_epoch()));
+  if (member.age) text += fmt::format(", for {}", span_text(*member.age));
+  if (member.left) text += fmt::format(", {} left", span_text(*member.left));
   if (member.spawned_at != nullptr)
     text += fmt::format(", spawned in {}", spawn_text(member.spawned_at, symbols));
   return text + '\n';
@@ -282,7 +286,7 @@ std::string others_text(std::span<const Member> others, Symbols& symbols) {
     std::size_t count = 0;
     std::uint64_t first = ~std::uint64_t{0};
     std::uint64_t last = 0;
-    base::Nanos oldest{-1};
+    std::optional<base::Nanos> oldest;
   };
   std::map<const void*, Others> by_address;
   for (const Member& member : others) {
@@ -290,13 +294,12 @@ std::string others_text(std::span<const Member> others, Symbols& symbols) {
     ++same.count;
     same.first = std::min(same.first, member.id);
     same.last = std::max(same.last, member.id);
-    if (same.oldest.count() < 0 || (member.since.count() >= 0 && member.since < same.oldest))
-      same.oldest = member.since;
+    same.oldest = std::max(same.oldest, member.age);  // nothing is less than any age
   }
   std::string text;
   for (const auto& [spawned_at, same] : by_address) {
     text += fmt::format("  and {} more, from {} to {}", same.count, same.first, same.last);
-    if (same.oldest.count() >= 0) text += fmt::format(", for up to {}", age(same.oldest));
+    if (same.oldest) text += fmt::format(", for up to {}", span_text(*same.oldest));
     if (spawned_at != nullptr)
       text += fmt::format(", spawned in {}", spawn_text(spawned_at, symbols));
     text += '\n';
@@ -321,8 +324,11 @@ void append_group(std::string& text, const ShownKey& key, std::span<const Member
 
 std::string dump(Scheduler& scheduler) {
   Symbols symbols;
-  const Groups groups = group(collect(scheduler), symbols);
-  std::string text = title(scheduler, groups) + workers_text(scheduler);
+  // Fibers and workers are looked at, one after the other, before any symbol is read.
+  Seen seen = collect(scheduler);
+  const std::string workers = workers_text(scheduler);
+  const Groups groups = group(std::move(seen), symbols);
+  std::string text = title(scheduler, groups) + workers;
   std::vector<const Groups::value_type*> order;
   for (const auto& group : groups) order.push_back(&group);
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {

@@ -223,7 +223,9 @@ bool Watchdog::look_at_worker(std::size_t index) {
   return !has_moved;
 }
 
-// Reports one fiber in one run after `stall`, then after twice as long, and so on.
+// Reports one fiber in one run after `stall`, and again when the run is twice as long as it was at
+// the end of the last report. (The first report reads the symbols, which can take longer than the
+// run did.)
 void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   const base::Nanos stall = scheduler_.options().watchdog.stall;
   Run& run = runs_[index];
@@ -238,7 +240,7 @@ void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   }
   run.last = now;
   if (stall.count() == 0 || now - run.first < run.next_report) return;
-  run.next_report *= 2;
+  run.next_report = 2 * (now - run.first);
   if (!fiber->try_retain()) return;
   const HeldReference held(*fiber);
   Worker& worker = scheduler_.workers()[index];
@@ -248,6 +250,7 @@ void Watchdog::look_at_fiber(std::size_t index, Fiber* fiber, bool has_moved) {
   stalls_.fetch_add(1, base::kRelaxed);
   run.is_reported = true;
   print("ramie: " + describe_running(worker, *fiber, tick, {run.before, run.first}));
+  run.next_report = 2 * (base::now() - run.first);
 }
 
 // A sleeper has slept since our last look although there was work, so a wake-up was lost.

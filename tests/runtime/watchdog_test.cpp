@@ -20,7 +20,9 @@
 #include <chrono>
 #include <csignal>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 using namespace std::chrono_literals;
 using ramie::spawn;
@@ -88,6 +90,33 @@ TEST_CASE("Watchdog: a fiber that keeps its worker is named with its stack, and 
   CHECK(count(end.messages, " without a break") == count(end.messages, " 'hog' for "));
   CHECK((end.says("watchdog_test::hog") || !kIsPlain));
   CHECK(end.says("goes on"));
+}
+
+// The first report reads the symbols, which takes longer than the limit here.
+TEST_CASE("Watchdog: the reports of a fiber become rarer, however long a report takes",
+          "[runtime][watchdog]") {
+  const auto end = run_in_child([] {
+    const Overheard heard;
+    auto runtime = watched(10ms);
+    std::atomic<bool> stop{false};
+    auto hog = runtime.spawn({.name = "hog"}, [&stop] { watchdog_test::hog(stop); });
+    const bool is_repeated = comes_true([&] { return count(heard.text(), " 'hog' for ") >= 3; });
+    stop = true;
+    (void)hog.join();
+    if (!is_repeated) ::_exit(1);
+  });
+  INFO(end.messages);
+  CHECK(end.exit_status == 0);
+  constexpr std::string_view kBefore = " 'hog' for ";
+  std::vector<double> times;  // in milliseconds: "168 ms" or "1.1 s"
+  for (std::size_t at = 0; (at = end.messages.find(kBefore, at)) != std::string::npos;) {
+    at += kBefore.size();
+    std::size_t length = 0;
+    const double time = std::stod(end.messages.substr(at), &length);
+    times.push_back(end.messages.compare(at + length, 3, " ms") == 0 ? time : time * 1000);
+  }
+  CHECK(times.size() >= 3);
+  for (std::size_t i = 1; i < times.size(); ++i) CHECK(times[i] >= 1.5 * times[i - 1]);
 }
 
 TEST_CASE("Watchdog: a stderr that no one reads delays no shutdown", "[runtime][watchdog]") {
