@@ -195,7 +195,8 @@ class Library(unittest.TestCase):
 
     def test_every_symbol_has_the_version_and_is_ours(self):
         text = run("nm", "-D", "--defined-only", "-C", f"{LIBRARY}/libramie.so")
-        symbols = [line[19:] for line in text.splitlines()]
+        # gold lists a thread-local of ours as well, which stays local: a small letter.
+        symbols = [line[19:] for line in text.splitlines() if line[17] not in "bd"]
         self.assertGreater(len(symbols), 200)
         for symbol in symbols:
             self.assertRegex(symbol, r"^(RAMIE_0|.*ramie::v0.*@@RAMIE_0)")
