@@ -46,7 +46,7 @@ struct HttpParser::Hooks {
   }
 
   static const llhttp_settings_t* settings() {
-    static const llhttp_settings_t kSettings = [] {
+    static const llhttp_settings_t kCallbacks = [] {
       llhttp_settings_t hooks;
       llhttp_settings_init(&hooks);
       hooks.on_message_begin = on_message_begin;
@@ -59,7 +59,7 @@ struct HttpParser::Hooks {
       hooks.on_message_complete = on_message_complete;
       return hooks;
     }();
-    return &kSettings;
+    return &kCallbacks;
   }
 };
 
