@@ -2,7 +2,6 @@
 #include "runtime/config_value.hpp"
 #include "runtime/state.hpp"
 #include "sched/current.hpp"
-#include "tests/support/emulated.hpp"
 #include "tests/support/tcp_pair.hpp"
 #include "tests/support/watchdog.hpp"
 
@@ -268,8 +267,6 @@ std::uint64_t worst_injection(Entered& runtime) {
 // the switches of a fast machine in a few slices, half of what the longest interval would allow.
 constexpr std::uint64_t kByCount = 8'192;
 constexpr std::uint64_t kByTime = 32'768;
-// Of a thread from outside, a loaded emulator can take the processor for many slices.
-std::uint64_t by_time_outside() { return ramie_test::is_emulated() ? 32 * kByTime : kByTime; }
 
 // The switches of other workers count, too, and those that chaos adds cannot be counted.
 bool is_countable(const Knob& knob) {
@@ -305,7 +302,7 @@ TEST_CASE("Every knob at its bounds keeps every kind of work moving", "[runtime]
       };
       for (const Mover& mover : kMovers)
         expect(mover.name, worst_step(runtime, mover), mover.by_count ? kByCount : kByTime);
-      expect("a fiber from outside", worst_injection(runtime), by_time_outside());
+      expect("a fiber from outside", worst_injection(runtime), kByTime);
     }
   }
   CHECK(refused <= 4);
