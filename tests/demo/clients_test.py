@@ -69,7 +69,7 @@ def benchmark(server, *options):
 def test_redis_benchmark():
     with Server() as server:
         tests = ("-t", "ping,set,get,incr,lpush,rpush,lpop,rpop,lrange_100,mset")
-        for pipeline, clients, count in ((1, 50, 3000), (16, 50, 10000), (1, 512, 3000)):
+        for pipeline, clients, count in ((1, 50, 5000), (16, 50, 20000), (1, 512, 5000)):
             benchmark(server, *tests, "-n", str(count), "-c", str(clients), "-P", str(pipeline))
         benchmark(server, "-t", "set,get", "-d", "100000", "-n", "1000", "-P", "4")
 
@@ -114,7 +114,7 @@ def test_wrk():
     with Server() as server:
         server.ask(bulk(b"SET", b"k", b"v" * 100))
         for page in ("/k/k", "/healthz"):
-            ran = command("wrk", "-t1", "-c64", "-d1",
+            ran = command("wrk", "-t1", "-c64", "-d2",
                           "http://127.0.0.1:%d%s" % (server.http, page))
             assert ran.returncode == 0 and "Requests/sec" in ran.stdout, ran
             assert "Socket errors" not in ran.stdout and "Non-2xx" not in ran.stdout, ran.stdout
