@@ -11,6 +11,7 @@
 #include "sched/base/sys.hpp"
 #include "sched/fork.hpp"
 #include "sched/watchdog.hpp"
+#include "signal/bell_slot.hpp"
 
 #include <unistd.h>
 #include <array>
@@ -22,15 +23,8 @@ namespace ramie::inline v0::signal::handlers {
 
 namespace {
 
-constexpr int kNoBell = -1;
-
-struct Slot {
-  base::Atomic<int> bell{kNoBell};
-  base::Atomic<std::uint32_t> ringing{0};  // handlers that may be using `bell`
-};
-
 // --- what the handler touches
-constinit std::array<Slot, kMaxBells> slots;
+constinit std::array<BellSlot, kMaxBells> slots;
 constinit base::Atomic<std::size_t> used_slots{0};  // the slots from here on never had a bell
 constinit base::Atomic<SignalSet> pending{0};
 constinit base::Atomic<pid_t> owner{0};                 // the process that installed the handlers
@@ -83,16 +77,6 @@ void restore_shutdown_kinds() noexcept {
   restore_default(SIGTERM);
 }
 
-// ORDER(signal-1), partner in ~Bell. We count up `ringing`, then read the bell; ~Bell removes the
-// bell, then reads `ringing`. With seq_cst one of us sees the other (S4). We do not count up for a
-// slot without a bell, so ~Bell waits only for handlers that are already in this function.
-void ring_slot(Slot& slot) noexcept {
-  if (slot.bell.load(base::kSeqCst) == kNoBell) return;  // ORDER(signal-2)
-  slot.ringing.fetch_add(1, base::kSeqCst);
-  if (const int bell = slot.bell.load(base::kSeqCst); bell != kNoBell) io::sys::ring(bell);
-  slot.ringing.fetch_sub(1, base::kSeqCst);
-}
-
 // The signal is blocked until the handler returns, so its default action happens only then.
 [[gnu::noinline]] void act_by_default(int number) noexcept {
   const bool is_dump = number == dump_number.load(base::kRelaxed);
@@ -116,7 +100,7 @@ void on_signal(int number) noexcept {
   }
   pending.fetch_or(bit_of(number), base::kSeqCst);  // S1
   const std::size_t count = used_slots.load(base::kSeqCst);
-  for (std::size_t i = 0; i < count; ++i) ring_slot(slots[i]);
+  for (std::size_t i = 0; i < count; ++i) slots[i].ring(io::sys::ring);
 }
 
 // The program may have replaced our handler with its own.
@@ -134,10 +118,7 @@ void adopt_process() noexcept {
     if ((installed & bit_of(number)) != 0 && is_ours(number)) restore_default(number);
   installed = 0;
   dump_number.store(0, base::kRelaxed);
-  for (Slot& slot : slots) {
-    slot.bell.store(kNoBell, base::kRelaxed);
-    slot.ringing.store(0, base::kRelaxed);
-  }
+  for (BellSlot& slot : slots) slot.forget();
   pending.store(0, base::kRelaxed);
   is_shutdown_armed.store(false, base::kRelaxed);
   has_shutdown_come.store(false, base::kRelaxed);
@@ -157,8 +138,8 @@ int install_locked(int number) noexcept {
   if (error != 0) return error;
   installed |= bit_of(number);
   // S7: a worker of each runtime hears its bell and unblocks the signal.
-  for (const Slot& slot : slots)
-    if (const int bell = slot.bell.load(base::kRelaxed); bell != kNoBell) io::sys::ring(bell);
+  for (const BellSlot& slot : slots)
+    if (!slot.is_free()) io::sys::ring(slot.bell());
   return 0;
 }
 
@@ -243,17 +224,15 @@ SignalSet take() noexcept {
   return pending.exchange(0, base::kSeqCst);
 }
 
-// ORDER(signal-2), partner in on_signal. We publish the bell, then look for pending signals; the
-// handler sets its bit, then looks for bells. One of us sees the other. So the first runtime hears
-// the signals that arrived while there was none.
+// The first runtime hears the signals that arrived while there was none: ORDER(signal-2).
 Result<Bell> Bell::create() noexcept {
   io::sys::UniqueFd fd(io::sys::open_event());
   if (!fd.is_open()) return failure(std::error_code(-fd.get(), std::system_category()));
   const std::lock_guard lock(mutex);
   adopt_process();
   for (std::size_t i = 0; i < kMaxBells; ++i) {
-    if (slots[i].bell.load(base::kRelaxed) != kNoBell) continue;
-    slots[i].bell.store(fd.get(), base::kSeqCst);
+    if (!slots[i].is_free()) continue;
+    slots[i].hang(fd.get());
     if (i >= used_slots.load(base::kRelaxed)) used_slots.store(i + 1, base::kSeqCst);
     if (pending.load(base::kSeqCst) != 0 || is_any_blocked()) io::sys::ring(fd.get());
     return Bell(std::move(fd), i);
@@ -264,12 +243,10 @@ Result<Bell> Bell::create() noexcept {
 Bell::~Bell() {
   if (!fd_.is_open()) return;  // moved from
   const std::lock_guard lock(mutex);
-  int ours = fd_.get();
-  Slot& slot = slots[slot_];
-  if (!slot.bell.compare_exchange_strong(ours, kNoBell, base::kSeqCst)) return;  // our parent's
-  if (!is_owner())
-    return;  // we are a copy in a child: `ringing` of the parent never reaches 0 here
-  while (slot.ringing.load(base::kSeqCst) != 0) std::this_thread::yield();
+  BellSlot& slot = slots[slot_];
+  if (!slot.take_down(fd_.get())) return;  // our parent's
+  if (!is_owner()) return;  // we are a copy in a child, where the parent's handlers never end
+  while (slot.is_in_use()) std::this_thread::yield();
 }
 
 }  // namespace ramie::inline v0::signal::handlers

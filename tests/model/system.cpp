@@ -5,6 +5,7 @@
 #include "sched/fork.hpp"
 
 #include <sys/mman.h>
+#include <cerrno>
 
 #include <cstdarg>
 #include <cstdio>
@@ -43,7 +44,10 @@ void* map(std::size_t bytes, int& error) noexcept {
   return memory == MAP_FAILED ? nullptr : memory;
 }
 int unmap(void* address, std::size_t bytes) noexcept { return ::munmap(address, bytes); }
-int advise(void*, std::size_t, int) noexcept { return 0; }
+// A guard can be installed, and then it is one.
+int advise(void*, std::size_t, int advice) noexcept {
+  return advice == kPopulateRead ? -EFAULT : 0;
+}
 int protect_none(void*, std::size_t) noexcept { return 0; }
 std::size_t page_size() noexcept { return 4096; }
 void name_thread(const char*) noexcept {}
