@@ -72,8 +72,12 @@ endian = 'little'
 """
 
 
-def fail(text):
-    sys.exit(f"tools/arm64.py: {text}")
+NO_PACKAGES = 77  # the exit status if this machine's package sources cannot give them
+
+
+def fail(text, status=1):
+    print(f"tools/arm64.py: {text}", file=sys.stderr)
+    sys.exit(status)
 
 
 class Apt:
@@ -96,7 +100,7 @@ class Apt:
                               stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             fail(f"apt-get {arguments[0]} failed; do the sources of this machine have arm64?\n"
-                 + done.stdout[-3000:])
+                 + done.stdout[-3000:], NO_PACKAGES)
 
     def download(self, packages):
         """The paths of the packages, and of all that they depend on."""

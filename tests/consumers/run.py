@@ -215,10 +215,7 @@ class Interface(unittest.TestCase):
         cls.now = make.interface_of(os.path.join(BUILD, "libramie.so"))
 
     def test_programs_linked_with_the_last_release_still_run(self):
-        _, released = make.released_interface()
-        soname = r"soname='([^']*)'"
-        if re.search(soname, released).group(1) == re.search(soname, self.now).group(1):
-            self.assertIsNone(make.difference(released, self.now))
+        make.abi(os.path.join(BUILD, "libramie.so"))  # fails with the differences
 
     def test_planted_breaks_are_found(self):
         for old, new in ((r"<elf-symbol name='_ZN5ramie2v09yield_nowEv'.*\n", ""),

@@ -123,10 +123,10 @@ def deb(folder, archive=None):
         run("dpkg-buildpackage", "-b", "-us", "-uc", cwd=tree,
             env={**os.environ, "SOURCE_DATE_EPOCH": str(when),
                  "DEB_BUILD_OPTIONS": f"nocheck parallel={os.cpu_count()}"})
-        made = []
-        for path in sorted(glob.glob(place + "/*.deb")):
-            made.append(shutil.move(path, os.path.join(folder, os.path.basename(path))))
-        return made
+        for path in packages_in(folder):  # of an earlier version, perhaps
+            os.remove(path)
+        return [shutil.move(path, os.path.join(folder, os.path.basename(path)))
+                for path in packages_in(place)]
 
 
 def interface_of(library):
@@ -178,6 +178,10 @@ def write_abi(library):
         file.write(text)
 
 
+def packages_in(folder):
+    return sorted(glob.glob(os.path.join(folder, "*.deb")))
+
+
 def digest(path):
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
@@ -191,6 +195,7 @@ def release():
         raise Failure(f"CHANGELOG.md: the section of {now} needs its date, and its changes")
     if git("status", "--porcelain"):
         raise Failure("the tree has changes that are not committed")
+    print(abi(os.path.join(ROOT, "build/release/libramie.so")))
     folder = os.path.join(ROOT, "build", f"release-{now}")
     shutil.rmtree(folder, ignore_errors=True)
     sums = []
@@ -203,6 +208,7 @@ def release():
     if different or sums[0].keys() != sums[1].keys():
         raise Failure("built twice, these differ: " + ", ".join(different))
     shutil.rmtree(os.path.join(folder, "again"))
+    run("lintian", "--fail-on", "error", "--allow-root", *packages_in(folder))
     with open(os.path.join(folder, "SHA256SUMS"), "w", encoding="utf-8") as file:
         file.writelines(f"{value}  {name}\n" for name, value in sums[0].items())
     print("\n".join(sorted(os.path.relpath(path, ROOT) for path in glob.glob(folder + "/*"))))

@@ -358,6 +358,8 @@ enum class FileBackend : std::uint8_t { automatic, uring, pool };
 /// invalid_argument; only a stack size below the range becomes the smallest one.
 class Builder {
  public:
+  /// Stops the program with a message if the library has another version than these headers, unless
+  /// only its patch version is higher (version.hpp).
   Builder() : Builder(RAMIE_VERSION_NUMBER) {}
   RAMIE_API Builder(Builder&&) noexcept;
   RAMIE_API Builder& operator=(Builder&&) noexcept;
