@@ -11,12 +11,6 @@
 
 namespace demo {
 
-std::string with_commas(std::uint64_t number) {
-  std::string digits = std::to_string(number);
-  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, 1, ',');
-  return digits;
-}
-
 std::string milliseconds(std::uint64_t nanoseconds) {
   const double value = static_cast<double>(nanoseconds) / 1e6;
   char text[48];

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/numbers.hpp"
+
 namespace demo {
 
 /// One line: a load and its results. Latencies are in nanoseconds.
@@ -22,7 +24,7 @@ struct Row {
 /// Rows under one heading, columns aligned; `back_end` stands in each row.
 std::string format_table(const std::vector<Row>& rows, std::string_view back_end);
 
-std::string with_commas(std::uint64_t number);
+using tool::with_commas;
 /// "1.23 ms": three significant digits.
 std::string milliseconds(std::uint64_t nanoseconds);
 

@@ -113,7 +113,7 @@ void check_mappings(const Machine& machine, Report& report) {
   const auto most = static_cast<std::uint64_t>(StackPool::most_protected(
       static_cast<std::int64_t>(std::min<std::uint64_t>(*maps, INT32_MAX))));
   report.room_for(most, "mappings",
-                  fmt::format("{} allows {} fibers with a stack", setting, grouped(most)),
+                  fmt::format("{} allows {} fibers with a stack", setting, with_commas(most)),
                   "5 mappings for each fiber: sysctl -w vm.max_map_count=5000000 for a million");
 }
 

@@ -50,7 +50,7 @@ void check_cpus(const Machine& machine, Report& report) {
 }
 
 std::string limit_text(std::uint64_t limit) {
-  return limit == kNoLimit ? "unlimited" : grouped(limit);
+  return limit == kNoLimit ? "unlimited" : with_commas(limit);
 }
 
 void check_descriptors(const Machine& machine, Report& report) {
@@ -95,10 +95,11 @@ void check_threads(const Machine& machine, Report& report) {
   const auto limit = limit_of(machine.read, "Max processes");
   if (!limit) report.unknown("threads", "/proc/self/limits");
   std::optional<std::uint64_t> left = threads_left(machine.read);
-  const std::string group = left ? "pids.max leaves " + grouped(*left) : "no pids.max of a cgroup";
+  const std::string group =
+      left ? "pids.max leaves " + with_commas(*left) : "no pids.max of a cgroup";
   std::string user = "no RLIMIT_NPROC";
   if (limit && limit->soft != kNoLimit) {
-    user = fmt::format("RLIMIT_NPROC is {}{}", grouped(limit->soft),
+    user = fmt::format("RLIMIT_NPROC is {}{}", with_commas(limit->soft),
                        is_exempt ? ", from which this user is exempt" : "");
     if (!is_exempt) keep_less(left, limit->soft);
   }
@@ -137,7 +138,7 @@ void check_memory(const Machine& machine, Report& report) {
     return;
   }
   std::string fact = fmt::format("the cgroup's limit is {}, room for about {} parked fibers",
-                                 in_bytes(*limit), grouped(*limit / kParked));
+                                 in_bytes(*limit), with_commas(*limit / kParked));
   if (*limit / 2 < cache) {
     report.note("memory", std::move(fact),
                 fmt::format("the cache of free stacks alone may hold {}: set RAMIE_STACK_CACHE={}M",
@@ -161,7 +162,7 @@ void check_address_space(const Machine& machine, Report& report) {
   const std::uint64_t fibers = limit->soft / one;
   report.room_for(fibers, "address space",
                   fmt::format("RLIMIT_AS is {}: at most {} fibers, since a stack takes {}",
-                              in_bytes(limit->soft), grouped(fibers), in_bytes(one)),
+                              in_bytes(limit->soft), with_commas(fibers), in_bytes(one)),
                   "ulimit -v unlimited, no LimitAS=");
 }
 
@@ -191,7 +192,7 @@ void check_overcommit(const Machine& machine, Report& report) {
   report.room_for(fibers, "overcommit",
                   fmt::format("vm.overcommit_memory=2: a stack counts with its whole address "
                               "space, {}; there is room for {} fibers",
-                              in_bytes(one), grouped(fibers)),
+                              in_bytes(one), with_commas(fibers)),
                   "sysctl -w vm.overcommit_memory=0, or a larger vm.overcommit_ratio");
 }
 

@@ -111,7 +111,7 @@ void check_size(const Machine& machine, Report& report) {
   Cause cause = no_memory(machine);
   report.note("io_uring",
               fmt::format("it works, with room for {} completions instead of {}: {}",
-                          grouped(machine.ring.completions), grouped(wanted), cause.why),
+                          with_commas(machine.ring.completions), with_commas(wanted), cause.why),
               std::move(cause.advice));
 }
 

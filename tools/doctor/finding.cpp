@@ -106,12 +106,6 @@ std::string as_json(const std::vector<Finding>& findings) {
   return text + fmt::format("\n  ],\n  \"bad\": {}\n}}\n", has_bad(findings));
 }
 
-std::string grouped(std::uint64_t number) {
-  std::string text = std::to_string(number);
-  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
-  return text;
-}
-
 std::string in_bytes(std::uint64_t bytes) {
   constexpr std::string_view kUnits[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   std::size_t unit = 0;

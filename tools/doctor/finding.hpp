@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/numbers.hpp"
+
 namespace doctor {
 
 enum class Kind : std::uint8_t {
@@ -52,8 +54,7 @@ std::string as_json(const std::vector<Finding>& findings);
 
 // --- how numbers are written
 
-/// 14744 -> "14,744"
-std::string grouped(std::uint64_t number);
+using tool::with_commas;
 /// 1610612736 -> "1.5 GiB"
 std::string in_bytes(std::uint64_t bytes);
 
