@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../tools/package"))
@@ -93,6 +94,7 @@ class Consumers(unittest.TestCase):
                 peer = socket.create_connection(("127.0.0.1", port))
                 peer.settimeout(30)
                 return peer
+            time.sleep(0.01)
         return self.fail(f"the server ended with {server.returncode}")
 
     def test_pkg_config(self):
